@@ -1,0 +1,93 @@
+"""Final answers and exact checks of steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from trim.problems.generated import apply
+from trim.problems.problem import Problem
+
+_BOX = "\\boxed{"
+_EXPRESSION = re.compile(r"(\d{1,2})((?: [-+*%^] \d{1,2})*)")
+_TERM = re.compile(r" ([-+*%^]) (\d{1,2})")
+
+
+def boxed(text: str) -> str | None:
+    """The content of the last complete ``\\boxed{...}``, braces balanced; None if there is none."""
+    start = text.rfind(_BOX)
+    while start >= 0:
+        depth, first = 1, start + len(_BOX)
+        for end in range(first, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            if not depth:
+                return text[first:end].strip()
+        start = text.rfind(_BOX, 0, start)
+    return None
+
+
+def normalise(answer: str) -> str:
+    """An answer without the marks that do not change its value."""
+    answer = answer.strip().strip("$").rstrip(".")
+    for mark in ("\\left", "\\right", "\\!", "\\,", "\\;", "\\ ", "\\$", "\\%", "%", "^{\\circ}", "^\\circ"):
+        answer = answer.replace(mark, "")
+    answer = answer.replace("dfrac", "frac").replace("tfrac", "frac")
+    answer = re.sub(r"\\(?:text|mathrm)\{([^{}]*)\}", r"\1", answer)
+    answer = re.sub(r"(?<=\d),(?=\d{3}\b)", "", re.sub(r"\s+", "", answer))
+    number = re.fullmatch(r"(-?)0*(\d+?)(?:\.(\d*?)0*)?", answer)
+    if number:
+        sign, whole, fraction = number.groups()
+        return f"{sign}{whole}" + (f".{fraction}" if fraction else "")
+    return answer
+
+
+def is_correct(problem: Problem, steps: Sequence[str]) -> bool:
+    """Whether the last step's boxed answer is the problem's."""
+    found = boxed(steps[-1]) if steps else None
+    return found is not None and normalise(found) == normalise(problem.answer)
+
+
+def _value(expression: str) -> int | None:
+    match = _EXPRESSION.fullmatch(expression)
+    if not match:
+        return None
+    value = int(match[1])
+    try:
+        for sign, operand in _TERM.findall(match[2]):
+            value = apply(value, sign, int(operand))
+    except ValueError:
+        return None
+    return value
+
+
+def is_right_step(problem: Problem, index: int, step: str) -> bool:
+    """Whether a step of a generated problem is right: an exact check against the reference.
+
+    The step must carry out the right operation on the right value, every equality in it must
+    hold, its result must be the reference's, and the answer box must stand in the last step
+    and only there.
+
+    Args:
+        problem: with reference steps.
+        index: the step's place, from 0.
+        step: its text.
+
+    Raises:
+        ValueError: if the problem has no reference steps.
+    """
+    if not problem.reference:
+        raise ValueError(f"problem {problem.id} has no reference steps")
+    if index >= len(problem.reference):
+        return False
+    text, box, answer = step.partition(", \\boxed{")
+    expected, expected_box, _ = problem.reference[index].partition(", \\boxed{")
+    sides, reference = text.split(" = "), expected.split(" = ")
+    if sides[0] != reference[0] or len(sides) < 2 or bool(box) != bool(expected_box):
+        return False
+    result = int(reference[-1])
+    return sides[-1].isdigit() and all(_value(s) == result for s in sides) and (not box or answer == f"{result}}}")
+
+
+def first_error(problem: Problem, steps: Sequence[str]) -> int:
+    """Index of the first wrong step, -1 if none (the label of ProcessBench)."""
+    return next((i for i, step in enumerate(steps) if not is_right_step(problem, i, step)), -1)

@@ -1,0 +1,221 @@
+"""params.yaml as a typed model: every key is checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trim.errors import TrimError
+from trim.models.base import Sampling
+from trim.problems.generated import FAMILIES
+from trim.routers import Router, registry
+from trim.steps import INSTRUCTION
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sizes(_Section):
+    """Problems per split."""
+
+    train: int = Field(0, ge=0)
+    validation: int = Field(ge=1)
+    test: int = Field(ge=1)
+
+
+class Benchmark(_Section):
+    """Where the problems of a benchmark come from: a generated family or a local file."""
+
+    title: str = ""
+    family: Literal["standard", "long", "hard", "renamed"] | None = None
+    seed: int = 0
+    sizes: Sizes | None = None
+    path: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Benchmark:
+        if (self.family is None) == (self.path is None):
+            raise ValueError("give either family (with sizes) or path")
+        if self.family and not self.sizes:
+            raise ValueError("sizes is missing")
+        return self
+
+
+class Model(_Section):
+    """One model and what its use costs.
+
+    Attributes:
+        backend: how it is run.
+        path: a Hugging Face folder; "embedded/NAME" is a model shipped with the package.
+        dtype: precision of the weights.
+        batch_size: sequences in one batch; also what a kill can lose.
+        price: money per million tokens.
+        latency_per_call: seconds of a call, whatever its length.
+        latency_per_token: seconds of each token after that.
+    """
+
+    backend: Literal["transformers"] = "transformers"
+    path: str
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    batch_size: int = Field(256, ge=1)
+    price: float = Field(ge=0)
+    latency_per_call: float = Field(ge=0)
+    latency_per_token: float = Field(ge=0)
+
+
+class Models(_Section):
+    """The three models."""
+
+    weak: Model
+    strong: Model
+    prm: Model
+
+
+class Generation(_Section):
+    """The step loop."""
+
+    seed: int = 10
+    sample: int = Field(0, ge=0)
+    max_steps: int = Field(30, ge=1)
+    instruction: str = INSTRUCTION
+    sampling: Sampling = Sampling()
+
+
+class Evaluation(_Section):
+    """What is measured."""
+
+    cost: Literal["strong_tokens", "flops", "money", "latency"] = "strong_tokens"
+    budgets: tuple[Share, ...] = (0.1, 0.15, 0.2, 0.25, 0.3)
+    levels: tuple[Share, ...] = (0.5, 0.8, 0.95)
+    bootstrap: int = Field(1000, ge=10)
+    confidence: float = Field(0.95, gt=0, lt=1)
+    seed: int = 0
+
+
+class Training(_Section):
+    """How one embedded language model is trained."""
+
+    hidden: int = Field(ge=32)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    intermediate: int = Field(ge=32)
+    updates: int = Field(ge=1)
+    batch_tokens: int = Field(ge=256)
+    learning_rate: Positive
+    embedding_rate: Positive
+
+    @model_validator(mode="after")
+    def _head_size(self) -> Training:
+        if self.hidden % self.heads or self.hidden // self.heads < 32:
+            raise ValueError(f"hidden {self.hidden} over {self.heads} heads: a head needs a size of at least 32")
+        return self
+
+
+class RewardTraining(_Section):
+    """How the embedded reward model is trained, from the strong model's weights."""
+
+    problems: int = Field(ge=10)
+    updates: int = Field(ge=1)
+    batch_tokens: int = Field(ge=256)
+    learning_rate: Positive
+
+
+class Pretrain(_Section):
+    """`make pretrain`: the embedded models from scratch."""
+
+    out: str
+    seed: int = 0
+    shares: dict[str, Positive]
+    probe: int = Field(ge=10)
+    weak: Training
+    strong: Training
+    prm: RewardTraining
+
+
+class Params(_Section):
+    """A whole experiment."""
+
+    benchmarks: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Benchmark] = Field(min_length=1)
+    shards: int = Field(1, ge=1)
+    models: Models
+    generation: Generation
+    routers: dict[str, dict[str, Any]] = Field(min_length=1)
+    evaluation: Evaluation
+    pretrain: Pretrain
+
+    @model_validator(mode="after")
+    def _shares_are_families(self) -> Params:
+        unknown = set(self.pretrain.shares) - set(FAMILIES)
+        if unknown:
+            raise ValueError(f"pretrain.shares: {sorted(unknown)} found, allowed {sorted(FAMILIES)}")
+        return self
+
+    def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
+        """The router of that name, with its parameters."""
+        kind = registry()[name]
+        return kind(kind.Params(**self.routers[name]), fitted)
+
+
+def load(path: Path) -> Params:
+    """Read and check an experiment.
+
+    Raises:
+        TrimError: one line that names the file, the key, what was found and what is allowed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrimError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise TrimError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    return check(raw, str(path))
+
+
+def check(raw: Any, source: str = "params.yaml") -> Params:
+    """Check an experiment that was already read; see `load`."""
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        raise TrimError(f"{source}: {_first(error, ())}") from error
+    known = registry()
+    for name in ("always_weak", "always_strong"):
+        if name not in params.routers:
+            raise TrimError(f"{source}: routers.{name}: missing; both ends of the scale are needed")
+    for name, section in params.routers.items():
+        if name not in known:
+            raise TrimError(f"{source}: routers.{name}: unknown router; allowed: {', '.join(sorted(known))}")
+        try:
+            known[name].Params(**section)
+        except ValidationError as error:
+            raise TrimError(f"{source}: {_first(error, ('routers', name))}") from error
+    return params
+
+
+_ALLOWED = {
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+    "literal_error": "{expected}",
+}
+
+
+def _first(error: ValidationError, above: tuple[str, ...]) -> str:
+    found = error.errors()[0]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in above + found["loc"]).lstrip(".")
+    if found["type"] == "extra_forbidden":
+        return f"{key}: unknown key; check its spelling"
+    if found["type"] == "missing":
+        return f"{key}: missing"
+    allowed = _ALLOWED.get(found["type"], "{}").format(found["msg"], **found.get("ctx", {}))
+    if found["type"] == "value_error":
+        return f"{key}: {found['ctx']['error']}".lstrip(": ")
+    return f"{key}: {found['input']!r} found, allowed: {allowed}"

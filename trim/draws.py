@@ -1,0 +1,278 @@
+"""The store of draws: every generated step and every score, once, under the hash of its cause.
+
+A draw is a function of the model and its revision, the sampling parameters, the seed, the
+sample index and the text before it. So all routers share one tree of possible solutions per
+problem, a stopped run resumes, and a finished one replays without a model.
+
+On disk there are read-only Parquet layers, one per upstream rule, and a journal, an SQLite
+database that takes each batch as it is made. A finished rule exports what it used, and no
+layer below holds, as a new layer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from trim.errors import TrimError
+from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore
+from trim.tables import read_table, write_table
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.binary(16)),
+        ("tokens", pa.int32()),
+        ("text", pa.string()),
+        ("stop", pa.string()),
+        ("score", pa.float64()),
+    ]
+)
+Report = Callable[[str, int, int], None]
+
+
+def digest(*parts: bytes) -> bytes:
+    """16 bytes that name `parts`, boundaries included."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(len(part).to_bytes(8, "little") + part)
+    return state.digest()
+
+
+class Node(NamedTuple):
+    """A place in a problem's tree of solutions: the prefix, and the hash of each step's node."""
+
+    prefix: Prefix
+    path: tuple[bytes, ...]
+
+    @classmethod
+    def root(cls, question: str) -> Node:
+        """The node before the first step."""
+        return cls(Prefix(question), (digest(question.encode()),))
+
+    def child(self, step: str) -> Node:
+        """The node after one more step."""
+        return Node(
+            Prefix(self.prefix.question, (*self.prefix.steps, step)),
+            (*self.path, digest(self.path[-1], step.encode())),
+        )
+
+
+class Draw(NamedTuple):
+    """One stored value: a draft has text and stop, a score has score."""
+
+    tokens: int
+    text: str | None
+    stop: str | None
+    score: float | None
+
+
+class _Layer:
+    """A read-only file of draws, sorted by key."""
+
+    def __init__(self, path: Path) -> None:
+        self.table, _ = read_table(path, SCHEMA)
+        keys = np.frombuffer(self.table["key"].combine_chunks().buffers()[1] or b"", dtype="S16")
+        self.keys = keys[: self.table.num_rows]
+        if np.any(self.keys[1:] <= self.keys[:-1]):
+            raise TrimError(f"{path}: keys out of order; delete it and run again")
+
+    def rows(self, keys: np.ndarray) -> np.ndarray:
+        """The row of each key, -1 where absent."""
+        if not len(self.keys):
+            return np.full(len(keys), -1)
+        rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        return np.where(self.keys[rows] == keys, rows, -1)
+
+    def take(self, rows: np.ndarray) -> list[Draw]:
+        columns = self.table.select(SCHEMA.names[1:]).take(pa.array(rows)).to_pydict()
+        return list(map(Draw, *columns.values()))
+
+
+class _Journal:
+    """An SQLite database that survives the process: one transaction a batch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.connection = sqlite3.connect(path, timeout=60)
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute("PRAGMA synchronous = NORMAL")
+            self.connection.execute(
+                "CREATE TABLE IF NOT EXISTS draws (key BLOB PRIMARY KEY, tokens INTEGER, text TEXT, stop TEXT, "
+                "score REAL, crc INTEGER) WITHOUT ROWID"
+            )
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(error) from error
+
+    def load(self) -> dict[bytes, Draw]:
+        draws = {}
+        try:
+            for key, *values, crc in self.connection.execute("SELECT * FROM draws"):
+                draws[key] = Draw(*values)
+                if crc != self._crc(key, draws[key]):
+                    raise self._damaged("checksum")
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise self._damaged(error) from error
+        return draws
+
+    def append(self, draws: Iterable[tuple[bytes, Draw]]) -> None:
+        with self.connection:
+            self.connection.executemany(
+                "INSERT OR IGNORE INTO draws VALUES (?, ?, ?, ?, ?, ?)",
+                [(key, *draw, self._crc(key, draw)) for key, draw in draws],
+            )
+
+    @staticmethod
+    def _crc(key: bytes, draw: Draw) -> int:
+        return zlib.crc32(key + repr(tuple(draw)).encode())
+
+    def _damaged(self, reason: object) -> TrimError:
+        return TrimError(f"{self.path}: damaged ({reason}); delete it and run again")
+
+
+class Draws:
+    """All draws that a rule can read, and those it adds.
+
+    Args:
+        layers: files made by `export`; read only, shared by any number of processes.
+        journal: where new draws are kept as they are made; None keeps them in memory only.
+
+    Raises:
+        TrimError: if a file is damaged; it names the file.
+    """
+
+    def __init__(self, layers: Sequence[Path] = (), journal: Path | None = None) -> None:
+        self._layers = [_Layer(path) for path in layers]
+        self._journal = _Journal(journal) if journal else None
+        self._fresh = self._journal.load() if self._journal else {}
+        self._used: set[bytes] = set()
+
+    def get(self, keys: Sequence[bytes]) -> list[Draw | None]:
+        """The draw of each key, None where it was never made."""
+        found: list[Draw | None] = [None] * len(keys)
+        missing = np.arange(len(keys))
+        array = np.asarray(keys, dtype="S16")
+        for layer in self._layers:
+            if not len(missing):
+                break
+            rows = layer.rows(array[missing])
+            hits = rows >= 0
+            for index, draw in zip(missing[hits].tolist(), layer.take(rows[hits]), strict=True):
+                found[index] = draw
+            missing = missing[~hits]
+        for index in missing.tolist():
+            draw = self._fresh.get(keys[index])
+            if draw is not None:
+                found[index] = draw
+                self._used.add(keys[index])
+        return found
+
+    def put(self, draws: Sequence[tuple[bytes, Draw]]) -> None:
+        """Keep new draws, at once and for good."""
+        if self._journal:
+            self._journal.append(draws)
+        self._fresh.update(draws)
+        self._used.update(key for key, _ in draws)
+
+    def export(self, path: Path) -> int:
+        """Write a layer of the draws that were used and are in no layer below; returns their number."""
+        keys = sorted(self._used)
+        columns = list(zip(*(self._fresh[key] for key in keys), strict=True)) or [[], [], [], []]
+        arrays = [pa.array(values, field.type) for values, field in zip([keys, *columns], SCHEMA, strict=True)]
+        write_table(path, pa.Table.from_arrays(arrays, schema=SCHEMA))
+        return len(keys)
+
+
+def _batches(lengths: Sequence[int], rows: int) -> Iterable[list[int]]:
+    """Indices in batches of at most `rows`, sorted by length so that padding is small."""
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    return (order[start : start + rows] for start in range(0, len(order), rows))
+
+
+class Writer:
+    """A language model behind the store: what was drawn before is read, the rest is generated.
+
+    Args:
+        identity: everything but the text that decides a draw (model id, sampling, seed, sample).
+        model: called with no arguments when something has to be generated.
+        draws: the store.
+        batch_size: steps generated between two writes to the journal.
+        report: told what was done, how many steps and how many tokens.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        model: Callable[[], LanguageModel],
+        draws: Draws,
+        batch_size: int,
+        report: Report | None = None,
+    ) -> None:
+        self.identity, self._model, self._draws = identity.encode(), model, draws
+        self.batch_size, self._report = batch_size, report
+
+    def next_steps(self, nodes: Sequence[Node]) -> list[Draft]:
+        """The next step at each node; equal nodes are drawn once."""
+        keys = [digest(b"draft", self.identity, node.path[-1]) for node in nodes]
+        unique = dict(zip(keys, nodes, strict=True))
+        known = dict(zip(unique, self._draws.get(list(unique)), strict=True))
+        missing = [key for key, draw in known.items() if draw is None]
+        sizes = [sum(map(len, unique[key].prefix.steps)) + len(unique[key].prefix.question) for key in missing]
+        for rows in _batches(sizes, self.batch_size):
+            batch = [missing[i] for i in rows]
+            drafts = self._model().next_steps([unique[key].prefix for key in batch], batch)
+            made = [(key, Draw(d.tokens, d.text, d.stop, None)) for key, d in zip(batch, drafts, strict=True)]
+            self._draws.put(made)
+            known.update(made)
+            if self._report:
+                self._report("generated", len(made), sum(draft.tokens for draft in drafts))
+        return [Draft(known[key].text, known[key].tokens, known[key].stop) for key in keys]
+
+
+class Scorer:
+    """A reward model behind the store; see `Writer`."""
+
+    def __init__(
+        self,
+        identity: str,
+        model: Callable[[], RewardModel],
+        draws: Draws,
+        batch_size: int,
+        report: Report | None = None,
+    ) -> None:
+        self.identity, self._model, self._draws = identity.encode(), model, draws
+        self.batch_size, self._report = batch_size, report
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """Scores of the last `last[i]` steps of each solution, in order."""
+        wanted = [
+            [digest(b"score", self.identity, step) for step in node.path[len(node.path) - n :]]
+            for node, n in zip(nodes, last, strict=True)
+        ]
+        flat = list(dict.fromkeys(key for keys in wanted for key in keys))
+        known = dict(zip(flat, self._draws.get(flat), strict=True))
+        unread = {
+            keys[-1]: (node, keys)
+            for node, keys in zip(nodes, wanted, strict=True)
+            if any(known[key] is None for key in keys)
+        }
+        requests = list(unread.values())
+        for rows in _batches([sum(map(len, node.prefix.steps)) for node, _ in requests], self.batch_size):
+            batch = [requests[i] for i in rows]
+            made = {}
+            for (_, keys), scores in zip(batch, self._model().score([n.prefix for n, _ in batch]), strict=True):
+                for key, score in zip(keys, scores[-len(keys) :], strict=True):
+                    made[key] = Draw(score.tokens, None, None, score.score)
+            self._draws.put(list(made.items()))
+            known.update(made)
+            if self._report:
+                self._report("scored", len(made), 0)
+        return [[StepScore(known[key].score, known[key].tokens) for key in keys] for keys in wanted]

@@ -1,0 +1,201 @@
+"""The step loop: one engine that advances all open episodes of all routers together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trim.answers import is_correct
+from trim.draws import Node, Scorer, Writer
+from trim.models.base import Draft
+from trim.problems import Problem
+from trim.routers.base import Decisions, Policy
+from trim.steps import SEPARATOR, is_degenerate, is_final
+
+_MOST_PIECES = 30
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step as it stands, and what it cost.
+
+    Attributes:
+        writer: "weak" or "strong": who wrote the text that stands.
+        text: the step.
+        tokens: its length in its writer's tokens.
+        draft: the rejected weak draft, None if none was rejected.
+        draft_tokens: length of the weak draft, kept or rejected; 0 if the weak model wrote none.
+        score: PRM score of the weak draft, NaN if it was not scored.
+        prm_tokens: tokens the PRM read for the first time at this decision.
+    """
+
+    writer: str
+    text: str
+    tokens: int
+    draft: str | None
+    draft_tokens: int
+    score: float
+    prm_tokens: int
+
+
+@dataclass
+class Episode:
+    """One problem solved by one policy.
+
+    Attributes:
+        problem: what was solved.
+        policy: index of the policy in the call of `run`.
+        node: where the solution stands in the problem's tree.
+        steps: the solution so far.
+        scores: PRM score of each standing step, NaN where it was not scored (yet).
+        correct: whether the final answer is right.
+    """
+
+    problem: Problem
+    policy: int
+    node: Node
+    steps: list[Step] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    correct: bool = False
+
+
+@dataclass
+class _Turn:
+    """One episode in one round."""
+
+    episode: Episode
+    draft: Draft | None = None
+    score: float = math.nan
+    prm_tokens: int = 0
+    rewrite: Draft | None = None
+
+
+def run(
+    problems: Sequence[Problem],
+    policies: Sequence[Policy],
+    weak: Writer,
+    strong: Writer,
+    scorer: Scorer,
+    max_steps: int = 30,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Episode]:
+    """Solve every problem under every policy (design, section 1: the step loop).
+
+    Each round makes one weak batch, one PRM batch and one strong batch for all open episodes;
+    episodes that stand at the same node share its draws.
+
+    Args:
+        problems: what to solve.
+        policies: who decides; each is asked once a round, for all its open episodes.
+        weak: writes the drafts.
+        strong: rewrites the steps that a policy hands over.
+        scorer: scores the solutions so far, for policies that ask for it.
+        max_steps: most steps of a solution.
+        progress: told after each round how many episodes are finished, of how many.
+
+    Returns:
+        Finished episodes, by policy and then by problem.
+    """
+    roots = [Node.root(problem.question) for problem in problems]
+    episodes = [
+        Episode(problem, index, root)
+        for index in range(len(policies))
+        for problem, root in zip(problems, roots, strict=True)
+    ]
+    open_episodes = episodes
+    while open_episodes:
+        turns = [_Turn(episode) for episode in open_episodes]
+        delegated = _ask(turns, policies, "delegate")
+        drafting = [turn for turn, strong_writes in zip(turns, delegated, strict=True) if not strong_writes]
+        for turn, draft in zip(drafting, _write(weak, drafting), strict=True):
+            turn.draft = draft
+        _score([turn for turn in drafting if policies[turn.episode.policy].scored], scorer)
+        rejected = _ask(drafting, policies, "regenerate")
+        rewriting = [turn for turn, no in zip(drafting, rejected, strict=True) if no]
+        rewriting += [turn for turn in turns if turn.draft is None]
+        for turn, step in zip(rewriting, _write(strong, rewriting), strict=True):
+            turn.rewrite = step
+        open_episodes = [turn.episode for turn in turns if _advance(turn, max_steps)]
+        if progress:
+            progress(len(episodes) - len(open_episodes), len(episodes))
+    return episodes
+
+
+def _write(writer: Writer, turns: Sequence[_Turn]) -> list[Draft]:
+    """The next step of each episode; a piece without content is written on until there is some."""
+    nodes = [turn.episode.node for turn in turns]
+    steps = writer.next_steps(nodes)
+    for _ in range(_MOST_PIECES):
+        bare = [i for i, step in enumerate(steps) if step.stop == "separator" and is_degenerate(step.text)]
+        if not bare:
+            break
+        for i, more in zip(bare, writer.next_steps([nodes[i].child(steps[i].text) for i in bare]), strict=True):
+            text = steps[i].text + SEPARATOR + more.text
+            steps[i] = Draft(text, steps[i].tokens + more.tokens, more.stop)
+    return steps
+
+
+def _score(turns: Sequence[_Turn], scorer: Scorer) -> None:
+    """Score each draft, and the standing steps before it that have no score yet."""
+    nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
+    unscored = [sum(map(math.isnan, turn.episode.scores)) for turn in turns]
+    for turn, missing, scores in zip(turns, unscored, scorer.score(nodes, [n + 1 for n in unscored]), strict=True):
+        standing = turn.episode.scores
+        standing[len(standing) - missing :] = [s.score for s in scores[:-1]]
+        turn.score, turn.prm_tokens = scores[-1].score, sum(s.tokens for s in scores)
+
+
+def _ask(turns: Sequence[_Turn], policies: Sequence[Policy], question: str) -> list[bool]:
+    """Put a question to each policy, for all its episodes at once."""
+    members: dict[int, list[int]] = {}
+    for index, turn in enumerate(turns):
+        members.setdefault(turn.episode.policy, []).append(index)
+    answers = np.zeros(len(turns), dtype=bool)
+    for policy, indices in members.items():
+        answers[indices] = getattr(policies[policy], question)(_decisions([turns[i] for i in indices]))
+    return answers.tolist()
+
+
+def _decisions(turns: Sequence[_Turn]) -> Decisions:
+    episodes = [turn.episode for turn in turns]
+    drafted = turns[0].draft is not None
+    shape = len(turns), len(episodes[0].steps) + drafted
+    standing = [[s.tokens for s in e.steps] for e in episodes]
+    return Decisions(
+        problems=[e.problem for e in episodes],
+        steps=[e.node.prefix.steps + ((t.draft.text,) if t.draft else ()) for e, t in zip(episodes, turns, strict=True)],
+        nodes=[e.node.path[-1] for e in episodes],
+        scores=np.array([t.episode.scores + [t.score] * drafted for t in turns], dtype=float).reshape(shape),
+        tokens=np.array(
+            [n + ([t.draft.tokens] if t.draft else []) for n, t in zip(standing, turns, strict=True)], dtype=int
+        ).reshape(shape),
+        strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
+            len(turns), len(episodes[0].steps)
+        ),
+    )
+
+
+def _advance(turn: _Turn, max_steps: int) -> bool:
+    """Let the step of this round stand; returns whether the solution goes on."""
+    episode, draft, stands = turn.episode, turn.draft, turn.rewrite or turn.draft
+    assert stands is not None
+    episode.steps.append(
+        Step(
+            writer="strong" if turn.rewrite else "weak",
+            text=stands.text,
+            tokens=stands.tokens,
+            draft=draft.text if draft and turn.rewrite else None,
+            draft_tokens=draft.tokens if draft else 0,
+            score=turn.score,
+            prm_tokens=turn.prm_tokens,
+        )
+    )
+    episode.scores.append(math.nan if turn.rewrite else turn.score)
+    episode.node = episode.node.child(stands.text)
+    if stands.stop == "separator" and not is_final(stands.text) and len(episode.steps) < max_steps:
+        return True
+    episode.correct = is_correct(episode.problem, [stands.text])
+    return False

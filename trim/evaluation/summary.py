@@ -1,0 +1,176 @@
+"""Summary tables with paired bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trim.errors import TrimError
+from trim.evaluation.measures import Scale, all_measures
+from trim.evaluation.records import PER_PROBLEM, Results
+
+SUMMARY_COLUMNS = (
+    "benchmark split router setting n accuracy accuracy_low accuracy_high strong_tokens strong_fraction "
+    "weak_tokens_kept weak_tokens_discarded strong_calls prm_tokens prm_calls steps flops latency pgr money"
+).split()
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How figures are computed.
+
+    Attributes:
+        cost: unit of cost, one of `records.COSTS`.
+        budgets: cost fractions at which accuracy is read off the curves.
+        levels: PGR levels of the call-performance thresholds.
+        bootstrap: number of resamples of the problems, the same for all routers.
+        confidence: coverage of the intervals.
+        seed: of the resampling.
+    """
+
+    cost: str
+    budgets: tuple[float, ...]
+    levels: tuple[float, ...]
+    bootstrap: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """All routers on one benchmark, over the same problems.
+
+    Attributes:
+        routers: results by router, both ends among them.
+        weights: bootstrap weights of the problems, shape (resamples, n), rows sum to 1.
+        protocol: how figures are computed.
+    """
+
+    routers: dict[str, Results]
+    weights: np.ndarray
+    protocol: Protocol
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean over problems, first as observed and then per resample: (k, n) -> (1 + resamples, k)."""
+        return np.vstack([values.mean(axis=1), self.weights @ values.T])
+
+    def interval(self, samples: np.ndarray) -> tuple[float, float]:
+        """Percentile interval of a figure's resamples; NaN where more than the tail is undefined."""
+        tail = (1 - self.protocol.confidence) / 2
+        if np.isnan(samples).mean() > tail:
+            return float("nan"), float("nan")
+        low, high = np.nanquantile(samples, [tail, 1 - tail])
+        return float(low), float(high)
+
+    def scales(self) -> list[Scale]:
+        """The two ends, as observed and then per resample."""
+        weak, strong = self.routers["always_weak"], self.routers["always_strong"]
+        unit = self.means(strong.totals[self.protocol.cost])[:, 0]
+        columns = (
+            self.means(weak.correct)[:, 0],
+            self.means(weak.totals[self.protocol.cost])[:, 0] / unit,
+            self.means(strong.correct)[:, 0],
+        )
+        return [Scale(*map(float, row)) for row in zip(*columns, strict=True)]
+
+    def fractions(self, router: str, unit: str) -> np.ndarray:
+        """Cost over always-strong's, shape (1 + resamples, k)."""
+        strong = self.means(self.routers["always_strong"].totals[unit])
+        return self.means(self.routers[router].totals[unit]) / strong
+
+
+def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
+    """Group results by benchmark, in their order, with one set of resamples each.
+
+    Raises:
+        TrimError: if routers of one benchmark were run on different problems.
+    """
+    grouped: dict[str, dict[str, Results]] = {}
+    for result in results:
+        grouped.setdefault(result.benchmark, {})[result.router] = result
+    made = []
+    for benchmark, routers in grouped.items():
+        problems = routers["always_strong"].problems
+        for name, result in routers.items():
+            if result.problems != problems:
+                raise TrimError(f"{benchmark}: {name} and always_strong were run on different problems; run both again")
+        rng = np.random.default_rng(protocol.seed)
+        counts = rng.multinomial(len(problems), np.full(len(problems), 1 / len(problems)), size=protocol.bootstrap)
+        made.append(Study(routers, counts / len(problems), protocol))
+    return made
+
+
+def summary(study: Study) -> pd.DataFrame:
+    """A row per operating point; token figures are means per problem."""
+    rows: list[dict[str, Any]] = []
+    scale = study.scales()[0]
+    for name, result in study.routers.items():
+        accuracy, fraction = study.means(result.correct), study.fractions(name, "strong_tokens")
+        for k, setting in enumerate(result.settings):
+            low, high = study.interval(accuracy[1:, k])
+            rows.append(
+                {
+                    "benchmark": result.benchmark,
+                    "split": result.split,
+                    "router": name,
+                    "setting": setting,
+                    "n": len(result.problems),
+                    "accuracy": accuracy[0, k],
+                    "accuracy_low": low,
+                    "accuracy_high": high,
+                    "strong_fraction": fraction[0, k],
+                    "pgr": float(scale.pgr(accuracy[0, k])),
+                }
+                | {column: result.totals[column][k].mean() for column in PER_PROBLEM}
+            )
+    return pd.DataFrame(rows)[SUMMARY_COLUMNS]
+
+
+def measure_samples(study: Study, router: str) -> pd.DataFrame:
+    """Every measure of a router, a row as observed and then one per resample."""
+    protocol = study.protocol
+    accuracy = study.means(study.routers[router].correct)
+    fraction = study.fractions(router, protocol.cost)
+    return pd.DataFrame(
+        all_measures(f, a, scale, protocol.levels, protocol.budgets)
+        for f, a, scale in zip(fraction, accuracy, study.scales(), strict=True)
+    )
+
+
+def budgets(study: Study) -> pd.DataFrame:
+    """A row per router and measure: value, low, high; empty where a level is not reached."""
+    rows = []
+    for name, result in study.routers.items():
+        samples = measure_samples(study, name)
+        for measure in samples:
+            value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
+            if np.isnan(value):
+                low = high = float("nan")
+            rows.append((result.benchmark, name, measure, value, low, high))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "value", "low", "high"])
+
+
+def differences(study: Study, baseline: str) -> pd.DataFrame:
+    """Each router's measures minus the baseline's on the same resamples: value, low, high."""
+    base, rows = measure_samples(study, baseline), []
+    for name, result in study.routers.items():
+        if name == baseline:
+            continue
+        samples = measure_samples(study, name) - base
+        for measure in samples:
+            value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
+            rows.append((result.benchmark, name, baseline, measure, value, low, high))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
+
+
+def headline(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
+    """benchmark -> router -> measure -> value, for `dvc metrics`."""
+    nested: dict[str, dict[str, dict[str, float | None]]] = {}
+    for row in table.itertuples():
+        value = None if np.isnan(row.value) else round(float(row.value), 6)
+        nested.setdefault(row.benchmark, {}).setdefault(row.router, {})[row.measure] = value
+    return nested

@@ -1,0 +1,1 @@
+"""Language and reward models behind two protocols."""

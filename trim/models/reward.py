@@ -1,0 +1,29 @@
+"""The architecture of Qwen2.5-Math-PRM: a Qwen2 body with a two-layer score head per token."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import Qwen2Model, Qwen2PreTrainedModel
+from transformers.modeling_outputs import TokenClassifierOutput
+
+
+class Qwen2ForProcessRewardModel(Qwen2PreTrainedModel):
+    """Two logits at every token; those at the tags after each step are the scores.
+
+    Parameter names are those of the published checkpoints, which load unchanged and without
+    running code of theirs.
+    """
+
+    def __init__(self, config) -> None:
+        super().__init__(config)
+        self.model = Qwen2Model(config)
+        self.score = nn.Sequential(
+            nn.Linear(config.hidden_size, config.hidden_size), nn.ReLU(), nn.Linear(config.hidden_size, 2)
+        )
+        self.post_init()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> TokenClassifierOutput:
+        """Logits of shape (n, length, 2) for tokens of shape (n, length)."""
+        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        return TokenClassifierOutput(logits=self.score(hidden))

@@ -1,0 +1,173 @@
+"""Generated chain problems: four benchmark families with exact solutions.
+
+A problem is a start value and a list of operations, all modulo 100. Its reference solution
+writes one operation a step (``8 + 5 = 13``); those with two-digit operands are worked out by
+tens and units, so that harder steps are also longer. The last step ends with ``\\boxed{...}``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from trim.problems.problem import SPLITS, Problem
+
+MODULUS = 100
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the problems of one benchmark are drawn.
+
+    Attributes:
+        stands_for: the published benchmark whose place this family takes.
+        length: least and most number of operations.
+        weights: relative frequency of each operation, in the order of `OPERATIONS`.
+        phrase: writes the question of a start value and its operations.
+    """
+
+    stands_for: str
+    length: tuple[int, int]
+    weights: tuple[float, ...]
+    phrase: Callable[[np.random.Generator, int, list[tuple[str, int]]], str]
+
+
+# kind -> (sign in a step, least operand, most operand)
+OPERATIONS = {
+    "add": ("+", 1, 9),
+    "add_large": ("+", 11, 99),
+    "subtract": ("-", 1, 9),
+    "subtract_large": ("-", 11, 99),
+    "multiply": ("*", 2, 9),
+    "multiply_large": ("*", 11, 99),
+    "modulo": ("%", 3, 12),
+    "square": ("^", 2, 2),
+}
+
+_PLAIN = {"+": "add {}", "-": "subtract {}", "*": "multiply by {}", "%": "reduce by {}", "^": "square it"}
+_RENAMED = {
+    "+": ("gain {}", "collect {}", "receive {}"),
+    "-": ("lose {}", "spend {}", "give {}"),
+    "*": ("grow by {}", "repeat by {}"),
+    "%": ("pack by {}", "share by {}"),
+    "^": ("square it",),
+}
+_DISTRACTORS = ("meet {} friends", "pass {} trees", "wait {} minutes")
+_DISTRACTOR_SHARE = 0.25
+
+
+def _plain(rng: np.random.Generator, start: int, operations: list[tuple[str, int]]) -> str:
+    return ", ".join([f"Start with {start}"] + [_PLAIN[sign].format(b) for sign, b in operations]) + "."
+
+
+def _renamed(rng: np.random.Generator, start: int, operations: list[tuple[str, int]]) -> str:
+    clauses = [f"A jar holds {start} coins"]
+    for sign, operand in operations:
+        if rng.random() < _DISTRACTOR_SHARE:
+            clauses.append(_DISTRACTORS[rng.integers(len(_DISTRACTORS))].format(rng.integers(1, 100)))
+        forms = _RENAMED[sign]
+        clauses.append(forms[rng.integers(len(forms))].format(operand))
+    return ", ".join(clauses) + "."
+
+
+FAMILIES = {
+    "standard": Family("MATH-500", (4, 10), (0.22, 0.16, 0.20, 0.14, 0.10, 0.08, 0.08, 0.02), _plain),
+    "long": Family("AIME", (12, 20), (0.28, 0.16, 0.26, 0.14, 0.08, 0.02, 0.04, 0.02), _plain),
+    "hard": Family("OlympiadBench", (4, 9), (0.06, 0.16, 0.06, 0.16, 0.12, 0.24, 0.14, 0.06), _plain),
+    "renamed": Family("Minerva Math", (4, 9), (0.22, 0.16, 0.20, 0.14, 0.10, 0.08, 0.08, 0.02), _renamed),
+}
+
+
+def apply(left: int, sign: str, right: int) -> int:
+    """`left` `sign` `right` modulo 100.
+
+    Raises:
+        ValueError: for an unknown sign or a remainder by zero.
+    """
+    if sign == "+":
+        return (left + right) % MODULUS
+    if sign == "-":
+        return (left - right) % MODULUS
+    if sign == "*":
+        return (left * right) % MODULUS
+    if sign == "%" and right:
+        return left % right
+    if sign == "^" and right == 2:
+        return (left * left) % MODULUS
+    raise ValueError(f"no operation {sign!r} by {right}")
+
+
+def write_step(left: int, sign: str, right: int) -> str:
+    """The reference text of one operation, without the answer box."""
+    result = apply(left, sign, right)
+    if sign not in "+-*" or right < 10:
+        return f"{left} {sign} {right} = {result}"
+    tens, units = right // 10 * 10, right % 10
+    if sign == "*":
+        first, joint, second = apply(left, "*", units), "+", apply(left, "*", tens)
+    else:
+        first, joint, second = apply(left, sign, tens), sign, units
+    return f"{left} {sign} {right} = {first} {joint} {second} = {result}"
+
+
+def draw(rng: np.random.Generator, family: Family) -> tuple[str, str, tuple[str, ...]]:
+    """One problem of a family: its question, answer and reference steps."""
+    start = int(rng.integers(1, 100))
+    weights = np.asarray(family.weights) / sum(family.weights)
+    kinds = rng.choice(list(OPERATIONS), size=rng.integers(family.length[0], family.length[1] + 1), p=weights)
+    operations, steps, value = [], [], start
+    for kind in kinds.tolist():
+        sign, low, high = OPERATIONS[kind]
+        operand = int(rng.integers(low, high + 1))
+        while sign == "*" and not (operand % 2 and operand % 5):  # other factors soon lead to 0
+            operand = int(rng.integers(low, high + 1))
+        operations.append((sign, operand))
+        steps.append(write_step(value, sign, operand))
+        value = apply(value, sign, operand)
+    steps[-1] += f", \\boxed{{{value}}}"
+    return family.phrase(rng, start, operations), str(value), tuple(steps)
+
+
+def _stream(*parts: object) -> np.random.Generator:
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def generate(name: str, sizes: dict[str, int], seed: int) -> list[Problem]:
+    """All splits of one family, no question twice.
+
+    Args:
+        name: a key of `FAMILIES`.
+        sizes: number of problems per split.
+        seed: the same seed gives the same problems; the test split does not depend on
+            the size of the others.
+
+    Returns:
+        Problems in the order test, validation, train.
+    """
+    family, seen, problems = FAMILIES[name], set(), []
+    for split in reversed(SPLITS):
+        rng, index = _stream("problems", name, split, seed), 0
+        while index < sizes.get(split, 0):
+            question, answer, steps = draw(rng, family)
+            if question in seen:
+                continue
+            seen.add(question)
+            problems.append(Problem(f"{name}-{split}-{index:05d}", question, answer, split, steps))
+            index += 1
+    return problems
+
+
+def training_stream(seed: int, shares: dict[str, float], held_out: set[str]) -> Iterator[Problem]:
+    """Endless problems for training language models, none of them held out."""
+    rng = _stream("pretrain", seed)
+    names, index = list(shares), 0
+    weights = np.asarray([shares[n] for n in names]) / sum(shares.values())
+    while True:
+        question, answer, steps = draw(rng, FAMILIES[names[rng.choice(len(names), p=weights)]])
+        if question not in held_out:
+            yield Problem(f"pretrain-{index}", question, answer, "pretrain", steps)
+            index += 1

@@ -1,0 +1,26 @@
+"""A problem as every stage sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem.
+
+    Attributes:
+        id: unique in its benchmark.
+        question: the text given to a model.
+        answer: the final answer, as it would stand in a ``\\boxed{}``.
+        split: train, validation or test.
+        reference: reference steps that the exact step checker compares with; empty where unknown.
+    """
+
+    id: str
+    question: str
+    answer: str
+    split: str
+    reference: tuple[str, ...] = ()

@@ -1,0 +1,137 @@
+"""Figures as one would print them in a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from trim.config import Params
+from trim.evaluation.records import read_scores
+from trim.report.tables import read_csv, titles
+from trim.tables import replacing
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; then line style tells.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX"
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "svg.hashsalt": "trim",
+    "svg.fonttype": "path",
+}
+ENDS = ("always_weak", "always_strong")
+
+
+def draw_figures(results: Path, params: Params) -> list[Path]:
+    """Draw every figure as SVG and PNG into results/figures; returns the paths."""
+    makers: dict[str, Callable[[Path, Params], Figure]] = {"curves": _curves, "budgets": _bars, "scores": _scores}
+    paths = []
+    with mpl.rc_context(STYLE):
+        for name, make in makers.items():
+            figure = make(results, params)
+            FigureCanvasAgg(figure)
+            for suffix, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
+                paths.append(results / "figures" / f"{name}.{suffix}")
+                with replacing(paths[-1]) as partial:
+                    figure.savefig(partial, format=suffix, **extra)
+    return paths
+
+
+def _panels(params: Params, height: float = 3.1) -> Iterator[tuple[Figure, Axes, str, str]]:
+    """One panel per benchmark, two in a row."""
+    names, _ = titles(params)
+    columns = min(2, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(3.7 * columns, height * rows + 0.5), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(names) :]:
+        axes.set_visible(False)
+    for axes, (benchmark, title) in zip(grid, names.items(), strict=False):
+        axes.set_title(title)
+        yield figure, axes, benchmark, title
+
+
+def _styles(params: Params) -> dict[str, tuple[str, str]]:
+    routers = [name for name in params.routers if name not in ENDS]
+    return {
+        name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(routers)
+    }
+
+
+def _curves(results: Path, params: Params) -> Figure:
+    """Accuracy over strong tokens, every operating point with its interval."""
+    summary, styles, (_, names) = read_csv(results / "summary.csv"), _styles(params), titles(params)
+    for figure, axes, benchmark, _ in _panels(params):
+        rows = summary[summary["benchmark"] == benchmark]
+        weak, strong = (rows[rows["router"] == end].iloc[0] for end in ENDS)
+        axes.plot([0, 1], [weak["accuracy"], strong["accuracy"]], ":", color="0.4", label="weak to strong")
+        axes.axhline(strong["accuracy"], color="0.4", linewidth=0.8)
+        axes.axhspan(strong["accuracy_low"], strong["accuracy_high"], color="0.5", alpha=0.12, linewidth=0)
+        for router, (colour, marker) in styles.items():
+            points = rows[rows["router"] == router].sort_values(["strong_fraction", "accuracy"])
+            x, y = points["strong_fraction"].to_numpy(), points["accuracy"].to_numpy()
+            low, high = points["accuracy_low"].to_numpy(), points["accuracy_high"].to_numpy()
+            if len(points) > 1:
+                x0, y0 = np.r_[0, x], np.r_[weak["accuracy"], y]
+                axes.plot(x0, y0, color=colour, linewidth=1.2)
+                band = np.r_[weak["accuracy_low"], low], np.r_[weak["accuracy_high"], high]
+                axes.fill_between(x0, *band, color=colour, alpha=0.15, linewidth=0)
+                axes.plot(x, y, marker, color=colour, markersize=3.5, label=names[router])
+            else:
+                error = np.abs(np.vstack([low, high]) - y)
+                axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=5, capsize=2, label=names[router])
+        axes.set_xlim(-0.02, 1.1)
+        axes.set_xlabel("strong tokens / always-strong's")
+        axes.set_ylabel("accuracy")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
+    return figure
+
+
+def _bars(results: Path, params: Params) -> Figure:
+    """Accuracy at each budget, by router."""
+    budgets, styles, (_, names) = read_csv(results / "budgets.csv"), _styles(params), titles(params)
+    shown = [f"acc@{100 * b:g}" for b in params.evaluation.budgets]
+    width = 0.8 / max(1, len(styles))
+    for figure, axes, benchmark, _ in _panels(params, height=2.6):
+        for index, (router, (colour, _)) in enumerate(styles.items()):
+            rows = budgets[(budgets["benchmark"] == benchmark) & (budgets["router"] == router)].set_index("measure")
+            values = rows.reindex(shown)
+            x = np.arange(len(shown)) + (index - (len(styles) - 1) / 2) * width
+            error = np.abs(values[["low", "high"]].to_numpy().T - values["value"].to_numpy())
+            axes.bar(x, values["value"], width, color=colour, label=names[router])
+            axes.errorbar(x, values["value"], error, fmt="none", ecolor="0.2", elinewidth=0.8)
+        axes.set_xticks(range(len(shown)), [name.removeprefix("acc@") + " %" for name in shown])
+        axes.set_xlabel("budget: share of always-strong's cost")
+        axes.set_ylabel("accuracy")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
+    return figure
+
+
+def _scores(results: Path, params: Params) -> Figure:
+    """Distribution of PRM scores of the last router's drafts, by the solution's fate."""
+    scored = [name for name in params.routers if name not in ENDS][-1]
+    for figure, axes, benchmark, _ in _panels(params, height=2.4):
+        scores: pd.DataFrame = read_scores(results / "episodes" / benchmark / f"{scored}.parquet")
+        bins = np.linspace(0, 1, 21)
+        for correct, colour, label in ((True, COLOURS[0], "solved"), (False, COLOURS[1], "not solved")):
+            values = scores.loc[scores["correct"] == correct, "score"]
+            axes.hist(values, bins, density=True, histtype="step", color=colour, label=label)
+        axes.set_yscale("log")
+        axes.set_xlabel("PRM score of a draft")
+        axes.set_ylabel("density")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure

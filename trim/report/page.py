@@ -1,0 +1,94 @@
+"""One self-contained page: figures, tables and how to read them."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from trim.config import Params
+from trim.errors import TrimError
+from trim.report.tables import read_csv, titles
+from trim.tables import write_text
+
+SECTIONS = {
+    "main": (
+        "Main table",
+        "Test accuracy of both ends, accuracy at the middle budget, the least share of always-strong's cost that "
+        "recovers 50, 80 and 95 % of the accuracy gap, and three areas. Square brackets: 95 % bootstrap intervals.",
+    ),
+    "budgets": ("Accuracy at a budget", "Read off each router's curve at shares of always-strong's cost."),
+    "differences": (
+        "Against random routing",
+        "Paired differences on the same resamples of the problems; an interval that leaves out 0 tells them apart.",
+    ),
+    "thresholds": (
+        "Fitted settings",
+        "Chosen on validation for each budget; spent and reached on test.",
+    ),
+    "operating_points": ("All operating points", "Token and cost figures are means per problem."),
+}
+FIGURES = {
+    "curves": "Cost-accuracy curves. Bands: intervals over problems. Dotted: mixing the two models at random.",
+    "budgets": "Accuracy at fixed budgets.",
+}
+
+
+def write_page(results: Path, params: Params) -> Path:
+    """Write results/report.html, which needs no other file and no network.
+
+    Raises:
+        TrimError: if a table or figure is missing.
+    """
+    tables = []
+    for name, (title, text) in SECTIONS.items():
+        table = read_csv(results / "tables" / f"{name}.csv").fillna("")
+        tables.append(
+            {
+                "name": name,
+                "title": title,
+                "text": text,
+                "columns": list(table.columns),
+                "rows": table.astype(str).to_numpy().tolist(),
+            }
+        )
+    figures = [
+        {"name": name, "text": text, "data": _embed(results / "figures" / f"{name}.svg")}
+        for name, text in FIGURES.items()
+    ]
+    environment = Environment(loader=PackageLoader("trim.report", "."), autoescape=select_autoescape(default=True))
+    page = environment.get_template("page.html.jinja").render(
+        figures=figures,
+        tables=tables,
+        benchmarks=titles(params)[0],
+        cards=_cards(results, params),
+        cost=params.evaluation.cost,
+        resamples=params.evaluation.bootstrap,
+    )
+    path = results / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _embed(path: Path) -> str:
+    try:
+        return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        raise TrimError(f"{path}: {error.strerror}; run `snakemake --cores all {path}`") from error
+
+
+def _cards(results: Path, params: Params) -> list[dict[str, str]]:
+    """Per benchmark: the least share of strong tokens at which the last router recovers most of the gap."""
+    budgets, (names, routers) = read_csv(results / "budgets.csv"), titles(params)
+    router = list(params.routers)[-1]
+    measure = f"cpt{round(100 * params.evaluation.levels[-1])}" if params.evaluation.levels else "apgr"
+    rows = budgets[(budgets["router"] == router) & (budgets["measure"] == measure)].dropna(subset=["value"])
+    return [
+        {
+            "title": names[row.benchmark],
+            "figure": f"{100 * row.value:.0f} %",
+            "text": f"of always-strong's cost: {routers[router]} recovers {measure.removeprefix('cpt')} % of the gap",
+        }
+        for row in rows.itertuples()
+    ]

@@ -1,0 +1,193 @@
+"""Tables as one would print them in a paper: Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from trim.config import Params
+from trim.errors import TrimError
+from trim.routers import registry
+from trim.tables import read_json, write_text
+
+MAIN = ["cpt50", "cpt80", "cpt95", "apgr", "aiq", "ibc"]
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table made by `trim evaluate`.
+
+    Raises:
+        TrimError: if it is missing or not a table.
+    """
+    try:
+        return pd.read_csv(path, keep_default_na=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrimError(f"{path}: cannot be read ({reason}); delete it and run `snakemake --cores all`") from error
+
+
+def write_tables(results: Path, params: Params) -> list[Path]:
+    """Write every table into results/tables; returns the paths."""
+    makers: dict[str, Callable[[Path, Params], pd.DataFrame]] = {
+        "main": _main,
+        "budgets": _budgets,
+        "operating_points": _operating_points,
+        "differences": _differences,
+        "thresholds": _thresholds,
+    }
+    paths = []
+    for name, make in makers.items():
+        table = make(results, params)
+        for suffix, text in (
+            ("md", _markdown(table)),
+            ("csv", table.to_csv(index=False)),
+            ("tex", _latex(table)),
+        ):
+            paths.append(results / "tables" / f"{name}.{suffix}")
+            write_text(paths[-1], text)
+    return paths
+
+
+def titles(params: Params) -> tuple[dict[str, str], dict[str, str]]:
+    """Names to print: of benchmarks and of routers."""
+    return (
+        {name: source.title or name for name, source in params.benchmarks.items()},
+        {name: registry()[name].title for name in params.routers},
+    )
+
+
+def _figure(value: float, low: float, high: float) -> str:
+    if np.isnan(value):
+        return "not reached"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]" if not np.isnan(low) else f"{value:.3f}"
+
+
+def _named(table: pd.DataFrame, params: Params) -> pd.DataFrame:
+    benchmarks, routers = titles(params)
+    return table.assign(
+        benchmark=table["benchmark"].map(benchmarks), router=table["router"].map(routers), split="test"
+    )
+
+
+def _spread(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
+    """One row per benchmark and router, one column per measure."""
+    chosen = table[table["measure"].isin(measures)]
+    figures = [_figure(*row) for row in chosen[["value", "low", "high"]].itertuples(index=False)]
+    wide = chosen.assign(figure=figures).pivot(index=["benchmark", "router"], columns="measure", values="figure")
+    order = list(dict.fromkeys(zip(chosen["benchmark"], chosen["router"], strict=True)))
+    wide = wide.reindex(order)[measures].reset_index()
+    return _named(wide, params)[["benchmark", "split", "router", *measures]]
+
+
+def _references(params: Params) -> set[str]:
+    return {"always_weak", "always_strong"} & set(params.routers)
+
+
+def _main(results: Path, params: Params) -> pd.DataFrame:
+    """The ends' accuracy, then each router's measures, accuracy at 20 % first."""
+    summary, budgets = read_csv(results / "summary.csv"), read_csv(results / "budgets.csv")
+    fractions = [f"{100 * b:g}" for b in params.evaluation.budgets]
+    middle = f"acc@{fractions[len(fractions) // 2]}" if fractions else None
+    measures = ([middle] if middle else []) + [m for m in _levels(params) + ["apgr", "aiq", "ibc"]]
+    table = _spread(budgets[~budgets["router"].isin(_references(params))], measures, params)
+    benchmarks, _ = titles(params)
+    for end, column in (("always_weak", "weak"), ("always_strong", "strong")):
+        rows = summary[summary["router"] == end]
+        known = {
+            benchmarks[r.benchmark]: _figure(r.accuracy, r.accuracy_low, r.accuracy_high) for r in rows.itertuples()
+        }
+        table.insert(2 + (column == "strong"), column, table["benchmark"].map(known))
+    return table
+
+
+def _levels(params: Params) -> list[str]:
+    return [f"cpt{round(100 * level):d}" for level in params.evaluation.levels]
+
+
+def _budgets(results: Path, params: Params) -> pd.DataFrame:
+    measures = [f"acc@{100 * b:g}" for b in params.evaluation.budgets]
+    return _spread(read_csv(results / "budgets.csv"), measures, params)
+
+
+def _operating_points(results: Path, params: Params) -> pd.DataFrame:
+    table = read_csv(results / "summary.csv")
+    table["accuracy"] = [
+        _figure(*row) for row in table[["accuracy", "accuracy_low", "accuracy_high"]].itertuples(index=False)
+    ]
+    kept = [
+        "benchmark", "split", "router", "setting", "n", "accuracy", "pgr", "strong_fraction", "strong_tokens",
+        "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "flops", "money", "latency",
+    ]  # fmt: skip
+    return _named(table, params)[kept].round(4)
+
+
+def _differences(results: Path, params: Params) -> pd.DataFrame:
+    table = read_csv(results / "differences.csv")
+    measures = [m for m in dict.fromkeys(table["measure"]) if m.startswith("acc@") or m in ("apgr", "aiq")]
+    return _spread(table[~table["router"].isin(_references(params))], measures, params)
+
+
+def _thresholds(results: Path, params: Params) -> pd.DataFrame:
+    """Fitted settings: chosen on validation, and what they spend and reach on test."""
+    summary = read_csv(results / "summary.csv")
+    rows = []
+    for name in params.routers:
+        for benchmark in params.benchmarks:
+            path = results / "routers" / benchmark / f"{name}.json"
+            if not registry()[name].fits:
+                continue
+            for budget, value in read_json(path)["fitted"].items():
+                row = summary[
+                    (summary["benchmark"] == benchmark)
+                    & (summary["router"] == name)
+                    & (summary["setting"] == f"budget={budget}")
+                ]
+                if len(row) and isinstance(value, float):
+                    found = row.iloc[0]
+                    rows.append(
+                        {
+                            "benchmark": benchmark,
+                            "router": name,
+                            "budget": float(budget),
+                            "fitted (validation)": round(value, 4),
+                            "strong fraction (test)": round(found["strong_fraction"], 4),
+                            "accuracy (test)": _figure(
+                                found["accuracy"], found["accuracy_low"], found["accuracy_high"]
+                            ),
+                        }
+                    )
+    columns = ["benchmark", "router", "budget", "fitted (validation)", "strong fraction (test)", "accuracy (test)"]
+    return _named(pd.DataFrame(rows, columns=columns), params)[columns]
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    escaped = [[str(cell).replace("|", "\\|") for cell in row] for row in table.itertuples(index=False)]
+    lines = [list(table.columns), ["---"] * len(table.columns), *escaped]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+_TEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
+
+
+def _latex(table: pd.DataFrame) -> str:
+    def escape(cell: object) -> str:
+        return "".join(_TEX.get(c, c) for c in str(cell).replace("\\", "/"))
+
+    lines = [" & ".join(map(escape, row)) + r" \\" for row in [table.columns, *table.itertuples(index=False)]]
+    body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
+    return f"\\begin{{tabular}}{{{'l' * len(table.columns)}}}\n{body}\n\\end{{tabular}}\n"
+
+
+def rich_table(path: Path) -> Table:
+    """A table's CSV for the terminal, without intervals where they would not fit."""
+    rows = read_csv(path)
+    table = Table(title="Accuracy and cost on test problems (intervals in results/tables/main.md)")
+    for column in rows.columns:
+        table.add_column(column)
+    for row in rows.itertuples(index=False):
+        table.add_row(*(str(cell).split(" [")[0] for cell in row))
+    return table

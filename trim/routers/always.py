@@ -1,0 +1,41 @@
+"""The two ends: one model writes everything."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trim.routers.base import Decisions, Policy, Router
+
+
+class _OneModel(Policy):
+    scored = False
+
+    def __init__(self, strong: bool) -> None:
+        self.strong = strong
+
+    def delegate(self, seen: Decisions) -> np.ndarray:
+        return np.full(len(seen), self.strong)
+
+
+class AlwaysWeak(Router):
+    """The weak model alone."""
+
+    name = "always_weak"
+    title = "Always weak"
+    reference = True
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting."""
+        return {"-": _OneModel(strong=False)}
+
+
+class AlwaysStrong(Router):
+    """The strong model alone: the unit of cost."""
+
+    name = "always_strong"
+    title = "Always strong"
+    reference = True
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting."""
+        return {"-": _OneModel(strong=True)}

@@ -1,0 +1,122 @@
+"""What a router is: parameters in, policies out; a policy answers for a batch of decisions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from trim.problems import Problem
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a policy may look at, for n episodes that stand at the same step t (from 0).
+
+    Before a draft is written the arrays hold t columns; when a draft is judged, t + 1, the
+    draft last.
+
+    Attributes:
+        problems: n problems.
+        steps: n tuples of step texts.
+        nodes: n hashes of the accepted prefixes; equal prefixes have equal hashes.
+        scores: PRM scores in [0, 1], shape (n, t or t + 1); NaN where not scored.
+        tokens: step lengths, same shape.
+        strong: whether each standing step is the strong model's, shape (n, t).
+    """
+
+    problems: Sequence[Problem]
+    steps: Sequence[tuple[str, ...]]
+    nodes: Sequence[bytes]
+    scores: np.ndarray
+    tokens: np.ndarray
+    strong: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+
+class Policy:
+    """One operating point of a router.
+
+    A policy is a pure function of what it is shown; it keeps no state between decisions.
+
+    Attributes:
+        scored: whether drafts are scored by the PRM (and that is paid for).
+    """
+
+    scored: bool = True
+
+    def delegate(self, seen: Decisions) -> np.ndarray:
+        """Before drafting, shape (n,): True has the strong model write the step at once."""
+        return np.zeros(len(seen), dtype=bool)
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        """After drafting, shape (n,): True has the strong model rewrite the draft."""
+        return np.zeros(len(seen), dtype=bool)
+
+
+class Params(BaseModel):
+    """A router's section of params.yaml; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a policy reached on the problems a router is fitted on.
+
+    Attributes:
+        accuracy: share of problems solved.
+        strong_fraction: strong tokens over always-strong's.
+    """
+
+    accuracy: float
+    strong_fraction: float
+
+
+Trial = Callable[[Mapping[str, Policy]], Mapping[str, Outcome]]
+
+
+class Router(ABC):
+    """A family of policies under one name.
+
+    A router is one file in this package: it is found by its `name`, configured by its
+    section of params.yaml, and its settings become rows of every table.
+
+    Attributes:
+        name: as it stands in params.yaml and in the outputs.
+        title: as it stands in tables and figures.
+        fits: whether `fit` is to be called before `policies`.
+        reference: whether it only marks an end of the scale or a bound.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    fits: ClassVar[bool] = False
+    reference: ClassVar[bool] = False
+    Params: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: Any, fitted: Mapping[str, Any] | None = None) -> None:
+        self.params = params
+        self.fitted: dict[str, Any] = dict(fitted or {})
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """Choose parameters on the validation split.
+
+        Args:
+            trial: runs policies on the validation problems.
+            budgets: shares of always-strong's tokens to aim at.
+
+        Returns:
+            JSON values that the constructor takes as `fitted`.
+        """
+        return {}
+
+    @abstractmethod
+    def policies(self) -> dict[str, Policy]:
+        """The operating points by setting, in order of rising cost."""

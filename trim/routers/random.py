@@ -1,0 +1,42 @@
+"""Random routing: the floor that any use of the scores has to beat."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from trim.draws import digest
+from trim.models.sampler import seeds, uniforms
+from trim.routers.base import Decisions, Policy, Router
+from trim.routers.base import Params as BaseParams
+
+
+class _Coin(Policy):
+    scored = False
+
+    def __init__(self, probability: float, seed: int) -> None:
+        self.probability, self.seed = probability, seed
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        # One coin per node, not per probability: a dearer policy hands over a superset.
+        keys = [digest(b"random", str(self.seed).encode(), node) for node in seen.nodes]
+        return uniforms(seeds(keys), 0) < self.probability
+
+
+class Random(Router):
+    """Hands each step over with a fixed probability."""
+
+    name = "random"
+    title = "Random"
+
+    class Params(BaseParams):
+        """Probabilities, one policy each."""
+
+        probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
+        seed: int = 0
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per probability."""
+        return {f"p={p:g}": _Coin(p, self.params.seed) for p in sorted(self.params.probabilities)}

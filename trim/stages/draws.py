@@ -1,0 +1,40 @@
+"""Draws: all routers at once explore the solution trees, so that nothing is made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trim.config import Params
+from trim.problems import read_problems
+from trim.progress import Tracker
+from trim.stages.fit import fitted_policies
+from trim.workspace import Workspace
+
+
+def make_draws(
+    params: Params,
+    split: str,
+    problems: Path,
+    layers: Sequence[Path],
+    fitted: Mapping[str, Path],
+    out: Path,
+    journal: Path,
+    tracker: Tracker,
+) -> int:
+    """Run all routers at once, for the draws they need; returns the number of new ones.
+
+    Args:
+        params: the experiment.
+        split: of the problems.
+        problems: their table.
+        layers: draws made by earlier rules.
+        fitted: files made by `make_fit`, by router.
+        out: the new layer.
+        journal: where draws are kept as they are made.
+        tracker: told of every batch and round.
+    """
+    workspace = Workspace(params, layers, journal, tracker)
+    policies = [policy for router in params.routers for policy in fitted_policies(params, router, fitted).values()]
+    workspace.run(read_problems(problems, split), policies)
+    return workspace.draws.export(out)

@@ -1,0 +1,50 @@
+"""Evaluation: from all routers' episodes to the tables that everything else is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from trim.config import Params
+from trim.errors import TrimError
+from trim.evaluation.records import COSTS, read_results
+from trim.evaluation.summary import Protocol, Study, budgets, differences, headline, studies, summary
+from trim.tables import write_json, write_text
+
+
+def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:
+    """Write summary.csv, budgets.csv, differences.csv and metrics.json into `results`.
+
+    Benchmarks and routers come in the order of the experiment; differences are to random routing.
+
+    Raises:
+        TrimError: for an unknown unit of cost or a damaged file.
+    """
+    settings = params.evaluation
+    if cost is not None and cost not in COSTS:
+        raise TrimError(f"--cost {cost}: unknown unit; allowed: {', '.join(COSTS)}")
+    protocol = Protocol(
+        cost or settings.cost,
+        settings.budgets,
+        settings.levels,
+        settings.bootstrap,
+        settings.confidence,
+        settings.seed,
+    )
+    benchmarks, routers = list(params.benchmarks), list(params.routers)
+    read = sorted(
+        map(read_results, episodes), key=lambda r: (benchmarks.index(r.benchmark), routers.index(r.router))
+    )
+    made = studies(read, protocol)
+
+    def write(name: str, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
+        rows = pd.concat([table(study) for study in made], ignore_index=True)
+        write_text(results / name, rows.to_csv(index=False, float_format="%.6g"))
+        return rows
+
+    write("summary.csv", summary)
+    baseline = "random" if "random" in routers else "always_strong"
+    write("differences.csv", lambda study: differences(study, baseline))
+    write_json(results / "metrics.json", headline(write("budgets.csv", budgets)))

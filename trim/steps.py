@@ -1,0 +1,47 @@
+"""The text format of step-by-step solutions: prompts, separator, end of a solution."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+SEPARATOR = "\n\n"
+PRM_TAG = "<extra_0>"
+INSTRUCTION = "Solve the problem step by step and put the final answer in \\boxed{}."
+
+_CONTENT = re.compile(r"\w")
+
+
+def messages(question: str, instruction: str = INSTRUCTION) -> list[dict[str, str]]:
+    """The chat that asks for a solution: one user turn (design, section 1)."""
+    return [{"role": "user", "content": f"{question}\n{instruction}"}]
+
+
+def join(steps: Sequence[str]) -> str:
+    """The assistant turn that holds `steps` and is to be continued."""
+    return "".join(step + SEPARATOR for step in steps)
+
+
+def split(solution: str) -> tuple[str, ...]:
+    """The steps of a whole solution; pieces without content belong to the step after them.
+
+    `split(join(steps))` gives back steps that have content and hold no separator.
+    """
+    steps, pending = [], ""
+    for piece in solution.split(SEPARATOR):
+        if is_degenerate(piece):
+            pending += piece + SEPARATOR
+        else:
+            steps.append(pending + piece)
+            pending = ""
+    return tuple(steps)
+
+
+def is_degenerate(text: str) -> bool:
+    """True for a step of only blanks, punctuation or Markdown rules: nothing was said yet."""
+    return not _CONTENT.search(text.replace("_", " "))
+
+
+def is_final(text: str) -> bool:
+    """True for a step that gives the final answer."""
+    return "\\boxed{" in text

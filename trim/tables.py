@@ -1,0 +1,89 @@
+"""Reading and writing tables: columnar, checksummed, atomic."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trim.errors import TrimError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` only once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file or nothing."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        TrimError: if it cannot be read or parsed.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _refused(path, error) from error
+
+
+def write_table(path: Path, table: pa.Table, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a Parquet file with a checksum on every page.
+
+    Args:
+        path: where to.
+        table: the rows.
+        metadata: JSON values kept in the file's header.
+    """
+    header = {key: json.dumps(value) for key, value in (metadata or {}).items()}
+    with replacing(path) as partial:
+        pq.write_table(
+            table.replace_schema_metadata(header), partial, compression="zstd", write_page_checksum=True
+        )
+
+
+def read_table(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows and metadata of a file written by `write_table`.
+
+    Raises:
+        TrimError: if the file is missing, damaged, or has other columns than `schema`.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            found = file.schema_arrow.remove_metadata()
+            if not found.equals(schema):
+                raise ValueError(f"columns {found.names} where {schema.names} were expected")
+            table = file.read().combine_chunks()
+            table.validate(full=True)
+        header = {k.decode(): json.loads(v) for k, v in (table.schema.metadata or {}).items() if k != b"ARROW:schema"}
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _refused(path, error) from error
+    return table, header
+
+
+def _refused(path: Path, error: Exception) -> TrimError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return TrimError(f"{path}: cannot be read ({reason}); delete it and run again")

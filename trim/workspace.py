@@ -1,0 +1,99 @@
+"""The models of an experiment behind the store of draws, loaded only when something is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trim.config import Model, Params
+from trim.draws import Draws, Scorer, Writer
+from trim.episodes import Episode, run
+from trim.evaluation.costs import ModelCost
+from trim.models.folder import identity, parameters, resolve
+from trim.problems import Problem
+from trim.progress import Tracker
+from trim.routers.base import Policy
+
+if TYPE_CHECKING:
+    from trim.models.base import LanguageModel, RewardModel
+
+
+class Workspace:
+    """Writers and scorer of an experiment.
+
+    Args:
+        params: the experiment.
+        layers: draws made by earlier rules.
+        journal: where new draws are kept as they are made.
+        tracker: shows what is done.
+
+    Raises:
+        TrimError: if a layer, the journal or a model folder is damaged or missing.
+    """
+
+    def __init__(
+        self, params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker
+    ) -> None:
+        self.params, self.draws, self.tracker = params, Draws(layers, journal), tracker
+
+    @cached_property
+    def weak(self) -> Writer:
+        """The weak model."""
+        return self._writer(self.params.models.weak)
+
+    @cached_property
+    def strong(self) -> Writer:
+        """The strong model."""
+        return self._writer(self.params.models.strong)
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The process reward model."""
+        model, instruction = self.params.models.prm, self.params.generation.instruction
+        name = f"{identity(resolve(model.path))}/{model.dtype}/{instruction}"
+        return Scorer(name, cache(lambda: _reward_model(model, instruction)), self.draws, model.batch_size, self.tracker.batch)
+
+    def costs(self) -> dict[str, ModelCost]:
+        """What the use of each model costs."""
+        models = {"weak": self.params.models.weak, "strong": self.params.models.strong, "prm": self.params.models.prm}
+        return {
+            name: ModelCost(
+                parameters(resolve(m.path)), m.price, m.latency_per_call, m.latency_per_token
+            )
+            for name, m in models.items()
+        }
+
+    def run(self, problems: Sequence[Problem], policies: Sequence[Policy]) -> list[Episode]:
+        """Solve every problem under every policy; see `trim.episodes.run`."""
+        steps = self.params.generation.max_steps
+        return run(problems, policies, self.weak, self.strong, self.scorer, steps, self.tracker.advanced)
+
+    def _writer(self, model: Model) -> Writer:
+        generation = self.params.generation
+        name = "/".join(
+            [
+                identity(resolve(model.path)),
+                model.dtype,
+                generation.sampling.model_dump_json(),
+                generation.instruction,
+                f"{generation.seed}.{generation.sample}",
+            ]
+        )
+        return Writer(name, cache(lambda: _language_model(model, self.params)), self.draws, model.batch_size, self.tracker.batch)
+
+
+# The backends are imported where they are used: a replay from the store needs no torch.
+def _language_model(model: Model, params: Params) -> LanguageModel:
+    from trim.models.transformers import TransformersLM
+
+    return TransformersLM(
+        resolve(model.path), params.generation.sampling, params.generation.instruction, model.dtype
+    )
+
+
+def _reward_model(model: Model, instruction: str) -> RewardModel:
+    from trim.models.transformers import TransformersPRM
+
+    return TransformersPRM(resolve(model.path), instruction, model.dtype)

@@ -1,0 +1,55 @@
+rule episodes:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=rollouts("test") + scores("test"),
+        # Draws are named by the hash of their cause: a newer layer holds more, never other, draws.
+        draws=ancient("results/draws/{benchmark}/test.parquet"),
+        fitted=lambda w: fitted([w.router] if w.router in FITTED else []),
+        models=models(),
+        code=code("trim.stages.episodes"),
+        router=lambda w: router_code(w.router),
+    output:
+        "results/episodes/{benchmark}/{router}.parquet",
+    params:
+        router=lambda w: config["routers"][w.router],
+        models=config["models"],
+        generation=config["generation"],
+        layers=lambda w, input: [
+            f"--layer {path}" for path in [*input.layers, input.draws]
+        ],
+        fitted=lambda w, input: [
+            f"--fitted {w.router}={path}" for path in input.get("fitted", [])
+        ],
+    log:
+        "logs/episodes/{benchmark}/{router}.log",
+    benchmark:
+        "benchmarks/episodes/{benchmark}/{router}.tsv"
+    threads: 1
+    shell:
+        "trim episodes --params {PARAMS} --benchmark {wildcards.benchmark} --router {wildcards.router}"
+        " --problems {input.problems} --split test {params.layers} {params.fitted} --out {output}"
+        " --journal results/.journal/{wildcards.benchmark}-test-{wildcards.router}.sqlite > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        episodes=expand(
+            "results/episodes/{benchmark}/{router}.parquet",
+            benchmark=BENCHMARKS,
+            router=ROUTERS,
+        ),
+        code=code("trim.stages.evaluate"),
+    output:
+        "results/summary.csv",
+        "results/budgets.csv",
+        "results/differences.csv",
+        "results/metrics.json",
+    params:
+        evaluation=config["evaluation"],
+    log:
+        "logs/evaluate.log",
+    benchmark:
+        "benchmarks/evaluate.tsv"
+    threads: 1
+    shell:
+        "trim evaluate --params {PARAMS} {input.episodes} > {log} 2>&1"
