@@ -18,3 +18,52 @@ rule all:
         TABLES,
         FIGURES,
         "results/report.html",
+
+
+# The phases, as DVC's stages call them.
+
+
+rule all_problems:
+    input:
+        expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
+
+
+rule all_rollouts:
+    input:
+        expand(rollouts("validation") + rollouts("test"), benchmark=BENCHMARKS),
+
+
+rule all_scores:
+    input:
+        expand(scores("validation") + scores("test"), benchmark=BENCHMARKS),
+
+
+rule all_routers:
+    input:
+        expand(fitted(FITTED), benchmark=BENCHMARKS),
+
+
+rule all_draws:
+    input:
+        expand("results/draws/{benchmark}/test.parquet", benchmark=BENCHMARKS),
+
+
+rule all_episodes:
+    input:
+        expand(
+            "results/episodes/{benchmark}/{router}.parquet",
+            benchmark=BENCHMARKS,
+            router=ROUTERS,
+        ),
+
+
+rule all_evaluation:
+    input:
+        "results/metrics.json",
+
+
+rule all_report:
+    input:
+        TABLES,
+        FIGURES,
+        "results/report.html",

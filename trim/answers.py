@@ -14,7 +14,7 @@ _TERM = re.compile(r" ([-+*%^]) (\d{1,2})")
 
 
 def boxed(text: str) -> str | None:
-    """The content of the last complete ``\\boxed{...}``, braces balanced; None if there is none."""
+    r"""The content of the last complete ``\boxed{...}``, braces balanced; None if there is none."""
     start = text.rfind(_BOX)
     while start >= 0:
         depth, first = 1, start + len(_BOX)

@@ -76,14 +76,20 @@ def _pairs(fitted: list[str] | None) -> dict[str, Path]:
 
 @app.command()
 def check(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Check an experiment file and say what it holds. Example: trim check --params params.yaml"""
+    """Check an experiment file and say what it holds.
+
+    Example: trim check --params params.yaml
+    """
     found = _load(params)
     print(f"{params}: {len(found.benchmarks)} benchmarks, {len(found.routers)} routers")
 
 
 @app.command()
 def problems(benchmark: Benchmark, out: Out, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Generate or read the problems of a benchmark. Example: trim problems --benchmark standard --out p.parquet"""
+    """Generate or read the problems of a benchmark.
+
+    Example: trim problems --benchmark standard --out p.parquet
+    """
     from trim.stages.problems import make_problems
 
     print(f"{out}: {make_problems(_load(params, benchmark), benchmark, out)} problems")
@@ -159,9 +165,7 @@ def draws(
     from trim.stages.draws import make_draws
 
     with display(f"draws, {split.value}") as tracker:
-        count = make_draws(
-            _load(params), split.value, problems, layer or [], _pairs(fitted), out, journal, tracker
-        )
+        count = make_draws(_load(params), split.value, problems, layer or [], _pairs(fitted), out, journal, tracker)
     print(f"{out}: {count} draws")
 
 
@@ -245,7 +249,10 @@ app.add_typer(pretrain, name="pretrain")
 
 @pretrain.command("lm")
 def pretrain_lm(model: Annotated[Role, typer.Option()], out: Out, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Train a language model. Example: trim pretrain lm --model weak --out results/pretrain/weak"""
+    """Train a language model.
+
+    Example: trim pretrain lm --model weak --out results/pretrain/weak
+    """
     from trim.stages.pretrain import make_language_model
 
     with display(f"pretrain {model.value}") as tracker:

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from trim.errors import TrimError
-from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore
+from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore, Stop
 from trim.tables import read_table, write_table
 
 SCHEMA = pa.schema(
@@ -69,8 +69,18 @@ class Draw(NamedTuple):
 
     tokens: int
     text: str | None
-    stop: str | None
+    stop: Stop | None
     score: float | None
+
+
+def _draft(draw: Draw | None) -> Draft:
+    assert draw and draw.text is not None and draw.stop is not None
+    return Draft(draw.text, draw.tokens, draw.stop)
+
+
+def _score(draw: Draw | None) -> StepScore:
+    assert draw and draw.score is not None
+    return StepScore(draw.score, draw.tokens)
 
 
 class _Layer:
@@ -169,9 +179,8 @@ class Draws:
                 found[index] = draw
             missing = missing[~hits]
         for index in missing.tolist():
-            draw = self._fresh.get(keys[index])
-            if draw is not None:
-                found[index] = draw
+            found[index] = self._fresh.get(keys[index])
+            if found[index] is not None:
                 self._used.add(keys[index])
         return found
 
@@ -185,8 +194,9 @@ class Draws:
     def export(self, path: Path) -> int:
         """Write a layer of the draws that were used and are in no layer below; returns their number."""
         keys = sorted(self._used)
-        columns = list(zip(*(self._fresh[key] for key in keys), strict=True)) or [[], [], [], []]
-        arrays = [pa.array(values, field.type) for values, field in zip([keys, *columns], SCHEMA, strict=True)]
+        draws = [self._fresh[key] for key in keys]
+        columns = [keys, *([getattr(draw, name) for draw in draws] for name in SCHEMA.names[1:])]
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         write_table(path, pa.Table.from_arrays(arrays, schema=SCHEMA))
         return len(keys)
 
@@ -234,7 +244,7 @@ class Writer:
             known.update(made)
             if self._report:
                 self._report("generated", len(made), sum(draft.tokens for draft in drafts))
-        return [Draft(known[key].text, known[key].tokens, known[key].stop) for key in keys]
+        return [_draft(known[key]) for key in keys]
 
 
 class Scorer:
@@ -259,11 +269,10 @@ class Scorer:
         ]
         flat = list(dict.fromkeys(key for keys in wanted for key in keys))
         known = dict(zip(flat, self._draws.get(flat), strict=True))
-        unread = {
-            keys[-1]: (node, keys)
-            for node, keys in zip(nodes, wanted, strict=True)
-            if any(known[key] is None for key in keys)
-        }
+        unread: dict[bytes, tuple[Node, list[bytes]]] = {}
+        for node, keys in zip(nodes, wanted, strict=True):
+            if any(known[key] is None for key in keys) and len(keys) > len(unread.get(keys[-1], (node, []))[1]):
+                unread[keys[-1]] = node, keys
         requests = list(unread.values())
         for rows in _batches([sum(map(len, node.prefix.steps)) for node, _ in requests], self.batch_size):
             batch = [requests[i] for i in rows]
@@ -275,4 +284,4 @@ class Scorer:
             known.update(made)
             if self._report:
                 self._report("scored", len(made), 0)
-        return [[StepScore(known[key].score, known[key].tokens) for key in keys] for keys in wanted]
+        return [[_score(known[key]) for key in keys] for keys in wanted]

@@ -60,9 +60,7 @@ def write_table(path: Path, table: pa.Table, metadata: Mapping[str, Any] | None 
     """
     header = {key: json.dumps(value) for key, value in (metadata or {}).items()}
     with replacing(path) as partial:
-        pq.write_table(
-            table.replace_schema_metadata(header), partial, compression="zstd", write_page_checksum=True
-        )
+        pq.write_table(table.replace_schema_metadata(header), partial, compression="zstd", write_page_checksum=True)
 
 
 def read_table(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:

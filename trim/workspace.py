@@ -33,9 +33,7 @@ class Workspace:
         TrimError: if a layer, the journal or a model folder is damaged or missing.
     """
 
-    def __init__(
-        self, params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker
-    ) -> None:
+    def __init__(self, params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker) -> None:
         self.params, self.draws, self.tracker = params, Draws(layers, journal), tracker
 
     @cached_property
@@ -53,15 +51,15 @@ class Workspace:
         """The process reward model."""
         model, instruction = self.params.models.prm, self.params.generation.instruction
         name = f"{identity(resolve(model.path))}/{model.dtype}/{instruction}"
-        return Scorer(name, cache(lambda: _reward_model(model, instruction)), self.draws, model.batch_size, self.tracker.batch)
+        return Scorer(
+            name, cache(lambda: _reward_model(model, instruction)), self.draws, model.batch_size, self.tracker.batch
+        )
 
     def costs(self) -> dict[str, ModelCost]:
         """What the use of each model costs."""
         models = {"weak": self.params.models.weak, "strong": self.params.models.strong, "prm": self.params.models.prm}
         return {
-            name: ModelCost(
-                parameters(resolve(m.path)), m.price, m.latency_per_call, m.latency_per_token
-            )
+            name: ModelCost(parameters(resolve(m.path)), m.price, m.latency_per_call, m.latency_per_token)
             for name, m in models.items()
         }
 
@@ -81,16 +79,16 @@ class Workspace:
                 f"{generation.seed}.{generation.sample}",
             ]
         )
-        return Writer(name, cache(lambda: _language_model(model, self.params)), self.draws, model.batch_size, self.tracker.batch)
+        return Writer(
+            name, cache(lambda: _language_model(model, self.params)), self.draws, model.batch_size, self.tracker.batch
+        )
 
 
 # The backends are imported where they are used: a replay from the store needs no torch.
 def _language_model(model: Model, params: Params) -> LanguageModel:
     from trim.models.transformers import TransformersLM
 
-    return TransformersLM(
-        resolve(model.path), params.generation.sampling, params.generation.instruction, model.dtype
-    )
+    return TransformersLM(resolve(model.path), params.generation.sampling, params.generation.instruction, model.dtype)
 
 
 def _reward_model(model: Model, instruction: str) -> RewardModel:

@@ -69,9 +69,7 @@ class Results:
     totals: dict[str, np.ndarray]
 
 
-def write_episodes(
-    path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]
-) -> None:
+def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
     """Write one router's episodes; `header` names benchmark, split, router, title, reference and models."""
     rows = []
     for episode in episodes:

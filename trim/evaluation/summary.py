@@ -13,10 +13,11 @@ from trim.errors import TrimError
 from trim.evaluation.measures import Scale, all_measures
 from trim.evaluation.records import PER_PROBLEM, Results
 
-SUMMARY_COLUMNS = (
-    "benchmark split router setting n accuracy accuracy_low accuracy_high strong_tokens strong_fraction "
-    "weak_tokens_kept weak_tokens_discarded strong_calls prm_tokens prm_calls steps flops latency pgr money"
-).split()
+SUMMARY_COLUMNS = [
+    "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",
+    "strong_fraction", "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "prm_calls",
+    "steps", "flops", "latency", "pgr", "money"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def differences(study: Study, baseline: str) -> pd.DataFrame:
 
 
 def headline(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
-    """benchmark -> router -> measure -> value, for `dvc metrics`."""
+    """Benchmark -> router -> measure -> value, for `dvc metrics`."""
     nested: dict[str, dict[str, dict[str, float | None]]] = {}
     for row in table.itertuples():
         value = None if np.isnan(row.value) else round(float(row.value), 6)

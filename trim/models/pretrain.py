@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -20,11 +21,12 @@ from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.tokenizer import build
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems import Problem
-from trim.problems.generated import training_stream
+from trim.problems.generated import MODULUS, training_stream
 from trim.steps import PRM_TAG, SEPARATOR, is_final, messages
 
 IGNORED = -100
 _PROBE_SEED = 1_000_003
+_CORRUPTED = 0.75
 Batch = tuple[torch.Tensor, torch.Tensor]
 Progress = Callable[[int, int], None]
 
@@ -80,7 +82,7 @@ def _optimise(
     """
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    optimisers = [
+    optimisers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(hidden, lr=matrix_rate, weight_decay=0.01, momentum=0.95),
         torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
@@ -94,11 +96,13 @@ def _optimise(
     for update in range(updates):
         ids, labels = next(batches)
         logits = model(input_ids=ids).logits
-        loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+        loss: torch.Tensor = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
         model.zero_grad()
-        loss.backward()
-        for step in (*optimisers, *schedules):
-            step.step()
+        torch.autograd.backward(loss)
+        for optimiser in optimisers:
+            optimiser.step()
+        for schedule in schedules:
+            schedule.step()
         if progress:
             progress(update + 1, updates)
     model.eval()
@@ -164,6 +168,18 @@ def solve(problems: list[Problem], model: TransformersLM, seed: int, max_steps: 
     return [node.prefix.steps for node in nodes]
 
 
+def _corrupt(problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
+    """The reference solution up to a random step, one of whose results is replaced."""
+    index = int(rng.integers(len(problem.reference)))
+    step = problem.reference[index]
+    numbers = list(re.finditer(r"(?<= )\d+", step[: step.find(",")] if "," in step else step))
+    results = [m for m in numbers if m.start() > step.find("=")]
+    chosen = results[rng.integers(len(results))]
+    shift = int(rng.choice([1, 2, 10, 20, 50, int(rng.integers(1, 100))])) * int(rng.choice([-1, 1]))
+    wrong = str((int(chosen[0]) + shift) % MODULUS)
+    return (*problem.reference[:index], step[: chosen.start()] + wrong + step[chosen.end() :])
+
+
 def _reward_rows(
     problems: list[Problem], solutions: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerFast
 ) -> list[tuple[list[int], list[int]]]:
@@ -190,9 +206,11 @@ def train_reward_model(
     folder: Path,
     progress: Progress | None = None,
 ) -> None:
-    """Train a process reward model on solutions that the language models sampled.
+    """Train a process reward model on sampled solutions and on corrupted reference solutions.
 
-    Its body starts from the last writer's weights. Steps after the first error are not
+    Its body starts from the last writer's weights. Half of each batch are solutions that the
+    writers sampled; the others, reference solutions of which three in four have one wrong
+    number, teach it to work out a step instead of judging by its kind. Steps after the first error are not
     learned from, as in process supervision by first error.
 
     Args:
@@ -216,9 +234,15 @@ def train_reward_model(
     model.model.load_state_dict(body.model.state_dict())
     generator = torch.Generator().manual_seed(pretrain.seed)
 
+    rng = np.random.default_rng(pretrain.seed)
+
     def epochs() -> Iterator[Batch]:
         while True:
-            yield from _pack(rows, training.batch_tokens, generator)
+            drawn = [next(stream) for _ in range(1024)]
+            written = [_corrupt(p, rng) if rng.random() < _CORRUPTED else p.reference for p in drawn]
+            sampled = [rows[i] for i in rng.integers(len(rows), size=1024)]
+            made = sampled + _reward_rows(drawn, written, tokenizer)
+            yield from _pack(made, training.batch_tokens, generator)
 
     _optimise(model, epochs(), training.updates, training.learning_rate, training.learning_rate / 10, progress)
     _save(model, tokenizer, folder)
@@ -265,10 +289,10 @@ def measure_reward_model(folder: Path, writer: Path, probes: Mapping[str, list[P
                 counted = values if error < 0 else values[: error + 1]
                 scores += [value.score for value in counted]
                 right += [index != error for index in range(len(counted))]
-        values = np.array(scores)
+        found, is_right = np.array(scores), np.array(right)
         figures[family] = {
-            "AUC": float(roc_auc_score(right, values)),
-            "mean score, right": float(values[right].mean()),
-            "mean score, wrong": float(values[~np.array(right)].mean()),
+            "AUC": float(roc_auc_score(is_right, found)),
+            "mean score, right": float(found[is_right].mean()),
+            "mean score, wrong": float(found[~is_right].mean()),
         }
     return figures, model.parameters

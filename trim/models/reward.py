@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from transformers import Qwen2Model, Qwen2PreTrainedModel
+from transformers import Qwen2Config, Qwen2Model, Qwen2PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
 
@@ -15,7 +15,7 @@ class Qwen2ForProcessRewardModel(Qwen2PreTrainedModel):
     running code of theirs.
     """
 
-    def __init__(self, config) -> None:
+    def __init__(self, config: Qwen2Config) -> None:
         super().__init__(config)
         self.model = Qwen2Model(config)
         self.score = nn.Sequential(

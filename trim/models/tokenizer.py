@@ -7,10 +7,11 @@ from transformers import PreTrainedTokenizerFast
 
 from trim.steps import INSTRUCTION, PRM_TAG
 
-_WORDS = (
-    "Start with add subtract multiply by reduce square it A jar holds coins gain collect receive lose spend give "
-    "grow repeat pack share meet friends pass trees wait minutes"
-).split()
+_WORDS = [
+    "Start", "with", "add", "subtract", "multiply", "by", "reduce", "square", "it", "A", "jar", "holds", "coins",
+    "gain", "collect", "receive", "lose", "spend", "give", "grow", "repeat", "pack", "share", "meet", "friends",
+    "pass", "trees", "wait", "minutes"
+]  # fmt: skip
 _SIGNS = ["+", "-", "*", "%", "^", "="]
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<unk>", PRM_TAG, INSTRUCTION]
 

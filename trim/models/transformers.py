@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedTokenizerFast
@@ -16,7 +16,8 @@ from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import sample, seeds, uniforms
 from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, messages
 
-def _load(cls, folder: Path, dtype: str):
+
+def _load(cls: type[Any], folder: Path, dtype: str) -> tuple[Any, PreTrainedTokenizerFast]:
     try:
         model = cls.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
         # tokenizer.json as it is: the automatic class would replace its rules by those of Qwen2.
@@ -91,9 +92,7 @@ class TransformersLM:
                 text.append(token)
                 if token in self._ends:
                     stops[index] = "end"
-                elif self._separates[token] or (
-                    self._newline[token] and SEPARATOR in self.tokenizer.decode(text[-8:])
-                ):
+                elif self._separates[token] or (self._newline[token] and SEPARATOR in self.tokenizer.decode(text[-8:])):
                     stops[index] = "separator"
                 else:
                     going.append(row)

@@ -1,8 +1,8 @@
-"""Generated chain problems: four benchmark families with exact solutions.
+r"""Generated chain problems: four benchmark families with exact solutions.
 
 A problem is a start value and a list of operations, all modulo 100. Its reference solution
 writes one operation a step (``8 + 5 = 13``); those with two-digit operands are worked out by
-tens and units, so that harder steps are also longer. The last step ends with ``\\boxed{...}``.
+tens and units, so that harder steps are also longer. The last step ends with ``\boxed{...}``.
 """
 
 from __future__ import annotations

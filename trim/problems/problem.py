@@ -9,12 +9,12 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem.
+    r"""One problem.
 
     Attributes:
         id: unique in its benchmark.
         question: the text given to a model.
-        answer: the final answer, as it would stand in a ``\\boxed{}``.
+        answer: the final answer, as it would stand in a ``\boxed{}``.
         split: train, validation or test.
         reference: reference steps that the exact step checker compares with; empty where unknown.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -48,8 +48,8 @@ def draw_figures(results: Path, params: Params) -> list[Path]:
     return paths
 
 
-def _panels(params: Params, height: float = 3.1) -> Iterator[tuple[Figure, Axes, str, str]]:
-    """One panel per benchmark, two in a row."""
+def _panels(params: Params, height: float = 3.1) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with one panel per benchmark, two in a row."""
     names, _ = titles(params)
     columns = min(2, len(names))
     rows = -(-len(names) // columns)
@@ -57,22 +57,28 @@ def _panels(params: Params, height: float = 3.1) -> Iterator[tuple[Figure, Axes,
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(names) :]:
         axes.set_visible(False)
-    for axes, (benchmark, title) in zip(grid, names.items(), strict=False):
+    for axes, title in zip(grid, names.values(), strict=False):
         axes.set_title(title)
-        yield figure, axes, benchmark, title
+    return figure, dict(zip(names, grid, strict=False))
+
+
+def _legend(figure: Figure, panels: dict[str, Axes], columns: int = 5) -> Figure:
+    """One legend under all panels."""
+    handles, labels = list(panels.values())[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+    return figure
 
 
 def _styles(params: Params) -> dict[str, tuple[str, str]]:
     routers = [name for name in params.routers if name not in ENDS]
-    return {
-        name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(routers)
-    }
+    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(routers)}
 
 
 def _curves(results: Path, params: Params) -> Figure:
     """Accuracy over strong tokens, every operating point with its interval."""
     summary, styles, (_, names) = read_csv(results / "summary.csv"), _styles(params), titles(params)
-    for figure, axes, benchmark, _ in _panels(params):
+    figure, panels = _panels(params)
+    for benchmark, axes in panels.items():
         rows = summary[summary["benchmark"] == benchmark]
         weak, strong = (rows[rows["router"] == end].iloc[0] for end in ENDS)
         axes.plot([0, 1], [weak["accuracy"], strong["accuracy"]], ":", color="0.4", label="weak to strong")
@@ -94,9 +100,7 @@ def _curves(results: Path, params: Params) -> Figure:
         axes.set_xlim(-0.02, 1.1)
         axes.set_xlabel("strong tokens / always-strong's")
         axes.set_ylabel("accuracy")
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
-    return figure
+    return _legend(figure, panels)
 
 
 def _bars(results: Path, params: Params) -> Figure:
@@ -104,7 +108,8 @@ def _bars(results: Path, params: Params) -> Figure:
     budgets, styles, (_, names) = read_csv(results / "budgets.csv"), _styles(params), titles(params)
     shown = [f"acc@{100 * b:g}" for b in params.evaluation.budgets]
     width = 0.8 / max(1, len(styles))
-    for figure, axes, benchmark, _ in _panels(params, height=2.6):
+    figure, panels = _panels(params, height=2.6)
+    for benchmark, axes in panels.items():
         for index, (router, (colour, _)) in enumerate(styles.items()):
             rows = budgets[(budgets["benchmark"] == benchmark) & (budgets["router"] == router)].set_index("measure")
             values = rows.reindex(shown)
@@ -115,23 +120,20 @@ def _bars(results: Path, params: Params) -> Figure:
         axes.set_xticks(range(len(shown)), [name.removeprefix("acc@") + " %" for name in shown])
         axes.set_xlabel("budget: share of always-strong's cost")
         axes.set_ylabel("accuracy")
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
-    return figure
+    return _legend(figure, panels)
 
 
 def _scores(results: Path, params: Params) -> Figure:
     """Distribution of PRM scores of the last router's drafts, by the solution's fate."""
     scored = [name for name in params.routers if name not in ENDS][-1]
-    for figure, axes, benchmark, _ in _panels(params, height=2.4):
+    figure, panels = _panels(params, height=2.4)
+    for benchmark, axes in panels.items():
         scores: pd.DataFrame = read_scores(results / "episodes" / benchmark / f"{scored}.parquet")
-        bins = np.linspace(0, 1, 21)
+        bins = np.linspace(0, 1, 21).tolist()
         for correct, colour, label in ((True, COLOURS[0], "solved"), (False, COLOURS[1], "not solved")):
             values = scores.loc[scores["correct"] == correct, "score"]
             axes.hist(values, bins, density=True, histtype="step", color=colour, label=label)
         axes.set_yscale("log")
         axes.set_xlabel("PRM score of a draft")
         axes.set_ylabel("density")
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    return figure
+    return _legend(figure, panels)

@@ -14,8 +14,6 @@ from trim.errors import TrimError
 from trim.routers import registry
 from trim.tables import read_json, write_text
 
-MAIN = ["cpt50", "cpt80", "cpt95", "apgr", "aiq", "ibc"]
-
 
 def read_csv(path: Path) -> pd.DataFrame:
     """A table made by `trim evaluate`.
@@ -68,9 +66,7 @@ def _figure(value: float, low: float, high: float) -> str:
 
 def _named(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     benchmarks, routers = titles(params)
-    return table.assign(
-        benchmark=table["benchmark"].map(benchmarks), router=table["router"].map(routers), split="test"
-    )
+    return table.assign(benchmark=table["benchmark"].map(benchmarks), router=table["router"].map(routers), split="test")
 
 
 def _spread(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
@@ -92,7 +88,7 @@ def _main(results: Path, params: Params) -> pd.DataFrame:
     summary, budgets = read_csv(results / "summary.csv"), read_csv(results / "budgets.csv")
     fractions = [f"{100 * b:g}" for b in params.evaluation.budgets]
     middle = f"acc@{fractions[len(fractions) // 2]}" if fractions else None
-    measures = ([middle] if middle else []) + [m for m in _levels(params) + ["apgr", "aiq", "ibc"]]
+    measures = [*([middle] if middle else []), *_levels(params), "apgr", "aiq", "ibc"]
     table = _spread(budgets[~budgets["router"].isin(_references(params))], measures, params)
     benchmarks, _ = titles(params)
     for end, column in (("always_weak", "weak"), ("always_strong", "strong")):

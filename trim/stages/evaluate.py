@@ -34,9 +34,7 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
         settings.seed,
     )
     benchmarks, routers = list(params.benchmarks), list(params.routers)
-    read = sorted(
-        map(read_results, episodes), key=lambda r: (benchmarks.index(r.benchmark), routers.index(r.router))
-    )
+    read = sorted(map(read_results, episodes), key=lambda r: (benchmarks.index(r.benchmark), routers.index(r.router)))
     made = studies(read, protocol)
 
     def write(name: str, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,44 @@
+# Needs Python 3.11+ and a package index; everything else is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: install reproduce test lint types bench pretrain lock clean
+
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+install: .venv/.installed ## install the project, pinned by requirements.lock
+
+reproduce: install ## run the whole pipeline and print the main table
+	snakemake --cores all
+	trim show
+
+test: install ## all tests
+	python -m pytest -n 2
+
+lint: install ## ruff, snakefmt, snakemake --lint
+	ruff check trim tests bench
+	ruff format --check trim tests bench
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+types: install ## static types
+	mypy
+
+bench: install ## measure speed and memory against their limits
+	python bench/run.py
+
+pretrain: install ## train the embedded models anew, and put them into the package
+	snakemake --cores all -- pretrain
+	for model in weak strong prm; do \
+	  mkdir -p trim/models/embedded/$$model && cp results/pretrain/$$model/* trim/models/embedded/$$model/; done
+
+lock: ## pin the versions that are installed now
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+
+clean: ## remove all results
+	rm -rf results/* logs benchmarks

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trim.config import check
+from trim.draws import Draws, Scorer, Writer
+from trim.models.base import Draft, StepScore
+from trim.problems import Problem
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def raw() -> dict:
+    """params.yaml as it is shipped."""
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def params(raw):
+    return check(raw)
+
+
+def shrink(raw: dict) -> dict:
+    """The shipped experiment at smoke size."""
+    small = yaml.safe_load(yaml.safe_dump(raw))
+    source = {"title": "Standard", "family": "standard", "seed": 0}
+    small["benchmarks"] = {"standard": source | {"sizes": {"train": 5, "validation": 12, "test": 16}}}
+    small["routers"]["random"]["probabilities"] = [0.2, 0.6]
+    small["routers"]["trim_thr"]["thresholds"] = [0, 0.5, 0.9, 1]
+    small["evaluation"]["bootstrap"] = 20
+    return small
+
+
+class Scripted:
+    """Both protocols, for tests of the engine: a step is a hash of its key, a score of its text."""
+
+    id = "scripted"
+    parameters = 1
+
+    def __init__(self, name: str = "a", length: int = 4) -> None:
+        self.name, self.length = name, length
+        self.requests: list = []
+
+    def next_steps(self, prefixes, keys):
+        self.requests += zip(prefixes, keys, strict=True)
+        drafts = []
+        for prefix, key in zip(prefixes, keys, strict=True):
+            word = hashlib.sha256(self.name.encode() + key).hexdigest()[:4]
+            last = len(prefix.steps) + 1 >= self.length
+            text = f"{word} \\boxed{{{int(word, 16) % 3}}}" if last else word
+            drafts.append(Draft(text, 3 + int(word, 16) % 5, "end" if last else "separator"))
+        return drafts
+
+    def score(self, solutions):
+        self.requests += solutions
+        return [[StepScore(self.value(step), len(step) + 1) for step in s.steps] for s in solutions]
+
+    @staticmethod
+    def value(step: str) -> float:
+        return int(hashlib.sha256(step.encode()).hexdigest()[:8], 16) / 16**8
+
+
+@pytest.fixture
+def engine():
+    """Weak, strong and scorer over one memory-only store, and the models behind them."""
+    models = {name: Scripted(name) for name in ("weak", "strong", "prm")}
+    draws = Draws()
+    return (
+        Writer("weak", lambda: models["weak"], draws, 64),
+        Writer("strong", lambda: models["strong"], draws, 64),
+        Scorer("prm", lambda: models["prm"], draws, 64),
+        models,
+    )
+
+
+@pytest.fixture
+def some_problems() -> list[Problem]:
+    return [Problem(f"p{i}", f"question {i}", str(i % 3), "test") for i in range(20)]

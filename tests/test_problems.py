@@ -1,0 +1,134 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trim.answers import boxed, first_error, is_correct, is_right_step, normalise
+from trim.errors import TrimError
+from trim.problems import Problem, read_problems, write_problems
+from trim.problems.generated import FAMILIES, apply, generate, training_stream, write_step
+from trim.problems.jsonl import read_jsonl
+from trim.steps import SEPARATOR, is_degenerate, join, split
+
+SIZES = {"train": 60, "validation": 20, "test": 20}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_reference_steps_pass_their_own_check(family):
+    for problem in generate(family, SIZES, 3):
+        assert first_error(problem, problem.reference) == -1
+        assert is_correct(problem, problem.reference)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_generation_is_deterministic_and_test_does_not_depend_on_train(family):
+    first = generate(family, SIZES, 3)
+    assert first == generate(family, SIZES, 3)
+    assert first != generate(family, SIZES, 4)
+    other = generate(family, SIZES | {"train": 5}, 3)
+    assert [p for p in first if p.split == "test"] == [p for p in other if p.split == "test"]
+
+
+def test_no_question_stands_twice_in_the_shipped_benchmarks(params):
+    for source in params.benchmarks.values():
+        questions = [p.question for p in generate(source.family, source.sizes.model_dump(), source.seed)]
+        assert len(questions) == len(set(questions)) == sum(source.sizes.model_dump().values())
+
+
+def test_training_problems_leave_out_what_is_held_out():
+    stream = training_stream(0, {"standard": 1.0}, set())
+    first = [next(stream).question for _ in range(20)]
+    held_out = set(first[::2])
+    again = training_stream(0, {"standard": 1.0}, held_out)
+    assert [next(again).question for _ in range(10)] == first[1::2]
+
+
+@given(st.integers(0, 99), st.sampled_from("+-*"), st.integers(1, 99))
+def test_a_wrong_number_anywhere_in_a_step_is_found(left, sign, right):
+    step = write_step(left, sign, right)
+    problem = Problem("p", "q", "1", "test", (step, "0 + 1 = 1, \\boxed{1}"))
+    assert is_right_step(problem, 0, step)
+    result = apply(left, sign, right)
+    wrong = step.rsplit(" = ", 1)[0] + f" = {(result + 1) % 100}"
+    assert not is_right_step(problem, 0, wrong)
+    assert not is_right_step(problem, 0, step.split(" = ")[0])
+    assert not is_right_step(problem, 0, step + f", \\boxed{{{result}}}")
+    assert not is_right_step(problem, 2, step)
+
+
+@given(st.lists(st.text(max_size=20).filter(lambda s: SEPARATOR not in s and not s.startswith("\n")), max_size=6))
+def test_split_undoes_join(steps):
+    steps = [s.rstrip("\n") for s in steps]
+    steps = [s for s in steps if not is_degenerate(s)]
+    assert list(split(join(steps))) == steps
+
+
+@pytest.mark.parametrize("text", ["", "   ", "---", "***", "\n", "## ", "___", "- - -", "..."])
+def test_rules_and_blanks_are_degenerate(text):
+    assert is_degenerate(text)
+
+
+@pytest.mark.parametrize("text", ["8 + 1 = 9", "x", "**Step 1**", "答"])
+def test_words_and_numbers_are_content(text):
+    assert not is_degenerate(text)
+
+
+def test_boxed_takes_the_last_balanced_box():
+    assert boxed(r"so \boxed{1} and \boxed{\frac{a}{b}}.") == r"\frac{a}{b}"
+    assert boxed(r"\boxed{2} then \boxed{3") == "2"
+    assert boxed("none") is None
+
+
+@given(st.integers(-(10**9), 10**9))
+def test_numbers_are_equal_however_they_are_written(n):
+    assert normalise(f" ${n:,}$ ") == normalise(str(n)) == normalise(f"{n}.0") == str(n)
+
+
+def test_problems_round_trip(tmp_path):
+    problems = generate("renamed", SIZES, 0)
+    write_problems(tmp_path / "p.parquet", problems)
+    assert read_problems(tmp_path / "p.parquet") == problems
+    assert {p.split for p in read_problems(tmp_path / "p.parquet", "test")} == {"test"}
+
+
+@settings(max_examples=20)
+@given(st.text(max_size=30))
+def test_any_bad_line_is_named(tmp_path_factory, line):
+    path = tmp_path_factory.mktemp("bad") / "x.jsonl"
+    path.write_text('{"problem": "1 + 1?", "answer": "2"}\n' + json.dumps(line) + "\n")
+    with pytest.raises(TrimError, match=r"x\.jsonl:2: "):
+        read_jsonl(path)
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ("{", "Expecting"),
+        ('{"answer": "2"}', "no text"),
+        ('{"problem": "q"}', "no answer"),
+        ('{"problem": "q", "answer": "2", "split": "dev"}', "split 'dev'"),
+    ],
+)
+def test_bad_records_say_why(tmp_path, record, why):
+    path = tmp_path / "x.jsonl"
+    path.write_text(record)
+    with pytest.raises(TrimError, match=f"x.jsonl:1: .*{why}"):
+        read_jsonl(path)
+
+
+@pytest.mark.parametrize(
+    ("record", "answer"),
+    [
+        ({"problem": "q", "answer": "5", "solution": "long", "unique_id": "a"}, "5"),
+        ({"ID": "1983-1", "problem": "q", "solution": "60", "split": "test"}, "60"),
+        ({"problem": "q", "solution": "so \\boxed{1.6} cm", "idx": 0}, "1.6"),
+        ({"id": 7, "question": "q", "final_answer": ["2", "3"], "solution": ["x"]}, "2, 3"),
+        ({"question": "q", "answer": "work\n#### 18", "idx": 0}, "18"),
+    ],
+)
+def test_shapes_of_the_published_files(tmp_path, record, answer):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(record))
+    (problem,) = read_jsonl(path, "test")
+    assert (problem.answer, problem.split) == (answer, "test")
