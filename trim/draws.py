@@ -116,8 +116,7 @@ class _Journal:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = NORMAL")
             self.connection.execute(
-                "CREATE TABLE IF NOT EXISTS draws (key BLOB PRIMARY KEY, tokens INTEGER, text TEXT, stop TEXT, "
-                "score REAL, crc INTEGER) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS draws (key BLOB, tokens INTEGER, text TEXT, stop TEXT, score REAL, crc INTEGER)"
             )
         except sqlite3.DatabaseError as error:
             raise self._damaged(error) from error
@@ -136,7 +135,7 @@ class _Journal:
     def append(self, draws: Iterable[tuple[bytes, Draw]]) -> None:
         with self.connection:
             self.connection.executemany(
-                "INSERT OR IGNORE INTO draws VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO draws VALUES (?, ?, ?, ?, ?, ?)",
                 [(key, *draw, self._crc(key, draw)) for key, draw in draws],
             )
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import cross_entropy
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from trim.answers import first_error, is_correct
 from trim.config import Pretrain, RewardTraining, Training
@@ -27,6 +27,7 @@ from trim.steps import PRM_TAG, SEPARATOR, is_final, messages
 IGNORED = -100
 _PROBE_SEED = 1_000_003
 _CORRUPTED = 0.75
+_SAMPLING = Sampling(max_step_tokens=64)
 Batch = tuple[torch.Tensor, torch.Tensor]
 Progress = Callable[[int, int], None]
 
@@ -108,7 +109,7 @@ def _optimise(
     model.eval()
 
 
-def _save(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -227,7 +228,7 @@ def train_reward_model(
     rows = []
     for writer in writers:
         problems = [next(stream) for _ in range(training.problems)]
-        solutions = solve(problems, TransformersLM(writer, Sampling()), pretrain.seed)
+        solutions = solve(problems, TransformersLM(writer, _SAMPLING), pretrain.seed)
         rows += _reward_rows(problems, solutions, tokenizer)
     body = Qwen2ForCausalLM.from_pretrained(writers[-1])
     model = Qwen2ForProcessRewardModel(body.config)
@@ -257,7 +258,7 @@ def measure_language_model(folder: Path, probes: Mapping[str, list[Problem]]) ->
     Returns:
         The figures, and the number of parameters.
     """
-    model = TransformersLM(folder, Sampling())
+    model = TransformersLM(folder, _SAMPLING)
     figures = {}
     for family, problems in probes.items():
         solutions = solve(problems, model, _PROBE_SEED)
@@ -275,7 +276,7 @@ def measure_reward_model(folder: Path, writer: Path, probes: Mapping[str, list[P
     Returns:
         The figures, and the number of parameters.
     """
-    model, language_model = TransformersPRM(folder), TransformersLM(writer, Sampling())
+    model, language_model = TransformersPRM(folder), TransformersLM(writer, _SAMPLING)
     figures = {}
     for family, problems in probes.items():
         solutions = solve(problems, language_model, _PROBE_SEED)

@@ -10,7 +10,15 @@ rule episodes:
         router=lambda w: router_code(w.router),
     output:
         "results/episodes/{benchmark}/{router}.parquet",
+    conda:
+        "../envs/trim.yaml"
+    log:
+        "logs/episodes/{benchmark}/{router}.log",
+    benchmark:
+        "benchmarks/episodes/{benchmark}/{router}.tsv"
+    threads: 1
     params:
+        experiment=PARAMS,
         router=lambda w: config["routers"][w.router],
         models=config["models"],
         generation=config["generation"],
@@ -20,13 +28,8 @@ rule episodes:
         fitted=lambda w, input: [
             f"--fitted {w.router}={path}" for path in input.get("fitted", [])
         ],
-    log:
-        "logs/episodes/{benchmark}/{router}.log",
-    benchmark:
-        "benchmarks/episodes/{benchmark}/{router}.tsv"
-    threads: 1
     shell:
-        "trim episodes --params {PARAMS} --benchmark {wildcards.benchmark} --router {wildcards.router}"
+        "trim episodes --params {params.experiment} --benchmark {wildcards.benchmark} --router {wildcards.router}"
         " --problems {input.problems} --split test {params.layers} {params.fitted} --out {output}"
         " --journal results/.journal/{wildcards.benchmark}-test-{wildcards.router}.sqlite > {log} 2>&1"
 
@@ -44,12 +47,15 @@ rule evaluate:
         "results/budgets.csv",
         "results/differences.csv",
         "results/metrics.json",
-    params:
-        evaluation=config["evaluation"],
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/evaluate.log",
     benchmark:
         "benchmarks/evaluate.tsv"
     threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
     shell:
-        "trim evaluate --params {PARAMS} {input.episodes} > {log} 2>&1"
+        "trim evaluate --params {params.experiment} {input.episodes} > {log} 2>&1"

@@ -18,18 +18,21 @@ rule pretrain_lm:
         code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/{{{{model}}}}/{{file}}", file=MODEL_FILES),
-    params:
-        training=lambda w: config["pretrain"][w.model],
-        shares=config["pretrain"]["shares"],
-        seed=config["pretrain"]["seed"],
-        out=lambda w: f"{OUT}/{w.model}",
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/pretrain/{model}.log",
     benchmark:
         "benchmarks/pretrain/{model}.tsv"
     threads: 1
+    params:
+        experiment=PARAMS,
+        training=lambda w: config["pretrain"][w.model],
+        shares=config["pretrain"]["shares"],
+        seed=config["pretrain"]["seed"],
+        out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim pretrain lm --params {PARAMS} --model {wildcards.model} --out {params.out} > {log} 2>&1"
+        "trim pretrain lm --params {params.experiment} --model {wildcards.model} --out {params.out} > {log} 2>&1"
 
 
 rule pretrain_prm:
@@ -39,36 +42,42 @@ rule pretrain_prm:
         code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/prm/{{file}}", file=MODEL_FILES),
-    params:
-        training=config["pretrain"]["prm"],
-        shares=config["pretrain"]["shares"],
-        seed=config["pretrain"]["seed"],
-        out=OUT,
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/pretrain/prm.log",
     benchmark:
         "benchmarks/pretrain/prm.tsv"
     threads: 2
+    params:
+        experiment=PARAMS,
+        training=config["pretrain"]["prm"],
+        shares=config["pretrain"]["shares"],
+        seed=config["pretrain"]["seed"],
+        weak=lambda w, input: Path(input.weak).parent,
+        strong=lambda w, input: Path(input.strong).parent,
+        out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim pretrain prm --params {PARAMS} --weak {params.out}/weak --strong {params.out}/strong"
-        " --out {params.out}/prm > {log} 2>&1"
+        "trim pretrain prm --params {params.experiment} --weak {params.weak} --strong {params.strong}"
+        " --out {params.out} > {log} 2>&1"
 
 
 rule pretrain_cards:
     input:
-        expand(
-            f"{OUT}/{{model}}/model.safetensors", model=["weak", "strong", "prm"]
-        ),
+        expand(f"{OUT}/{{model}}/model.safetensors", model=["weak", "strong", "prm"]),
         code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/{{model}}/README.md", model=["weak", "strong", "prm"]),
-    params:
-        probe=config["pretrain"]["probe"],
-        out=OUT,
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/pretrain/cards.log",
     benchmark:
         "benchmarks/pretrain/cards.tsv"
     threads: 2
+    params:
+        experiment=PARAMS,
+        probe=config["pretrain"]["probe"],
+        out=lambda w, output: Path(output[0]).parent.parent,
     shell:
-        "trim pretrain cards --params {PARAMS} {params.out} > {log} 2>&1"
+        "trim pretrain cards --params {params.experiment} {params.out} > {log} 2>&1"

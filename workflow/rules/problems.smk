@@ -4,12 +4,15 @@ rule problems:
         local=lambda w: config["benchmarks"][w.benchmark].get("path", []),
     output:
         "results/problems/{benchmark}.parquet",
-    params:
-        source=lambda w: config["benchmarks"][w.benchmark],
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/problems/{benchmark}.log",
     benchmark:
         "benchmarks/problems/{benchmark}.tsv"
     threads: 1
+    params:
+        experiment=PARAMS,
+        source=lambda w: config["benchmarks"][w.benchmark],
     shell:
-        "trim problems --params {PARAMS} --benchmark {wildcards.benchmark} --out {output} > {log} 2>&1"
+        "trim problems --params {params.experiment} --benchmark {wildcards.benchmark} --out {output} > {log} 2>&1"

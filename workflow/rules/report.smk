@@ -30,15 +30,18 @@ rule tables:
             caption="../report/table.rst",
             category="Tables",
         ),
-    params:
-        evaluation=config["evaluation"],
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/tables.log",
     benchmark:
         "benchmarks/tables.tsv"
     threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
     shell:
-        "trim tables --params {PARAMS} > {log} 2>&1"
+        "trim tables --params {params.experiment} > {log} 2>&1"
 
 
 rule figures:
@@ -52,15 +55,18 @@ rule figures:
         code=code("trim.report.figures"),
     output:
         report(FIGURES, caption="../report/figure.rst", category="Figures"),
-    params:
-        evaluation=config["evaluation"],
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/figures.log",
     benchmark:
         "benchmarks/figures.tsv"
     threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
     shell:
-        "trim figures --params {PARAMS} > {log} 2>&1"
+        "trim figures --params {params.experiment} > {log} 2>&1"
 
 
 rule page:
@@ -72,10 +78,14 @@ rule page:
         template="trim/report/page.html.jinja",
     output:
         report("results/report.html", caption="../report/page.rst", category="Report"),
+    params:
+        experiment=PARAMS,
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/page.log",
     benchmark:
         "benchmarks/page.tsv"
     threads: 1
     shell:
-        "trim report --params {PARAMS} > {log} 2>&1"
+        "trim report --params {params.experiment} > {log} 2>&1"

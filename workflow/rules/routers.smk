@@ -8,18 +8,21 @@ rule fit:
     output:
         fitted="results/routers/{benchmark}/{router}.json",
         draws="results/draws/{benchmark}/fit-{router}.parquet",
-    params:
-        router=lambda w: config["routers"][w.router],
-        generation=config["generation"],
-        budgets=config["evaluation"]["budgets"],
-        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/fit/{benchmark}/{router}.log",
     benchmark:
         "benchmarks/fit/{benchmark}/{router}.tsv"
     threads: 1
+    params:
+        experiment=PARAMS,
+        router=lambda w: config["routers"][w.router],
+        generation=config["generation"],
+        budgets=config["evaluation"]["budgets"],
+        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
     shell:
-        "trim fit --params {PARAMS} --benchmark {wildcards.benchmark} --router {wildcards.router}"
+        "trim fit --params {params.experiment} --benchmark {wildcards.benchmark} --router {wildcards.router}"
         " --problems {input.problems} {params.layers} --out {output.fitted} --draws-out {output.draws}"
         " --journal results/.journal/{wildcards.benchmark}-fit-{wildcards.router}.sqlite"
         " > {log} 2>&1"
@@ -35,19 +38,22 @@ rule draws:
         routers=router_code(*ROUTERS),
     output:
         "results/draws/{benchmark}/test.parquet",
+    conda:
+        "../envs/trim.yaml"
+    log:
+        "logs/draws/{benchmark}.log",
+    benchmark:
+        "benchmarks/draws/{benchmark}.tsv"
+    threads: 1
     params:
+        experiment=PARAMS,
         routers=config["routers"],
         generation=config["generation"],
         layers=lambda w, input: [f"--layer {path}" for path in input.layers],
         fitted=lambda w, input: [
             f"--fitted {name}={path}" for name, path in zip(FITTED, input.fitted)
         ],
-    log:
-        "logs/draws/{benchmark}.log",
-    benchmark:
-        "benchmarks/draws/{benchmark}.tsv"
-    threads: 1
     shell:
-        "trim draws --params {PARAMS} --problems {input.problems} --split test"
+        "trim draws --params {params.experiment} --problems {input.problems} --split test"
         " {params.layers} {params.fitted} --out {output}"
         " --journal results/.journal/{wildcards.benchmark}-test.sqlite > {log} 2>&1"

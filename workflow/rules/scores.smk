@@ -6,16 +6,19 @@ rule scores:
         code=code("trim.stages.scores"),
     output:
         "results/scores/{benchmark}/{split}.{shard}.parquet",
-    params:
-        generation=config["generation"],
-        dtype=config["models"]["prm"].get("dtype"),
+    conda:
+        "../envs/trim.yaml"
     log:
         "logs/scores/{benchmark}/{split}.{shard}.log",
     benchmark:
         "benchmarks/scores/{benchmark}/{split}.{shard}.tsv"
     threads: 1
+    params:
+        experiment=PARAMS,
+        generation=config["generation"],
+        dtype=config["models"]["prm"].get("dtype"),
     shell:
-        "trim scores --params {PARAMS} --problems {input.problems} --split {wildcards.split}"
+        "trim scores --params {params.experiment} --problems {input.problems} --split {wildcards.split}"
         " --shard {wildcards.shard} --layer {input.weak} --out {output}"
         " --journal results/.journal/{wildcards.benchmark}-{wildcards.split}-prm-{wildcards.shard}.sqlite"
         " > {log} 2>&1"

@@ -1,0 +1,209 @@
+"""Speed and memory against their limits: prints each figure and writes results/bench.json.
+
+Ratios are taken within one run, so that they hold on a noisy machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+
+from trim.config import load
+from trim.draws import Draws, Scorer, Writer
+from trim.episodes import run
+from trim.models.base import Prefix
+from trim.models.folder import resolve
+from trim.models.transformers import TransformersLM, TransformersPRM
+from trim.problems.generated import generate
+from trim.routers.always import AlwaysStrong, AlwaysWeak
+from trim.routers.trim_thr import TrimThr
+
+ROOT = Path(__file__).parent.parent
+Row = tuple[str, float, str, float, bool]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall-clock time of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def at_most(name: str, figure: float, unit: str, limit: float) -> Row:
+    """A figure that must not exceed its limit."""
+    return name, figure, unit, limit, figure <= limit
+
+
+def at_least(name: str, figure: float, unit: str, limit: float) -> Row:
+    """A figure that must reach its limit."""
+    return name, figure, unit, limit, figure >= limit
+
+
+def pipeline() -> Iterator[Row]:
+    """A fresh run of everything, and one with nothing to do."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("Snakefile", "params.yaml", "workflow", "trim"):
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, Path(folder) / name)
+        command = ["snakemake", "--cores", "2", "--quiet", "all"]
+        peak, start = 0, time.perf_counter()
+        process = psutil.Popen(command, cwd=folder)
+        while process.poll() is None:
+            tree = [process, *process.children(recursive=True)]
+            used = 0
+            for member in tree:
+                try:
+                    used += member.memory_info().rss
+                except psutil.Error:
+                    continue
+            peak = max(peak, used)
+            time.sleep(0.25)
+        if process.returncode:
+            raise SystemExit("the pipeline failed")
+        yield at_most("fresh run of the pipeline", time.perf_counter() - start, "s", 600)
+        yield at_most("peak memory of the pipeline", peak / 2**30, "GiB", 4)
+        idle = seconds(lambda: subprocess.run(command, cwd=folder, check=True))
+        yield at_most("run with nothing to do", idle, "s", 10)
+
+
+def parts() -> tuple[TransformersLM, TransformersLM, TransformersPRM]:
+    """The embedded models."""
+    params = load(ROOT / "params.yaml")
+    sampling = params.generation.sampling
+    return (
+        TransformersLM(resolve("embedded/weak"), sampling),
+        TransformersLM(resolve("embedded/strong"), sampling),
+        TransformersPRM(resolve("embedded/prm")),
+    )
+
+
+def sweep() -> Iterator[Row]:
+    """Twenty thresholds against one pass of each model."""
+    weak, strong, prm = parts()
+    problems = generate("standard", {"test": 300}, 0)
+    thresholds = np.linspace(0.05, 1, 20).tolist()
+    policies = list(TrimThr(TrimThr.Params(thresholds=thresholds)).policies().values())
+    tokens = 0
+
+    def report(what: str, count: int, made: int) -> None:
+        nonlocal tokens
+        tokens += made
+
+    def solve(chosen: list, counted: bool = False) -> Draws:
+        draws = Draws()
+        writers = [Writer(m.id, lambda m=m: m, draws, 256, report if counted else None) for m in (weak, strong)]
+        run(problems, chosen, *writers, Scorer(prm.id, lambda: prm, draws, 256))
+        return draws
+
+    ends = [*AlwaysWeak(None).policies().values(), *AlwaysStrong(None).policies().values()]
+    solve(ends)
+    single = seconds(lambda: [solve([end]) for end in ends])
+    held: list[Draws] = []
+    whole = seconds(lambda: held.append(solve(policies, counted=True)))
+    nodes = sum(draw.tokens for draw in held[0]._fresh.values() if draw.text is not None)
+    yield at_most("sweep: tokens generated / tokens in distinct nodes", tokens / nodes, "ratio", 1.0)
+    yield at_most("sweep of 20 thresholds / one weak and one strong pass", whole / single, "ratio", 3)
+
+
+def generation() -> Iterator[Row]:
+    """Steps of many problems, against one problem at a time and one large static batch."""
+    _, model, _ = parts()
+    problems = generate("standard", {"test": 256}, 1)
+
+    def engine() -> int:
+        writer = Writer(model.id, lambda: model, Draws(), 256)
+        (policy,) = AlwaysStrong(None).policies().values()
+        episodes = run(problems, [policy], writer, writer, Scorer("none", lambda: None, Draws(), 1))
+        return sum(step.tokens for episode in episodes for step in episode.steps)
+
+    def generate_batch(chosen: list) -> int:
+        tokenizer = model.tokenizer
+        tokenizer.padding_side = "left"
+        inputs = tokenizer([model.prompt(Prefix(p.question)) for p in chosen], return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            out = model.model.generate(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                do_sample=True,
+                temperature=0.7,
+                top_p=0.8,
+                top_k=20,
+                max_new_tokens=200,
+            )
+        written = out[:, inputs["input_ids"].shape[1] :]
+        return int((written != tokenizer.pad_token_id).sum())
+
+    def rate(work: Callable[[], int]) -> float:
+        tokens = [0]
+        spent = seconds(lambda: tokens.__setitem__(0, work()))
+        return tokens[0] / spent
+
+    engine()
+    ours = max(rate(engine) for _ in range(3))
+    single = rate(lambda: sum(generate_batch([p]) for p in problems[:24]))
+    static = max(rate(lambda: generate_batch(problems)) for _ in range(3))
+    yield at_least("tokens/s over a one-problem-at-a-time generate loop", ours / single, "ratio", 5)
+    yield at_most("tokens/s of one static batch / ours", static / ours, "ratio", 1.5)
+
+
+STORE = """
+import resource, sys, time
+from pathlib import Path
+from trim.draws import Draw, Draws, digest
+folder = Path(sys.argv[1])
+keys = [digest(i.to_bytes(4, "little")) for i in range(1_000_000)]
+start = time.perf_counter()
+draws = Draws((), folder / "journal.sqlite")
+for first in range(0, len(keys), 10_000):
+    draws.put([(k, Draw(9, f"{i} + 5 = {i + 5}", "separator", None)) for i, k in enumerate(keys[first:first + 10_000])])
+draws.export(folder / "layer.parquet")
+written = time.perf_counter() - start
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+del draws
+start = time.perf_counter()
+layer = Draws([folder / "layer.parquet"])
+assert all(d is not None for first in range(0, len(keys), 10_000) for d in layer.get(keys[first:first + 10_000]))
+print(written, time.perf_counter() - start, memory)
+"""
+
+
+def store() -> Iterator[Row]:
+    """A million draws."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([sys.executable, "-c", STORE, folder], capture_output=True, text=True, check=True)
+    written, looked_up, memory = map(float, done.stdout.split())
+    yield at_most("store: a million draws written", written, "s", 30)
+    yield at_most("store: a million draws looked up", looked_up, "s", 10)
+    yield at_most("store: peak memory", memory, "GiB", 1e9 / 2**30)
+
+
+def main() -> None:
+    """Run all, or those named on the command line."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    suites = {f.__name__: f for f in (store, generation, sweep, pipeline)}
+    rows: list[Row] = []
+    for name in sys.argv[1:] or suites:
+        for row in suites[name]():
+            rows.append(row)
+            print(
+                f"{row[0]:58} {row[1]:9.2f} {row[2]:6} limit {row[3]:7.2f}  {'ok' if row[4] else 'MISSED'}", flush=True
+            )
+    (ROOT / "results").mkdir(exist_ok=True)
+    records = [dict(zip(("name", "figure", "unit", "limit", "ok"), row, strict=True)) for row in rows]
+    (ROOT / "results" / "bench.json").write_text(json.dumps(records, indent=2) + "\n")
+    sys.exit(not all(row[4] for row in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The transformers backend on the shipped models, against plain computations."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trim.draws import digest
+from trim.errors import TrimError
+from trim.models.base import Prefix, Sampling
+from trim.models.folder import identity, parameters, resolve
+from trim.models.pretrain import measure_language_model, measure_reward_model
+from trim.models.sampler import sample, seeds, uniforms
+from trim.models.transformers import TransformersLM, TransformersPRM
+from trim.problems.generated import generate
+from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, messages
+
+ROLES = ("weak", "strong")
+
+
+@pytest.fixture(scope="module", params=ROLES)
+def language_model(request):
+    return TransformersLM(resolve(f"embedded/{request.param}"), Sampling())
+
+
+@pytest.fixture(scope="module")
+def prm():
+    return TransformersPRM(resolve("embedded/prm"))
+
+
+@pytest.fixture(scope="module")
+def prefixes():
+    problems = generate("standard", {"test": 60}, 11) + generate("long", {"test": 20}, 11)
+    return [Prefix(p.question, p.reference[:n]) for p in problems for n in range(len(p.reference))]
+
+
+def keys(prefixes):
+    return [digest(repr(p).encode()) for p in prefixes]
+
+
+def test_the_prompt_is_the_chat_template_continued(language_model, prefixes):
+    tokenizer = language_model.tokenizer
+    for prefix in prefixes[:20]:
+        chat = messages(prefix.question)
+        if prefix.steps:
+            chat.append({"role": "assistant", "content": join(prefix.steps)})
+        whole = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=not prefix.steps)
+        assert whole.startswith(language_model.prompt(prefix))
+
+
+def test_texts_survive_the_tokenizer(language_model, prefixes):
+    for prefix in prefixes[:50]:
+        text = language_model.prompt(prefix)
+        ids = language_model.tokenizer(text)["input_ids"]
+        assert language_model.tokenizer.unk_token_id not in ids
+        assert language_model.tokenizer.decode(ids) == text
+
+
+def test_a_step_does_not_depend_on_its_batch(language_model, prefixes):
+    together = language_model.next_steps(prefixes, keys(prefixes))
+    order = np.random.default_rng(0).permutation(len(prefixes)).tolist()
+    shuffled = [prefixes[i] for i in order]
+    again = language_model.next_steps(shuffled, keys(shuffled))
+    alone = [language_model.next_steps([p], keys([p]))[0] for p in prefixes[::9]]
+    assert [again[order.index(i)] for i in range(len(order))] == together
+    assert alone == together[::9]
+
+
+def test_greedy_decoding_is_that_of_transformers(prefixes):
+    model = TransformersLM(resolve("embedded/strong"), Sampling(temperature=0, max_step_tokens=40))
+    chosen = prefixes[:12]
+    for prefix, draft in zip(chosen, model.next_steps(chosen, keys(chosen)), strict=True):
+        ids = model.tokenizer(model.prompt(prefix), return_tensors="pt")["input_ids"]
+        out = model.model.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, use_cache=False
+        )
+        text = model.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+        assert draft.text == text.split(SEPARATOR)[0]
+
+
+def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
+    solutions = [p for p in prefixes if p.steps][::15]
+    for solution, scores in zip(solutions, prm.score(solutions), strict=True):
+        text = prm.tokenizer.apply_chat_template(messages(solution.question), tokenize=False, add_generation_prompt=True)
+        ids = prm.tokenizer(text + PRM_TAG.join(solution.steps) + PRM_TAG, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            logits = prm.model(input_ids=ids).logits[0]
+        at = (ids[0] == prm.tag).nonzero().ravel()
+        expected = torch.softmax(logits[at], -1)[:, 1]
+        assert [s.score for s in scores] == pytest.approx(expected.tolist(), abs=1e-5)
+        assert sum(s.tokens for s in scores) == int(at[-1]) + 1
+
+
+def test_a_score_does_not_depend_on_later_steps(prm, prefixes):
+    whole = [p for p in prefixes if len(p.steps) >= 3][:10]
+    shorter = [Prefix(p.question, p.steps[:2]) for p in whole]
+    for long, short in zip(prm.score(whole), prm.score(shorter), strict=True):
+        assert [s.score for s in long[:2]] == pytest.approx([s.score for s in short], abs=1e-5)
+
+
+def test_a_step_that_spells_the_tag_gets_one_score(prm):
+    (scores,) = prm.score([Prefix("Start with 1, add 2.", (f"1 + {PRM_TAG}2 = 3",))])
+    assert len(scores) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 30), st.integers(1, 25), st.floats(0.1, 1), st.floats(0.2, 2), st.integers(0, 2**32 - 1))
+def test_sampling_follows_the_filtered_distribution(vocabulary, top_k, top_p, temperature, seed):
+    logits = torch.from_numpy(np.random.default_rng(seed).normal(size=vocabulary)).float()
+    n = 4000
+    uniform = (np.arange(n) + 0.5) / n
+    settings = Sampling(temperature=temperature, top_p=top_p, top_k=top_k)
+    drawn = sample(logits.expand(n, -1), uniform, settings)
+    frequency = np.bincount(drawn.numpy(), minlength=vocabulary) / n
+    p = torch.softmax(logits / temperature, -1).numpy().astype(float)
+    order = np.argsort(-p)
+    kept = order[: min(top_k, vocabulary)]
+    inside = p[kept] / p[kept].sum()
+    kept = kept[np.cumsum(inside) - inside < top_p]
+    expected = np.zeros(vocabulary)
+    expected[kept] = p[kept] / p[kept].sum()
+    assert np.abs(frequency - expected).max() < 2e-3
+
+
+def test_streams_are_uniform_and_apart():
+    streams = seeds([digest(str(i).encode()) for i in range(2000)])
+    values = np.stack([uniforms(streams, t) for t in range(20)])
+    assert values.min() >= 0
+    assert values.max() < 1
+    assert abs(values.mean() - 0.5) < 0.01
+    assert np.abs(np.corrcoef(values) - np.eye(20)).max() < 0.1
+    assert len(np.unique(values)) == values.size
+
+
+def test_the_embedded_models_are_what_the_study_needs():
+    """The bands of the published calibration, on problems that no other stage uses."""
+    probes = {"standard": generate("standard", {"validation": 400}, 77)}
+    weak, _ = measure_language_model(resolve("embedded/weak"), probes)
+    strong, _ = measure_language_model(resolve("embedded/strong"), probes)
+    prm, _ = measure_reward_model(resolve("embedded/prm"), resolve("embedded/weak"), probes)
+    assert 0.83 <= weak["standard"]["step right"] <= 0.91
+    assert 0.955 <= strong["standard"]["step right"] <= 0.99
+    assert 0.28 <= weak["standard"]["problems solved"] <= 0.52
+    assert 0.73 <= strong["standard"]["problems solved"] <= 0.93
+    assert 0.92 <= prm["standard"]["AUC"] <= 0.985
+
+
+def test_the_embedded_models_are_small_and_open():
+    folders = [resolve(f"embedded/{name}") for name in (*ROLES, "prm")]
+    files = [f for folder in folders for f in folder.iterdir()]
+    assert sum(f.stat().st_size for f in files) < 20e6
+    assert all(f.suffix in {".json", ".jinja", ".md", ".safetensors"} for f in files)
+    for folder in folders:
+        assert parameters(folder) > 10_000
+        assert "Measured on" in (folder / "README.md").read_text()
+
+
+def test_a_missing_or_damaged_model_is_named(tmp_path):
+    with pytest.raises(TrimError, match=r"config\.json.*restore"):
+        identity(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 40)
+    with pytest.raises(TrimError, match=r"model\.safetensors: not a safetensors file"):
+        parameters(tmp_path)
+
+
+def test_the_instruction_reaches_the_prompt(language_model):
+    assert INSTRUCTION in language_model.prompt(Prefix("Start with 1, add 2."))
+
+

@@ -1,0 +1,210 @@
+"""The whole chain at smoke size, through Snakemake and DVC, as a user runs it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from conftest import ROOT, shrink
+
+FILES = ("Snakefile", "workflow", "dvc.yaml", ".dvcignore")
+BIN = str(Path(sys.executable).parent)
+
+
+def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+    # The package is looked up in the folder, so that an edit there is seen as an edit.
+    environment = os.environ | {
+        "PATH": BIN + os.pathsep + os.environ["PATH"],
+        "PYTHONPATH": str(folder),
+        "DVC_NO_ANALYTICS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if check and done.returncode:
+        raise AssertionError(f"{command}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return done
+
+
+def jobs(folder: Path, *targets: str) -> set[str]:
+    """Names of the rules that Snakemake would run."""
+    done = run(folder, "snakemake", "-n", "--quiet", "rules", "--", *targets)
+    return {line.split()[0] for line in (done.stdout + done.stderr).splitlines() if line[-1:].isdigit()} - {"total"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, raw):
+    folder = tmp_path_factory.mktemp("project")
+    for name in FILES:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    shutil.copytree(ROOT / "trim", folder / "trim", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "params.yaml").write_text(yaml.safe_dump(shrink(raw), sort_keys=False))
+    shutil.copy(ROOT / ".gitignore", folder / ".gitignore")
+    (folder / "results").mkdir()
+    shutil.copy(ROOT / "results" / ".gitignore", folder / "results" / ".gitignore")
+    run(folder, "snakemake", "--cores", "2", "--quiet", "all")
+    return folder
+
+
+def test_the_contract_of_the_outputs(project):
+    summary = pd.read_csv(project / "results/summary.csv")
+    assert list(summary.columns)[:19] == (
+        "benchmark split router setting n accuracy accuracy_low accuracy_high strong_tokens strong_fraction "
+        "weak_tokens_kept weak_tokens_discarded strong_calls prm_tokens prm_calls steps flops latency pgr"
+    ).split()
+    assert set(summary["router"]) == {"always_weak", "always_strong", "random", "oracle", "trim_thr"}
+    budgets = pd.read_csv(project / "results/budgets.csv")
+    assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high"]
+    assert {"cpt50", "cpt80", "cpt95", "apgr", "aiq", "ibc", "acc@10", "acc@30"} <= set(budgets["measure"])
+    metrics = json.loads((project / "results/metrics.json").read_text())
+    assert "acc@20" in metrics["standard"]["trim_thr"]
+    for name in ("main", "budgets", "operating_points", "differences", "thresholds"):
+        for suffix in ("md", "csv", "tex"):
+            assert (project / f"results/tables/{name}.{suffix}").stat().st_size
+    for name in ("curves", "budgets", "scores"):
+        assert (project / f"results/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in (project / f"results/figures/{name}.svg").read_bytes()[:800]
+
+
+def test_the_page_needs_nothing_else(project):
+    page = (project / "results/report.html").read_text()
+    assert "<script" not in page
+    assert "http" not in page
+    assert 'src="data:image/svg+xml' in page
+
+
+def test_the_summary_follows_from_the_episodes_alone(project):
+    summary = pd.read_csv(project / "results/summary.csv").set_index(["router", "setting"])
+    strong_tokens = None
+    for path in sorted((project / "results/episodes/standard").glob("*.parquet")):
+        table = pq.read_table(path)
+        models = json.loads(table.schema.metadata[b"models"])
+        steps = table.to_pandas()
+        for setting, rows in steps.groupby("setting"):
+            n = rows["problem"].nunique()
+            strong = rows[rows["writer"] == "strong"]
+            weak = rows[rows["writer"] == "weak"]
+            rejected = strong["draft_tokens"].sum()
+            expected = {
+                "n": n,
+                "accuracy": rows.groupby("problem")["correct"].first().mean(),
+                "strong_tokens": strong["tokens"].sum() / n,
+                "weak_tokens_kept": weak["tokens"].sum() / n,
+                "weak_tokens_discarded": rejected / n,
+                "strong_calls": len(strong) / n,
+                "prm_tokens": rows["prm_tokens"].sum() / n,
+                "prm_calls": rows["score"].notna().sum() / n,
+                "steps": len(rows) / n,
+                "flops": 2
+                * (
+                    models["weak"]["parameters"] * (weak["tokens"].sum() + rejected)
+                    + models["strong"]["parameters"] * strong["tokens"].sum()
+                    + models["prm"]["parameters"] * rows["prm_tokens"].sum()
+                )
+                / n,
+            }
+            found = summary.loc[(path.stem, setting)]
+            for name, value in expected.items():
+                assert found[name] == pytest.approx(value, rel=1e-4), (path.stem, setting, name)
+            if path.stem == "always_strong":
+                strong_tokens = expected["strong_tokens"]
+    fraction = summary["strong_tokens"] / strong_tokens
+    assert np.allclose(summary["strong_fraction"], fraction, rtol=1e-4)
+
+
+def test_at_threshold_one_it_meets_always_strong(project):
+    summary = pd.read_csv(project / "results/summary.csv").set_index(["router", "setting"])
+    for column in ("accuracy", "strong_tokens"):
+        assert summary.loc[("trim_thr", "tau=1"), column] == summary.loc[("always_strong", "-"), column]
+        assert summary.loc[("trim_thr", "tau=0"), column] == summary.loc[("always_weak", "-"), column]
+
+
+def test_nothing_is_left_to_do(project):
+    assert jobs(project, "all") == set()
+
+
+def test_a_table_regenerates_without_a_model(project):
+    table = project / "results/tables/main.md"
+    before = table.read_bytes()
+    table.unlink()
+    assert jobs(project, "results/tables/main.md") == {"tables"}
+    run(project, "snakemake", "--cores", "1", "--quiet", "all", "--", "results/tables/main.md")
+    assert table.read_bytes() == before
+    run(project, "snakemake", "--cores", "1", "--quiet", "all")
+
+
+def test_an_edit_of_a_router_reruns_what_used_it(project):
+    path = project / "trim/routers/random.py"
+    text = path.read_text()
+    path.write_text(text + "\n")
+    listed = run(project, "snakemake", "-n", "--", "results/metrics.json").stdout
+    rerun = {line.split("=")[1] for line in listed.splitlines() if "wildcards:" in line and "router=" in line}
+    wildcards = [line for line in listed.splitlines() if "router=" in line]
+    path.write_text(text)
+    assert wildcards, rerun
+    assert all("router=random" in line for line in wildcards)
+    run(project, "snakemake", "--touch", "--cores", "1", "--quiet", "all")
+
+
+def test_a_mistake_stops_before_any_work(project):
+    path = project / "params.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("trim_thr:", "trim_three:"))
+    done = run(project, "snakemake", "--cores", "1", check=False)
+    cli = run(project, "trim", "check", check=False)
+    path.write_text(text)
+    assert done.returncode
+    assert "routers.trim_three: unknown router" in done.stdout + done.stderr
+    assert cli.returncode == 2
+    assert cli.stderr.startswith("trim: params.yaml: routers.trim_three: unknown router; allowed: ")
+    assert cli.stderr.count("\n") == 1
+
+
+def test_a_damaged_layer_is_named_and_repaired_by_deleting_it(project):
+    layer = project / "results/draws/standard/test.parquet"
+    whole = layer.read_bytes()
+    layer.write_bytes(whole[: len(whole) // 2])
+    (project / "results/episodes/standard/trim_thr.parquet").unlink()
+    done = run(project, "snakemake", "--cores", "1", check=False)
+    assert done.returncode
+    assert "results/draws/standard/test.parquet: cannot be read" in done.stdout + done.stderr
+    layer.unlink()
+    run(project, "snakemake", "--cores", "2", "--quiet", "all")
+    assert layer.read_bytes() == whole
+
+
+def test_dvc_only_locks_what_snakemake_made(project):
+    run(project, "git", "init", "-q")
+    run(project, "dvc", "init", "-q")
+    run(project, "dvc", "repro", "-q")
+    assert "up to date" in run(project, "dvc", "repro").stdout
+    assert jobs(project, "all") == set()
+    assert "acc@20" in run(project, "dvc", "metrics", "show", "--json").stdout
+    remote = project.parent / "remote"
+    run(project, "dvc", "remote", "add", "-d", "local", str(remote))
+    run(project, "dvc", "push", "-q")
+    assert remote.is_dir()
+
+
+def test_pretraining_at_smoke_size(project, raw):
+    small = yaml.safe_load((project / "params.yaml").read_text())
+    small["pretrain"]["probe"] = 10
+    for role in ("weak", "strong"):
+        small["pretrain"][role] |= {"hidden": 32, "heads": 1, "layers": 1, "intermediate": 32, "updates": 3}
+    small["pretrain"]["prm"] |= {"problems": 20, "updates": 3}
+    small["generation"]["sampling"]["max_step_tokens"] = 40
+    path = project / "smoke.yaml"
+    path.write_text(yaml.safe_dump(small))
+    run(project, "snakemake", "--cores", "2", "--quiet", "all", "--configfile", "smoke.yaml", "--", "pretrain")
+    for model in ("weak", "strong", "prm"):
+        folder = project / "results/pretrain" / model
+        assert (folder / "model.safetensors").stat().st_size
+        assert "| standard |" in (folder / "README.md").read_text()
