@@ -120,8 +120,9 @@ class Training(_Section):
 
 
 class RewardTraining(_Section):
-    """How the embedded reward model is trained, from the strong model's weights."""
+    """How the embedded reward model is trained, with new layers on top of the strong model's."""
 
+    layers: int = Field(ge=1)
     problems: int = Field(ge=10)
     updates: int = Field(ge=1)
     batch_tokens: int = Field(ge=256)

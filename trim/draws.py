@@ -116,7 +116,8 @@ class _Journal:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = NORMAL")
             self.connection.execute(
-                "CREATE TABLE IF NOT EXISTS draws (key BLOB, tokens INTEGER, text TEXT, stop TEXT, score REAL, crc INTEGER)"
+                "CREATE TABLE IF NOT EXISTS draws "
+                "(key BLOB, tokens INTEGER, text TEXT, stop TEXT, score REAL, crc INTEGER)"
             )
         except sqlite3.DatabaseError as error:
             raise self._damaged(error) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -81,8 +80,9 @@ def _optimise(
 
     Muon learns the arithmetic tables several times faster than AdamW alone.
     """
-    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    hidden = [p for name, p in learned if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in learned if p.ndim != 2 or "embed" in name]
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(hidden, lr=matrix_rate, weight_decay=0.01, momentum=0.95),
         torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.0),
@@ -169,18 +169,6 @@ def solve(problems: list[Problem], model: TransformersLM, seed: int, max_steps: 
     return [node.prefix.steps for node in nodes]
 
 
-def _corrupt(problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
-    """The reference solution up to a random step, one of whose results is replaced."""
-    index = int(rng.integers(len(problem.reference)))
-    step = problem.reference[index]
-    numbers = list(re.finditer(r"(?<= )\d+", step[: step.find(",")] if "," in step else step))
-    results = [m for m in numbers if m.start() > step.find("=")]
-    chosen = results[rng.integers(len(results))]
-    shift = int(rng.choice([1, 2, 10, 20, 50, int(rng.integers(1, 100))])) * int(rng.choice([-1, 1]))
-    wrong = str((int(chosen[0]) + shift) % MODULUS)
-    return (*problem.reference[:index], step[: chosen.start()] + wrong + step[chosen.end() :])
-
-
 def _reward_rows(
     problems: list[Problem], solutions: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerFast
 ) -> list[tuple[list[int], list[int]]]:
@@ -199,6 +187,61 @@ def _reward_rows(
     return rows
 
 
+def _token(tokenizer: PreTrainedTokenizerFast, text: str) -> int:
+    return int(tokenizer.convert_tokens_to_ids(text))
+
+
+def _number(tokenizer: PreTrainedTokenizerFast, token: int) -> bool:
+    piece = str(tokenizer.convert_ids_to_tokens(token))
+    return piece.startswith(" ") and piece[1:].isdigit()
+
+
+def _corrupted_row(
+    problem: Problem, tokenizer: PreTrainedTokenizerFast, rng: np.random.Generator
+) -> tuple[list[int], list[int]]:
+    """A reference solution, in most cases up to a step with one wrong number.
+
+    Labels tell at every token of the solution whether all is right up to it.
+    """
+    error = int(rng.integers(len(problem.reference))) if rng.random() < _CORRUPTED else -1
+    ids = tokenizer(_prompt(tokenizer, problem))["input_ids"]
+    labels = [IGNORED] * len(ids)
+    for index, step in enumerate(problem.reference):
+        tokens = tokenizer(step + PRM_TAG)["input_ids"]
+        if index != error:
+            ids, labels = ids + tokens, labels + [1] * len(tokens)
+            continue
+        results = [
+            i for i in range(tokens.index(_token(tokenizer, " =")), len(tokens)) if _number(tokenizer, tokens[i])
+        ]
+        place = results[rng.integers(len(results))]
+        shift = int(rng.choice([1, 2, 10, 20, 50, int(rng.integers(1, 100))])) * int(rng.choice([-1, 1]))
+        wrong = (int(tokenizer.decode([tokens[place]])) + shift) % MODULUS
+        tokens[place] = _token(tokenizer, f" {wrong}")
+        return ids + tokens, labels + [1] * place + [0] * (len(tokens) - place)
+    return ids, labels
+
+
+def _on_top_of(folder: Path, layers: int, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForProcessRewardModel:
+    """A reward model whose first layers are a language model's, and stay so.
+
+    What the language model expects next is known only after its last layer; the new layers
+    learn to compare it with what was written.
+    """
+    body = Qwen2ForCausalLM.from_pretrained(folder)
+    config = body.config.to_dict() | {"num_hidden_layers": body.config.num_hidden_layers + layers, "layer_types": None}
+    model = Qwen2ForProcessRewardModel(Qwen2Config(**config))
+    kept = {name: p for name, p in body.model.state_dict().items() if name != "norm.weight"}
+    model.model.load_state_dict(kept, strict=False)
+    # To the language model, the tag after a step is the separator that it knows.
+    tag, separator = tokenizer.convert_tokens_to_ids([PRM_TAG, SEPARATOR])
+    with torch.no_grad():
+        model.model.embed_tokens.weight[tag] = model.model.embed_tokens.weight[separator]
+    for name, parameter in model.model.named_parameters():
+        parameter.requires_grad = name not in kept
+    return model
+
+
 def train_reward_model(
     training: RewardTraining,
     pretrain: Pretrain,
@@ -207,11 +250,11 @@ def train_reward_model(
     folder: Path,
     progress: Progress | None = None,
 ) -> None:
-    """Train a process reward model on sampled solutions and on corrupted reference solutions.
+    """Train a process reward model on solutions that the language models sampled.
 
-    Its body starts from the last writer's weights. Half of each batch are solutions that the
-    writers sampled; the others, reference solutions of which three in four have one wrong
-    number, teach it to work out a step instead of judging by its kind. Steps after the first error are not
+    It reads the last writer with new layers on top. To these are added reference solutions of
+    which three in four have one wrong number, labelled at every token: they teach it to work
+    out a step instead of judging by its kind. Steps after the first error are not
     learned from, as in process supervision by first error.
 
     Args:
@@ -230,20 +273,15 @@ def train_reward_model(
         problems = [next(stream) for _ in range(training.problems)]
         solutions = solve(problems, TransformersLM(writer, _SAMPLING), pretrain.seed)
         rows += _reward_rows(problems, solutions, tokenizer)
-    body = Qwen2ForCausalLM.from_pretrained(writers[-1])
-    model = Qwen2ForProcessRewardModel(body.config)
-    model.model.load_state_dict(body.model.state_dict())
+    model = _on_top_of(writers[-1], training.layers, tokenizer)
     generator = torch.Generator().manual_seed(pretrain.seed)
-
     rng = np.random.default_rng(pretrain.seed)
 
     def epochs() -> Iterator[Batch]:
         while True:
-            drawn = [next(stream) for _ in range(1024)]
-            written = [_corrupt(p, rng) if rng.random() < _CORRUPTED else p.reference for p in drawn]
-            sampled = [rows[i] for i in rng.integers(len(rows), size=1024)]
-            made = sampled + _reward_rows(drawn, written, tokenizer)
-            yield from _pack(made, training.batch_tokens, generator)
+            drawn = [_corrupted_row(next(stream), tokenizer, rng) for _ in range(1024)]
+            sampled = [rows[i] for i in rng.integers(len(rows), size=512)]
+            yield from _pack(drawn + sampled, training.batch_tokens, generator)
 
     _optimise(model, epochs(), training.updates, training.learning_rate, training.learning_rate / 10, progress)
     _save(model, tokenizer, folder)
