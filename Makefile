@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install reproduce test lint types bench pretrain lock clean
+.PHONY: install reproduce test lint types bench pretrain readme lock clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,8 +21,8 @@ test: install ## all tests
 	python -m pytest -n 2
 
 lint: install ## ruff, snakefmt, snakemake --lint
-	ruff check trim tests bench
-	ruff format --check trim tests bench
+	ruff check trim tests bench docs
+	ruff format --check trim tests bench docs
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
@@ -36,6 +36,9 @@ pretrain: install ## train the embedded models anew, and put them into the packa
 	snakemake --cores all -- pretrain
 	for model in weak strong prm; do \
 	  mkdir -p trim/models/embedded/$$model && cp results/pretrain/$$model/* trim/models/embedded/$$model/; done
+
+readme: reproduce ## copy the run's main table and curves into README.md
+	python docs/update.py
 
 lock: ## pin the versions that are installed now
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock

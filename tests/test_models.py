@@ -82,7 +82,9 @@ def test_greedy_decoding_is_that_of_transformers(prefixes):
 def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
     solutions = [p for p in prefixes if p.steps][::15]
     for solution, scores in zip(solutions, prm.score(solutions), strict=True):
-        text = prm.tokenizer.apply_chat_template(messages(solution.question), tokenize=False, add_generation_prompt=True)
+        text = prm.tokenizer.apply_chat_template(
+            messages(solution.question), tokenize=False, add_generation_prompt=True
+        )
         ids = prm.tokenizer(text + PRM_TAG.join(solution.steps) + PRM_TAG, return_tensors="pt")["input_ids"]
         with torch.no_grad():
             logits = prm.model(input_ids=ids).logits[0]
@@ -166,5 +168,3 @@ def test_a_missing_or_damaged_model_is_named(tmp_path):
 
 def test_the_instruction_reaches_the_prompt(language_model):
     assert INSTRUCTION in language_model.prompt(Prefix("Start with 1, add 2."))
-
-

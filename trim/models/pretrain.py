@@ -280,7 +280,7 @@ def train_reward_model(
     def epochs() -> Iterator[Batch]:
         while True:
             drawn = [_corrupted_row(next(stream), tokenizer, rng) for _ in range(1024)]
-            sampled = [rows[i] for i in rng.integers(len(rows), size=512)]
+            sampled = [rows[i] for i in rng.integers(len(rows), size=128)]
             yield from _pack(drawn + sampled, training.batch_tokens, generator)
 
     _optimise(model, epochs(), training.updates, training.learning_rate, training.learning_rate / 10, progress)

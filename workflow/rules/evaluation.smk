@@ -10,16 +10,17 @@ rule episodes:
         router=lambda w: router_code(w.router),
     output:
         "results/episodes/{benchmark}/{router}.parquet",
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/episodes/{benchmark}/{router}.log",
     benchmark:
         "benchmarks/episodes/{benchmark}/{router}.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
         router=lambda w: config["routers"][w.router],
+        revision=lambda w: router_revision(w.router),
         models=config["models"],
         generation=config["generation"],
         layers=lambda w, input: [
@@ -47,12 +48,12 @@ rule evaluate:
         "results/budgets.csv",
         "results/differences.csv",
         "results/metrics.json",
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/evaluate.log",
     benchmark:
         "benchmarks/evaluate.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,

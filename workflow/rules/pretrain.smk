@@ -18,12 +18,12 @@ rule pretrain_lm:
         code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/{{{{model}}}}/{{file}}", file=MODEL_FILES),
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/pretrain/{model}.log",
     benchmark:
         "benchmarks/pretrain/{model}.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -42,12 +42,12 @@ rule pretrain_prm:
         code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/prm/{{file}}", file=MODEL_FILES),
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/pretrain/prm.log",
     benchmark:
         "benchmarks/pretrain/prm.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 2
     params:
         experiment=PARAMS,
@@ -68,12 +68,12 @@ rule pretrain_cards:
         code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/{{model}}/README.md", model=["weak", "strong", "prm"]),
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/pretrain/cards.log",
     benchmark:
         "benchmarks/pretrain/cards.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 2
     params:
         experiment=PARAMS,

@@ -4,12 +4,12 @@ rule problems:
         local=lambda w: config["benchmarks"][w.benchmark].get("path", []),
     output:
         "results/problems/{benchmark}.parquet",
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/problems/{benchmark}.log",
     benchmark:
         "benchmarks/problems/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,

@@ -30,12 +30,12 @@ rule tables:
             caption="../report/table.rst",
             category="Tables",
         ),
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/tables.log",
     benchmark:
         "benchmarks/tables.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -55,12 +55,12 @@ rule figures:
         code=code("trim.report.figures"),
     output:
         report(FIGURES, caption="../report/figure.rst", category="Figures"),
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/figures.log",
     benchmark:
         "benchmarks/figures.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -78,14 +78,14 @@ rule page:
         template="trim/report/page.html.jinja",
     output:
         report("results/report.html", caption="../report/page.rst", category="Report"),
-    params:
-        experiment=PARAMS,
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/page.log",
     benchmark:
         "benchmarks/page.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
+    params:
+        experiment=PARAMS,
     shell:
         "trim report --params {params.experiment} > {log} 2>&1"

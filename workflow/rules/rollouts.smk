@@ -5,12 +5,12 @@ rule rollouts:
         code=code("trim.stages.rollouts"),
     output:
         "results/rollouts/{benchmark}/{split}/{model}.{shard}.parquet",
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/rollouts/{benchmark}/{split}/{model}.{shard}.log",
     benchmark:
         "benchmarks/rollouts/{benchmark}/{split}/{model}.{shard}.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,

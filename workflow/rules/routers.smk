@@ -8,12 +8,12 @@ rule fit:
     output:
         fitted="results/routers/{benchmark}/{router}.json",
         draws="results/draws/{benchmark}/fit-{router}.parquet",
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/fit/{benchmark}/{router}.log",
     benchmark:
         "benchmarks/fit/{benchmark}/{router}.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -38,12 +38,12 @@ rule draws:
         routers=router_code(*ROUTERS),
     output:
         "results/draws/{benchmark}/test.parquet",
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/draws/{benchmark}.log",
     benchmark:
         "benchmarks/draws/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,

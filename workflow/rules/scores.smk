@@ -6,12 +6,12 @@ rule scores:
         code=code("trim.stages.scores"),
     output:
         "results/scores/{benchmark}/{split}.{shard}.parquet",
-    conda:
-        "../envs/trim.yaml"
     log:
         "logs/scores/{benchmark}/{split}.{shard}.log",
     benchmark:
         "benchmarks/scores/{benchmark}/{split}.{shard}.tsv"
+    conda:
+        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
