@@ -120,10 +120,10 @@ class Training(_Section):
 
 
 class RewardTraining(_Section):
-    """How the embedded reward model is trained, with new layers on top of the strong model's."""
+    """How the embedded reward model is trained, from the strong model's weights."""
 
-    layers: int = Field(ge=1)
-    problems: int = Field(ge=10)
+    weak_problems: int = Field(ge=10)
+    strong_problems: int = Field(ge=10)
     updates: int = Field(ge=1)
     batch_tokens: int = Field(ge=256)
     learning_rate: Positive

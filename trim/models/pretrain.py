@@ -20,12 +20,11 @@ from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.tokenizer import build
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems import Problem
-from trim.problems.generated import MODULUS, training_stream
+from trim.problems.generated import training_stream
 from trim.steps import PRM_TAG, SEPARATOR, is_final, messages
 
 IGNORED = -100
 _PROBE_SEED = 1_000_003
-_CORRUPTED = 0.75
 _SAMPLING = Sampling(max_step_tokens=64)
 Batch = tuple[torch.Tensor, torch.Tensor]
 Progress = Callable[[int, int], None]
@@ -80,9 +79,8 @@ def _optimise(
 
     Muon learns the arithmetic tables several times faster than AdamW alone.
     """
-    learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    hidden = [p for name, p in learned if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in learned if p.ndim != 2 or "embed" in name]
+    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(hidden, lr=matrix_rate, weight_decay=0.01, momentum=0.95),
         torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.0),
@@ -187,58 +185,15 @@ def _reward_rows(
     return rows
 
 
-def _token(tokenizer: PreTrainedTokenizerFast, text: str) -> int:
-    return int(tokenizer.convert_tokens_to_ids(text))
-
-
-def _number(tokenizer: PreTrainedTokenizerFast, token: int) -> bool:
-    piece = str(tokenizer.convert_ids_to_tokens(token))
-    return piece.startswith(" ") and piece[1:].isdigit()
-
-
-def _corrupted_row(
-    problem: Problem, tokenizer: PreTrainedTokenizerFast, rng: np.random.Generator
-) -> tuple[list[int], list[int]]:
-    """A reference solution, in most cases up to a step with one wrong number.
-
-    Labels tell at every token of the solution whether all is right up to it.
-    """
-    error = int(rng.integers(len(problem.reference))) if rng.random() < _CORRUPTED else -1
-    ids = tokenizer(_prompt(tokenizer, problem))["input_ids"]
-    labels = [IGNORED] * len(ids)
-    for index, step in enumerate(problem.reference):
-        tokens = tokenizer(step + PRM_TAG)["input_ids"]
-        if index != error:
-            ids, labels = ids + tokens, labels + [1] * len(tokens)
-            continue
-        results = [
-            i for i in range(tokens.index(_token(tokenizer, " =")), len(tokens)) if _number(tokenizer, tokens[i])
-        ]
-        place = results[rng.integers(len(results))]
-        shift = int(rng.choice([1, 2, 10, 20, 50, int(rng.integers(1, 100))])) * int(rng.choice([-1, 1]))
-        wrong = (int(tokenizer.decode([tokens[place]])) + shift) % MODULUS
-        tokens[place] = _token(tokenizer, f" {wrong}")
-        return ids + tokens, labels + [1] * place + [0] * (len(tokens) - place)
-    return ids, labels
-
-
-def _on_top_of(folder: Path, layers: int, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForProcessRewardModel:
-    """A reward model whose first layers are a language model's, and stay so.
-
-    What the language model expects next is known only after its last layer; the new layers
-    learn to compare it with what was written.
-    """
+def _reward_model_from(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForProcessRewardModel:
+    """A reward model that starts from a language model's weights."""
     body = Qwen2ForCausalLM.from_pretrained(folder)
-    config = body.config.to_dict() | {"num_hidden_layers": body.config.num_hidden_layers + layers, "layer_types": None}
-    model = Qwen2ForProcessRewardModel(Qwen2Config(**config))
-    kept = {name: p for name, p in body.model.state_dict().items() if name != "norm.weight"}
-    model.model.load_state_dict(kept, strict=False)
+    model = Qwen2ForProcessRewardModel(body.config)
+    model.model.load_state_dict(body.model.state_dict())
     # To the language model, the tag after a step is the separator that it knows.
     tag, separator = tokenizer.convert_tokens_to_ids([PRM_TAG, SEPARATOR])
     with torch.no_grad():
         model.model.embed_tokens.weight[tag] = model.model.embed_tokens.weight[separator]
-    for name, parameter in model.model.named_parameters():
-        parameter.requires_grad = name not in kept
     return model
 
 
@@ -246,22 +201,22 @@ def train_reward_model(
     training: RewardTraining,
     pretrain: Pretrain,
     held_out: set[str],
-    writers: list[Path],
+    weak: Path,
+    strong: Path,
     folder: Path,
     progress: Progress | None = None,
 ) -> None:
     """Train a process reward model on solutions that the language models sampled.
 
-    It reads the last writer with new layers on top. To these are added reference solutions of
-    which three in four have one wrong number, labelled at every token: they teach it to work
-    out a step instead of judging by its kind. Steps after the first error are not
-    learned from, as in process supervision by first error.
+    It starts from the strong model's weights. Steps after the first error are not learned
+    from, as in process supervision by first error.
 
     Args:
         training: amount of data and length of the training.
         pretrain: seed and mix of problems.
         held_out: questions that must not be trained on.
-        writers: folders of the language models, the strong one last.
+        weak: folder of the weak model.
+        strong: folder of the strong model.
         folder: where config, tokenizer and safetensors go.
         progress: told updates done, of how many.
     """
@@ -269,19 +224,16 @@ def train_reward_model(
     tokenizer = build()
     stream = training_stream(pretrain.seed + 1, dict(pretrain.shares), held_out)
     rows = []
-    for writer in writers:
-        problems = [next(stream) for _ in range(training.problems)]
+    for writer, count in ((weak, training.weak_problems), (strong, training.strong_problems)):
+        problems = [next(stream) for _ in range(count)]
         solutions = solve(problems, TransformersLM(writer, _SAMPLING), pretrain.seed)
         rows += _reward_rows(problems, solutions, tokenizer)
-    model = _on_top_of(writers[-1], training.layers, tokenizer)
+    model = _reward_model_from(strong, tokenizer)
     generator = torch.Generator().manual_seed(pretrain.seed)
-    rng = np.random.default_rng(pretrain.seed)
 
     def epochs() -> Iterator[Batch]:
         while True:
-            drawn = [_corrupted_row(next(stream), tokenizer, rng) for _ in range(1024)]
-            sampled = [rows[i] for i in rng.integers(len(rows), size=128)]
-            yield from _pack(drawn + sampled, training.batch_tokens, generator)
+            yield from _pack(rows, training.batch_tokens, generator)
 
     _optimise(model, epochs(), training.updates, training.learning_rate, training.learning_rate / 10, progress)
     _save(model, tokenizer, folder)

@@ -30,7 +30,7 @@ def make_language_model(params: Params, model: str, out: Path, tracker: Tracker)
 def make_reward_model(params: Params, weak: Path, strong: Path, out: Path, tracker: Tracker) -> None:
     """Train the reward model on both language models' solutions."""
     pretrain = params.pretrain
-    train_reward_model(pretrain.prm, pretrain, _held_out(params), [weak, strong], out, tracker.advanced)
+    train_reward_model(pretrain.prm, pretrain, _held_out(params), weak, strong, out, tracker.advanced)
 
 
 _CARD = """\

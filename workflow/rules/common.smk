@@ -1,4 +1,3 @@
-import hashlib
 from pathlib import Path
 
 import yaml
@@ -51,12 +50,6 @@ def code(*modules):
 
 def router_code(*names):
     return code(*(registry()[name].__module__ for name in names))
-
-
-def router_revision(name):
-    """A digest of a router's source, for jobs whose other inputs are ancient()."""
-    content = b"".join(Path(path).read_bytes() for path in router_code(name))
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def model(role):

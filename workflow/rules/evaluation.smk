@@ -2,8 +2,7 @@ rule episodes:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("test") + scores("test"),
-        # Draws are named by the hash of their cause: a newer layer holds more, never other, draws.
-        draws=ancient("results/draws/{benchmark}/test.parquet"),
+        draws="results/draws/{benchmark}/test.parquet",
         fitted=lambda w: fitted([w.router] if w.router in FITTED else []),
         models=models(),
         code=code("trim.stages.episodes"),
@@ -20,7 +19,6 @@ rule episodes:
     params:
         experiment=PARAMS,
         router=lambda w: config["routers"][w.router],
-        revision=lambda w: router_revision(w.router),
         models=config["models"],
         generation=config["generation"],
         layers=lambda w, input: [

@@ -28,6 +28,8 @@ rule fit:
         " > {log} 2>&1"
 
 
+# The code of single routers is no input here: after an edit, `episodes` of that router makes
+# what the layer lacks, and the other routers' episodes stand.
 rule draws:
     input:
         problems="results/problems/{benchmark}.parquet",
@@ -35,7 +37,6 @@ rule draws:
         fitted=fitted(FITTED),
         models=models(),
         code=code("trim.stages.draws"),
-        routers=router_code(*ROUTERS),
     output:
         "results/draws/{benchmark}/test.parquet",
     log:
