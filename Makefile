@@ -41,7 +41,7 @@ readme: reproduce ## copy the run's main table and curves into README.md
 	python docs/update.py
 
 lock: ## pin the versions that are installed now
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+	$(BIN)/python -m pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu//' > requirements.lock
 
 clean: ## remove all results
 	rm -rf results/* logs benchmarks
