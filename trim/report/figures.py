@@ -62,10 +62,10 @@ def _panels(params: Params, height: float = 3.1) -> tuple[Figure, dict[str, Axes
     return figure, dict(zip(names, grid, strict=False))
 
 
-def _legend(figure: Figure, panels: dict[str, Axes], columns: int = 5) -> Figure:
+def _legend(figure: Figure, panels: dict[str, Axes]) -> Figure:
     """One legend under all panels."""
     handles, labels = list(panels.values())[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
     return figure
 
 

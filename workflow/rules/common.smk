@@ -48,8 +48,8 @@ def code(*modules):
     ]
 
 
-def router_code(*names):
-    return code(*(registry()[name].__module__ for name in names))
+def router_code(name):
+    return code(registry()[name].__module__)
 
 
 def model(role):
