@@ -124,7 +124,7 @@ def generation() -> Iterator[Row]:
     def engine() -> int:
         writer = Writer(model.id, lambda: model, Draws(), 256)
         (policy,) = AlwaysStrong(None).policies().values()
-        episodes = run(problems, [policy], writer, writer, Scorer("none", lambda: None, Draws(), 1))
+        episodes = run(problems, [policy], writer, writer)
         return sum(step.tokens for episode in episodes for step in episode.steps)
 
     def generate_batch(chosen: list) -> int:

@@ -56,9 +56,12 @@ class Scripted:
             drafts.append(Draft(text, 3 + int(word, 16) % 5, "end" if last else "separator"))
         return drafts
 
-    def score(self, solutions):
+    def score(self, solutions, last):
         self.requests += solutions
-        return [[StepScore(self.value(step), len(step) + 1) for step in s.steps] for s in solutions]
+        return [
+            [StepScore(self.value(step), len(step) + 1) for step in s.steps[-n:]]
+            for s, n in zip(solutions, last, strict=True)
+        ]
 
     @staticmethod
     def value(step: str) -> float:

@@ -10,6 +10,7 @@ from trim.draws import digest
 from trim.errors import TrimError
 from trim.models.base import Prefix, Sampling
 from trim.models.folder import identity, parameters, resolve
+from trim.models.prefix_cache import PrefixCache
 from trim.models.pretrain import measure_language_model, measure_reward_model
 from trim.models.sampler import sample, seeds, uniforms
 from trim.models.transformers import TransformersLM, TransformersPRM
@@ -39,6 +40,10 @@ def keys(prefixes):
     return [digest(repr(p).encode()) for p in prefixes]
 
 
+def score(prm, solutions):
+    return prm.score(solutions, [len(s.steps) for s in solutions])
+
+
 def test_the_prompt_is_the_chat_template_continued(language_model, prefixes):
     tokenizer = language_model.tokenizer
     for prefix in prefixes[:20]:
@@ -59,6 +64,7 @@ def test_texts_survive_the_tokenizer(language_model, prefixes):
 
 def test_a_step_does_not_depend_on_its_batch(language_model, prefixes):
     together = language_model.next_steps(prefixes, keys(prefixes))
+    language_model = TransformersLM(resolve(f"embedded/{language_model.id.split(chr(64))[0]}"), Sampling())
     order = np.random.default_rng(0).permutation(len(prefixes)).tolist()
     shuffled = [prefixes[i] for i in order]
     again = language_model.next_steps(shuffled, keys(shuffled))
@@ -81,7 +87,7 @@ def test_greedy_decoding_is_that_of_transformers(prefixes):
 
 def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
     solutions = [p for p in prefixes if p.steps][::15]
-    for solution, scores in zip(solutions, prm.score(solutions), strict=True):
+    for solution, scores in zip(solutions, score(prm, solutions), strict=True):
         text = prm.tokenizer.apply_chat_template(
             messages(solution.question), tokenize=False, add_generation_prompt=True
         )
@@ -97,12 +103,27 @@ def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
 def test_a_score_does_not_depend_on_later_steps(prm, prefixes):
     whole = [p for p in prefixes if len(p.steps) >= 3][:10]
     shorter = [Prefix(p.question, p.steps[:2]) for p in whole]
-    for long, short in zip(prm.score(whole), prm.score(shorter), strict=True):
+    for long, short in zip(score(prm, whole), score(prm, shorter), strict=True):
         assert [s.score for s in long[:2]] == pytest.approx([s.score for s in short], abs=1e-5)
 
 
+@pytest.mark.parametrize("size", [2**16, 2**20])
+def test_what_the_prefix_cache_holds_changes_nothing(prm, prefixes, size):
+    chosen = [p for p in prefixes if p.steps][:40]
+    fresh, cached = (TransformersLM(resolve("embedded/weak"), Sampling()) for _ in range(2))
+    cached._cache = PrefixCache(cached.model, size)
+    small = TransformersPRM(resolve("embedded/prm"))
+    small._cache = PrefixCache(small.model, size)
+    for _ in range(2):
+        for prefix in chosen:
+            assert cached.next_steps([prefix], keys([prefix])) == fresh.next_steps([prefix], keys([prefix]))
+            fresh._cache = PrefixCache(fresh.model)
+        drawn = [s.score for scores in small.score(chosen, [1] * len(chosen)) for s in scores]
+        assert drawn == pytest.approx([scores[-1].score for scores in score(prm, chosen)], abs=1e-5)
+
+
 def test_a_step_that_spells_the_tag_gets_one_score(prm):
-    (scores,) = prm.score([Prefix("Start with 1, add 2.", (f"1 + {PRM_TAG}2 = 3",))])
+    (scores,) = prm.score([Prefix("Start with 1, add 2.", (f"1 + {PRM_TAG}2 = 3",))], [1])
     assert len(scores) == 1
 
 

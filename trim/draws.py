@@ -277,8 +277,9 @@ class Scorer:
         for rows in _batches([sum(map(len, node.prefix.steps)) for node, _ in requests], self.batch_size):
             batch = [requests[i] for i in rows]
             made = {}
-            for (_, keys), scores in zip(batch, self._model().score([n.prefix for n, _ in batch]), strict=True):
-                for key, score in zip(keys, scores[-len(keys) :], strict=True):
+            read = self._model().score([node.prefix for node, _ in batch], [len(keys) for _, keys in batch])
+            for (_, keys), scores in zip(batch, read, strict=True):
+                for key, score in zip(keys, scores, strict=True):
                     made[key] = Draw(score.tokens, None, None, score.score)
             self._draws.put(list(made.items()))
             known.update(made)

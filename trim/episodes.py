@@ -78,7 +78,7 @@ def run(
     policies: Sequence[Policy],
     weak: Writer,
     strong: Writer,
-    scorer: Scorer,
+    scorer: Scorer | None = None,
     max_steps: int = 30,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Episode]:
@@ -92,7 +92,7 @@ def run(
         policies: who decides; each is asked once a round, for all its open episodes.
         weak: writes the drafts.
         strong: rewrites the steps that a policy hands over.
-        scorer: scores the solutions so far, for policies that ask for it.
+        scorer: scores the solutions so far; not needed if no policy asks for it.
         max_steps: most steps of a solution.
         progress: told after each round how many episodes are finished, of how many.
 
@@ -112,7 +112,8 @@ def run(
         drafting = [turn for turn, strong_writes in zip(turns, delegated, strict=True) if not strong_writes]
         for turn, draft in zip(drafting, _write(weak, drafting), strict=True):
             turn.draft = draft
-        _score([turn for turn in drafting if policies[turn.episode.policy].scored], scorer)
+        if scorer:
+            _score([turn for turn in drafting if policies[turn.episode.policy].scored], scorer)
         rejected = _ask(drafting, policies, "regenerate")
         rewriting = [turn for turn, no in zip(drafting, rejected, strict=True) if no]
         rewriting += [turn for turn in turns if turn.draft is None]

@@ -65,6 +65,6 @@ class RewardModel(Protocol):
     id: str
     parameters: int
 
-    def score(self, solutions: Sequence[Prefix]) -> list[list[StepScore]]:
-        """One score per step of each solution; a score depends on no later step."""
+    def score(self, solutions: Sequence[Prefix], last: Sequence[int]) -> list[list[StepScore]]:
+        """Scores of the last `last[i]` steps (one at least) of each solution; none depends on a later step."""
         ...

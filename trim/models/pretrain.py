@@ -14,14 +14,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, 
 
 from trim.answers import first_error, is_correct
 from trim.config import Pretrain, RewardTraining, Training
-from trim.draws import Draws, Node, Writer
+from trim.draws import Draws, Writer
+from trim.episodes import run
 from trim.models.base import Prefix, Sampling
 from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.tokenizer import build
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems import Problem
 from trim.problems.generated import training_stream
-from trim.steps import PRM_TAG, SEPARATOR, is_final, messages
+from trim.routers.always import AlwaysWeak
+from trim.steps import PRM_TAG, SEPARATOR, messages
 
 IGNORED = -100
 _PROBE_SEED = 1_000_003
@@ -152,19 +154,8 @@ def train_language_model(
 def solve(problems: list[Problem], model: TransformersLM, seed: int, max_steps: int = 30) -> list[tuple[str, ...]]:
     """One sampled solution of each problem, by one model alone."""
     writer = Writer(f"{model.id}/{seed}", lambda: model, Draws(), batch_size=256)
-    nodes, open_rows = [Node.root(p.question) for p in problems], list(range(len(problems)))
-    for _ in range(max_steps):
-        drafts = writer.next_steps([nodes[i] for i in open_rows])
-        for i, draft in zip(open_rows, drafts, strict=True):
-            nodes[i] = nodes[i].child(draft.text)
-        open_rows = [
-            i
-            for i, draft in zip(open_rows, drafts, strict=True)
-            if draft.stop == "separator" and not is_final(draft.text)
-        ]
-        if not open_rows:
-            break
-    return [node.prefix.steps for node in nodes]
+    alone = list(AlwaysWeak(None).policies().values())
+    return [episode.node.prefix.steps for episode in run(problems, alone, writer, writer, None, max_steps)]
 
 
 def _reward_rows(
@@ -274,7 +265,7 @@ def measure_reward_model(folder: Path, writer: Path, probes: Mapping[str, list[P
         right: list[bool] = []
         for start in range(0, len(problems), 256):
             chosen = list(zip(problems, solutions, strict=True))[start : start + 256]
-            read = model.score([Prefix(p.question, s) for p, s in chosen])
+            read = model.score([Prefix(p.question, s) for p, s in chosen], [len(s) for _, s in chosen])
             for (problem, steps), values in zip(chosen, read, strict=True):
                 error = first_error(problem, steps)
                 counted = values if error < 0 else values[: error + 1]

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from trim.errors import TrimError
 from trim.models.base import Draft, Prefix, Sampling, StepScore, Stop
 from trim.models.folder import identity
+from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import sample, seeds, uniforms
 from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, messages
+
+_HALF_EMPTY = 0.6  # share of open rows below which closed ones are dropped from a batch
+
+
+@dataclass
+class _Prompt(Text):
+    """A text to be continued by one step.
+
+    Attributes:
+        key: of its random stream.
+        written: tokens of the step.
+        stop: why the step ended; "length" while it is open.
+    """
+
+    key: bytes = b""
+    written: list[int] = field(default_factory=list)
+    stop: Stop = "length"
 
 
 def _load(cls: type[Any], folder: Path, dtype: str) -> tuple[Any, PreTrainedTokenizerFast]:
@@ -51,9 +71,10 @@ class TransformersLM:
         self._ends = {self.tokenizer.eos_token_id}
         # One token can carry the separator inside it (".\n\n"), so tokens are tested by their text.
         pieces = self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])
-        self._separates = torch.tensor([SEPARATOR in piece for piece in pieces])
-        self._newline = torch.tensor([piece.endswith("\n") for piece in pieces])
+        self._separates = [SEPARATOR in piece for piece in pieces]
+        self._newline = [piece.endswith("\n") for piece in pieces]
         self._prompts: dict[str, str] = {}
+        self._cache = PrefixCache(self.model)
 
     def prompt(self, prefix: Prefix) -> str:
         """The text to be continued: the chat template, with the steps in an open assistant turn."""
@@ -68,49 +89,55 @@ class TransformersLM:
         """See `LanguageModel.next_steps`."""
         if not prefixes:
             return []
-        prompts = self.tokenizer([self.prompt(p) for p in prefixes], add_special_tokens=False)["input_ids"]
-        return self._decode(prompts, list(keys))
-
-    def _decode(self, prompts: list[list[int]], keys: list[bytes]) -> list[Draft]:
-        device, pad = self.model.device, self.tokenizer.pad_token_id or 0
-        width = max(map(len, prompts))
-        ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=device)
-        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-        streams, active = seeds(keys), list(range(len(prompts)))
-        written: list[list[int]] = [[] for _ in prompts]
-        stops: list[Stop] = ["length"] * len(prompts)
-        cache = DynamicCache(config=self.model.config)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        for step in range(self.sampling.max_step_tokens):
-            out = self.model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
-            )
-            tokens = sample(out.logits[:, -1], uniforms(streams[active], step), self.sampling)
-            going = []
-            for row, (index, token) in enumerate(zip(active, tokens.tolist(), strict=True)):
-                text = written[index]
-                text.append(token)
-                if token in self._ends:
-                    stops[index] = "end"
-                elif self._separates[token] or (self._newline[token] and SEPARATOR in self.tokenizer.decode(text[-8:])):
-                    stops[index] = "separator"
-                else:
-                    going.append(row)
-            if not going:
-                break
-            if len(going) < len(active):
-                keep = torch.tensor(going, device=device)
-                cache.batch_select_indices(keep)
-                mask, positions, tokens = mask[keep], positions[keep], tokens[keep]
-                active = [active[row] for row in going]
-            ids = tokens[:, None]
-            positions = positions[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=-1)
-        texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+        ids = self.tokenizer([self.prompt(p) for p in prefixes], add_special_tokens=False)["input_ids"]
+        prompts = [_Prompt(p, np.array(i), key=key) for p, i, key in zip(prefixes, ids, keys, strict=True)]
+        self._cache.find(prompts)
+        for batch in alike(prompts):
+            self._decode(batch)
+        texts = self.tokenizer.batch_decode([p.written for p in prompts], skip_special_tokens=True)
         return [
-            Draft(text.split(SEPARATOR)[0] if stop == "separator" else text, len(tokens), stop)
-            for text, tokens, stop in zip(texts, written, stops, strict=True)
+            Draft(text.split(SEPARATOR)[0] if p.stop == "separator" else text, len(p.written), p.stop)
+            for text, p in zip(texts, prompts, strict=True)
         ]
+
+    def _decode(self, rows: list[_Prompt]) -> None:
+        """Write the next step of each prompt, all in one batch."""
+        tokens, positions, seen, cache = self._cache.load(rows)
+        streams = seeds([prompt.key for prompt in rows])
+        for step in range(self.sampling.max_step_tokens):
+            logits = self.model(
+                input_ids=tokens, attention_mask=seen, position_ids=positions, past_key_values=cache, logits_to_keep=1
+            ).logits[:, -1]
+            tokens = sample(logits, uniforms(streams, step), self.sampling)
+            for prompt, token in zip(rows, tokens.tolist(), strict=True):
+                if prompt.stop == "length":
+                    prompt.written.append(token)
+                    prompt.stop = self._stop(prompt.written)
+            going = np.array([p.stop == "length" for p in rows])
+            last = not going.any() or step + 1 == self.sampling.max_step_tokens
+            if last or going.mean() < _HALF_EMPTY:
+                ended = np.flatnonzero(~going | last).tolist()
+                for prompt in (rows[i] for i in ended):
+                    prompt.ids = np.append(prompt.ids, prompt.written[:-1])
+                self._cache.save(cache, ended, [rows[i] for i in ended])
+                if last:
+                    return
+                left = torch.from_numpy(np.flatnonzero(going)).to(tokens.device)
+                cache.batch_select_indices(left)
+                rows, streams = [rows[i] for i in left.tolist()], streams[going]
+                tokens, seen, positions = tokens[left], seen[left], positions[left]
+            tokens, positions = tokens[:, None], positions[:, -1:] + 1
+            seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
+
+    def _stop(self, written: list[int]) -> Stop:
+        """Why a step that ends so is finished; "length" while it is not."""
+        if written[-1] in self._ends:
+            return "end"
+        if self._separates[written[-1]] or (
+            self._newline[written[-1]] and SEPARATOR in self.tokenizer.decode(written[-8:])
+        ):
+            return "separator"
+        return "length"
 
 
 class TransformersPRM:
@@ -134,6 +161,7 @@ class TransformersPRM:
         self.parameters = self.model.num_parameters()
         self.tag = self.tokenizer.convert_tokens_to_ids(PRM_TAG)
         self._prompts: dict[str, str] = {}
+        self._cache = PrefixCache(self.model)
 
     def text(self, solution: Prefix) -> str:
         """The text that is read: a tag after every step."""
@@ -147,18 +175,27 @@ class TransformersPRM:
         )
 
     @torch.inference_mode()
-    def score(self, solutions: Sequence[Prefix]) -> list[list[StepScore]]:
+    def score(self, solutions: Sequence[Prefix], last: Sequence[int]) -> list[list[StepScore]]:
         """See `RewardModel.score`."""
         if not solutions:
             return []
-        texts = self.tokenizer([self.text(s) for s in solutions], add_special_tokens=False)["input_ids"]
-        width = max(map(len, texts))
-        # Attention is causal, so padding on the right changes no score and needs no mask.
-        ids = torch.tensor([text + [0] * (width - len(text)) for text in texts], device=self.model.device)
-        values = self.model(input_ids=ids).logits.float().softmax(-1)[..., 1].tolist()
-        scores = []
-        for row, text in zip(values, texts, strict=True):
-            tags = [position for position, token in enumerate(text) if token == self.tag]
-            reads = [after - before for before, after in zip([-1, *tags], tags, strict=False)]
-            scores.append([StepScore(row[tag], read) for tag, read in zip(tags, reads, strict=True)])
-        return scores
+        ids = self.tokenizer([self.text(s) for s in solutions], add_special_tokens=False)["input_ids"]
+        texts = [Text(solution, np.array(i)) for solution, i in zip(solutions, ids, strict=True)]
+        tags = [np.flatnonzero(text.ids == self.tag) for text in texts]
+        self._cache.find(texts)
+        for text, places, count in zip(texts, tags, last, strict=True):
+            text.slots = text.slots[: places[-count]]
+        scores: dict[int, np.ndarray] = {}
+        for batch in alike(texts):
+            tokens, positions, seen, cache = self._cache.load(batch)
+            logits = self.model(tokens, seen, positions, cache).logits
+            values = logits.float().softmax(-1)[..., 1].cpu().numpy()
+            self._cache.save(cache, range(len(batch)), batch)
+            scores |= {id(text): row[len(row) - text.unread :] for text, row in zip(batch, values, strict=True)}
+        return [
+            [
+                StepScore(float(scores[id(text)][place - len(text.slots)]), int(read))
+                for place, read in zip(places[-count:], np.diff(places, prepend=-1)[-count:], strict=True)
+            ]
+            for text, places, count in zip(texts, tags, last, strict=True)
+        ]

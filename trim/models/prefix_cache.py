@@ -1,0 +1,143 @@
+"""Prefix caching: a text that was read before costs only its new tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from transformers import Cache, DynamicCache, PreTrainedModel
+
+from trim.models.base import Prefix
+
+AnyText = TypeVar("AnyText", bound="Text")
+
+
+@dataclass
+class Text:
+    """What a model reads.
+
+    Attributes:
+        prefix: what it stands for.
+        ids: its tokens.
+        slots: where the first of them lie in the cache.
+        column: where the others begin in their batch.
+    """
+
+    prefix: Prefix
+    ids: np.ndarray
+    slots: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    column: int = 0
+
+    @property
+    def unread(self) -> int:
+        """Tokens that the cache does not hold."""
+        return len(self.ids) - len(self.slots)
+
+
+class Batch(NamedTuple):
+    """Inputs of a model for n texts, aligned on the right.
+
+    Attributes:
+        tokens: unread tokens, shape (n, unread).
+        positions: their places in the texts, same shape.
+        seen: False where a row is padded, shape (n, read + unread).
+        cache: keys and values of what was read.
+    """
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    seen: torch.Tensor
+    cache: Cache
+
+
+class PrefixCache:
+    """Keys and values of the tokens that a model has read.
+
+    One pool has a slot per token, and a text is a list of slots, so that texts with a common
+    beginning share its slots, as in vLLM's paged attention (Kwon et al., 2023). A full pool is
+    emptied.
+
+    Args:
+        model: whose keys and values they are.
+        size: bytes of the pool.
+    """
+
+    def __init__(self, model: PreTrainedModel, size: int = 2**28) -> None:
+        config = self._config = model.config
+        self._device = model.device
+        heads = config.num_key_value_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self._slots = size // (2 * config.num_hidden_layers * heads * width * model.dtype.itemsize)
+        self._pool = [
+            [torch.empty(self._slots, heads, width, dtype=model.dtype, device=model.device) for _ in range(2)]
+            for _ in range(config.num_hidden_layers)
+        ]
+        for pair in self._pool:
+            for pool in pair:
+                pool[0] = 0  # read where a row is padded
+        self._texts: dict[Prefix, tuple[np.ndarray, np.ndarray]] = {}
+        self._used, self._full = 1, False
+
+    def find(self, texts: Sequence[Text]) -> None:
+        """Set the slots of each text's longest known beginning, at least one token short of it."""
+        if self._full:
+            self._texts.clear()
+            self._used, self._full = 1, False
+        for text in texts:
+            question, steps = text.prefix
+            for length in range(len(steps), -1, -1):
+                known = self._texts.get(Prefix(question, steps[:length]))
+                if known:
+                    common = min(len(known[0]), len(text.ids) - 1)
+                    differs = known[0][:common] != text.ids[:common]
+                    text.slots = known[1][: differs.argmax() if differs.any() else common]
+                    break
+
+    def load(self, texts: Sequence[Text]) -> Batch:
+        """The batch that reads what is unread of `texts`."""
+        read, unread = max(len(t.slots) for t in texts), max(t.unread for t in texts)
+        shape = len(texts), read + unread
+        slots, tokens, positions = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+        seen = np.zeros(shape, dtype=bool)
+        for row, text in enumerate(texts):
+            known, text.column = len(text.slots), read + unread - text.unread
+            slots[row, read - known : read] = text.slots
+            tokens[row, text.column :] = text.ids[known:]
+            positions[row, text.column :] = np.arange(known, len(text.ids))
+            seen[row, read - known : read] = seen[row, text.column :] = True
+        index = self._tensor(slots[:, :read])
+        cache = DynamicCache([[pool[index].transpose(1, 2) for pool in pair] for pair in self._pool], self._config)
+        return Batch(
+            self._tensor(tokens[:, read:]),
+            self._tensor(positions[:, read:]),
+            self._tensor(seen),
+            cache if read else DynamicCache(config=self._config),
+        )
+
+    def save(self, cache: Cache, rows: Sequence[int], texts: Sequence[Text]) -> None:
+        """Keep the unread tokens of `texts`, which stand in some rows of a batch and may have grown."""
+        sizes = [text.unread for text in texts]
+        start, stop = self._used, self._used + sum(sizes)
+        if stop > self._slots:
+            self._full = True
+            return
+        self._used = stop
+        at_row = self._tensor(np.repeat(rows, sizes))
+        at_column = self._tensor(np.concatenate([np.arange(t.column, t.column + t.unread) for t in texts]))
+        for layer, pair in zip(cache.layers, self._pool, strict=True):
+            for made, pool in zip((layer.keys, layer.values), pair, strict=True):
+                pool[start:stop] = made[at_row, :, at_column]
+        for text, fresh in zip(texts, np.split(np.arange(start, stop), np.cumsum(sizes)[:-1]), strict=True):
+            self._texts[text.prefix] = text.ids, np.concatenate([text.slots, fresh])
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+
+def alike(texts: Sequence[AnyText], short: int = 32) -> list[list[AnyText]]:
+    """Texts that continue a known one apart from those that are mostly unread, which would hold them up."""
+    groups = [t for t in texts if t.unread <= short], [t for t in texts if t.unread > short]
+    return [group for group in groups if group]
