@@ -21,8 +21,8 @@ test: install ## all tests
 	python -m pytest -n 2
 
 lint: install ## ruff, snakefmt, snakemake --lint
-	ruff check trim tests bench docs
-	ruff format --check trim tests bench docs
+	ruff check trim snakemake_logger_plugin_trim tests bench docs
+	ruff format --check trim snakemake_logger_plugin_trim tests bench docs
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

@@ -20,7 +20,7 @@ import psutil
 import torch
 
 from trim.config import load
-from trim.draws import Draws, Scorer, Writer
+from trim.draws import Draws, Scorer, Writer, digest
 from trim.episodes import run
 from trim.models.base import Prefix
 from trim.models.folder import resolve
@@ -53,7 +53,7 @@ def at_least(name: str, figure: float, unit: str, limit: float) -> Row:
 def pipeline() -> Iterator[Row]:
     """A fresh run of everything, and one with nothing to do."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("Snakefile", "params.yaml", "workflow", "trim"):
+        for name in ("Snakefile", "params.yaml", "workflow", "trim", "snakemake_logger_plugin_trim"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, Path(folder) / name)
         command = ["snakemake", "--cores", "2", "--quiet", "all"]
@@ -157,6 +157,35 @@ def generation() -> Iterator[Row]:
     yield at_most("tokens/s of one static batch / ours", static / ours, "ratio", 1.5)
 
 
+def independence() -> Iterator[Row]:
+    """Steps that another batch would have written otherwise."""
+    sampling = load(ROOT / "params.yaml").generation.sampling
+    problems = generate("standard", {"test": 1000}, 2)
+    places = [Prefix(p.question, p.reference[:n]) for p in problems for n in range(len(p.reference))][:5000]
+    keys = [digest(repr(place).encode()) for place in places]
+    shuffled = np.random.default_rng(0).permutation(len(places))
+
+    def drawn(name: str, order: np.ndarray, size: int) -> dict[int, str]:
+        model = TransformersLM(resolve(f"embedded/{name}"), sampling)  # with an empty prefix cache
+        batches = [order[start : start + size].tolist() for start in range(0, len(order), size)]
+        return {
+            i: draft.text
+            for batch in batches
+            for i, draft in zip(
+                batch, model.next_steps([places[i] for i in batch], [keys[i] for i in batch]), strict=True
+            )
+        }
+
+    differ = {"reordered": 0, "alone": 0}
+    for name in ("weak", "strong"):
+        whole = drawn(name, np.arange(len(places)), 256)
+        for what, size in (("reordered", 256), ("alone", 1)):
+            other = drawn(name, shuffled, size)
+            differ[what] += sum(whole[i] != other[i] for i in whole)
+    for what, count in differ.items():
+        yield at_most(f"steps that differ in another batch: {what}", count, f"in {2 * len(places):,}", 1)
+
+
 STORE = """
 import resource, sys, time
 from pathlib import Path
@@ -191,7 +220,7 @@ def store() -> Iterator[Row]:
 def main() -> None:
     """Run all, or those named on the command line."""
     torch.set_num_threads(os.cpu_count() or 1)
-    suites = {f.__name__: f for f in (store, generation, sweep, pipeline)}
+    suites = {f.__name__: f for f in (store, generation, sweep, independence, pipeline)}
     rows: list[Row] = []
     for name in sys.argv[1:] or suites:
         for row in suites[name]():

@@ -32,6 +32,7 @@ def shrink(raw: dict) -> dict:
     small["benchmarks"] = {"standard": source | {"sizes": {"train": 5, "validation": 12, "test": 16}}}
     small["routers"]["random"]["probabilities"] = [0.2, 0.6]
     small["routers"]["trim_thr"]["thresholds"] = [0, 0.5, 0.9, 1]
+    small["models"]["strong"]["batch_size"] = 2  # many batches, so that a kill falls between two
     small["evaluation"]["bootstrap"] = 20
     return small
 

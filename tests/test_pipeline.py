@@ -4,8 +4,12 @@ import json
 import os
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +19,22 @@ import pytest
 import yaml
 from conftest import ROOT, shrink
 
-FILES = ("Snakefile", "workflow", "dvc.yaml", ".dvcignore")
+FILES = ("Snakefile", "snakemake_logger_plugin_trim", "workflow", "dvc.yaml", ".dvcignore")
 BIN = str(Path(sys.executable).parent)
 
 
-def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+def environment(folder: Path) -> dict[str, str]:
     # The package is looked up in the folder, so that an edit there is seen as an edit.
-    environment = os.environ | {
+    return os.environ | {
         "PATH": BIN + os.pathsep + os.environ["PATH"],
         "PYTHONPATH": str(folder),
         "DVC_NO_ANALYTICS": "1",
         "HF_HUB_OFFLINE": "1",
     }
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
     if check and done.returncode:
         raise AssertionError(f"{command}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     return done
@@ -180,6 +187,45 @@ def test_a_damaged_layer_is_named_and_repaired_by_deleting_it(project):
     run(project, "snakemake", "--cores", "2", "--quiet", "all", "--", str(layer.relative_to(project)))
     assert layer.read_bytes() == whole
     run(project, "snakemake", "--cores", "2", "--quiet", "all")
+
+
+def episodes(project: Path) -> dict[str, pd.DataFrame]:
+    return {p.stem: pq.read_table(p).to_pandas() for p in sorted((project / "results/episodes/standard").glob("*"))}
+
+
+def stored(journal: Path) -> int:
+    if not journal.is_file():
+        return 0
+    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
+        try:
+            return connection.execute("SELECT count(*) FROM draws").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+
+
+def test_killed_in_the_middle_of_a_rollout_it_goes_on_and_ends_the_same(project):
+    layer = project / "results/rollouts/standard/test/strong.0.parquet"
+    journal = project / "results/.journal/standard-test-strong-0.sqlite"
+    before, metrics, drawn = episodes(project), (project / "results/metrics.json").read_text(), pq.read_table(layer)
+    for path in (layer, journal):
+        path.unlink()
+    command = ["snakemake", "--cores", "1", "--quiet", "all", "--", str(layer.relative_to(project))]
+    process = subprocess.Popen(command, cwd=project, env=environment(project), start_new_session=True)
+    while stored(journal) < 10:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = stored(journal)
+    assert 10 <= kept < len(drawn)
+    run(project, "snakemake", "--unlock", "--cores", "1")
+    run(project, *command)
+    assert stored(journal) == len(drawn)
+    assert pq.read_table(layer).equals(drawn)
+    run(project, "snakemake", "--cores", "2", "--quiet", "all", "--forcerun", "draws", "episodes")
+    for router, table in episodes(project).items():
+        pd.testing.assert_frame_equal(table, before[router])
+    assert (project / "results/metrics.json").read_text() == metrics
 
 
 def test_dvc_only_locks_what_snakemake_made(project):

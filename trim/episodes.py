@@ -94,7 +94,7 @@ def run(
         strong: rewrites the steps that a policy hands over.
         scorer: scores the solutions so far; not needed if no policy asks for it.
         max_steps: most steps of a solution.
-        progress: told after each round how many episodes are finished, of how many.
+        progress: told before each round how many episodes are finished, of how many.
 
     Returns:
         Finished episodes, by policy and then by problem.
@@ -107,6 +107,8 @@ def run(
     ]
     open_episodes = episodes
     while open_episodes:
+        if progress:
+            progress(len(episodes) - len(open_episodes), len(episodes))
         turns = [_Turn(episode) for episode in open_episodes]
         delegated = _ask(turns, policies, "delegate")
         drafting = [turn for turn, strong_writes in zip(turns, delegated, strict=True) if not strong_writes]
@@ -120,8 +122,6 @@ def run(
         for turn, step in zip(rewriting, _write(strong, rewriting), strict=True):
             turn.rewrite = step
         open_episodes = [turn.episode for turn in turns if _advance(turn, max_steps)]
-        if progress:
-            progress(len(episodes) - len(open_episodes), len(episodes))
     return episodes
 
 

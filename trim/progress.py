@@ -1,12 +1,16 @@
-"""A progress display for long work; silent when the output is no terminal."""
+"""Progress of long work: a live display on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_LOG_EVERY = 2.0  # seconds
 
 
 @contextmanager
@@ -33,15 +37,29 @@ class Tracker:
         self._progress = progress
         self._task = progress.add_task(title, total=total, detail="")
         self._tokens = self._scored = 0
+        self._logged = -_LOG_EVERY
 
     def advanced(self, done: int, total: int) -> None:
         """Problems (or updates) finished, of how many."""
         self._progress.update(self._task, completed=done, total=total)
+        self._log()
 
     def batch(self, what: str, count: int, tokens: int) -> None:
         """A batch was generated or scored."""
         self._tokens += tokens
         self._scored += count if what == "scored" else 0
-        elapsed = self._progress.tasks[self._task].elapsed or 0
+        elapsed = self._progress.tasks[0].elapsed or 0
         rate = self._tokens / elapsed if elapsed else 0
-        self._progress.update(self._task, detail=f"{rate:,.0f} tokens/s, {self._scored:,} scores")
+        scored = f", {self._scored:,} scores" if self._scored else ""
+        self._progress.update(self._task, detail=f"{rate:,.0f} tokens/s{scored}")
+        self._log()
+
+    def _log(self) -> None:
+        if not self._progress.disable or time.monotonic() - self._logged < _LOG_EVERY:
+            return
+        self._logged, task = time.monotonic(), self._progress.tasks[0]
+        parts = [f"{task.completed:,.0f}/{task.total:,.0f}" if task.total else "", task.fields["detail"]]
+        if task.completed and task.total and task.elapsed:
+            left = task.elapsed * (task.total / task.completed - 1)
+            parts.append(f"{timedelta(seconds=round(left))} left")
+        self._progress.console.print(", ".join(filter(None, parts)), soft_wrap=True, highlight=False)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from trim.errors import TrimError
 from trim.models.base import Draft, Prefix, Sampling, StepScore, Stop
@@ -19,6 +20,7 @@ from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import sample, seeds, uniforms
 from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, messages
 
+logging.disable_progress_bar()
 _HALF_EMPTY = 0.6  # share of open rows below which closed ones are dropped from a batch
 
 
