@@ -38,10 +38,12 @@ class Tracker:
         self._task = progress.add_task(title, total=total, detail="")
         self._tokens = self._scored = 0
         self._logged = -_LOG_EVERY
+        self._first: tuple[float, int] | None = None
 
     def advanced(self, done: int, total: int) -> None:
         """Problems (or updates) finished, of how many."""
         self._progress.update(self._task, completed=done, total=total)
+        self._first = self._first or (time.monotonic(), done)
         self._log()
 
     def batch(self, what: str, count: int, tokens: int) -> None:
@@ -59,7 +61,8 @@ class Tracker:
             return
         self._logged, task = time.monotonic(), self._progress.tasks[0]
         parts = [f"{task.completed:,.0f}/{task.total:,.0f}" if task.total else "", task.fields["detail"]]
-        if task.completed and task.total and task.elapsed:
-            left = task.elapsed * (task.total / task.completed - 1)
-            parts.append(f"{timedelta(seconds=round(left))} left")
+        started, before = self._first or (0.0, 0)
+        if task.total and task.completed > before:
+            rate = (task.completed - before) / (time.monotonic() - started)
+            parts.append(f"{timedelta(seconds=round((task.total - task.completed) / rate))} left")
         self._progress.console.print(", ".join(filter(None, parts)), soft_wrap=True, highlight=False)
