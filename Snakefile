@@ -5,6 +5,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/problems.smk"
 include: "workflow/rules/rollouts.smk"
 include: "workflow/rules/scores.smk"
+include: "workflow/rules/calibration.smk"
 include: "workflow/rules/routers.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
@@ -30,12 +31,23 @@ rule all_problems:
 
 rule all_rollouts:
     input:
-        expand(rollouts("validation") + rollouts("test"), benchmark=BENCHMARKS),
+        expand(
+            rollouts("train") + rollouts("validation") + rollouts("test"),
+            benchmark=BENCHMARKS,
+        ),
 
 
 rule all_scores:
     input:
-        expand(scores("validation") + scores("test"), benchmark=BENCHMARKS),
+        expand(
+            scores("train") + scores("validation") + scores("test"),
+            benchmark=BENCHMARKS,
+        ),
+
+
+rule all_calibration:
+    input:
+        expand(calibrations(), benchmark=BENCHMARKS),
 
 
 rule all_routers:

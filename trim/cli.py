@@ -132,6 +132,24 @@ def scores(
 
 
 @app.command()
+def calibrate(
+    benchmark: Benchmark,
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write single.json, rule.json and classes.json into.")],
+    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Calibrate the POMDP of a benchmark on its train split."""
+    from trim.stages.calibrate import make_calibration
+
+    with display(f"calibration, {benchmark}") as tracker:
+        make_calibration(_load(params, benchmark), benchmark, problems, layer or [], out, draws_out, journal, tracker)
+    print(f"{out}: single.json, rule.json, classes.json")
+
+
+@app.command()
 def fit(
     benchmark: Benchmark,
     router: Annotated[str, typer.Option(help="A router of the experiment.")],
@@ -140,6 +158,7 @@ def fit(
     draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
     journal: Journal,
     layer: Layers = None,
+    calibrations: Annotated[Path | None, typer.Option(help="Folder made by `trim calibrate`.")] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Fit a router on the validation split."""
@@ -147,7 +166,7 @@ def fit(
 
     found = _load(params, benchmark, router)
     with display(f"fit {router}, {benchmark}") as tracker:
-        make_fit(found, benchmark, router, problems, layer or [], out, draws_out, journal, tracker)
+        make_fit(found, benchmark, router, problems, layer or [], calibrations, out, draws_out, journal, tracker)
     print(f"{out}: fitted {router}")
 
 

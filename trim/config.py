@@ -17,6 +17,8 @@ from trim.steps import INSTRUCTION
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class _Section(BaseModel):
@@ -141,14 +143,24 @@ class Pretrain(_Section):
     prm: RewardTraining
 
 
+class Calibration(_Section):
+    """How the POMDP is calibrated, on the train split."""
+
+    labels: Literal["steps", "rule"] = "steps"
+    solutions: Path | None = None
+    threshold: Share = 0.35
+    classes: int = Field(2, ge=2, le=3)
+
+
 class Params(_Section):
     """A whole experiment."""
 
-    benchmarks: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Benchmark] = Field(min_length=1)
+    benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     shards: int = Field(1, ge=1)
     models: Models
     generation: Generation
-    routers: dict[str, dict[str, Any]] = Field(min_length=1)
+    calibration: Calibration
+    routers: dict[Name, dict[str, Any]] = Field(min_length=1)
     evaluation: Evaluation
     pretrain: Pretrain
 
@@ -161,8 +173,21 @@ class Params(_Section):
 
     def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
         """The router of that name, with its parameters."""
-        kind = registry()[name]
-        return kind(kind.Params(**self.routers[name]), fitted)
+        kind = self.kind(name)
+        return kind(kind.Params(**_own(self.routers[name])), fitted)
+
+    def kind(self, name: str) -> type[Router]:
+        """The class of the router of that name."""
+        return registry()[self.routers[name].get("kind", name)]
+
+    def title(self, name: str) -> str:
+        """The router of that name, in tables and figures."""
+        return str(self.routers[name].get("title", self.kind(name).title))
+
+
+def _own(section: dict[str, Any]) -> dict[str, Any]:
+    """A router's section without the keys that every router has."""
+    return {key: value for key, value in section.items() if key not in ("kind", "title")}
 
 
 def load(path: Path) -> Params:
@@ -191,10 +216,12 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
         if name not in params.routers:
             raise TrimError(f"{source}: routers.{name}: missing; both ends of the scale are needed")
     for name, section in params.routers.items():
-        if name not in known:
-            raise TrimError(f"{source}: routers.{name}: unknown router; allowed: {', '.join(sorted(known))}")
+        kind = section.get("kind", name)
+        if kind not in known:
+            key = f"routers.{name}.kind" if "kind" in section else f"routers.{name}"
+            raise TrimError(f"{source}: {key}: unknown router; allowed: {', '.join(sorted(known))}")
         try:
-            known[name].Params(**section)
+            known[kind].Params(**_own(section))
         except ValidationError as error:
             raise TrimError(f"{source}: {_first(error, ('routers', name))}") from error
     return params

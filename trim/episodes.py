@@ -175,6 +175,10 @@ def _decisions(turns: Sequence[_Turn]) -> Decisions:
         tokens=np.array(
             [n + ([t.draft.tokens] if t.draft else []) for n, t in zip(standing, turns, strict=True)], dtype=int
         ).reshape(shape),
+        drafts=np.array(
+            [[s.score for s in e.steps] + [t.score] * drafted for e, t in zip(episodes, turns, strict=True)],
+            dtype=float,
+        ).reshape(shape),
         strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
             len(turns), len(episodes[0].steps)
         ),

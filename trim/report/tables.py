@@ -11,7 +11,6 @@ from rich.table import Table
 
 from trim.config import Params
 from trim.errors import TrimError
-from trim.routers import registry
 from trim.tables import read_json, write_text
 
 
@@ -54,7 +53,7 @@ def titles(params: Params) -> tuple[dict[str, str], dict[str, str]]:
     """Names to print: of benchmarks and of routers."""
     return (
         {name: source.title or name for name, source in params.benchmarks.items()},
-        {name: registry()[name].title for name in params.routers},
+        {name: params.title(name) for name in params.routers},
     )
 
 
@@ -134,7 +133,7 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
     for name in params.routers:
         for benchmark in params.benchmarks:
             path = results / "routers" / benchmark / f"{name}.json"
-            if not registry()[name].fits:
+            if not params.kind(name).fits:
                 continue
             for budget, value in read_json(path)["fitted"].items():
                 row = summary[

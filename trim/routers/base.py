@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from trim.pomdp.model import StepModel
 from trim.problems import Problem
 
 
@@ -26,6 +27,7 @@ class Decisions:
         nodes: n hashes of the accepted prefixes; equal prefixes have equal hashes.
         scores: PRM scores in [0, 1], shape (n, t or t + 1); NaN where not scored.
         tokens: step lengths, same shape.
+        drafts: PRM scores of the weak drafts, the rejected ones included, same shape.
         strong: whether each standing step is the strong model's, shape (n, t).
     """
 
@@ -34,6 +36,7 @@ class Decisions:
     nodes: Sequence[bytes]
     scores: np.ndarray
     tokens: np.ndarray
+    drafts: np.ndarray
     strong: np.ndarray
 
     def __len__(self) -> int:
@@ -79,7 +82,16 @@ class Outcome:
     strong_fraction: float
 
 
-Trial = Callable[[Mapping[str, Policy]], Mapping[str, Outcome]]
+class Trial(Protocol):
+    """What a router is fitted with."""
+
+    def __call__(self, policies: Mapping[str, Policy]) -> Mapping[str, Outcome]:
+        """Run policies on the validation problems."""
+        ...
+
+    def calibration(self, kind: str) -> StepModel:
+        """The benchmark's POMDP, from its train split; only for routers that are `calibrated`."""
+        ...
 
 
 class Router(ABC):
@@ -92,12 +104,14 @@ class Router(ABC):
         name: as it stands in params.yaml and in the outputs.
         title: as it stands in tables and figures.
         fits: whether `fit` is to be called before `policies`.
+        calibrated: whether `fit` needs the benchmark's POMDP.
         reference: whether it only marks an end of the scale or a bound.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     fits: ClassVar[bool] = False
+    calibrated: ClassVar[bool] = False
     reference: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 
@@ -109,11 +123,11 @@ class Router(ABC):
         """Choose parameters on the validation split.
 
         Args:
-            trial: runs policies on the validation problems.
+            trial: runs policies on the validation problems, and has the POMDP.
             budgets: shares of always-strong's tokens to aim at.
 
         Returns:
-            JSON values that the constructor takes as `fitted`.
+            Numbers and arrays that the constructor takes as `fitted`.
         """
         return {}
 

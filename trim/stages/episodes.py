@@ -10,7 +10,6 @@ from trim.config import Params
 from trim.evaluation.records import write_episodes
 from trim.problems import read_problems
 from trim.progress import Tracker
-from trim.routers import registry
 from trim.stages.fit import fitted_policies
 from trim.workspace import Workspace
 
@@ -31,12 +30,12 @@ def make_episodes(
     workspace = Workspace(params, layers, journal, tracker)
     policies = fitted_policies(params, router, fitted)
     episodes = workspace.run(read_problems(problems, split), list(policies.values()))
-    kind = registry()[router]
+    kind = params.kind(router)
     header = {
         "benchmark": benchmark,
         "split": split,
         "router": router,
-        "title": kind.title,
+        "title": params.title(router),
         "reference": kind.reference,
         "models": {name: asdict(cost) for name, cost in workspace.costs().items()},
     }

@@ -7,7 +7,6 @@ from trim.config import check
 from trim.errors import TrimError
 from trim.models.folder import resolve
 from trim.provenance import sources
-from trim.routers import registry
 from trim.tables import write_text
 
 
@@ -27,7 +26,7 @@ if not Path(PARAMS).is_file() or Path(PARAMS).read_text() != resolved:
 
 BENCHMARKS = list(EXPERIMENT.benchmarks)
 ROUTERS = list(EXPERIMENT.routers)
-FITTED = [name for name in ROUTERS if registry()[name].fits]
+FITTED = [name for name in ROUTERS if EXPERIMENT.kind(name).fits]
 SHARDS = range(EXPERIMENT.shards)
 
 
@@ -49,7 +48,7 @@ def code(*modules):
 
 
 def router_code(name):
-    return code(registry()[name].__module__)
+    return code(EXPERIMENT.kind(name).__module__)
 
 
 def model(role):
@@ -75,6 +74,13 @@ def scores(split):
         "results/scores/{{benchmark}}/{split}.{shard}.parquet",
         split=split,
         shard=SHARDS,
+    )
+
+
+def calibrations():
+    return expand(
+        "results/calibration/{{benchmark}}/{kind}.json",
+        kind=["single", "rule", "classes"],
     )
 
 

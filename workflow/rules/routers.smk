@@ -2,11 +2,15 @@ rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("validation") + scores("validation"),
+        calibration=lambda w: (
+            calibrations() if EXPERIMENT.kind(w.router).calibrated else []
+        ),
         models=models(),
         code=code("trim.stages.fit"),
         router=lambda w: router_code(w.router),
     output:
         fitted="results/routers/{benchmark}/{router}.json",
+        arrays="results/routers/{benchmark}/{router}.safetensors",
         draws="results/draws/{benchmark}/fit-{router}.parquet",
     log:
         "logs/fit/{benchmark}/{router}.log",
@@ -21,9 +25,14 @@ rule fit:
         generation=config["generation"],
         budgets=config["evaluation"]["budgets"],
         layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        calibrations=lambda w, input: (
+            f"--calibrations results/calibration/{w.benchmark}"
+            if input.get("calibration")
+            else ""
+        ),
     shell:
         "trim fit --params {params.experiment} --benchmark {wildcards.benchmark} --router {wildcards.router}"
-        " --problems {input.problems} {params.layers} --out {output.fitted} --draws-out {output.draws}"
+        " --problems {input.problems} {params.layers} {params.calibrations} --out {output.fitted} --draws-out {output.draws}"
         " --journal results/.journal/{wildcards.benchmark}-fit-{wildcards.router}.sqlite"
         " > {log} 2>&1"
 

@@ -1,0 +1,1 @@
+"""TRIM-POMDP: calibrate, plan with a certificate, track beliefs."""

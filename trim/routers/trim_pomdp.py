@@ -1,0 +1,81 @@
+"""TRIM-POMDP: hand over a step where a plan in a calibrated POMDP says so (paper, TRIM-POMDP)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from trim.pomdp.beliefs import History
+from trim.pomdp.model import StepModel
+from trim.pomdp.planner import Plan, plan
+from trim.pomdp.policy import planned
+from trim.routers.base import Decisions, Policy, Router, Trial
+from trim.routers.base import Params as BaseParams
+
+
+def history(seen: Decisions) -> History:
+    """What the POMDP observes of n episodes."""
+    standing = np.concatenate([np.ones((len(seen), 1)), seen.scores[:, :-1]], axis=1)
+    return History(np.minimum.accumulate(standing, axis=1), seen.drafts, seen.strong)
+
+
+class _Planned(Policy):
+    def __init__(self, plan: Plan, cost: int, model: StepModel, tracker: str, restriction: float | None) -> None:
+        self._decide = planned(plan, cost, model, tracker, restriction)
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        return self._decide(history(seen), seen.tokens[:, -1])
+
+
+class TrimPomdp(Router):
+    """One policy per cost of a strong token; a right solution is worth 100.
+
+    Fitting plans, and finds for each token budget the cost that spends it on the validation split.
+    """
+
+    name = "trim_pomdp"
+    title = "TRIM-POMDP"
+    fits = True
+    calibrated = True
+
+    class Params(BaseParams):
+        """How to plan and what to believe.
+
+        Attributes:
+            costs: reward lost by a strong token, one policy each.
+            calibration: the model: "single" (paper), "rule" or "classes".
+            tracker: of beliefs: "latest" (paper) or "filter".
+            restriction: act only where max(b) - b[S2] is below it (paper: 0.4).
+        """
+
+        costs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
+        calibration: Literal["single", "rule", "classes"] = "single"
+        tracker: Literal["latest", "filter"] = "filter"
+        restriction: float | None = Field(None, ge=0, le=1)
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """The plan, and costs by budget, interpolated between those of the sweep."""
+        model = trial.calibration(self.params.calibration)
+        costs = sorted(set(self.params.costs))
+        first = plan(model, costs)
+        outcomes = trial({f"{c:g}": self._policy(first, i, model) for i, c in enumerate(costs)})
+        spent = np.maximum.accumulate([outcomes[f"{c:g}"].strong_fraction for c in reversed(costs)])
+        chosen = {f"{b:g}": float(np.interp(b, spent, costs[::-1])) for b in sorted(budgets)}
+        whole = plan(model, [*costs, *chosen.values()])
+        arrays = {f"model.{k}": v for k, v in model.arrays().items()} | {f"plan.{k}": v for k, v in vars(whole).items()}
+        return chosen | arrays
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per cost, dearest first, and one per fitted budget."""
+        model = StepModel(**{k: self.fitted[f"model.{k}"] for k in StepModel.__dataclass_fields__})
+        whole = Plan(**{k: self.fitted[f"plan.{k}"] for k in Plan.__dataclass_fields__})
+        costs = sorted(set(self.params.costs))
+        sweep = {f"cost={c:g}": self._policy(whole, i, model) for i, c in reversed(list(enumerate(costs)))}
+        budgets = [key for key in self.fitted if "." not in key or key[0].isdigit()]
+        return sweep | {f"budget={b}": self._policy(whole, len(costs) + i, model) for i, b in enumerate(budgets)}
+
+    def _policy(self, whole: Plan, cost: int, model: StepModel) -> Policy:
+        return _Planned(whole, cost, model, self.params.tracker, self.params.restriction)

@@ -1,0 +1,26 @@
+rule calibrate:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=rollouts("train") + scores("train"),
+        models=models(),
+        code=code("trim.stages.calibrate"),
+    output:
+        calibrations(),
+        draws="results/calibration/{benchmark}/draws.parquet",
+    log:
+        "logs/calibrate/{benchmark}.log",
+    benchmark:
+        "benchmarks/calibrate/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        calibration=config["calibration"],
+        generation=config["generation"],
+        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        out=lambda w, output: Path(output[0]).parent,
+    shell:
+        "trim calibrate --params {params.experiment} --benchmark {wildcards.benchmark}"
+        " --problems {input.problems} {params.layers} --out {params.out} --draws-out {output.draws}"
+        " --journal results/.journal/{wildcards.benchmark}-calibration.sqlite > {log} 2>&1"
