@@ -90,7 +90,8 @@ class LogHandler(LogHandlerBase):
         for _ in range(3):
             table.add_column(no_wrap=True)
         if self._total:
-            table.add_row("all rules", ProgressBar(self._total, self._done, width=8), f"{self._done}/{self._total} jobs")
+            bar = ProgressBar(self._total, self._done, width=8)
+            table.add_row("all rules", bar, f"{self._done}/{self._total} jobs")
         for job in list(self._jobs.values()):
             seconds = int(time.monotonic() - job.started)
             table.add_row(Text(job.title, "bold"), f"{seconds // 60}:{seconds % 60:02}", Text(job.status(), "cyan"))
