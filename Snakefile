@@ -8,6 +8,7 @@ include: "workflow/rules/scores.smk"
 include: "workflow/rules/calibration.smk"
 include: "workflow/rules/routers.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/studies.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/pretrain.smk"
 
@@ -18,6 +19,7 @@ rule all:
         "results/metrics.json",
         TABLES,
         FIGURES,
+        STUDIES,
         "results/report.html",
 
 
@@ -52,7 +54,7 @@ rule all_calibration:
 
 rule all_routers:
     input:
-        expand(fitted(FITTED), benchmark=BENCHMARKS),
+        expand(fits(FITTED.values()), benchmark=BENCHMARKS),
 
 
 rule all_draws:
@@ -74,8 +76,14 @@ rule all_evaluation:
         "results/metrics.json",
 
 
+rule all_studies:
+    input:
+        [STUDY_INPUTS[name] for name in EXPERIMENT.studies() if name != "calibration"],
+
+
 rule all_report:
     input:
         TABLES,
         FIGURES,
+        STUDIES,
         "results/report.html",

@@ -29,10 +29,17 @@ def shrink(raw: dict) -> dict:
     """The shipped experiment at smoke size."""
     small = yaml.safe_load(yaml.safe_dump(raw))
     source = {"title": "Standard", "family": "standard", "seed": 0}
-    small["benchmarks"] = {"standard": source | {"sizes": {"train": 5, "validation": 12, "test": 16}}}
+    small["benchmarks"] = {"standard": source | {"sizes": {"train": 160, "validation": 12, "test": 16}}}
     small["routers"]["random"]["probabilities"] = [0.2, 0.6]
     small["routers"]["trim_thr"]["thresholds"] = [0, 0.5, 0.9, 1]
     small["models"]["strong"]["batch_size"] = 2  # many batches, so that a kill falls between two
+    costs = [1, 4]
+    small["routers"]["trim_pomdp"]["costs"] = costs
+    for name in ("pomdp_pair", "pomdp_latest", "pomdp_classes"):
+        del small["routers"][name]
+    small["routers"]["pomdp_paper"]["costs"] = costs
+    small["simulation"] |= {"solutions": 100, "costs": [0.2, 0.5]}
+    small["robustness"] |= {"noise": [1], "temperature": [], "random": []}
     small["evaluation"]["bootstrap"] = 20
     return small
 

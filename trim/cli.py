@@ -46,7 +46,7 @@ Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
 Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
 Layers = Annotated[list[Path] | None, typer.Option("--layer", help="Draws to read; repeat for more.")]
 Journal = Annotated[Path, typer.Option(help="Database that keeps every batch as it is made.")]
-Fitted = Annotated[list[str] | None, typer.Option("--fitted", help="ROUTER=FILE made by `trim fit`; repeatable.")]
+Fits = Annotated[Path | None, typer.Option(help="Folder made by `trim fit`.")]
 Out = Annotated[Path, typer.Option(help="File to write.")]
 Shard = Annotated[int, typer.Option(min=0, help="Which shard of the problems.")]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
@@ -62,16 +62,6 @@ def _load(path: Path, benchmark: str | None = None, router: str | None = None) -
         if name is not None and name not in known:
             raise TrimError(f"{path}: {name!r} is not in it; it has: {', '.join(known)}")
     return params
-
-
-def _pairs(fitted: list[str] | None) -> dict[str, Path]:
-    pairs = {}
-    for text in fitted or []:
-        name, equals, path = text.partition("=")
-        if not equals:
-            raise TrimError(f"--fitted {text}: give ROUTER=FILE")
-        pairs[name] = Path(path)
-    return pairs
 
 
 @app.command()
@@ -135,7 +125,7 @@ def scores(
 def calibrate(
     benchmark: Benchmark,
     problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write single.json, rule.json and classes.json into.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the models into.")],
     draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
     journal: Journal,
     layer: Layers = None,
@@ -145,29 +135,31 @@ def calibrate(
     from trim.stages.calibrate import make_calibration
 
     with display(f"calibration, {benchmark}") as tracker:
-        make_calibration(_load(params, benchmark), benchmark, problems, layer or [], out, draws_out, journal, tracker)
-    print(f"{out}: single.json, rule.json, classes.json")
+        make_calibration(_load(params, benchmark), problems, layer or [], out, draws_out, journal, tracker)
+    print(f"{out}: single.json, rule.json, classes.json, agreement.json")
 
 
 @app.command()
 def fit(
     benchmark: Benchmark,
-    router: Annotated[str, typer.Option(help="A router of the experiment.")],
+    kind: Annotated[str, typer.Option(help="Kind of the routers to fit: the name of their file.")],
     problems: Problems,
-    out: Out,
+    out: Annotated[Path, typer.Option(help="Folder to write KIND.json and KIND.safetensors into.")],
     draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
     journal: Journal,
     layer: Layers = None,
     calibrations: Annotated[Path | None, typer.Option(help="Folder made by `trim calibrate`.")] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Fit a router on the validation split."""
+    """Fit the routers of one kind on the validation split."""
     from trim.stages.fit import make_fit
 
-    found = _load(params, benchmark, router)
-    with display(f"fit {router}, {benchmark}") as tracker:
-        make_fit(found, benchmark, router, problems, layer or [], calibrations, out, draws_out, journal, tracker)
-    print(f"{out}: fitted {router}")
+    found = _load(params, benchmark)
+    if kind not in {found.kind(router).name for router in found.routers}:
+        raise TrimError(f"--kind {kind}: no router of the experiment is of that kind")
+    with display(f"fit {kind}, {benchmark}") as tracker:
+        make_fit(found, benchmark, kind, problems, layer or [], calibrations, out, draws_out, journal, tracker)
+    print(f"{out}: fitted {kind}")
 
 
 @app.command()
@@ -177,14 +169,14 @@ def draws(
     out: Out,
     journal: Journal,
     layer: Layers = None,
-    fitted: Fitted = None,
+    fits: Fits = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Run all routers at once, for the draws that they need."""
     from trim.stages.draws import make_draws
 
     with display(f"draws, {split.value}") as tracker:
-        count = make_draws(_load(params), split.value, problems, layer or [], _pairs(fitted), out, journal, tracker)
+        count = make_draws(_load(params), split.value, problems, layer or [], fits, out, journal, tracker)
     print(f"{out}: {count} draws")
 
 
@@ -197,7 +189,7 @@ def episodes(
     out: Out,
     journal: Journal,
     layer: Layers = None,
-    fitted: Fitted = None,
+    fits: Fits = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Run one router and write a row per step."""
@@ -205,9 +197,7 @@ def episodes(
 
     found = _load(params, benchmark, router)
     with display(f"{router}, {benchmark}") as tracker:
-        make_episodes(
-            found, benchmark, split.value, router, problems, layer or [], _pairs(fitted), out, journal, tracker
-        )
+        make_episodes(found, benchmark, split.value, router, problems, layer or [], fits, out, journal, tracker)
     print(f"{out}: episodes of {router}")
 
 
@@ -226,6 +216,64 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    calibrations: Annotated[Path, typer.Option(help="Folder made by `trim calibrate`.")],
+    episodes: Annotated[Path, typer.Option(help="TRIM-Thr's episodes.")],
+    points: Annotated[Path, typer.Option(help="Table of predicted and measured points.")],
+    errors: Annotated[Path, typer.Option(help="Table of mean absolute errors.")],
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Compare the curve that a calibrated POMDP predicts for TRIM-Thr with the measured one."""
+    from trim.stages.predict import make_prediction
+
+    make_prediction(_load(params), calibrations, episodes, points, errors)
+    print(points, errors, sep="\n")
+
+
+@app.command()
+def simulate(out: Out, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Simulate routers in the calibration that was released with the paper.
+
+    Example: trim simulate --out published.csv
+    """
+    from trim.stages.simulate import make_simulation
+
+    with display("simulation") as tracker:
+        make_simulation(_load(params), out, tracker.advanced)
+    print(out)
+
+
+@app.command()
+def robustness(
+    benchmark: Benchmark,
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write DISTORTION/ROUTER.parquet into.")],
+    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Calibrate, fit and run routers on distorted scores."""
+    from trim.stages.robustness import make_robustness
+
+    found = _load(params, benchmark)
+    with display(f"robustness, {benchmark}") as tracker:
+        make_robustness(found, benchmark, problems, layer or [], out, draws_out, journal, tracker)
+    print(f"{out}: {', '.join(found.robustness.distortions())}")
+
+
+@app.command()
+def robustness_table(
+    benchmark: Benchmark, out: Out, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
+) -> None:
+    """Measure what `trim robustness` made."""
+    from trim.stages.robustness import make_robustness_table
+
+    make_robustness_table(_load(params, benchmark), benchmark, results, out)
+    print(out)
+
+
+@app.command()
 def tables(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write results/tables/*.{md,csv,tex} from the figures."""
     from trim.report.tables import write_tables
@@ -240,6 +288,24 @@ def figures(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PAR
     from trim.report.figures import draw_figures
 
     for path in draw_figures(results, _load(params)):
+        print(path)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="calibration, prediction, published or robustness.")],
+    results: Results = DEFAULT_RESULTS,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the table and draw the figure of a study of the POMDP.
+
+    Example: trim study calibration
+    """
+    from trim.report.studies import STUDIES, write_study
+
+    if name not in STUDIES:
+        raise TrimError(f"study {name}: unknown; allowed: {', '.join(STUDIES)}")
+    for path in write_study(results, _load(params), name):
         print(path)
 
 

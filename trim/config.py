@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from trim.distortion import Distortion
 from trim.errors import TrimError
-from trim.models.base import Sampling
+from trim.models.base import Dtype, Sampling
 from trim.problems.generated import FAMILIES
 from trim.routers import Router, registry
 from trim.steps import INSTRUCTION
@@ -65,11 +66,17 @@ class Model(_Section):
 
     backend: Literal["transformers"] = "transformers"
     path: str
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Dtype = "float32"
     batch_size: int = Field(256, ge=1)
     price: float = Field(ge=0)
     latency_per_call: float = Field(ge=0)
     latency_per_token: float = Field(ge=0)
+
+
+class RewardModel(Model):
+    """A process reward model, and how its scores are to be distorted, if at all."""
+
+    distortion: Distortion | None = None
 
 
 class Models(_Section):
@@ -77,7 +84,7 @@ class Models(_Section):
 
     weak: Model
     strong: Model
-    prm: Model
+    prm: RewardModel
 
 
 class Generation(_Section):
@@ -99,6 +106,7 @@ class Evaluation(_Section):
     bootstrap: int = Field(1000, ge=10)
     confidence: float = Field(0.95, gt=0, lt=1)
     seed: int = 0
+    baselines: tuple[Name, ...] = Field(("random",), min_length=1)
 
 
 class Training(_Section):
@@ -151,6 +159,33 @@ class Calibration(_Section):
     classes: int = Field(2, ge=2, le=3)
 
 
+class Simulation(_Section):
+    """Solutions simulated in the calibration released with the paper."""
+
+    solutions: int = Field(10_000, ge=100)
+    seed: int = 0
+    costs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
+
+
+class Robustness(_Section):
+    """Routers on distorted scores: the benchmarks, the routers, and the strengths of each distortion."""
+
+    benchmarks: tuple[Name, ...]
+    routers: tuple[Name, ...]
+    noise: tuple[Positive, ...] = ()
+    temperature: tuple[Positive, ...] = ()
+    random: tuple[Share, ...] = ()
+
+    def distortions(self) -> dict[str, Distortion]:
+        """Every distortion, by name."""
+        kinds: tuple[Literal["noise", "temperature", "random"], ...] = ("noise", "temperature", "random")
+        return {
+            f"{kind}-{strength:g}": Distortion(kind=kind, strength=strength)
+            for kind in kinds
+            for strength in getattr(self, kind)
+        }
+
+
 class Params(_Section):
     """A whole experiment."""
 
@@ -161,6 +196,8 @@ class Params(_Section):
     calibration: Calibration
     routers: dict[Name, dict[str, Any]] = Field(min_length=1)
     evaluation: Evaluation
+    simulation: Simulation
+    robustness: Robustness
     pretrain: Pretrain
 
     @model_validator(mode="after")
@@ -168,6 +205,18 @@ class Params(_Section):
         unknown = set(self.pretrain.shares) - set(FAMILIES)
         if unknown:
             raise ValueError(f"pretrain.shares: {sorted(unknown)} found, allowed {sorted(FAMILIES)}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Params:
+        for key, names, known in (
+            ("evaluation.baselines", self.evaluation.baselines, self.routers),
+            ("robustness.routers", self.robustness.routers, self.routers),
+            ("robustness.benchmarks", self.robustness.benchmarks, self.benchmarks),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{key}: {name!r} found, allowed: {', '.join(known)}")
         return self
 
     def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
@@ -178,6 +227,18 @@ class Params(_Section):
     def kind(self, name: str) -> type[Router]:
         """The class of the router of that name."""
         return registry()[self.routers[name].get("kind", name)]
+
+    def studies(self) -> list[str]:
+        """The studies of the POMDP that this experiment makes; see `trim.report.studies`."""
+        kinds = {self.kind(name).name: self.kind(name) for name in self.routers}
+        calibrated = any(kind.calibrated for kind in kinds.values())
+        made = {
+            "calibration": calibrated,
+            "prediction": calibrated and "trim_thr" in self.routers,
+            "published": calibrated,
+            "robustness": bool(self.robustness.benchmarks),
+        }
+        return [name for name, wanted in made.items() if wanted]
 
     def title(self, name: str) -> str:
         """The router of that name, in tables and figures."""

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trim.config import Model, Params
+from trim.distortion import DistortedScorer, Distortion
 from trim.draws import Draws, Scorer, Writer
 from trim.episodes import Episode, run
 from trim.evaluation.costs import ModelCost
+from trim.models.base import Dtype, Sampling
 from trim.models.folder import identity, parameters, resolve
 from trim.problems import Problem
 from trim.progress import Tracker
@@ -25,16 +27,27 @@ class Workspace:
 
     Args:
         params: the experiment.
-        layers: draws made by earlier rules.
-        journal: where new draws are kept as they are made.
+        draws: what was made before, and where new draws go.
         tracker: shows what is done.
-
-    Raises:
-        TrimError: if a layer, the journal or a model folder is damaged or missing.
     """
 
-    def __init__(self, params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker) -> None:
-        self.params, self.draws, self.tracker = params, Draws(layers, journal), tracker
+    def __init__(self, params: Params, draws: Draws, tracker: Tracker) -> None:
+        self.params, self.draws, self.tracker = params, draws, tracker
+
+    @classmethod
+    def over(cls, params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker) -> Workspace:
+        """Over the layers of earlier rules, with a journal for new draws.
+
+        Raises:
+            TrimError: if a layer or the journal is damaged or missing.
+        """
+        return cls(params, Draws(layers, journal), tracker)
+
+    def distorted(self, distortion: Distortion) -> Workspace:
+        """The same draws, but distorted scores."""
+        prm = self.params.models.prm.model_copy(update={"distortion": distortion})
+        models = self.params.models.model_copy(update={"prm": prm})
+        return Workspace(self.params.model_copy(update={"models": models}), self.draws, self.tracker)
 
     @cached_property
     def weak(self) -> Writer:
@@ -51,9 +64,14 @@ class Workspace:
         """The process reward model."""
         model, instruction = self.params.models.prm, self.params.generation.instruction
         name = f"{identity(resolve(model.path))}/{model.dtype}/{instruction}"
-        return Scorer(
-            name, cache(lambda: _reward_model(model, instruction)), self.draws, model.batch_size, self.tracker.batch
+        scorer = (
+            name,
+            lambda: _reward_model(model.path, model.dtype, instruction),
+            self.draws,
+            model.batch_size,
+            self.tracker.batch,
         )
+        return DistortedScorer(model.distortion, *scorer) if model.distortion else Scorer(*scorer)
 
     def costs(self) -> dict[str, ModelCost]:
         """What the use of each model costs."""
@@ -80,18 +98,24 @@ class Workspace:
             ]
         )
         return Writer(
-            name, cache(lambda: _language_model(model, self.params)), self.draws, model.batch_size, self.tracker.batch
+            name,
+            lambda: _language_model(model.path, model.dtype, generation.sampling, generation.instruction),
+            self.draws,
+            model.batch_size,
+            self.tracker.batch,
         )
 
 
 # The backends are imported where they are used: a replay from the store needs no torch.
-def _language_model(model: Model, params: Params) -> LanguageModel:
+@cache
+def _language_model(path: str, dtype: Dtype, sampling: Sampling, instruction: str) -> LanguageModel:
     from trim.models.transformers import TransformersLM
 
-    return TransformersLM(resolve(model.path), params.generation.sampling, params.generation.instruction, model.dtype)
+    return TransformersLM(resolve(path), sampling, instruction, dtype)
 
 
-def _reward_model(model: Model, instruction: str) -> RewardModel:
+@cache
+def _reward_model(path: str, dtype: Dtype, instruction: str) -> RewardModel:
     from trim.models.transformers import TransformersPRM
 
-    return TransformersPRM(resolve(model.path), instruction, model.dtype)
+    return TransformersPRM(resolve(path), instruction, dtype)

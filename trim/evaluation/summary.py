@@ -99,10 +99,14 @@ def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
         for name, result in routers.items():
             if result.problems != problems:
                 raise TrimError(f"{benchmark}: {name} and always_strong were run on different problems; run both again")
-        rng = np.random.default_rng(protocol.seed)
-        counts = rng.multinomial(len(problems), np.full(len(problems), 1 / len(problems)), size=protocol.bootstrap)
-        made.append(Study(routers, counts / len(problems), protocol))
+        made.append(Study(routers, resamples(len(problems), protocol), protocol))
     return made
+
+
+def resamples(n: int, protocol: Protocol) -> np.ndarray:
+    """Bootstrap weights of n problems, shape (resamples, n)."""
+    rng = np.random.default_rng(protocol.seed)
+    return rng.multinomial(n, np.full(n, 1 / n), size=protocol.bootstrap) / n
 
 
 def summary(study: Study) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 Stop = Literal["separator", "end", "length"]
+Dtype = Literal["float32", "bfloat16"]
 
 
 class Sampling(BaseModel):

@@ -39,16 +39,46 @@ class Solution:
         return len(self.scores) if self.error < 0 else self.error
 
 
-def guess_error(scores: Sequence[float], correct: bool, threshold: float = 0.35) -> int:
+def guess_error(scores: np.ndarray, correct: bool, threshold: float = 0.35) -> int:
     """The first error by the paper's rule, where no step is labelled.
 
     It is the first score below the threshold in a wrong solution, or the lowest score if there
     is none; -1 in a right one.
+
+    Args:
+        scores: of the solution's steps, shape (T,).
+        correct: whether its final answer is right.
+        threshold: in [0, 1].
     """
     if correct:
         return -1
-    below = np.flatnonzero(np.asarray(scores) < threshold)
+    below = np.flatnonzero(scores < threshold)
     return int(below[0]) if len(below) else int(np.argmin(scores))
+
+
+def agreement(known: Sequence[Solution], guessed: Sequence[Solution]) -> dict[str, float]:
+    """How far guessed first errors are off.
+
+    Args:
+        known: solutions with true labels.
+        guessed: the same solutions with labels by the rule.
+
+    Returns:
+        solutions; wrong and wrong_by_rule: shares with an error; of those wrong by both, the
+        shares with the same first error (exact), or with an earlier or later one by the rule.
+    """
+    truth, guess = (np.array([s.error for s in group]) for group in (known, guessed))
+    both = (truth >= 0) & (guess >= 0)
+    shift = np.sign(guess[both] - truth[both])
+    return {
+        "solutions": len(truth),
+        "wrong": float((truth >= 0).mean()),
+        "wrong_by_rule": float((guess >= 0).mean()),
+        **{
+            name: float((shift == sign).mean()) if len(shift) else float("nan")
+            for name, sign in (("exact", 0), ("earlier", -1), ("later", 1))
+        },
+    }
 
 
 def observations(solutions: Sequence[Solution]) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +158,7 @@ def calibrate(
         _check(name, solutions)
     if labelled is not None:
         _check("labelled", labelled)
-    points, states = observations(labelled or weak)
+    points, states = observations(weak if labelled is None else labelled)
     for state, name in enumerate(STATES):
         found = points[states == state]
         if len(found) < LEAST:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from functools import cached_property
+from itertools import combinations, permutations
 
 import numpy as np
 
@@ -23,11 +24,12 @@ class Grid:
         bars = np.array(list(combinations(range(resolution + dimension - 1), dimension - 1)))
         padded = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, resolution + dimension - 1)))
         counts = np.diff(padded, axis=1) - 1
+        self._corners = self._corner(counts)
         self.vertices = counts / resolution
         # In the coordinates x_i = Σ_j>=i y_j the triangulation is that of unit cubes; x_0 is constant.
         self._base = (resolution + 1) ** np.arange(dimension - 1)
         self._number = np.zeros((resolution + 1) ** (dimension - 1), dtype=np.int64)
-        self._number[self._corner(counts) @ self._base] = np.arange(len(counts))
+        self._number[self._corners @ self._base] = np.arange(len(counts))
 
     @staticmethod
     def _corner(points: np.ndarray) -> np.ndarray:
@@ -65,26 +67,27 @@ class Grid:
         Returns:
             Shape (C,).
         """
-        cells = self._cells()
+        cells = self._cells
         own = self.vertices[cells]  # (cells, D, coordinates)
         largest = np.zeros(len(upper))
         for c in range(len(upper)):
             values = upper[c][cells]  # (cells, D)
             below = np.einsum("sad,sbd->sab", vectors[c][cells], own)  # vector a at corner b
             excess = values[:, None] - below
-            if cells.shape[1] == 2:
-                largest[c] = _crossing(excess).max()
-            else:
-                largest[c] = excess.max(axis=2).min(axis=1).max()
+            bound = _crossing(excess) if cells.shape[1] == 2 else excess.max(axis=2).min(axis=1)
+            largest[c] = bound.max()
         return largest
 
+    @cached_property
     def _cells(self) -> np.ndarray:
-        if self.vertices.shape[1] == 2:
-            order = np.argsort(self.vertices[:, 0])
-            return np.stack([order[:-1], order[1:]], axis=1)
-        rng = np.random.default_rng(0)
-        corners = [self.locate(rng.dirichlet(np.ones(self.vertices.shape[1]), 20_000))[0]]
-        return np.unique(np.concatenate(corners), axis=0)
+        """The vertices of every cell, shape (cells, D): from a corner, one unit along each axis in some order."""
+        axes, found = self._corners.shape[1], []
+        for order in permutations(range(axes)):
+            steps = np.concatenate([np.zeros((1, axes), dtype=np.int64), np.eye(axes, dtype=np.int64)[list(order)]])
+            walk = self._corners[:, None] + steps.cumsum(axis=0)
+            inside = ((np.diff(walk, axis=2) <= 0).all(axis=2) & (walk[..., 0] <= self._resolution)).all(axis=1)
+            found.append(self._number[walk[inside] @ self._base])
+        return np.concatenate(found)
 
 
 def _crossing(excess: np.ndarray) -> np.ndarray:

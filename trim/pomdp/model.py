@@ -13,7 +13,7 @@ Z = 1 planning is a problem in one dimension.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -31,8 +31,8 @@ class StepModel:
     """A calibrated POMDP.
 
     Attributes:
-        observation: P(bin | state), shape (3, B, B); axes: least of the earlier scores (1 if
-            there are none), score of the draft.
+        observation: P(bin | state), shape (3, A, B); axes: least of the earlier scores (1 if
+            there are none), score of the draft. A = 1 where only the draft's score is observed.
         prior: of the difficulty classes, shape (Z,).
         p_weak: probability that a weak step is right, given that all before it are, shape (Z,).
         p_strong: the same of the strong model.
@@ -80,9 +80,23 @@ class StepModel:
 
     def observe(self, states: np.ndarray, earlier: np.ndarray, score: np.ndarray) -> np.ndarray:
         """Weigh states, shape (n, Z, 3), by what is observed, shapes (n,); normalised."""
-        seen = self.observation[:, to_bin(earlier), to_bin(score)].T + 1e-12
+        _, rows, columns = self.observation.shape
+        seen = self.observation[:, to_bin(earlier, rows), to_bin(score, columns)].T + 1e-12
         weighed = states * seen[:, None, :]
         return weighed / weighed.sum(axis=(1, 2), keepdims=True)
+
+    def on_scores(self) -> StepModel:
+        """The model in which only the draft's score is observed.
+
+        A filter over pairs would count the least earlier score as new evidence at every step;
+        in this model it counts each score once.
+        """
+        return replace(self, observation=self.observation.sum(axis=1, keepdims=True))
+
+    def auc(self) -> float:
+        """Probability that a right step scores higher than a first wrong one, ties counted half."""
+        right, wrong = self.observation[[S0, S2]].sum(axis=1)
+        return float(right @ (wrong.cumsum() - wrong / 2))
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -113,8 +127,8 @@ class StepModel:
 
     def _wrong(self) -> str | None:
         z = self.prior.shape
-        if self.observation.ndim != 3 or len(self.observation) != 3 or np.ptp(self.observation.shape[1:]):
-            return "observation must have the shape (3, B, B)"
+        if self.observation.ndim != 3 or len(self.observation) != 3:
+            return "observation must have the shape (3, A, B)"
         if not np.allclose(self.observation.sum(axis=(1, 2)), 1, atol=1e-6) or (self.observation < 0).any():
             return "observation must hold probabilities that sum to 1 for each state"
         if self.p_weak.shape != z or self.p_strong.shape != z or self.hazard.shape[:1] != z:
@@ -125,8 +139,8 @@ class StepModel:
         return None if (self.hazard[:, -1] == 1).all() else "hazard must end with 1"
 
 
-def to_bin(scores: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """The bin of each score in [0, 1]."""
+def to_bin(scores: np.ndarray, bins: int) -> np.ndarray:
+    """The bin, of so many, of each score in [0, 1]."""
     return np.minimum((np.asarray(scores) * bins).astype(int), bins - 1)
 
 

@@ -18,16 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
-from trim.errors import TrimError
 from trim.pomdp.grid import Grid
-from trim.pomdp.model import StepModel
+from trim.pomdp.model import S0, S1, S2, StepModel
 
 DEFAULT_RESOLUTION = {1: 128, 2: 16, 3: 6}
 _NEGLIGIBLE = 1e-12
@@ -67,24 +63,6 @@ class Plan:
             for standing in (model.accept(belief), model.regenerate(belief))
         )
         return rewritten - self.costs[cost] * tokens > kept
-
-    def save(self, path: Path) -> None:
-        """Write as safetensors."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: np.ascontiguousarray(value) for name, value in vars(self).items()}, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Plan:
-        """Read what `save` wrote.
-
-        Raises:
-            TrimError: if the file is damaged or no plan.
-        """
-        try:
-            with safe_open(path, "numpy") as file:
-                return cls(**{name: file.get_tensor(name) for name in cls.__dataclass_fields__})
-        except (OSError, SafetensorError) as error:
-            raise TrimError(f"{path}: not a plan ({error}); delete it and run again") from error
 
 
 @dataclass(frozen=True)
@@ -178,28 +156,31 @@ def _back_up(
     for c in range(len(price)):
         choice = again[:, c].reshape(count, observations)
         row = np.where(again[:, c], stage.successors[1].nearest, stage.successors[0].nearest)
-        value = vectors[c][row].reshape(count, observations, model.classes, 2)
-        worth = _expected(model, draws, choice, value) - paid[c] * _expected_calls(model, draws, choice)
-        alpha[c] = worth.reshape(count, -1) * gone
+        value = vectors[c][row].reshape(count, observations, -1)
+        alpha[c] = _expected(model, draws, choice, value, paid[c]).reshape(count, -1) * gone
     return above, alpha
 
 
-def _expected(model: StepModel, draws: np.ndarray, choice: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Value of each component of a standing (V, Z, 2), for what is chosen after each observation."""
-    right, wrong = value[..., 0], value[..., 1]
-    again = choice[..., None]
-    rewritten = wrong + (right - wrong) * model.p_strong
-    intact = np.einsum("vo...,o->v...", np.where(again, rewritten, right), draws[:, 0])
-    broken = np.einsum("vo...,o->v...", np.where(again, rewritten, wrong), draws[:, 2])
-    lost = np.einsum("vo...,o->v...", wrong, draws[:, 1])
+def _expected(model: StepModel, draws: np.ndarray, choice: np.ndarray, value: np.ndarray, paid: float) -> np.ndarray:
+    """Value of each component of a standing, shape (V, Z, 2).
+
+    Args:
+        model: the POMDP.
+        draws: P(observation | state), shape (O, 3).
+        choice: whether to regenerate after each observation, shape (V, O).
+        value: of each component of the standing after it, shape (V, O, 2Z).
+        paid: for a regenerated step.
+    """
+    shape = len(value), 3, model.classes, 2
+    rewritten = (draws.T[None] * choice[:, None]) @ value
+    kept = (draws.T @ value - rewritten).reshape(shape)
+    rewritten = rewritten.reshape(shape)
+    mended = rewritten[..., 1] + (rewritten[..., 0] - rewritten[..., 1]) * model.p_strong
+    calls = (choice @ draws)[..., None]
+    intact = kept[:, S0, :, 0] + mended[:, S0] - paid * calls[:, S0]
+    broken = kept[:, S2, :, 1] + mended[:, S2] - paid * calls[:, S2]
+    lost = kept[:, S1, :, 1] + rewritten[:, S1, :, 1] - paid * calls[:, S1]
     return np.stack([model.p_weak * intact + (1 - model.p_weak) * broken, lost], axis=-1)
-
-
-def _expected_calls(model: StepModel, draws: np.ndarray, choice: np.ndarray) -> np.ndarray:
-    """Probability of regenerating, for each component of a standing, shape (V, Z, 2)."""
-    calls = choice @ draws  # (V, states)
-    right = model.p_weak * calls[:, :1] + (1 - model.p_weak) * calls[:, 2:]
-    return np.stack([right, np.broadcast_to(calls[:, 1:2], right.shape)], axis=-1)
 
 
 def _distinct(observation: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ def threshold(tau: float) -> Decide:
 def simulate(model: StepModel, decide: Decide, n: int, seed: int) -> Simulated:
     """Solve `n` problems that follow the model; every step has its mean number of tokens."""
     rng = np.random.default_rng(seed)
-    bins = model.observation.shape[1]
+    shape = model.observation.shape[1:]
     cumulative = model.observation.reshape(3, -1).cumsum(axis=1)
     kind = rng.choice(model.classes, n, p=model.prior)
     right = np.ones(n, dtype=bool)
@@ -43,7 +43,7 @@ def simulate(model: StepModel, decide: Decide, n: int, seed: int) -> Simulated:
         drawn = np.empty(len(going), dtype=int)
         for s in range(3):
             drawn[state == s] = np.searchsorted(cumulative[s], uniform[state == s] * cumulative[s, -1], side="right")
-        seen[:, going, step] = (np.stack(np.divmod(drawn, bins)) + 0.5) / bins
+        seen[:, going, step] = (np.stack(np.divmod(drawn, shape[1])) + 0.5) / np.array(shape)[:, None]
         history = History(seen[0, going, : step + 1], seen[1, going, : step + 1], again[going, :step])
         chosen = decide(history, np.full(len(going), model.tokens))
         again[going, step] = chosen

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -35,22 +36,27 @@ ENDS = ("always_weak", "always_strong")
 
 def draw_figures(results: Path, params: Params) -> list[Path]:
     """Draw every figure as SVG and PNG into results/figures; returns the paths."""
-    makers: dict[str, Callable[[Path, Params], Figure]] = {"curves": _curves, "budgets": _bars, "scores": _scores}
     paths = []
-    with mpl.rc_context(STYLE):
-        for name, make in makers.items():
-            figure = make(results, params)
-            FigureCanvasAgg(figure)
-            for suffix, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
-                paths.append(results / "figures" / f"{name}.{suffix}")
-                with replacing(paths[-1]) as partial:
-                    figure.savefig(partial, format=suffix, **extra)
+    for name, make in (("curves", _main_curves), ("variants", _variants), ("budgets", _bars), ("scores", _scores)):
+        paths += draw(results, name, partial(make, results, params))
     return paths
 
 
-def _panels(params: Params, height: float = 3.1) -> tuple[Figure, dict[str, Axes]]:
-    """A figure with one panel per benchmark, two in a row."""
-    names, _ = titles(params)
+def draw(results: Path, name: str, make: Callable[[], Figure]) -> list[Path]:
+    """Draw one figure as SVG and PNG into results/figures, in the style of all; returns the paths."""
+    paths = []
+    with mpl.rc_context(STYLE):
+        figure = make()
+        FigureCanvasAgg(figure)
+        for suffix, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
+            paths.append(results / "figures" / f"{name}.{suffix}")
+            with replacing(paths[-1]) as partial:
+                figure.savefig(partial, format=suffix, **extra)
+    return paths
+
+
+def panels(names: Mapping[str, str], height: float = 3.1) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with one titled panel per name, two in a row."""
     columns = min(2, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(3.7 * columns, height * rows + 0.5), layout="constrained")
@@ -62,29 +68,51 @@ def _panels(params: Params, height: float = 3.1) -> tuple[Figure, dict[str, Axes
     return figure, dict(zip(names, grid, strict=False))
 
 
-def _legend(figure: Figure, panels: dict[str, Axes]) -> Figure:
-    """One legend under all panels."""
-    handles, labels = list(panels.values())[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
+def legend(figure: Figure, axes: Axes) -> Figure:
+    """One legend under all panels, of what one of them shows."""
+    handles, labels = axes.get_legend_handles_labels()
+    wide = max(map(len, labels)) > 20
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(2 if wide else 5, len(labels)))
     return figure
 
 
-def _styles(params: Params) -> dict[str, tuple[str, str]]:
-    routers = [name for name in params.routers if name not in ENDS]
-    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(routers)}
+def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for each name."""
+    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
 
 
-def _curves(results: Path, params: Params) -> Figure:
+def _first_of_kinds(params: Params) -> list[str]:
+    """The first router of each kind, the ends aside."""
+    firsts: dict[str, str] = {}
+    for name in params.routers:
+        firsts.setdefault(params.kind(name).name, name)
+    return [name for name in firsts.values() if name not in ENDS]
+
+
+def _main_curves(results: Path, params: Params) -> Figure:
+    """The first router of each kind."""
+    return _curves(results, params, _first_of_kinds(params))
+
+
+def _variants(results: Path, params: Params) -> Figure:
+    """All routers of the kinds that have several, beside the first of the fitted kinds."""
+    kinds = [params.kind(name).name for name in params.routers]
+    fitted = [name for name in _first_of_kinds(params) if params.kind(name).fits]
+    several = [name for name in params.routers if kinds.count(params.kind(name).name) > 1]
+    return _curves(results, params, list(dict.fromkeys(fitted[:1] + several)))
+
+
+def _curves(results: Path, params: Params, routers: Sequence[str]) -> Figure:
     """Accuracy over strong tokens, every operating point with its interval."""
-    summary, styles, (_, names) = read_csv(results / "summary.csv"), _styles(params), titles(params)
-    figure, panels = _panels(params)
-    for benchmark, axes in panels.items():
+    summary, (benchmarks, names) = read_csv(results / "summary.csv"), titles(params)
+    figure, axes_of = panels(benchmarks)
+    for benchmark, axes in axes_of.items():
         rows = summary[summary["benchmark"] == benchmark]
         weak, strong = (rows[rows["router"] == end].iloc[0] for end in ENDS)
         axes.plot([0, 1], [weak["accuracy"], strong["accuracy"]], ":", color="0.4", label="weak to strong")
         axes.axhline(strong["accuracy"], color="0.4", linewidth=0.8)
         axes.axhspan(strong["accuracy_low"], strong["accuracy_high"], color="0.5", alpha=0.12, linewidth=0)
-        for router, (colour, marker) in styles.items():
+        for router, (colour, marker) in styles(routers).items():
             points = rows[rows["router"] == router].sort_values(["strong_fraction", "accuracy"])
             x, y = points["strong_fraction"].to_numpy(), points["accuracy"].to_numpy()
             low, high = points["accuracy_low"].to_numpy(), points["accuracy_high"].to_numpy()
@@ -100,34 +128,35 @@ def _curves(results: Path, params: Params) -> Figure:
         axes.set_xlim(-0.02, 1.1)
         axes.set_xlabel("strong tokens / always-strong's")
         axes.set_ylabel("accuracy")
-    return _legend(figure, panels)
+    return legend(figure, axes)
 
 
 def _bars(results: Path, params: Params) -> Figure:
     """Accuracy at each budget, by router."""
-    budgets, styles, (_, names) = read_csv(results / "budgets.csv"), _styles(params), titles(params)
+    budgets, (benchmarks, names) = read_csv(results / "budgets.csv"), titles(params)
+    looks = styles(_first_of_kinds(params))
     shown = [f"acc@{100 * b:g}" for b in params.evaluation.budgets]
-    width = 0.8 / max(1, len(styles))
-    figure, panels = _panels(params, height=2.6)
-    for benchmark, axes in panels.items():
-        for index, (router, (colour, _)) in enumerate(styles.items()):
+    width = 0.8 / max(1, len(looks))
+    figure, axes_of = panels(benchmarks, height=2.6)
+    for benchmark, axes in axes_of.items():
+        for index, (router, (colour, _)) in enumerate(looks.items()):
             rows = budgets[(budgets["benchmark"] == benchmark) & (budgets["router"] == router)].set_index("measure")
             values = rows.reindex(shown)
-            x = np.arange(len(shown)) + (index - (len(styles) - 1) / 2) * width
+            x = np.arange(len(shown)) + (index - (len(looks) - 1) / 2) * width
             error = np.abs(values[["low", "high"]].to_numpy().T - values["value"].to_numpy())
             axes.bar(x, values["value"], width, color=colour, label=names[router])
             axes.errorbar(x, values["value"], error, fmt="none", ecolor="0.2", elinewidth=0.8)
         axes.set_xticks(range(len(shown)), [name.removeprefix("acc@") + " %" for name in shown])
         axes.set_xlabel("budget: share of always-strong's cost")
         axes.set_ylabel("accuracy")
-    return _legend(figure, panels)
+    return legend(figure, axes)
 
 
 def _scores(results: Path, params: Params) -> Figure:
     """Distribution of PRM scores of the last router's drafts, by the solution's fate."""
     scored = [name for name in params.routers if name not in ENDS][-1]
-    figure, panels = _panels(params, height=2.4)
-    for benchmark, axes in panels.items():
+    figure, axes_of = panels(titles(params)[0], height=2.4)
+    for benchmark, axes in axes_of.items():
         scores: pd.DataFrame = read_scores(results / "episodes" / benchmark / f"{scored}.parquet")
         bins = np.linspace(0, 1, 21).tolist()
         for correct, colour, label in ((True, COLOURS[0], "solved"), (False, COLOURS[1], "not solved")):
@@ -136,4 +165,4 @@ def _scores(results: Path, params: Params) -> Figure:
         axes.set_yscale("log")
         axes.set_xlabel("PRM score of a draft")
         axes.set_ylabel("density")
-    return _legend(figure, panels)
+    return legend(figure, axes)

@@ -29,9 +29,38 @@ SECTIONS = {
     ),
     "operating_points": ("All operating points", "Token and cost figures are means per problem."),
 }
+STUDY_SECTIONS = {
+    "calibration": (
+        "Calibration of the POMDP",
+        "From labelled steps, from the threshold rule, and with difficulty classes. `apart`: total variation distance "
+        "of a state's density from the labelled one. `exact`, `earlier`, `later`: where the rule puts the first error, "
+        "among the weak model's solutions that are wrong by both.",
+    ),
+    "prediction": (
+        "Predicting TRIM-Thr",
+        "Mean absolute error over thresholds of the curve that each calibrated POMDP predicts, on held-out problems: "
+        "of accuracy and calls at equal thresholds, of accuracy at equal calls (curve).",
+    ),
+    "robustness": (
+        "Distorted scores",
+        "Routers calibrated and fitted on distorted scores: noise on the logit, a wrong temperature, a share of random "
+        "scores. `auc` tells right steps from first wrong ones.",
+    ),
+    "published": (
+        "In the published calibration",
+        "TRIM-POMDP's variants simulated in the calibration released with the paper; no policy exceeds `bound`.",
+    ),
+}
 FIGURES = {
     "curves": "Cost-accuracy curves. Bands: intervals over problems. Dotted: mixing the two models at random.",
     "budgets": "Accuracy at fixed budgets.",
+    "variants": "Variants of one kind of router.",
+}
+STUDY_FIGURES = {
+    "calibration": "What is observed in each hidden state, and where solutions end.",
+    "prediction": "TRIM-Thr's curve as the calibrated models predict it, and as it was measured.",
+    "robustness": "Accuracy at the middle budget on distorted scores; strength 0 and temperature 1 change nothing.",
+    "published": "Routers in the calibration released with the paper, and TRIM-Thr as it was published for MATH-500.",
 }
 
 
@@ -42,7 +71,10 @@ def write_page(results: Path, params: Params) -> Path:
         TrimError: if a table or figure is missing.
     """
     tables = []
-    for name, (title, text) in SECTIONS.items():
+    studies = params.studies()
+    sections = SECTIONS | {name: STUDY_SECTIONS[name] for name in studies}
+    shown = FIGURES | {name: STUDY_FIGURES[name] for name in studies}
+    for name, (title, text) in sections.items():
         table = read_csv(results / "tables" / f"{name}.csv").fillna("")
         tables.append(
             {
@@ -55,7 +87,7 @@ def write_page(results: Path, params: Params) -> Path:
         )
     figures = [
         {"name": name, "text": text, "data": _embed(results / "figures" / f"{name}.svg")}
-        for name, text in FIGURES.items()
+        for name, text in shown.items()
     ]
     environment = Environment(loader=PackageLoader("trim.report", "."), autoescape=select_autoescape(default=True))
     page = environment.get_template("page.html.jinja").render(
@@ -79,9 +111,10 @@ def _embed(path: Path) -> str:
 
 
 def _cards(results: Path, params: Params) -> list[dict[str, str]]:
-    """Per benchmark: the least share of strong tokens at which the last router recovers most of the gap."""
+    """Per benchmark: the least share of strong tokens at which the first fitted router recovers most of the gap."""
     budgets, (names, routers) = read_csv(results / "budgets.csv"), titles(params)
-    router = list(params.routers)[-1]
+    fitted = [name for name in params.routers if params.kind(name).fits]
+    router = fitted[0] if fitted else list(params.routers)[-1]
     measure = f"cpt{round(100 * params.evaluation.levels[-1])}" if params.evaluation.levels else "apgr"
     rows = budgets[(budgets["router"] == router) & (budgets["measure"] == measure)].dropna(subset=["value"])
     return [

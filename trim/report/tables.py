@@ -11,7 +11,8 @@ from rich.table import Table
 
 from trim.config import Params
 from trim.errors import TrimError
-from trim.tables import read_json, write_text
+from trim.fits import read_numbers
+from trim.tables import write_text
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -36,16 +37,15 @@ def write_tables(results: Path, params: Params) -> list[Path]:
         "differences": _differences,
         "thresholds": _thresholds,
     }
-    paths = []
-    for name, make in makers.items():
-        table = make(results, params)
-        for suffix, text in (
-            ("md", _markdown(table)),
-            ("csv", table.to_csv(index=False)),
-            ("tex", _latex(table)),
-        ):
-            paths.append(results / "tables" / f"{name}.{suffix}")
-            write_text(paths[-1], text)
+    return [path for name, make in makers.items() for path in write(results, name, make(results, params))]
+
+
+def write(results: Path, name: str, table: pd.DataFrame) -> list[Path]:
+    """Write one table as Markdown, CSV and LaTeX into results/tables; returns the paths."""
+    texts = {"md": _markdown(table), "csv": table.to_csv(index=False), "tex": _latex(table)}
+    paths = [results / "tables" / f"{name}.{suffix}" for suffix in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_text(path, text)
     return paths
 
 
@@ -57,7 +57,8 @@ def titles(params: Params) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def _figure(value: float, low: float, high: float) -> str:
+def figure(value: float, low: float, high: float) -> str:
+    """A value with its interval."""
     if np.isnan(value):
         return "not reached"
     return f"{value:.3f} [{low:.3f}, {high:.3f}]" if not np.isnan(low) else f"{value:.3f}"
@@ -71,7 +72,7 @@ def _named(table: pd.DataFrame, params: Params) -> pd.DataFrame:
 def _spread(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
     """One row per benchmark and router, one column per measure."""
     chosen = table[table["measure"].isin(measures)]
-    figures = [_figure(*row) for row in chosen[["value", "low", "high"]].itertuples(index=False)]
+    figures = [figure(*row) for row in chosen[["value", "low", "high"]].itertuples(index=False)]
     wide = chosen.assign(figure=figures).pivot(index=["benchmark", "router"], columns="measure", values="figure")
     order = list(dict.fromkeys(zip(chosen["benchmark"], chosen["router"], strict=True)))
     wide = wide.reindex(order)[measures].reset_index()
@@ -93,7 +94,7 @@ def _main(results: Path, params: Params) -> pd.DataFrame:
     for end, column in (("always_weak", "weak"), ("always_strong", "strong")):
         rows = summary[summary["router"] == end]
         known = {
-            benchmarks[r.benchmark]: _figure(r.accuracy, r.accuracy_low, r.accuracy_high) for r in rows.itertuples()
+            benchmarks[r.benchmark]: figure(r.accuracy, r.accuracy_low, r.accuracy_high) for r in rows.itertuples()
         }
         table.insert(2 + (column == "strong"), column, table["benchmark"].map(known))
     return table
@@ -111,7 +112,7 @@ def _budgets(results: Path, params: Params) -> pd.DataFrame:
 def _operating_points(results: Path, params: Params) -> pd.DataFrame:
     table = read_csv(results / "summary.csv")
     table["accuracy"] = [
-        _figure(*row) for row in table[["accuracy", "accuracy_low", "accuracy_high"]].itertuples(index=False)
+        figure(*row) for row in table[["accuracy", "accuracy_low", "accuracy_high"]].itertuples(index=False)
     ]
     kept = [
         "benchmark", "split", "router", "setting", "n", "accuracy", "pgr", "strong_fraction", "strong_tokens",
@@ -121,9 +122,15 @@ def _operating_points(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _differences(results: Path, params: Params) -> pd.DataFrame:
-    table = read_csv(results / "differences.csv")
+    table, (_, names) = read_csv(results / "differences.csv"), titles(params)
     measures = [m for m in dict.fromkeys(table["measure"]) if m.startswith("acc@") or m in ("apgr", "aiq")]
-    return _spread(table[~table["router"].isin(_references(params))], measures, params)
+    table = table[~table["router"].isin(_references(params))]
+    parts = []
+    for baseline, rows in table.groupby("baseline", sort=False):
+        part = _spread(rows, measures, params)
+        part.insert(3, "minus", names[str(baseline)])
+        parts.append(part)
+    return pd.concat(parts)
 
 
 def _thresholds(results: Path, params: Params) -> pd.DataFrame:
@@ -132,10 +139,10 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
     rows = []
     for name in params.routers:
         for benchmark in params.benchmarks:
-            path = results / "routers" / benchmark / f"{name}.json"
-            if not params.kind(name).fits:
+            kind = params.kind(name)
+            if not kind.fits:
                 continue
-            for budget, value in read_json(path)["fitted"].items():
+            for budget, value in read_numbers(results / "routers" / benchmark, kind.name, name).items():
                 row = summary[
                     (summary["benchmark"] == benchmark)
                     & (summary["router"] == name)
@@ -150,9 +157,7 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
                             "budget": float(budget),
                             "fitted (validation)": round(value, 4),
                             "strong fraction (test)": round(found["strong_fraction"], 4),
-                            "accuracy (test)": _figure(
-                                found["accuracy"], found["accuracy_low"], found["accuracy_high"]
-                            ),
+                            "accuracy (test)": figure(found["accuracy"], found["accuracy_low"], found["accuracy_high"]),
                         }
                     )
     columns = ["benchmark", "router", "budget", "fitted (validation)", "strong fraction (test)", "accuracy (test)"]

@@ -47,18 +47,23 @@ class TrimPomdp(Router):
         Attributes:
             costs: reward lost by a strong token, one policy each.
             calibration: the model: "single" (paper), "rule" or "classes".
+            observation: "pair", the least earlier score and the draft's (paper), or "score",
+                the draft's alone.
             tracker: of beliefs: "latest" (paper) or "filter".
             restriction: act only where max(b) - b[S2] is below it (paper: 0.4).
         """
 
         costs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
         calibration: Literal["single", "rule", "classes"] = "single"
+        observation: Literal["pair", "score"] = "score"
         tracker: Literal["latest", "filter"] = "filter"
         restriction: float | None = Field(None, ge=0, le=1)
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The plan, and costs by budget, interpolated between those of the sweep."""
         model = trial.calibration(self.params.calibration)
+        if self.params.observation == "score":
+            model = model.on_scores()
         costs = sorted(set(self.params.costs))
         first = plan(model, costs)
         outcomes = trial({f"{c:g}": self._policy(first, i, model) for i, c in enumerate(costs)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,18 +14,26 @@ from trim.config import Params
 from trim.draws import Node
 from trim.episodes import Episode
 from trim.errors import TrimError
-from trim.pomdp.calibration import Solution, calibrate, guess_error
-from trim.problems import read_problems
+from trim.pomdp.calibration import Solution, agreement, calibrate, guess_error
+from trim.pomdp.model import StepModel
+from trim.problems import Problem, read_problems
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong, AlwaysWeak
+from trim.tables import write_json
 from trim.workspace import Workspace
 
 KINDS = ("single", "rule", "classes")
 
 
+class Calibrations(NamedTuple):
+    """Models of a benchmark by name, and how far the threshold rule is off by language model."""
+
+    models: dict[str, StepModel]
+    rule: dict[str, dict[str, float]]
+
+
 def make_calibration(
     params: Params,
-    benchmark: str,
     problems: Path,
     layers: Sequence[Path],
     out: Path,
@@ -32,47 +41,50 @@ def make_calibration(
     journal: Path,
     tracker: Tracker,
 ) -> None:
-    """Write three models of a benchmark into the folder `out`.
+    """Write the models of a benchmark into the folder `out`, and how far the threshold rule is off.
 
     `single` is the paper's, from labelled steps where there are labels; `rule` the same from
     the threshold rule alone; `classes` has latent difficulty classes.
     """
-    workspace = Workspace(params, layers, journal, tracker)
-    chosen = read_problems(problems, "train")
-    policies = [policy for kind in (AlwaysWeak, AlwaysStrong) for policy in kind(None).policies().values()]
-    episodes = workspace.run(chosen, policies)
-    scores = workspace.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
+    workspace = Workspace.over(params, layers, journal, tracker)
+    found = calibrations(workspace, read_problems(problems, "train"))
+    for name, model in found.models.items():
+        model.save(out / f"{name}.json")
+    write_json(out / "agreement.json", found.rule)
     workspace.draws.export(draws_out)
-    setting, found = params.calibration, {}
-    for labels in ("steps", "rule"):
-        rule = labels == "rule" or setting.labels == "rule"
-        found[labels] = [
-            _solution(episode, [s.score for s in read], rule, setting.threshold)
-            for episode, read in zip(episodes, scores, strict=True)
-        ]
+
+
+def calibrations(workspace: Workspace, problems: Sequence[Problem]) -> Calibrations:
+    """Calibrate on both models' solutions of `problems`; see `make_calibration`.
+
+    Raises:
+        TrimError: if there are too few solutions of a kind; see `trim.pomdp.calibration.calibrate`.
+    """
+    setting, steps = workspace.params.calibration, workspace.params.generation.max_steps
+    policies = [policy for kind in (AlwaysWeak, AlwaysStrong) for policy in kind(None).policies().values()]
+    episodes = workspace.run(problems, policies)
+    read = workspace.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
+    scores = [np.array([step.score for step in row]) for row in read]
+    guessed = [Solution(s, guess_error(s, e.correct, setting.threshold)) for s, e in zip(scores, episodes, strict=True)]
+    known = guessed
+    if setting.labels == "steps":
+        known = [_labelled(e, s) if e.problem.reference else g for e, s, g in zip(episodes, scores, guessed)]
     tokens = float(np.mean([step.tokens for e in episodes if e.policy == 0 for step in e.steps]))
-    steps, half = params.generation.max_steps, len(chosen)
-    labelled = _read_labelled(setting.solutions, workspace) if setting.solutions else []
-    for kind in KINDS:
-        weak, strong = (found["rule" if kind == "rule" else "steps"][i : i + half] for i in (0, half))
-        model = calibrate(
-            weak,
-            strong,
-            tokens,
-            steps,
-            classes=setting.classes if kind == "classes" else 1,
-            labelled=None if kind == "rule" else labelled or None,
-        )
-        model.save(out / f"{kind}.json")
+    labelled = _read_labelled(setting.solutions, workspace) if setting.solutions else None
+    half = len(problems)
+    models = {
+        "single": calibrate(known[:half], known[half:], tokens, steps, labelled=labelled),
+        "rule": calibrate(guessed[:half], guessed[half:], tokens, steps),
+        "classes": calibrate(known[:half], known[half:], tokens, steps, setting.classes, labelled),
+    }
+    return Calibrations(
+        models,
+        {"weak": agreement(known[:half], guessed[:half]), "strong": agreement(known[half:], guessed[half:])},
+    )
 
 
-def _solution(episode: Episode, scores: list[float], rule: bool, threshold: float) -> Solution:
-    texts = [step.text for step in episode.steps]
-    if rule or not episode.problem.reference:
-        error = guess_error(scores, episode.correct, threshold)
-    else:
-        error = first_error(episode.problem, texts)
-    return Solution(np.array(scores), error)
+def _labelled(episode: Episode, scores: np.ndarray) -> Solution:
+    return Solution(scores, first_error(episode.problem, [step.text for step in episode.steps]))
 
 
 def _read_labelled(path: Path, workspace: Workspace) -> list[Solution]:
@@ -100,4 +112,4 @@ def _read_labelled(path: Path, workspace: Workspace) -> list[Solution]:
         nodes.append(node)
         labels.append(label)
     scores = workspace.scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
-    return [Solution(np.array([s.score for s in read]), label) for read, label in zip(scores, labels, strict=True)]
+    return [Solution(np.array([s.score for s in row]), label) for row, label in zip(scores, labels, strict=True)]

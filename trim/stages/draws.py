@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from trim.config import Params
@@ -17,7 +17,7 @@ def make_draws(
     split: str,
     problems: Path,
     layers: Sequence[Path],
-    fitted: Mapping[str, Path],
+    fits: Path | None,
     out: Path,
     journal: Path,
     tracker: Tracker,
@@ -29,12 +29,12 @@ def make_draws(
         split: of the problems.
         problems: their table.
         layers: draws made by earlier rules.
-        fitted: files made by `make_fit`, by router.
+        fits: folder of `make_fit`'s files.
         out: the new layer.
         journal: where draws are kept as they are made.
         tracker: told of every batch and round.
     """
-    workspace = Workspace(params, layers, journal, tracker)
-    policies = [policy for router in params.routers for policy in fitted_policies(params, router, fitted).values()]
+    workspace = Workspace.over(params, layers, journal, tracker)
+    policies = [policy for router in params.routers for policy in fitted_policies(params, router, fits).values()]
     workspace.run(read_problems(problems, split), policies)
     return workspace.draws.export(out)

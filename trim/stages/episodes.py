@@ -8,8 +8,9 @@ from pathlib import Path
 
 from trim.config import Params
 from trim.evaluation.records import write_episodes
-from trim.problems import read_problems
+from trim.problems import Problem, read_problems
 from trim.progress import Tracker
+from trim.routers.base import Policy
 from trim.stages.fit import fitted_policies
 from trim.workspace import Workspace
 
@@ -21,22 +22,34 @@ def make_episodes(
     router: str,
     problems: Path,
     layers: Sequence[Path],
-    fitted: Mapping[str, Path],
+    fits: Path | None,
     out: Path,
     journal: Path | None,
     tracker: Tracker,
 ) -> None:
     """Run one router and write a row per step; reads all draws from the layers if they hold them."""
-    workspace = Workspace(params, layers, journal, tracker)
-    policies = fitted_policies(params, router, fitted)
-    episodes = workspace.run(read_problems(problems, split), list(policies.values()))
-    kind = params.kind(router)
+    workspace = Workspace.over(params, layers, journal, tracker)
+    policies = fitted_policies(params, router, fits)
+    write_run(workspace, benchmark, split, router, read_problems(problems, split), policies, out)
+
+
+def write_run(
+    workspace: Workspace,
+    benchmark: str,
+    split: str,
+    router: str,
+    problems: Sequence[Problem],
+    policies: Mapping[str, Policy],
+    out: Path,
+) -> None:
+    """Run a router's policies on the problems of a split, and write a row per step."""
+    episodes = workspace.run(problems, list(policies.values()))
     header = {
         "benchmark": benchmark,
         "split": split,
         "router": router,
-        "title": params.title(router),
-        "reference": kind.reference,
+        "title": workspace.params.title(router),
+        "reference": workspace.params.kind(router).reference,
         "models": {name: asdict(cost) for name, cost in workspace.costs().items()},
     }
     write_episodes(out, episodes, list(policies), header)

@@ -14,18 +14,10 @@ from trim.evaluation.summary import Protocol, Study, budgets, differences, headl
 from trim.tables import write_json, write_text
 
 
-def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:
-    """Write summary.csv, budgets.csv, differences.csv and metrics.json into `results`.
-
-    Benchmarks and routers come in the order of the experiment; differences are to random routing.
-
-    Raises:
-        TrimError: for an unknown unit of cost or a damaged file.
-    """
+def protocol(params: Params, cost: str | None = None) -> Protocol:
+    """How figures are computed in an experiment; `cost` takes the place of its unit."""
     settings = params.evaluation
-    if cost is not None and cost not in COSTS:
-        raise TrimError(f"--cost {cost}: unknown unit; allowed: {', '.join(COSTS)}")
-    protocol = Protocol(
+    return Protocol(
         cost or settings.cost,
         settings.budgets,
         settings.levels,
@@ -33,9 +25,21 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
         settings.confidence,
         settings.seed,
     )
+
+
+def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:
+    """Write summary.csv, budgets.csv, differences.csv and metrics.json into `results`.
+
+    Benchmarks and routers come in the order of the experiment; differences are to each of the experiment's baselines.
+
+    Raises:
+        TrimError: for an unknown unit of cost or a damaged file.
+    """
+    if cost is not None and cost not in COSTS:
+        raise TrimError(f"--cost {cost}: unknown unit; allowed: {', '.join(COSTS)}")
     benchmarks, routers = list(params.benchmarks), list(params.routers)
     read = sorted(map(read_results, episodes), key=lambda r: (benchmarks.index(r.benchmark), routers.index(r.router)))
-    made = studies(read, protocol)
+    made = studies(read, protocol(params, cost))
 
     def write(name: str, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
         rows = pd.concat([table(study) for study in made], ignore_index=True)
@@ -43,6 +47,5 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
         return rows
 
     write("summary.csv", summary)
-    baseline = "random" if "random" in routers else "always_strong"
-    write("differences.csv", lambda study: differences(study, baseline))
+    write("differences.csv", lambda study: pd.concat(differences(study, b) for b in params.evaluation.baselines))
     write_json(results / "metrics.json", headline(write("budgets.csv", budgets)))

@@ -1,31 +1,29 @@
-"""Fitting: a router chooses its parameters on the validation split."""
+"""Fitting: routers choose their parameters on the validation split."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
-
 from trim.config import Params
 from trim.errors import TrimError
+from trim.fits import read_fits, write_fits
 from trim.pomdp.model import StepModel
 from trim.problems import Problem, read_problems
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong
 from trim.routers.base import Outcome, Policy
-from trim.tables import read_json, write_json
 from trim.workspace import Workspace
 
 
 class _Trial:
     """See `trim.routers.base.Trial`."""
 
-    def __init__(self, workspace: Workspace, problems: list[Problem], calibrations: Path | None) -> None:
-        self._workspace, self._problems, self._calibrations = workspace, problems, calibrations
+    def __init__(
+        self, workspace: Workspace, problems: Sequence[Problem], calibration: Callable[[str], StepModel]
+    ) -> None:
+        self._workspace, self._problems, self.calibration = workspace, problems, calibration
         (unit,) = AlwaysStrong(None).policies().values()
         self._unit = sum(step.tokens for e in workspace.run(problems, [unit]) for step in e.steps)
 
@@ -38,49 +36,61 @@ class _Trial:
             outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / self._unit)
         return outcomes
 
-    def calibration(self, kind: str) -> StepModel:
-        if self._calibrations is None:
-            raise TrimError("--calibrations is missing: this router plans in a calibrated POMDP")
-        return StepModel.load(self._calibrations / f"{kind}.json")
+
+def fit_routers(
+    workspace: Workspace, routers: Sequence[str], problems: Sequence[Problem], calibration: Callable[[str], StepModel]
+) -> dict[str, dict[str, Any]]:
+    """What fitting finds for each router.
+
+    Args:
+        workspace: of the experiment that holds the routers.
+        routers: their names.
+        problems: of the validation split.
+        calibration: the benchmark's POMDP by name.
+    """
+    trial = _Trial(workspace, problems, calibration)
+    budgets = workspace.params.evaluation.budgets
+    return {name: workspace.params.router(name).fit(trial, budgets) for name in routers}
 
 
 def make_fit(
     params: Params,
     benchmark: str,
-    router: str,
+    kind: str,
     problems: Path,
     layers: Sequence[Path],
     calibrations: Path | None,
     out: Path,
     draws_out: Path,
-    journal: Path,
+    journal: Path | None,
     tracker: Tracker,
 ) -> None:
-    """Fit a router on the validation split.
+    """Fit all routers of one kind on the validation split, over the same draws.
 
-    Writes its numbers to `out`, its arrays beside that as safetensors, and the draws made for it.
+    Writes KIND.json and KIND.safetensors into the folder `out`, and the draws made for them.
     """
-    workspace = Workspace(params, layers, journal, tracker)
-    trial = _Trial(workspace, read_problems(problems, "validation"), calibrations)
-    fitted = params.router(router).fit(trial, params.evaluation.budgets)
-    arrays = {name: np.ascontiguousarray(v) for name, v in fitted.items() if isinstance(v, np.ndarray)}
-    numbers = {name: value for name, value in fitted.items() if name not in arrays}
+
+    def calibration(name: str) -> StepModel:
+        if calibrations is None:
+            raise TrimError(f"--calibrations is missing: {kind} plans in a calibrated POMDP")
+        return StepModel.load(calibrations / f"{name}.json")
+
+    workspace = Workspace.over(params, layers, journal, tracker)
+    routers = [name for name in params.routers if params.kind(name).name == kind]
+    fitted = fit_routers(workspace, routers, read_problems(problems, "validation"), calibration)
     workspace.draws.export(draws_out)
-    save_file(arrays, out.with_suffix(".safetensors"))
-    write_json(out, {"benchmark": benchmark, "router": router, "split": "validation", "fitted": numbers})
+    write_fits(out, kind, benchmark, fitted)
 
 
-def fitted_policies(params: Params, router: str, fitted: Mapping[str, Path]) -> dict[str, Policy]:
-    """A router's policies, with the values of its file in `fitted` if it has one.
+def fitted_policies(params: Params, router: str, fits: Path | None) -> dict[str, Policy]:
+    """A router's policies, with what was fitted for it in the folder `fits`.
 
     Raises:
-        TrimError: if the arrays beside that file are damaged.
+        TrimError: if a file there is missing or damaged.
     """
-    if router not in fitted:
+    kind = params.kind(router)
+    if not kind.fits:
         return params.router(router).policies()
-    arrays = fitted[router].with_suffix(".safetensors")
-    try:
-        values: dict[str, Any] = read_json(fitted[router])["fitted"] | load_file(arrays)
-    except (OSError, SafetensorError) as error:
-        raise TrimError(f"{arrays}: cannot be read ({error}); delete it and run again") from error
-    return params.router(router, values).policies()
+    if fits is None:
+        raise TrimError(f"--fits is missing: {router} is fitted before it is used")
+    return params.router(router, read_fits(fits, kind.name, router)).policies()

@@ -21,7 +21,7 @@ def make_rollouts(
     params: Params, problems: Path, split: str, model: str, shard: int, out: Path, journal: Path, tracker: Tracker
 ) -> int:
     """Have one model solve one shard of a split alone; returns the number of new draws."""
-    workspace = Workspace(params, (), journal, tracker)
+    workspace = Workspace.over(params, (), journal, tracker)
     router = {"weak": AlwaysWeak, "strong": AlwaysStrong}[model]
     chosen = shard_of(read_problems(problems, split), shard, params.shards)
     workspace.run(chosen, list(router(None).policies().values()))

@@ -24,7 +24,7 @@ def make_scores(
     tracker: Tracker,
 ) -> int:
     """Score every step of the weak model's rollouts; returns the number of new scores."""
-    workspace = Workspace(params, layers, journal, tracker)
+    workspace = Workspace.over(params, layers, journal, tracker)
     chosen = shard_of(read_problems(problems, split), shard, params.shards)
     episodes = workspace.run(chosen, list(AlwaysWeak(None).policies().values()))
     nodes = [episode.node for episode in episodes]

@@ -17,6 +17,7 @@ rule calibrate:
     params:
         experiment=PARAMS,
         calibration=config["calibration"],
+        distortion=DISTORTION,
         generation=config["generation"],
         layers=lambda w, input: [f"--layer {path}" for path in input.layers],
         out=lambda w, output: Path(output[0]).parent,

@@ -26,13 +26,17 @@ if not Path(PARAMS).is_file() or Path(PARAMS).read_text() != resolved:
 
 BENCHMARKS = list(EXPERIMENT.benchmarks)
 ROUTERS = list(EXPERIMENT.routers)
-FITTED = [name for name in ROUTERS if EXPERIMENT.kind(name).fits]
+KINDS = {name: EXPERIMENT.kind(name) for name in ROUTERS}
+FITTED = {kind.name: kind for kind in KINDS.values() if kind.fits}
+DISTORTION = config["models"]["prm"].get("distortion")
 SHARDS = range(EXPERIMENT.shards)
 
 
 wildcard_constraints:
     benchmark="|".join(BENCHMARKS),
     router="|".join(ROUTERS),
+    study="calibration|prediction|published|robustness",
+    kind="|".join(FITTED) or "-",
     split="train|validation|test",
     model="weak|strong",
     shard=r"\d+",
@@ -47,8 +51,8 @@ def code(*modules):
     ]
 
 
-def router_code(name):
-    return code(EXPERIMENT.kind(name).__module__)
+def router_code(kind):
+    return code(kind.__module__)
 
 
 def model(role):
@@ -80,9 +84,13 @@ def scores(split):
 def calibrations():
     return expand(
         "results/calibration/{{benchmark}}/{kind}.json",
-        kind=["single", "rule", "classes"],
+        kind=["single", "rule", "classes", "agreement"],
     )
 
 
-def fitted(names):
-    return expand("results/routers/{{benchmark}}/{router}.json", router=names)
+def fits(kinds):
+    return expand(
+        "results/routers/{{benchmark}}/{kind}.{format}",
+        kind=[kind.name for kind in kinds if kind.fits],
+        format=["json", "safetensors"],
+    )

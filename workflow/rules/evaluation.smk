@@ -3,10 +3,10 @@ rule episodes:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("test") + scores("test"),
         draws="results/draws/{benchmark}/test.parquet",
-        fitted=lambda w: fitted([w.router] if w.router in FITTED else []),
+        fits=lambda w: fits([KINDS[w.router]]),
         models=models(),
         code=code("trim.stages.episodes"),
-        router=lambda w: router_code(w.router),
+        router=lambda w: router_code(KINDS[w.router]),
     output:
         "results/episodes/{benchmark}/{router}.parquet",
     log:
@@ -24,13 +24,10 @@ rule episodes:
         layers=lambda w, input: [
             f"--layer {path}" for path in [*input.layers, input.draws]
         ],
-        fitted=lambda w, input: [
-            f"--fitted {w.router}={path}" for path in input.get("fitted", [])
-        ],
     shell:
         "trim episodes --params {params.experiment} --benchmark {wildcards.benchmark} --router {wildcards.router}"
-        " --problems {input.problems} --split test {params.layers} {params.fitted} --out {output}"
-        " --journal results/.journal/{wildcards.benchmark}-test-{wildcards.router}.sqlite > {log} 2>&1"
+        " --problems {input.problems} --split test {params.layers} --fits results/routers/{wildcards.benchmark}"
+        " --out {output} --journal results/.journal/{wildcards.benchmark}-test-{wildcards.router}.sqlite > {log} 2>&1"
 
 
 rule evaluate:

@@ -5,9 +5,27 @@ TABLES = expand(
 )
 FIGURES = expand(
     "results/figures/{name}.{format}",
-    name=["curves", "budgets", "scores"],
+    name=["curves", "variants", "budgets", "scores"],
     format=["svg", "png"],
 )
+STUDIES = expand(
+    ["results/tables/{name}.{table}", "results/figures/{name}.{figure}"],
+    name=EXPERIMENT.studies(),
+    table=["md", "csv", "tex"],
+    figure=["svg", "png"],
+)
+STUDY_INPUTS = {
+    "calibration": expand(calibrations(), benchmark=BENCHMARKS),
+    "prediction": expand(
+        "results/studies/prediction/{benchmark}.{file}.csv",
+        benchmark=BENCHMARKS,
+        file=["points", "errors"],
+    ),
+    "published": "results/studies/published.csv",
+    "robustness": expand(
+        "results/studies/robustness/{benchmark}.csv", benchmark=STUDIED
+    ),
+}
 EVALUATED = [
     "results/summary.csv",
     "results/budgets.csv",
@@ -18,11 +36,7 @@ EVALUATED = [
 rule tables:
     input:
         EVALUATED,
-        fitted=expand(
-            "results/routers/{benchmark}/{router}.json",
-            benchmark=BENCHMARKS,
-            router=FITTED,
-        ),
+        fits=expand(fits(FITTED.values()), benchmark=BENCHMARKS),
         code=code("trim.report.tables"),
     output:
         report(
@@ -69,11 +83,41 @@ rule figures:
         "trim figures --params {params.experiment} > {log} 2>&1"
 
 
+rule study:
+    input:
+        lambda w: STUDY_INPUTS[w.study],
+        code=code("trim.report.studies"),
+    output:
+        report(
+            expand("results/tables/{{study}}.{format}", format=["md", "csv", "tex"]),
+            caption="../report/study.rst",
+            category="Studies",
+        ),
+        report(
+            expand("results/figures/{{study}}.{format}", format=["svg", "png"]),
+            caption="../report/study.rst",
+            category="Studies",
+        ),
+    log:
+        "logs/study/{study}.log",
+    benchmark:
+        "benchmarks/study/{study}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
+    shell:
+        "trim study {wildcards.study} --params {params.experiment} > {log} 2>&1"
+
+
 rule page:
     input:
         EVALUATED,
         TABLES,
         FIGURES,
+        STUDIES,
         code=code("trim.report.page"),
         template="trim/report/page.html.jinja",
     output:

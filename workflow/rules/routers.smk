@@ -2,26 +2,29 @@ rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("validation") + scores("validation"),
-        calibration=lambda w: (
-            calibrations() if EXPERIMENT.kind(w.router).calibrated else []
-        ),
+        calibration=lambda w: calibrations() if FITTED[w.kind].calibrated else [],
         models=models(),
         code=code("trim.stages.fit"),
-        router=lambda w: router_code(w.router),
+        router=lambda w: router_code(FITTED[w.kind]),
     output:
-        fitted="results/routers/{benchmark}/{router}.json",
-        arrays="results/routers/{benchmark}/{router}.safetensors",
-        draws="results/draws/{benchmark}/fit-{router}.parquet",
+        "results/routers/{benchmark}/{kind}.json",
+        "results/routers/{benchmark}/{kind}.safetensors",
+        draws="results/draws/{benchmark}/fit-{kind}.parquet",
     log:
-        "logs/fit/{benchmark}/{router}.log",
+        "logs/fit/{benchmark}/{kind}.log",
     benchmark:
-        "benchmarks/fit/{benchmark}/{router}.tsv"
+        "benchmarks/fit/{benchmark}/{kind}.tsv"
     conda:
         "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
-        router=lambda w: config["routers"][w.router],
+        routers=lambda w: {
+            name: config["routers"][name]
+            for name in ROUTERS
+            if KINDS[name].name == w.kind
+        },
+        distortion=DISTORTION,
         generation=config["generation"],
         budgets=config["evaluation"]["budgets"],
         layers=lambda w, input: [f"--layer {path}" for path in input.layers],
@@ -30,10 +33,11 @@ rule fit:
             if input.get("calibration")
             else ""
         ),
+        out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim fit --params {params.experiment} --benchmark {wildcards.benchmark} --router {wildcards.router}"
-        " --problems {input.problems} {params.layers} {params.calibrations} --out {output.fitted} --draws-out {output.draws}"
-        " --journal results/.journal/{wildcards.benchmark}-fit-{wildcards.router}.sqlite"
+        "trim fit --params {params.experiment} --benchmark {wildcards.benchmark} --kind {wildcards.kind}"
+        " --problems {input.problems} {params.layers} {params.calibrations} --out {params.out} --draws-out {output.draws}"
+        " --journal results/.journal/{wildcards.benchmark}-fit-{wildcards.kind}.sqlite"
         " > {log} 2>&1"
 
 
@@ -43,7 +47,7 @@ rule draws:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("test") + scores("test"),
-        fitted=fitted(FITTED),
+        fits=fits(FITTED.values()),
         models=models(),
         code=code("trim.stages.draws"),
     output:
@@ -58,12 +62,10 @@ rule draws:
     params:
         experiment=PARAMS,
         routers=config["routers"],
+        distortion=DISTORTION,
         generation=config["generation"],
         layers=lambda w, input: [f"--layer {path}" for path in input.layers],
-        fitted=lambda w, input: [
-            f"--fitted {name}={path}" for name, path in zip(FITTED, input.fitted)
-        ],
     shell:
         "trim draws --params {params.experiment} --problems {input.problems} --split test"
-        " {params.layers} {params.fitted} --out {output}"
+        " {params.layers} --fits results/routers/{wildcards.benchmark} --out {output}"
         " --journal results/.journal/{wildcards.benchmark}-test.sqlite > {log} 2>&1"

@@ -1,0 +1,58 @@
+"""Distorted step scores, to study how much a router depends on a good reward model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import expit, logit, ndtri
+
+from trim.draws import Node, Scorer, digest
+from trim.models.base import StepScore
+from trim.models.sampler import seeds, uniforms
+
+_LEAST = 1e-6  # scores are kept this far from 0 and 1, whose logits are infinite
+
+
+class Distortion(BaseModel):
+    """One way to spoil scores.
+
+    Attributes:
+        kind: "noise" adds a normal deviate to the logit; "temperature" divides the logit, which
+            keeps the order of scores but not their calibration; "random" replaces a share of
+            the scores by uniform ones.
+        strength: standard deviation, divisor, or share.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["noise", "temperature", "random"]
+    strength: Annotated[float, Field(ge=0)]
+
+    def __call__(self, scores: np.ndarray, keys: Sequence[bytes]) -> np.ndarray:
+        """Distorted scores in [0, 1]; `keys`, 16 bytes each, seed the deviates."""
+        streams = seeds([digest(b"distortion", key) for key in keys])
+        first, second = (uniforms(streams, position) for position in range(2))
+        if self.kind == "random":
+            return np.where(first < self.strength, second, scores)
+        inner = logit(np.clip(scores, _LEAST, 1 - _LEAST))
+        if self.kind == "temperature":
+            return expit(inner / max(self.strength, _LEAST))
+        return expit(inner + self.strength * ndtri(np.clip(first, _LEAST, 1 - _LEAST)))
+
+
+class DistortedScorer(Scorer):
+    """A scorer whose scores are distorted as they are read; the store keeps the true ones."""
+
+    def __init__(self, distortion: Distortion, *scorer: Any) -> None:
+        super().__init__(*scorer)
+        self._distortion = distortion
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """See `Scorer.score`; a step is distorted the same way for every router."""
+        read = super().score(nodes, last)
+        keys = [key for node, count in zip(nodes, last, strict=True) for key in node.path[len(node.path) - count :]]
+        spoilt = iter(self._distortion(np.array([s.score for row in read for s in row]), keys).tolist())
+        return [[StepScore(next(spoilt), s.tokens) for s in row] for row in read]

@@ -1,0 +1,129 @@
+# Studies of the POMDP beside the main comparison: what its calibration predicts, routers in the
+# published calibration, and distorted scores.
+STUDIED = list(EXPERIMENT.robustness.benchmarks)
+
+
+rule predict:
+    input:
+        calibrations(),
+        episodes="results/episodes/{benchmark}/trim_thr.parquet",
+        code=code("trim.stages.predict"),
+    output:
+        points="results/studies/prediction/{benchmark}.points.csv",
+        errors="results/studies/prediction/{benchmark}.errors.csv",
+    log:
+        "logs/predict/{benchmark}.log",
+    benchmark:
+        "benchmarks/predict/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
+        calibrations=lambda w, input: Path(input[0]).parent,
+    shell:
+        "trim predict --params {params.experiment} --calibrations {params.calibrations} --episodes {input.episodes}"
+        " --points {output.points} --errors {output.errors} > {log} 2>&1"
+
+
+rule simulate:
+    input:
+        code=code("trim.stages.simulate"),
+    output:
+        "results/studies/published.csv",
+    log:
+        "logs/simulate.log",
+    benchmark:
+        "benchmarks/simulate.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        simulation=config["simulation"],
+    shell:
+        "trim simulate --params {params.experiment} --out {output} > {log} 2>&1"
+
+
+# Draws made for the main comparison are read, so that only what the distorted scores lead to is new.
+rule robustness:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=rollouts("train")
+        + scores("train")
+        + rollouts("validation")
+        + scores("validation")
+        + rollouts("test")
+        + scores("test"),
+        draws=[
+            "results/calibration/{benchmark}/draws.parquet",
+            *expand("results/draws/{{benchmark}}/fit-{kind}.parquet", kind=FITTED),
+            "results/draws/{benchmark}/test.parquet",
+        ],
+        models=models(),
+        code=code(
+            "trim.stages.robustness",
+            *(KINDS[name].__module__ for name in EXPERIMENT.robustness.routers),
+        ),
+    output:
+        expand(
+            "results/studies/robustness/{{benchmark}}/{distortion}/{file}",
+            distortion=EXPERIMENT.robustness.distortions(),
+            file=[
+                "single.json",
+                *(f"{name}.parquet" for name in EXPERIMENT.robustness.routers),
+            ],
+        ),
+        draws="results/studies/robustness/{benchmark}/draws.parquet",
+    log:
+        "logs/robustness/{benchmark}.log",
+    benchmark:
+        "benchmarks/robustness/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        robustness=config["robustness"],
+        routers=[config["routers"][name] for name in EXPERIMENT.robustness.routers],
+        calibration=config["calibration"],
+        generation=config["generation"],
+        layers=lambda w, input: [
+            f"--layer {path}" for path in [*input.layers, *input.draws]
+        ],
+        out=lambda w, output: Path(output.draws).parent,
+    shell:
+        "trim robustness --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
+        " {params.layers} --out {params.out} --draws-out {output.draws}"
+        " --journal results/.journal/{wildcards.benchmark}-robustness.sqlite > {log} 2>&1"
+
+
+rule robustness_table:
+    input:
+        rules.robustness.output,
+        "results/calibration/{benchmark}/single.json",
+        expand(
+            "results/episodes/{{benchmark}}/{router}.parquet",
+            router=[
+                "always_weak",
+                "always_strong",
+                *EXPERIMENT.robustness.routers,
+            ],
+        ),
+        code=code("trim.stages.robustness"),
+    output:
+        "results/studies/robustness/{benchmark}.csv",
+    log:
+        "logs/robustness_table/{benchmark}.log",
+    benchmark:
+        "benchmarks/robustness_table/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
+    shell:
+        "trim robustness-table --params {params.experiment} --benchmark {wildcards.benchmark} --out {output}"
+        " > {log} 2>&1"
