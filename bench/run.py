@@ -25,12 +25,17 @@ from trim.episodes import run
 from trim.models.base import Prefix
 from trim.models.folder import resolve
 from trim.models.transformers import TransformersLM, TransformersPRM
+from trim.pomdp.beliefs import History
+from trim.pomdp.calibration import Solution, calibrate
+from trim.pomdp.model import published
+from trim.pomdp.planner import plan
+from trim.pomdp.policy import planned
 from trim.problems.generated import generate
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
 
 ROOT = Path(__file__).parent.parent
-Row = tuple[str, float, str, float, bool]
+Row = tuple[str, float, str, float | None, bool]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -43,6 +48,11 @@ def seconds(work: Callable[[], object]) -> float:
 def at_most(name: str, figure: float, unit: str, limit: float) -> Row:
     """A figure that must not exceed its limit."""
     return name, figure, unit, limit, figure <= limit
+
+
+def figure(name: str, figure: float, unit: str) -> Row:
+    """A figure without a limit."""
+    return name, figure, unit, None, True
 
 
 def at_least(name: str, figure: float, unit: str, limit: float) -> Row:
@@ -186,8 +196,14 @@ def independence() -> Iterator[Row]:
         yield at_most(f"steps that differ in another batch: {what}", count, f"in {2 * len(places):,}", 1)
 
 
+# Peak memory in MB; unlike ru_maxrss it does not count what the parent held before exec.
+PEAK = """
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1e3 for line in status if line.startswith("VmHWM"))
+"""
 STORE = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from trim.draws import Draw, Draws, digest
 folder = Path(sys.argv[1])
@@ -198,7 +214,7 @@ for first in range(0, len(keys), 10_000):
     draws.put([(k, Draw(9, f"{i} + 5 = {i + 5}", "separator", None)) for i, k in enumerate(keys[first:first + 10_000])])
 draws.export(folder / "layer.parquet")
 written = time.perf_counter() - start
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+memory = peak()
 del draws
 start = time.perf_counter()
 layer = Draws([folder / "layer.parquet"])
@@ -210,24 +226,89 @@ print(written, time.perf_counter() - start, memory)
 def store() -> Iterator[Row]:
     """A million draws."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([sys.executable, "-c", STORE, folder], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", PEAK + STORE, folder], capture_output=True, text=True, check=True)
     written, looked_up, memory = map(float, done.stdout.split())
     yield at_most("store: a million draws written", written, "s", 30)
     yield at_most("store: a million draws looked up", looked_up, "s", 10)
-    yield at_most("store: peak memory", memory, "GiB", 1e9 / 2**30)
+    yield at_most("store: peak memory", memory, "MB", 1000)
+
+
+PLANNER = """
+import json, sys, time
+import numpy as np
+from trim.pomdp.model import StepModel, published
+from trim.pomdp.planner import plan
+classes, resolution, scores = (int(a) for a in sys.argv[1:])
+model = published()
+if classes > 1:
+    ease = np.linspace(1, -1, classes)
+    model = StepModel(
+        model.observation, np.full(classes, 1 / classes), model.p_weak + 0.08 * ease, model.p_strong + 0.02 * ease,
+        np.repeat(model.hazard, classes, axis=0), model.tokens,
+    )
+if scores:
+    model = model.on_scores()
+start = time.perf_counter()
+found = plan(model, np.linspace(0.15, 0.85, 9), resolution or None)
+spent = time.perf_counter() - start
+print(json.dumps([spent, peak(), found.gap.max() / model.reward]))
+"""
+
+
+def planner() -> Iterator[Row]:
+    """Nine costs, all steps, beliefs and token counts; growth with the grid and with difficulty classes."""
+
+    def planned(classes: int, resolution: int, scores: int) -> list[float]:
+        command = [sys.executable, "-c", PEAK + PLANNER, str(classes), str(resolution), str(scores)]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    runs = [planned(1, 0, 0) for _ in range(3)]
+    yield at_most("planner: nine costs on the published calibration", min(r[0] for r in runs), "s", 1)
+    yield at_most("planner: peak memory", max(r[1] for r in runs), "MB", 500)
+    yield at_most("planner: largest gap / reward of a right solution", 100 * runs[0][2], "%", 0.1)
+    grids = [(1, r, 0) for r in (64, 256, 512)] + [(1, 128, 1), (2, 8, 1), (2, 16, 1), (2, 24, 1), (3, 4, 1), (3, 6, 1)]
+    for classes, resolution, scores in grids:
+        spent, _, gap = planned(classes, resolution, scores)
+        name = f"planner: {classes} classes, grid {resolution}, {'scores' if scores else 'pairs'}"
+        yield figure(f"{name}, time", spent, "s")
+        yield figure(f"{name}, gap", 100 * gap, "%")
+
+
+def calibration() -> Iterator[Row]:
+    """5,000 labelled solutions of each model, with and without classes."""
+    rng = np.random.default_rng(0)
+    solutions = []
+    for _ in range(10_000):
+        length = int(rng.integers(2, 15))
+        solutions.append(Solution(rng.beta(5, 2, length), int(rng.integers(-1, length))))
+    for classes in (1, 2):
+        spent = seconds(lambda classes=classes: calibrate(solutions[:5000], solutions[5000:], 60, 30, classes))
+        yield at_most(f"calibration of 5,000 solutions, {classes} classes", spent, "s", 5)
+
+
+def decision() -> Iterator[Row]:
+    """A batch of 1,000 episodes that stand at step 8."""
+    rng, model = np.random.default_rng(0), published()
+    scores = rng.random((1000, 8))
+    history = History(np.minimum.accumulate(scores, axis=1), scores, rng.random((1000, 7)) < 0.2)
+    tokens = np.full(1000, 60)
+    for name, where, tracker in (("scores, filter", model.on_scores(), "filter"), ("pairs, latest", model, "latest")):
+        decide = planned(plan(where, [0.5]), 0, where, tracker)
+        decide(history, tokens)
+        spent = min(seconds(lambda decide=decide: decide(history, tokens)) for _ in range(20))
+        yield at_most(f"decision for 1,000 episodes: {name}", 1000 * spent, "ms", 5)
 
 
 def main() -> None:
     """Run all, or those named on the command line."""
     torch.set_num_threads(os.cpu_count() or 1)
-    suites = {f.__name__: f for f in (store, generation, sweep, independence, pipeline)}
+    suites = {f.__name__: f for f in (store, planner, calibration, decision, generation, sweep, independence, pipeline)}
     rows: list[Row] = []
     for name in sys.argv[1:] or suites:
         for row in suites[name]():
             rows.append(row)
-            print(
-                f"{row[0]:58} {row[1]:9.2f} {row[2]:6} limit {row[3]:7.2f}  {'ok' if row[4] else 'MISSED'}", flush=True
-            )
+            limit = "" if row[3] is None else f"limit {row[3]:7.2f}  {'ok' if row[4] else 'MISSED'}"
+            print(f"{row[0]:58} {row[1]:9.2f} {row[2]:6} {limit}".rstrip(), flush=True)
     (ROOT / "results").mkdir(exist_ok=True)
     records = [dict(zip(("name", "figure", "unit", "limit", "ok"), row, strict=True)) for row in rows]
     (ROOT / "results" / "bench.json").write_text(json.dumps(records, indent=2) + "\n")

@@ -3,12 +3,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from hypothesis import strategies as st
 
 from trim.config import check
 from trim.draws import Draws, Scorer, Writer
 from trim.models.base import Draft, StepScore
+from trim.pomdp.model import StepModel
 from trim.problems import Problem
 
 ROOT = Path(__file__).parent.parent
@@ -92,3 +95,19 @@ def engine():
 @pytest.fixture
 def some_problems() -> list[Problem]:
     return [Problem(f"p{i}", f"question {i}", str(i % 3), "test") for i in range(20)]
+
+
+@st.composite
+def step_models(draw, steps: int | None = None, bins: tuple[int, int] | None = None, classes=(1, 2)) -> StepModel:
+    """Random POMDPs, small enough to enumerate."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    z, k = draw(st.sampled_from(classes)), steps or draw(st.integers(2, 4))
+    shape = bins or (draw(st.integers(1, 3)), draw(st.integers(2, 4)))
+    return StepModel(
+        observation=rng.dirichlet(np.full(shape[0] * shape[1], 0.7), 3).reshape(3, *shape),
+        prior=rng.dirichlet(np.ones(z)),
+        p_weak=rng.uniform(0.3, 0.95, z),
+        p_strong=rng.uniform(0.5, 1, z),
+        hazard=np.concatenate([rng.uniform(0, 0.7, (z, k - 1)), np.ones((z, 1))], axis=1),
+        tokens=float(rng.uniform(0.5, 2)),
+    )

@@ -70,16 +70,19 @@ def test_the_contract_of_the_outputs(project):
         "weak_tokens_kept,weak_tokens_discarded,strong_calls,prm_tokens,prm_calls,steps,flops,latency,pgr"
     )
     assert ",".join(summary.columns).startswith(contract)
-    assert set(summary["router"]) == {"always_weak", "always_strong", "random", "oracle", "trim_thr"}
+    assert set(summary["router"]) == {
+        "always_weak", "always_strong", "random", "oracle", "trim_thr", "trim_pomdp", "pomdp_paper",
+    }  # fmt: skip
     budgets = pd.read_csv(project / "results/budgets.csv")
     assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high"]
     assert {"cpt50", "cpt80", "cpt95", "apgr", "aiq", "ibc", "acc@10", "acc@30"} <= set(budgets["measure"])
     metrics = json.loads((project / "results/metrics.json").read_text())
     assert "acc@20" in metrics["standard"]["trim_thr"]
-    for name in ("main", "budgets", "operating_points", "differences", "thresholds"):
+    studies = ("calibration", "prediction", "published", "robustness")
+    for name in ("main", "budgets", "operating_points", "differences", "thresholds", *studies):
         for suffix in ("md", "csv", "tex"):
             assert (project / f"results/tables/{name}.{suffix}").stat().st_size
-    for name in ("curves", "budgets", "scores"):
+    for name in ("curves", "variants", "budgets", "scores", *studies):
         assert (project / f"results/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (project / f"results/figures/{name}.svg").read_bytes()[:800]
 
@@ -159,6 +162,7 @@ def test_an_edit_of_a_router_reruns_what_used_it(project):
     path.write_text(text)
     assert "rule draws" not in listed
     assert re.findall(r"wildcards: (.*)", listed) == ["benchmark=standard, router=random"]
+    assert "rule fit" not in listed
     run(project, "snakemake", "--touch", "--cores", "1", "--quiet", "all")
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_ROUNDS = 500
-_SETTLED = 1e-7
+_ROUNDS = 5000
+_SETTLED = 1e-10
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ def simulate(model: StepModel, decide: Decide, n: int, seed: int) -> Simulated:
     seen = np.zeros((2, n, model.steps))
     again = np.zeros((n, model.steps), dtype=bool)
     for step in range(model.steps):
+        if not len(going):
+            break
         z = kind[going]
         fine = rng.random(len(going)) < model.p_weak[z]
         state = np.where(right[going], np.where(fine, S0, S2), 1)

@@ -12,6 +12,8 @@ from rich.table import Table
 from trim.config import Params
 from trim.errors import TrimError
 from trim.fits import read_numbers
+from trim.pomdp.model import StepModel
+from trim.pomdp.planner import Plan
 from trim.tables import write_text
 
 
@@ -190,4 +192,14 @@ def rich_table(path: Path) -> Table:
         table.add_column(column)
     for row in rows.itertuples(index=False):
         table.add_row(*(str(cell).split(" [")[0] for cell in row))
+    return table
+
+
+def rich_certificate(plan: Plan, model: StepModel) -> Table:
+    """A plan's bounds for the terminal: of a problem's value, and their largest gap at any step and belief."""
+    table = Table(title=f"{plan.vectors.shape[2]} grid points; a right solution is worth {model.reward:g}")
+    for column in ("cost", "value, at least", "value, at most", "largest gap", "share of the reward"):
+        table.add_column(column, justify="right")
+    for cost, (low, high), gap in zip(plan.costs, plan.start, plan.gap, strict=True):
+        table.add_row(f"{cost:g}", f"{low:.4f}", f"{high:.4f}", f"{gap:.4f}", f"{gap / model.reward:.3%}")
     return table

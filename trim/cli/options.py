@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trim.errors import TrimError
+
+if TYPE_CHECKING:
+    from trim.config import Params
+
+
+class Split(str, Enum):
+    """A split of a benchmark."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+class Role(str, Enum):
+    """A language model's role."""
+
+    weak = "weak"
+    strong = "strong"
+
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment.")]
+Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
+Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
+Layers = Annotated[list[Path] | None, typer.Option("--layer", help="Draws to read; repeat for more.")]
+Journal = Annotated[Path, typer.Option(help="Database that keeps every batch as it is made.")]
+Fits = Annotated[Path | None, typer.Option(help="Folder made by `trim fit`.")]
+Out = Annotated[Path, typer.Option(help="File to write.")]
+Shard = Annotated[int, typer.Option(min=0, help="Which shard of the problems.")]
+Results = Annotated[Path, typer.Option(help="Folder of the results.")]
+DEFAULT_PARAMS = Path("params.yaml")
+DEFAULT_RESULTS = Path("results")
+
+
+def load_params(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:
+    """The experiment; it must hold the benchmark and the router that are named.
+
+    Raises:
+        TrimError: if it does not, or is wrong.
+    """
+    from trim.config import load
+
+    params = load(path)
+    for name, known in ((benchmark, params.benchmarks), (router, params.routers)):
+        if name is not None and name not in known:
+            raise TrimError(f"{path}: {name!r} is not in it; it has: {', '.join(known)}")
+    return params

@@ -1,0 +1,74 @@
+"""Tables, figures and the page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trim.cli.options import (
+    DEFAULT_PARAMS,
+    DEFAULT_RESULTS,
+    ParamsFile,
+    Results,
+    load_params,
+)
+from trim.errors import TrimError
+
+reports = typer.Typer()
+
+
+@reports.command()
+def tables(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Write results/tables/*.{md,csv,tex} from the figures."""
+    from trim.report.tables import write_tables
+
+    for path in write_tables(results, load_params(params)):
+        print(path)
+
+
+@reports.command()
+def figures(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Draw results/figures/*.{svg,png} from the figures."""
+    from trim.report.figures import draw_figures
+
+    for path in draw_figures(results, load_params(params)):
+        print(path)
+
+
+@reports.command()
+def study(
+    name: Annotated[str, typer.Argument(help="calibration, prediction, published or robustness.")],
+    results: Results = DEFAULT_RESULTS,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the table and draw the figure of a study of the POMDP.
+
+    Example: trim study calibration
+    """
+    from trim.report.studies import STUDIES, write_study
+
+    if name not in STUDIES:
+        raise TrimError(f"study {name}: unknown; allowed: {', '.join(STUDIES)}")
+    for path in write_study(results, load_params(params), name):
+        print(path)
+
+
+@reports.command()
+def report(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Write the self-contained page results/report.html."""
+    from trim.report.page import write_page
+
+    print(write_page(results, load_params(params)))
+
+
+@reports.command()
+def show(results: Results = DEFAULT_RESULTS) -> None:
+    """Print the main table, and where figures and report lie."""
+    from trim.report.tables import rich_table
+
+    console = Console()
+    console.print(rich_table(results / "tables" / "main.csv"))
+    for name in ("tables", "figures", "report.html"):
+        console.print(f"{name.removesuffix('.html')}: {results / name}", highlight=False)

@@ -1,0 +1,238 @@
+"""The stages of the pipeline, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trim.cli.options import (
+    DEFAULT_PARAMS,
+    DEFAULT_RESULTS,
+    Benchmark,
+    Fits,
+    Journal,
+    Layers,
+    Out,
+    ParamsFile,
+    Problems,
+    Results,
+    Role,
+    Shard,
+    Split,
+    load_params,
+)
+from trim.errors import TrimError
+from trim.progress import display
+
+stages = typer.Typer()
+
+
+@stages.command()
+def check(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Check an experiment file and say what it holds.
+
+    Example: trim check --params params.yaml
+    """
+    found = load_params(params)
+    print(f"{params}: {len(found.benchmarks)} benchmarks, {len(found.routers)} routers")
+
+
+@stages.command()
+def problems(benchmark: Benchmark, out: Out, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Generate or read the problems of a benchmark.
+
+    Example: trim problems --benchmark standard --out p.parquet
+    """
+    from trim.stages.problems import make_problems
+
+    print(f"{out}: {make_problems(load_params(params, benchmark), benchmark, out)} problems")
+
+
+@stages.command()
+def rollouts(
+    problems: Problems,
+    split: Annotated[Split, typer.Option()],
+    model: Annotated[Role, typer.Option()],
+    out: Out,
+    journal: Journal,
+    shard: Shard = 0,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Have one model solve a split alone."""
+    from trim.stages.rollouts import make_rollouts
+
+    with display(f"{model.value} rollouts, {split.value}") as tracker:
+        count = make_rollouts(load_params(params), problems, split.value, model.value, shard, out, journal, tracker)
+    print(f"{out}: {count} draws")
+
+
+@stages.command()
+def scores(
+    problems: Problems,
+    split: Annotated[Split, typer.Option()],
+    out: Out,
+    journal: Journal,
+    layer: Layers = None,
+    shard: Shard = 0,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Score every step of the weak rollouts."""
+    from trim.stages.scores import make_scores
+
+    with display(f"scores, {split.value}") as tracker:
+        count = make_scores(load_params(params), problems, split.value, shard, layer or [], out, journal, tracker)
+    print(f"{out}: {count} scores")
+
+
+@stages.command()
+def calibrate(
+    benchmark: Benchmark,
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write the models into.")],
+    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Calibrate the POMDP of a benchmark on its train split."""
+    from trim.stages.calibrate import make_calibration
+
+    with display(f"calibration, {benchmark}") as tracker:
+        make_calibration(load_params(params, benchmark), problems, layer or [], out, draws_out, journal, tracker)
+    print(f"{out}: single.json, rule.json, classes.json, agreement.json")
+
+
+@stages.command()
+def fit(
+    benchmark: Benchmark,
+    kind: Annotated[str, typer.Option(help="Kind of the routers to fit: the name of their file.")],
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write KIND.json and KIND.safetensors into.")],
+    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    journal: Journal,
+    layer: Layers = None,
+    calibrations: Annotated[Path | None, typer.Option(help="Folder made by `trim calibrate`.")] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Fit the routers of one kind on the validation split."""
+    from trim.stages.fit import make_fit
+
+    found = load_params(params, benchmark)
+    if kind not in {found.kind(router).name for router in found.routers}:
+        raise TrimError(f"--kind {kind}: no router of the experiment is of that kind")
+    with display(f"fit {kind}, {benchmark}") as tracker:
+        make_fit(found, benchmark, kind, problems, layer or [], calibrations, out, draws_out, journal, tracker)
+    print(f"{out}: fitted {kind}")
+
+
+@stages.command()
+def draws(
+    problems: Problems,
+    split: Annotated[Split, typer.Option()],
+    out: Out,
+    journal: Journal,
+    layer: Layers = None,
+    fits: Fits = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Run all routers at once, for the draws that they need."""
+    from trim.stages.draws import make_draws
+
+    with display(f"draws, {split.value}") as tracker:
+        count = make_draws(load_params(params), split.value, problems, layer or [], fits, out, journal, tracker)
+    print(f"{out}: {count} draws")
+
+
+@stages.command()
+def episodes(
+    benchmark: Benchmark,
+    router: Annotated[str, typer.Option(help="A router of the experiment.")],
+    problems: Problems,
+    split: Annotated[Split, typer.Option()],
+    out: Out,
+    journal: Journal,
+    layer: Layers = None,
+    fits: Fits = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Run one router and write a row per step."""
+    from trim.stages.episodes import make_episodes
+
+    found = load_params(params, benchmark, router)
+    with display(f"{router}, {benchmark}") as tracker:
+        make_episodes(found, benchmark, split.value, router, problems, layer or [], fits, out, journal, tracker)
+    print(f"{out}: episodes of {router}")
+
+
+@stages.command()
+def evaluate(
+    episodes: Annotated[list[Path], typer.Argument(help="Files made by `trim episodes`.")],
+    results: Results = DEFAULT_RESULTS,
+    cost: Annotated[str | None, typer.Option(help="Unit of cost instead of the experiment's.")] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Compute every measure with its interval: summary.csv, budgets.csv, differences.csv, metrics.json."""
+    from trim.stages.evaluate import make_evaluation
+
+    make_evaluation(load_params(params), episodes, results, cost)
+    print(f"{results}: summary.csv, budgets.csv, differences.csv, metrics.json")
+
+
+@stages.command()
+def predict(
+    calibrations: Annotated[Path, typer.Option(help="Folder made by `trim calibrate`.")],
+    episodes: Annotated[Path, typer.Option(help="TRIM-Thr's episodes.")],
+    points: Annotated[Path, typer.Option(help="Table of predicted and measured points.")],
+    errors: Annotated[Path, typer.Option(help="Table of mean absolute errors.")],
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Compare the curve that a calibrated POMDP predicts for TRIM-Thr with the measured one."""
+    from trim.stages.predict import make_prediction
+
+    make_prediction(load_params(params), calibrations, episodes, points, errors)
+    print(points, errors, sep="\n")
+
+
+@stages.command()
+def simulate(out: Out, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Simulate routers in the calibration that was released with the paper.
+
+    Example: trim simulate --out published.csv
+    """
+    from trim.stages.simulate import make_simulation
+
+    with display("simulation") as tracker:
+        make_simulation(load_params(params), out, tracker.advanced)
+    print(out)
+
+
+@stages.command()
+def robustness(
+    benchmark: Benchmark,
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write DISTORTION/ROUTER.parquet into.")],
+    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Calibrate, fit and run routers on distorted scores."""
+    from trim.stages.robustness import make_robustness
+
+    found = load_params(params, benchmark)
+    with display(f"robustness, {benchmark}") as tracker:
+        make_robustness(found, benchmark, problems, layer or [], out, draws_out, journal, tracker)
+    print(f"{out}: {', '.join(found.robustness.distortions())}")
+
+
+@stages.command()
+def robustness_table(
+    benchmark: Benchmark, out: Out, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
+) -> None:
+    """Measure what `trim robustness` made."""
+    from trim.stages.robustness import make_robustness_table
+
+    make_robustness_table(load_params(params, benchmark), benchmark, results, out)
+    print(out)
