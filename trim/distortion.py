@@ -44,15 +44,14 @@ class Distortion(BaseModel):
 
 
 class DistortedScorer(Scorer):
-    """A scorer whose scores are distorted as they are read; the store keeps the true ones."""
+    """A scorer whose scores are distorted as they are read, alike for every router; the store keeps the true ones."""
 
     def __init__(self, distortion: Distortion, *scorer: Any) -> None:
         super().__init__(*scorer)
         self._distortion = distortion
 
-    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
-        """See `Scorer.score`; a step is distorted the same way for every router."""
-        read = super().score(nodes, last)
-        keys = [key for node, count in zip(nodes, last, strict=True) for key in node.path[len(node.path) - count :]]
+    def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
+        read = super()._read(places)
+        keys = [key for node, count in places for key in node.path[len(node.path) - count :]]
         spoilt = iter(self._distortion(np.array([s.score for row in read for s in row]), keys).tolist())
         return [[StepScore(next(spoilt), s.tokens) for s in row] for row in read]

@@ -45,11 +45,19 @@ def digest(*parts: bytes) -> bytes:
     return state.digest()
 
 
-class Node(NamedTuple):
-    """A place in a problem's tree of solutions: the prefix, and the hash of each step's node."""
+class Node:
+    """A place in a problem's tree of solutions; episodes that stand at the same place share it.
 
-    prefix: Prefix
-    path: tuple[bytes, ...]
+    Attributes:
+        prefix: the question and the steps so far.
+        path: the hash of the root and of each step's node.
+    """
+
+    __slots__ = ("_children", "path", "prefix")
+
+    def __init__(self, prefix: Prefix, path: tuple[bytes, ...]) -> None:
+        self.prefix, self.path = prefix, path
+        self._children: dict[str, Node] = {}
 
     @classmethod
     def root(cls, question: str) -> Node:
@@ -58,10 +66,10 @@ class Node(NamedTuple):
 
     def child(self, step: str) -> Node:
         """The node after one more step."""
-        return Node(
-            Prefix(self.prefix.question, (*self.prefix.steps, step)),
-            (*self.path, digest(self.path[-1], step.encode())),
-        )
+        if step not in self._children:
+            prefix = Prefix(self.prefix.question, (*self.prefix.steps, step))
+            self._children[step] = Node(prefix, (*self.path, digest(self.path[-1], step.encode())))
+        return self._children[step]
 
 
 class Draw(NamedTuple):
@@ -231,8 +239,8 @@ class Writer:
 
     def next_steps(self, nodes: Sequence[Node]) -> list[Draft]:
         """The next step at each node; equal nodes are drawn once."""
-        keys = [digest(b"draft", self.identity, node.path[-1]) for node in nodes]
-        unique = dict(zip(keys, nodes, strict=True))
+        keys = {node: digest(b"draft", self.identity, node.path[-1]) for node in dict.fromkeys(nodes)}
+        unique = {key: node for node, key in keys.items()}
         known = dict(zip(unique, self._draws.get(list(unique)), strict=True))
         missing = [key for key, draw in known.items() if draw is None]
         sizes = [sum(map(len, unique[key].prefix.steps)) + len(unique[key].prefix.question) for key in missing]
@@ -244,7 +252,8 @@ class Writer:
             known.update(made)
             if self._report:
                 self._report("generated", len(made), sum(draft.tokens for draft in drafts))
-        return [_draft(known[key]) for key in keys]
+        found = {node: _draft(known[key]) for node, key in keys.items()}
+        return [found[node] for node in nodes]
 
 
 class Scorer:
@@ -262,15 +271,20 @@ class Scorer:
         self.batch_size, self._report = batch_size, report
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
-        """Scores of the last `last[i]` steps of each solution, in order."""
+        """Scores of the last `last[i]` steps of each solution, in order; equal requests are read once."""
+        places = list(zip(nodes, last, strict=True))
+        unique = list(dict.fromkeys(places))
+        scores = dict(zip(unique, self._read(unique), strict=True))
+        return [scores[place] for place in places]
+
+    def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
         wanted = [
-            [digest(b"score", self.identity, step) for step in node.path[len(node.path) - n :]]
-            for node, n in zip(nodes, last, strict=True)
+            [digest(b"score", self.identity, step) for step in node.path[len(node.path) - n :]] for node, n in places
         ]
         flat = list(dict.fromkeys(key for keys in wanted for key in keys))
         known = dict(zip(flat, self._draws.get(flat), strict=True))
         unread: dict[bytes, tuple[Node, list[bytes]]] = {}
-        for node, keys in zip(nodes, wanted, strict=True):
+        for (node, _), keys in zip(places, wanted, strict=True):
             if any(known[key] is None for key in keys) and len(keys) > len(unread.get(keys[-1], (node, []))[1]):
                 unread[keys[-1]] = node, keys
         requests = list(unread.values())

@@ -167,9 +167,7 @@ def _decisions(turns: Sequence[_Turn]) -> Decisions:
     standing = [[s.tokens for s in e.steps] for e in episodes]
     return Decisions(
         problems=[e.problem for e in episodes],
-        steps=[
-            e.node.prefix.steps + ((t.draft.text,) if t.draft else ()) for e, t in zip(episodes, turns, strict=True)
-        ],
+        steps=[(e.node.child(t.draft.text) if t.draft else e.node).prefix.steps for e, t in zip(episodes, turns)],
         nodes=[e.node.path[-1] for e in episodes],
         scores=np.array([t.episode.scores + [t.score] * drafted for t in turns], dtype=float).reshape(shape),
         tokens=np.array(
