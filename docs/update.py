@@ -1,27 +1,63 @@
-"""Copy the figures of the last run into README.md: the curves, and the main table between its markers."""
+"""Copy the figures of the last run into README.md: the curves, and the tables between their markers."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- results/tables/main.md -->", "<!-- end -->"
+ROUTERS = ("Random", "TRIM-Thr", "TRIM-POMDP", "Oracle")
 
 
 def main() -> None:
     """Update README.md and docs/curves.png from results/."""
     shutil.copy(ROOT / "results/figures/curves.png", ROOT / "docs/curves.png")
-    table = (ROOT / "results/tables/main.md").read_text(encoding="utf-8")
     readme = ROOT / "README.md"
-    text = re.sub(
-        f"{re.escape(BEGIN)}.*{re.escape(END)}",
-        lambda _: f"{BEGIN}\n{table}{END}",
-        readme.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
+    text = readme.read_text(encoding="utf-8")
+    for name, make in BLOCKS.items():
+        begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
+        block = f"{begin}\n{markdown(make())}{end}"
+        pattern = f"{re.escape(begin)}.*{re.escape(end)}"
+        text, count = re.subn(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+        if count != 1:
+            raise SystemExit(f"{readme}: {begin} … {end} is not in it once")
     readme.write_text(text, encoding="utf-8")
+
+
+def table(name: str) -> pd.DataFrame:
+    """One of the run's tables."""
+    return pd.read_csv(ROOT / "results/tables" / f"{name}.csv").fillna("")
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """Rows as a Markdown table."""
+    lines = [list(rows.columns), ["---"] * len(rows.columns), *rows.astype(str).to_numpy().tolist()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _main() -> pd.DataFrame:
+    rows = table("main")
+    rows = rows[rows["router"].isin(ROUTERS)]
+    return rows[["benchmark", "weak", "strong", "router", "acc@20", "cpt50", "cpt80", "apgr"]]
+
+
+def _pomdp() -> pd.DataFrame:
+    rows = table("differences")
+    rows = rows[rows["router"].str.startswith("TRIM-POMDP") & (rows["minus"] == "TRIM-Thr")]
+    rows = rows[rows["benchmark"] == rows["benchmark"].iloc[0]]
+    return rows[["router", "acc@10", "acc@15", "acc@20", "acc@30", "apgr"]]
+
+
+def _prediction() -> pd.DataFrame:
+    rows = table("prediction")
+    return rows[rows["benchmark"] == rows["benchmark"].iloc[0]].drop(columns="benchmark")
+
+
+BLOCKS: dict[str, Callable[[], pd.DataFrame]] = {"main": _main, "pomdp": _pomdp, "prediction": _prediction}
 
 
 if __name__ == "__main__":

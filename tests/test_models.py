@@ -12,10 +12,11 @@ from trim.models.base import Prefix, Sampling
 from trim.models.folder import identity, parameters, resolve
 from trim.models.prefix_cache import PrefixCache
 from trim.models.pretrain import measure_language_model, measure_reward_model
-from trim.models.sampler import sample, seeds, uniforms
+from trim.models.sampler import sample
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems.generated import generate
 from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, messages
+from trim.streams import seeds, uniforms
 
 ROLES = ("weak", "strong")
 

@@ -1,10 +1,11 @@
 """Calibration: densities, labels, rates, difficulty."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import step_models
+from conftest import Scripted, step_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -15,6 +16,7 @@ from trim.pomdp.difficulty import Outcomes, fit_classes
 from trim.pomdp.model import StepModel, published
 from trim.pomdp.predict import predict_thresholds
 from trim.pomdp.simulate import simulate, threshold
+from trim.stages.calibrate import _read_labelled
 
 
 def sampled(model, n, seed, weak=True):
@@ -166,3 +168,25 @@ def test_a_model_is_saved_in_the_open_and_a_damaged_one_refused(tmp_path):
     path.write_text(json.dumps(values)[:100])
     with pytest.raises(TrimError, match=r"m\.json: not a calibration"):
         StepModel.load(path)
+
+
+def test_solutions_in_processbenchs_form_are_scored_and_a_bad_line_is_named(tmp_path, engine):
+    *_, scorer, _ = engine
+    workspace = SimpleNamespace(scorer=scorer)
+    path = tmp_path / "labelled.jsonl"
+    lines = [
+        {"problem": "q", "steps": ["a", "b"], "label": 1},
+        {"problem": "q", "steps": ["a", "c", "d"], "label": -1},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = _read_labelled(path, workspace)
+    assert [s.error for s in found] == [1, -1]
+    np.testing.assert_allclose(found[1].scores, [Scripted.value(step) for step in "acd"])
+    for bad, message in (
+        ({"problem": "q", "steps": ["a"], "label": 1}, "label 1 is not -1…0"),
+        ({"problem": "q", "steps": [], "label": -1}, "label -1"),
+        ({"problem": "q", "label": 1}, "not problem, steps and label"),
+    ):
+        path.write_text(json.dumps(lines[0]) + "\n" + json.dumps(bad) + "\n")
+        with pytest.raises(TrimError, match=rf"labelled\.jsonl:2: .*{message}"):
+            _read_labelled(path, workspace)

@@ -11,7 +11,7 @@ from scipy.special import expit, logit, ndtri
 
 from trim.draws import Node, Scorer, digest
 from trim.models.base import StepScore
-from trim.models.sampler import seeds, uniforms
+from trim.streams import seeds, uniforms
 
 _LEAST = 1e-6  # scores are kept this far from 0 and 1, whose logits are infinite
 

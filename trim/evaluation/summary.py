@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,20 @@ class Study:
             return float("nan"), float("nan")
         low, high = np.nanquantile(samples, [tail, 1 - tail])
         return float(low), float(high)
+
+    @cached_property
+    def measures(self) -> dict[str, pd.DataFrame]:
+        """Every measure of each router, a row as observed and then one per resample."""
+        protocol, scales = self.protocol, self.scales()
+        return {
+            router: pd.DataFrame(
+                all_measures(f, a, scale, protocol.levels, protocol.budgets)
+                for f, a, scale in zip(
+                    self.fractions(router, protocol.cost), self.means(result.correct), scales, strict=True
+                )
+            )
+            for router, result in self.routers.items()
+        }
 
     def scales(self) -> list[Scale]:
         """The two ends, as observed and then per resample."""
@@ -135,22 +150,11 @@ def summary(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)[SUMMARY_COLUMNS]
 
 
-def measure_samples(study: Study, router: str) -> pd.DataFrame:
-    """Every measure of a router, a row as observed and then one per resample."""
-    protocol = study.protocol
-    accuracy = study.means(study.routers[router].correct)
-    fraction = study.fractions(router, protocol.cost)
-    return pd.DataFrame(
-        all_measures(f, a, scale, protocol.levels, protocol.budgets)
-        for f, a, scale in zip(fraction, accuracy, study.scales(), strict=True)
-    )
-
-
 def budgets(study: Study) -> pd.DataFrame:
     """A row per router and measure: value, low, high; empty where a level is not reached."""
     rows = []
     for name, result in study.routers.items():
-        samples = measure_samples(study, name)
+        samples = study.measures[name]
         for measure in samples:
             value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
             if np.isnan(value):
@@ -161,11 +165,11 @@ def budgets(study: Study) -> pd.DataFrame:
 
 def differences(study: Study, baseline: str) -> pd.DataFrame:
     """Each router's measures minus the baseline's on the same resamples: value, low, high."""
-    base, rows = measure_samples(study, baseline), []
+    base, rows = study.measures[baseline], []
     for name, result in study.routers.items():
         if name == baseline:
             continue
-        samples = measure_samples(study, name) - base
+        samples = study.measures[name] - base
         for measure in samples:
             value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
             rows.append((result.benchmark, name, baseline, measure, value, low, high))

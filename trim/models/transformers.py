@@ -17,8 +17,9 @@ from trim.models.base import Draft, Prefix, Sampling, StepScore, Stop
 from trim.models.folder import identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.reward import Qwen2ForProcessRewardModel
-from trim.models.sampler import sample, seeds, uniforms
+from trim.models.sampler import sample
 from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, messages
+from trim.streams import seeds, uniforms
 
 logging.disable_progress_bar()
 _HALF_EMPTY = 0.6  # share of open rows below which closed ones are dropped from a batch

@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from trim.draws import digest
-from trim.models.sampler import seeds, uniforms
 from trim.routers.base import Decisions, Policy, Router
 from trim.routers.base import Params as BaseParams
+from trim.streams import seeds, uniforms
 
 
 class _Coin(Policy):

@@ -3,6 +3,7 @@ rule calibrate:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("train") + scores("train"),
         models=models(),
+        solutions=config["calibration"].get("solutions") or [],
         code=code("trim.stages.calibrate"),
     output:
         calibrations(),
