@@ -27,6 +27,14 @@ def test_the_shipped_experiment_is_sound(params):
         (("evalution",), {}, r"evalution: unknown key"),
         (("models", "weak", "dtype"), "int8", r"models\.weak\.dtype: 'int8' found, allowed: 'float32' or 'bfloat16'"),
         (("evaluation", "cost"), "tears", r"evaluation\.cost: 'tears' found, allowed: .*strong_tokens"),
+        (("evaluation", "baselines"), ["nobody"], r"evaluation\.baselines: 'nobody' found, allowed: .*trim_thr"),
+        (("robustness", "routers"), ["nobody"], r"robustness\.routers: 'nobody' found, allowed: .*trim_thr"),
+        (("models", "prm", "distortion"), {"kind": "fog", "strength": 1}, r"distortion\.kind: 'fog' found, allowed"),
+        (
+            ("routers", "trim_pomdp", "costs"),
+            [-1, 2],
+            r"routers\.trim_pomdp\.costs\[0\]: -1 found, allowed: at least 0",
+        ),
         (("benchmarks", "standard", "family"), "easy", r"benchmarks\.standard\.family: 'easy' found"),
     ],
 )

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from conftest import ROOT, shrink
 
+pytestmark = pytest.mark.xdist_group("pipeline")  # one project, made once
 FILES = ("Snakefile", "snakemake_logger_plugin_trim", "workflow", "dvc.yaml", ".dvcignore")
 BIN = str(Path(sys.executable).parent)
 

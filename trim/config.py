@@ -207,18 +207,6 @@ class Params(_Section):
             raise ValueError(f"pretrain.shares: {sorted(unknown)} found, allowed {sorted(FAMILIES)}")
         return self
 
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Params:
-        for key, names, known in (
-            ("evaluation.baselines", self.evaluation.baselines, self.routers),
-            ("robustness.routers", self.robustness.routers, self.routers),
-            ("robustness.benchmarks", self.robustness.benchmarks, self.benchmarks),
-        ):
-            for name in names:
-                if name not in known:
-                    raise ValueError(f"{key}: {name!r} found, allowed: {', '.join(known)}")
-        return self
-
     def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
         """The router of that name, with its parameters."""
         kind = self.kind(name)
@@ -284,6 +272,14 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
             known[kind].Params(**_own(section))
         except ValidationError as error:
             raise TrimError(f"{source}: {_first(error, ('routers', name))}") from error
+    for key, names, of in (
+        ("evaluation.baselines", params.evaluation.baselines, params.routers),
+        ("robustness.routers", params.robustness.routers, params.routers),
+        ("robustness.benchmarks", params.robustness.benchmarks, params.benchmarks),
+    ):
+        for name in names:
+            if name not in of:
+                raise TrimError(f"{source}: {key}: {name!r} found, allowed: {', '.join(of)}")
     return params
 
 
