@@ -157,4 +157,4 @@ def test_fitting_spends_the_budget():
         return {name: Outcome(0.5, policy.threshold**2) for name, policy in policies.items()}
 
     fitted = TrimThr(TrimThr.Params(thresholds=np.linspace(0, 1, 101).tolist())).fit(trial, [0.09, 0.25])
-    assert fitted == {"0.09": pytest.approx(0.3, abs=1e-3), "0.25": pytest.approx(0.5, abs=1e-3)}
+    assert fitted == {"budgets": {"0.09": pytest.approx(0.3, abs=1e-3), "0.25": pytest.approx(0.5, abs=1e-3)}}

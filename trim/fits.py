@@ -21,7 +21,7 @@ def write_fits(folder: Path, kind: str, benchmark: str, fitted: Mapping[str, Map
         folder: where to.
         kind: of the routers.
         benchmark: that they were fitted on.
-        fitted: by router, what its `fit` returned: numbers and arrays.
+        fitted: by router, what its `fit` returned: values for JSON, and arrays.
     """
     arrays = {
         f"{router}/{name}": np.ascontiguousarray(value)

@@ -20,8 +20,9 @@ SECTIONS = {
     ),
     "budgets": ("Accuracy at a budget", "Read off each router's curve at shares of always-strong's cost."),
     "differences": (
-        "Against random routing",
-        "Paired differences on the same resamples of the problems; an interval that leaves out 0 tells them apart.",
+        "Differences of routers",
+        "Paired, on the same resamples of the problems: a router minus another; an interval that leaves out 0 tells "
+        "them apart.",
     ),
     "thresholds": (
         "Fitted settings",

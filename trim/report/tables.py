@@ -144,13 +144,14 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
             kind = params.kind(name)
             if not kind.fits:
                 continue
-            for budget, value in read_numbers(results / "routers" / benchmark, kind.name, name).items():
+            fitted = read_numbers(results / "routers" / benchmark, kind.name, name)
+            for budget, value in fitted.get("budgets", {}).items():
                 row = summary[
                     (summary["benchmark"] == benchmark)
                     & (summary["router"] == name)
                     & (summary["setting"] == f"budget={budget}")
                 ]
-                if len(row) and isinstance(value, float):
+                if len(row):
                     found = row.iloc[0]
                     rows.append(
                         {

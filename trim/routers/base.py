@@ -127,7 +127,8 @@ class Router(ABC):
             budgets: shares of always-strong's tokens to aim at.
 
         Returns:
-            Numbers and arrays that the constructor takes as `fitted`.
+            Values for JSON and arrays that the constructor takes as `fitted`; `budgets`, if there,
+            holds the parameter chosen for each budget, for the tables.
         """
         return {}
 

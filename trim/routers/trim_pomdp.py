@@ -60,7 +60,7 @@ class TrimPomdp(Router):
         restriction: float | None = Field(None, ge=0, le=1)
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The plan, and costs by budget, interpolated between those of the sweep."""
+        """The plan with its largest gap as a share of the reward, and costs by budget, interpolated."""
         model = trial.calibration(self.params.calibration)
         if self.params.observation == "score":
             model = model.on_scores()
@@ -71,7 +71,7 @@ class TrimPomdp(Router):
         chosen = {f"{b:g}": float(np.interp(b, spent, costs[::-1])) for b in sorted(budgets)}
         whole = plan(model, [*costs, *chosen.values()])
         arrays = {f"model.{k}": v for k, v in model.arrays().items()} | {f"plan.{k}": v for k, v in vars(whole).items()}
-        return chosen | arrays
+        return {"budgets": chosen, "largest_gap": float(whole.gap.max() / model.reward)} | arrays
 
     def policies(self) -> dict[str, Policy]:
         """One setting per cost, dearest first, and one per fitted budget."""
@@ -79,8 +79,8 @@ class TrimPomdp(Router):
         whole = Plan(**{k: self.fitted[f"plan.{k}"] for k in Plan.__dataclass_fields__})
         costs = sorted(set(self.params.costs))
         sweep = {f"cost={c:g}": self._policy(whole, i, model) for i, c in reversed(list(enumerate(costs)))}
-        budgets = [key for key in self.fitted if "." not in key or key[0].isdigit()]
-        return sweep | {f"budget={b}": self._policy(whole, len(costs) + i, model) for i, b in enumerate(budgets)}
+        budgets = enumerate(self.fitted["budgets"], start=len(costs))
+        return sweep | {f"budget={b}": self._policy(whole, i, model) for i, b in budgets}
 
     def _policy(self, whole: Plan, cost: int, model: StepModel) -> Policy:
         return _Planned(whole, cost, model, self.params.tracker, self.params.restriction)

@@ -42,9 +42,9 @@ class TrimThr(Router):
         thresholds = sorted({0.0, 1.0, *self.params.thresholds})
         outcomes = trial({f"{t:g}": _Threshold(t) for t in thresholds})
         spent = np.maximum.accumulate([outcomes[f"{t:g}"].strong_fraction for t in thresholds])
-        return {f"{b:g}": float(np.interp(b, spent, thresholds)) for b in sorted(budgets)}
+        return {"budgets": {f"{b:g}": float(np.interp(b, spent, thresholds)) for b in sorted(budgets)}}
 
     def policies(self) -> dict[str, Policy]:
         """One setting per threshold, and one per fitted budget."""
         sweep: dict[str, Policy] = {f"tau={t:g}": _Threshold(t) for t in sorted(self.params.thresholds)}
-        return sweep | {f"budget={b}": _Threshold(t) for b, t in self.fitted.items()}
+        return sweep | {f"budget={b}": _Threshold(t) for b, t in self.fitted.get("budgets", {}).items()}
