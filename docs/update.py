@@ -47,7 +47,7 @@ def _main() -> pd.DataFrame:
 
 def _pomdp() -> pd.DataFrame:
     rows = table("differences")
-    rows = rows[rows["router"].str.startswith("TRIM-POMDP") & (rows["minus"] == "TRIM-Thr")]
+    rows = rows[rows["router"].str.contains("POMDP") & (rows["minus"] == "TRIM-Thr")]
     rows = rows[rows["benchmark"] == rows["benchmark"].iloc[0]]
     return rows[["router", "acc@10", "acc@15", "acc@20", "acc@30", "apgr"]]
 

@@ -66,9 +66,9 @@ def report(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARA
 @reports.command()
 def show(results: Results = DEFAULT_RESULTS) -> None:
     """Print the main table, and where figures and report lie."""
-    from trim.report.tables import rich_table
+    from trim.report.tables import rich_main
 
     console = Console()
-    console.print(rich_table(results / "tables" / "main.csv"))
+    console.print(rich_main(results / "tables" / "main.csv"))
     for name in ("tables", "figures", "report.html"):
         console.print(f"{name.removesuffix('.html')}: {results / name}", highlight=False)

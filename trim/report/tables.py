@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.box import SIMPLE
+from rich.markup import escape
 from rich.table import Table
 
 from trim.config import Params
@@ -185,14 +187,22 @@ def _latex(table: pd.DataFrame) -> str:
     return f"\\begin{{tabular}}{{{'l' * len(table.columns)}}}\n{body}\n\\end{{tabular}}\n"
 
 
-def rich_table(path: Path) -> Table:
-    """A table's CSV for the terminal, without intervals where they would not fit."""
+def rich_main(path: Path) -> Table:
+    """The main table's CSV for the terminal: a section per benchmark, without intervals."""
     rows = read_csv(path)
-    table = Table(title="Accuracy and cost on test problems (intervals in results/tables/main.md)")
-    for column in rows.columns:
-        table.add_column(column)
-    for row in rows.itertuples(index=False):
-        table.add_row(*(str(cell).split(" [")[0] for cell in row))
+    measures = [name for name in rows.columns if name not in ("benchmark", "split", "weak", "strong", "router")]
+    title = "Test problems; always-weak to always-strong; intervals in results/tables/main.md"
+    table = Table(box=SIMPLE, title=title, padding=(0, 1, 0, 0))
+    table.add_column("router")
+    for measure in measures:
+        table.add_column(measure, justify="right", no_wrap=True)
+    for benchmark, group in rows.groupby("benchmark", sort=False):
+        ends = [str(group[end].iloc[0]).split(" [")[0] for end in ("weak", "strong")]
+        table.add_section()
+        table.add_row(f"[bold]{escape(str(benchmark))}[/]: {' to '.join(ends)}")
+        for router, *cells in group[["router", *measures]].itertuples(index=False):
+            figures = (str(cell).split(" [")[0].replace("not reached", "-") for cell in cells)
+            table.add_row(f"  {escape(str(router))}", *figures)
     return table
 
 

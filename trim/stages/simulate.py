@@ -21,10 +21,10 @@ from trim.tables import write_text
 
 # Observation, tracker of beliefs, restriction: see `trim.routers.trim_pomdp`.
 VARIANTS: dict[str, tuple[str, str, float | None]] = {
-    "as in the paper": ("pair", "latest", 0.4),
-    "latest observation": ("pair", "latest", None),
-    "filter over pairs": ("pair", "filter", None),
-    "filter over scores": ("score", "filter", None),
+    "POMDP, paper": ("pair", "latest", 0.4),
+    "POMDP, latest pair": ("pair", "latest", None),
+    "POMDP, pair filter": ("pair", "filter", None),
+    "TRIM-POMDP": ("score", "filter", None),
 }
 COLUMNS = ("router", "setting", "accuracy", "low", "high", "calls", "value", "value_low", "value_high", "bound")
 
@@ -45,7 +45,7 @@ def make_simulation(params: Params, out: Path, progress: Callable[[int, int], No
             decide = planned(plans[observation], index, models[observation], tracker, restriction)
             # Problems follow the pairs' model in every variant; one that sees scores alone ignores the rest.
             figures = *_run(params, model, decide, cost), plans["pair"].start[index, 1]
-            rows.append((f"TRIM-POMDP, {name}", f"cost={cost:g}", *figures))
+            rows.append((name, f"cost={cost:g}", *figures))
             progress(len(rows), total)
     nothing = (np.nan,) * 4
     thresholds = np.linspace(0, 1, 21)
