@@ -266,7 +266,8 @@ def planner() -> Iterator[Row]:
     yield at_most("planner: nine costs on the published calibration", min(r[0] for r in runs), "s", 1)
     yield at_most("planner: peak memory", max(r[1] for r in runs), "MB", 500)
     yield at_most("planner: largest gap / reward of a right solution", 100 * runs[0][2], "%", 0.1)
-    grids = [(1, r, 0) for r in (64, 256, 512)] + [(1, 128, 1), (2, 8, 1), (2, 16, 1), (2, 24, 1), (3, 4, 1), (3, 6, 1)]
+    grids = [(1, resolution, 0) for resolution in (64, 256, 512)]
+    grids += [(1, 128, 1), (2, 16, 1), (2, 32, 1), (2, 64, 1), (3, 5, 1), (3, 10, 1)]
     for classes, resolution, scores in grids:
         spent, _, gap = planned(classes, resolution, scores)
         name = f"planner: {classes} classes, grid {resolution}, {'scores' if scores else 'pairs'}"

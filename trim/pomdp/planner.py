@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from trim.pomdp.grid import Grid
+from trim.pomdp.grid import StandingGrid
 from trim.pomdp.model import S0, S1, S2, StepModel
 
-DEFAULT_RESOLUTION = {1: 128, 2: 16, 3: 6}
+_GRIDS = {1: (128, 1), 2: (32, 4), 3: (10, 2)}  # by classes: resolution of the masses, of the shares
 _NEGLIGIBLE = 1e-12
 
 
@@ -46,6 +46,12 @@ class Plan:
     upper: np.ndarray
     start: np.ndarray
     gap: np.ndarray
+
+    def joined(self, other: Plan) -> Plan:
+        """The policies of both plans, made for the same model."""
+        return Plan(
+            *(np.concatenate([mine, theirs]) for mine, theirs in zip(vars(self).values(), vars(other).values()))
+        )
 
     def regenerate(self, cost: int, step: int, model: StepModel, belief: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """Decide for beliefs, shape (n, Z, 3), and drafts of so many tokens, shape (n,).
@@ -76,7 +82,7 @@ class _Successors:
 class _Stage:
     """All that does not depend on the costs, for one step."""
 
-    def __init__(self, model: StepModel, grid: Grid, survival: np.ndarray, draws: np.ndarray) -> None:
+    def __init__(self, model: StepModel, grid: StandingGrid, survival: np.ndarray, draws: np.ndarray) -> None:
         standing = grid.vertices.reshape(-1, model.classes, 2) * survival[:, None]
         states = model.draft(standing)[:, None] * draws[None, :, None, :]  # vertex, observation, class, state
         self.mass = states.sum(axis=(2, 3)).ravel()
@@ -101,7 +107,8 @@ def plan(model: StepModel, costs: Sequence[float], resolution: int | None = None
         resolution: intervals of the grid along each edge.
     """
     price = np.asarray(costs, dtype=float)
-    grid = Grid(2 * model.classes, resolution or DEFAULT_RESOLUTION[model.classes])
+    masses, shares = _GRIDS[model.classes]
+    grid = StandingGrid(model.classes, resolution or masses, shares)
     draws = _distinct(model.observation.reshape(3, -1)).T  # (observations, states)
     ends = np.eye(model.classes).repeat(2, axis=1)  # (Z, 2Z): class of each component of a standing
     right = np.tile([1.0, 0.0], model.classes)
@@ -131,7 +138,7 @@ def plan(model: StepModel, costs: Sequence[float], resolution: int | None = None
             gap = np.maximum(gap, start[:, 1] - start[:, 0])
         else:
             upper[:, step - 1], vectors[:, step - 1] = above, alpha
-            gap = np.maximum(gap, grid.gap(above, alpha))
+            gap = grid.gap(above, alpha, gap)
     return Plan(price, vectors, upper, start, gap)
 
 

@@ -69,7 +69,7 @@ class TrimPomdp(Router):
         outcomes = trial({f"{c:g}": self._policy(first, i, model) for i, c in enumerate(costs)})
         spent = np.maximum.accumulate([outcomes[f"{c:g}"].strong_fraction for c in reversed(costs)])
         chosen = {f"{b:g}": float(np.interp(b, spent, costs[::-1])) for b in sorted(budgets)}
-        whole = plan(model, [*costs, *chosen.values()])
+        whole = first.joined(plan(model, list(chosen.values())))
         arrays = {f"model.{k}": v for k, v in model.arrays().items()} | {f"plan.{k}": v for k, v in vars(whole).items()}
         return {"budgets": chosen, "largest_gap": float(whole.gap.max() / model.reward)} | arrays
 
