@@ -87,6 +87,7 @@ rule robustness:
         experiment=PARAMS,
         robustness=config["robustness"],
         routers=[config["routers"][name] for name in EXPERIMENT.robustness.routers],
+        budgets=config["evaluation"]["budgets"],
         calibration=config["calibration"],
         generation=config["generation"],
         layers=lambda w, input: [
