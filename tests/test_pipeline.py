@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -198,6 +199,10 @@ def episodes(project: Path) -> dict[str, pd.DataFrame]:
     return {p.stem: pq.read_table(p).to_pandas() for p in sorted((project / "results/episodes/standard").glob("*"))}
 
 
+def read_all(paths: list[Path]) -> pa.Table:
+    return pa.concat_tables(map(pq.read_table, paths))
+
+
 def stored(journal: Path) -> int:
     if not journal.is_file():
         return 0
@@ -209,12 +214,12 @@ def stored(journal: Path) -> int:
 
 
 def test_killed_in_the_middle_of_a_rollout_it_goes_on_and_ends_the_same(project):
-    layer = project / "results/rollouts/standard/test/strong.0.parquet"
-    journal = project / "results/.journal/standard-test-strong-0.sqlite"
-    before, metrics, drawn = episodes(project), (project / "results/metrics.json").read_text(), pq.read_table(layer)
-    for path in (layer, journal):
+    layers = sorted((project / "results/rollouts/standard").glob("*/strong.0.parquet"))
+    journal = project / "results/.journal/standard-strong-0.sqlite"
+    before, metrics, drawn = episodes(project), (project / "results/metrics.json").read_text(), read_all(layers)
+    for path in (*layers, journal):
         path.unlink()
-    command = ["snakemake", "--cores", "1", "--quiet", "all", "--", str(layer.relative_to(project))]
+    command = ["snakemake", "--cores", "1", "--quiet", "all", "--", str(layers[0].relative_to(project))]
     process = subprocess.Popen(command, cwd=project, env=environment(project), start_new_session=True)
     while stored(journal) < 10:
         assert process.poll() is None
@@ -226,7 +231,7 @@ def test_killed_in_the_middle_of_a_rollout_it_goes_on_and_ends_the_same(project)
     run(project, "snakemake", "--unlock", "--cores", "1")
     run(project, *command)
     assert stored(journal) == len(drawn)
-    assert pq.read_table(layer).equals(drawn)
+    assert read_all(layers).equals(drawn)
     run(project, "snakemake", "--cores", "2", "--quiet", "all", "--forcerun", "draws", "episodes")
     for router, table in episodes(project).items():
         pd.testing.assert_frame_equal(table, before[router])

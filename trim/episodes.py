@@ -112,22 +112,21 @@ def run(
         turns = [_Turn(episode) for episode in open_episodes]
         delegated = _ask(turns, policies, "delegate")
         drafting = [turn for turn, strong_writes in zip(turns, delegated, strict=True) if not strong_writes]
-        for turn, draft in zip(drafting, _write(weak, drafting), strict=True):
+        for turn, draft in zip(drafting, write_steps(weak, [turn.episode.node for turn in drafting]), strict=True):
             turn.draft = draft
         if scorer:
             _score([turn for turn in drafting if policies[turn.episode.policy].scored], scorer)
         rejected = _ask(drafting, policies, "regenerate")
         rewriting = [turn for turn, no in zip(drafting, rejected, strict=True) if no]
         rewriting += [turn for turn in turns if turn.draft is None]
-        for turn, step in zip(rewriting, _write(strong, rewriting), strict=True):
+        for turn, step in zip(rewriting, write_steps(strong, [turn.episode.node for turn in rewriting]), strict=True):
             turn.rewrite = step
         open_episodes = [turn.episode for turn in turns if _advance(turn, max_steps)]
     return episodes
 
 
-def _write(writer: Writer, turns: Sequence[_Turn]) -> list[Draft]:
-    """The next step of each episode; a piece without content is written on until there is some."""
-    nodes = [turn.episode.node for turn in turns]
+def write_steps(writer: Writer, nodes: Sequence[Node]) -> list[Draft]:
+    """The next step at each node; a piece without content is written on until there is some."""
     steps = writer.next_steps(nodes)
     for _ in range(_MOST_PIECES):
         bare = [i for i, step in enumerate(steps) if step.stop == "separator" and is_degenerate(step.text)]
@@ -137,6 +136,11 @@ def _write(writer: Writer, turns: Sequence[_Turn]) -> list[Draft]:
             text = steps[i].text + SEPARATOR + more.text
             steps[i] = Draft(text, steps[i].tokens + more.tokens, more.stop)
     return steps
+
+
+def goes_on(step: Draft, steps: int, max_steps: int) -> bool:
+    """Whether a solution goes on after a step that is its `steps`-th."""
+    return step.stop == "separator" and not is_final(step.text) and steps < max_steps
 
 
 def _score(turns: Sequence[_Turn], scorer: Scorer) -> None:
@@ -200,7 +204,7 @@ def _advance(turn: _Turn, max_steps: int) -> bool:
     )
     episode.scores.append(math.nan if turn.rewrite else turn.score)
     episode.node = episode.node.child(stands.text)
-    if stands.stop == "separator" and not is_final(stands.text) and len(episode.steps) < max_steps:
+    if goes_on(stands, len(episode.steps), max_steps):
         return True
     episode.correct = is_correct(episode.problem, [stands.text])
     return False

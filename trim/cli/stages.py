@@ -53,26 +53,24 @@ def problems(benchmark: Benchmark, out: Out, params: ParamsFile = DEFAULT_PARAMS
 @stages.command()
 def rollouts(
     problems: Problems,
-    split: Annotated[Split, typer.Option()],
     model: Annotated[Role, typer.Option()],
-    out: Out,
+    out: Annotated[Path, typer.Option(help="Folder to write SPLIT/MODEL.SHARD.parquet into.")],
     journal: Journal,
     shard: Shard = 0,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Have one model solve a split alone."""
+    """Have one model solve the problems alone."""
     from trim.stages.rollouts import make_rollouts
 
-    with display(f"{model.value} rollouts, {split.value}") as tracker:
-        count = make_rollouts(load_params(params), problems, split.value, model.value, shard, out, journal, tracker)
+    with display(f"{model.value} rollouts") as tracker:
+        count = make_rollouts(load_params(params), problems, model.value, shard, out, journal, tracker)
     print(f"{out}: {count} draws")
 
 
 @stages.command()
 def scores(
     problems: Problems,
-    split: Annotated[Split, typer.Option()],
-    out: Out,
+    out: Annotated[Path, typer.Option(help="Folder to write SPLIT.SHARD.parquet into.")],
     journal: Journal,
     layer: Layers = None,
     shard: Shard = 0,
@@ -81,8 +79,8 @@ def scores(
     """Score every step of the weak rollouts."""
     from trim.stages.scores import make_scores
 
-    with display(f"scores, {split.value}") as tracker:
-        count = make_scores(load_params(params), problems, split.value, shard, layer or [], out, journal, tracker)
+    with display("scores") as tracker:
+        count = make_scores(load_params(params), problems, shard, layer or [], out, journal, tracker)
     print(f"{out}: {count} scores")
 
 

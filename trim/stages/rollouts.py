@@ -1,4 +1,4 @@
-"""Rollouts: one model alone solves one shard of a split."""
+"""Rollouts: one model alone solves one shard of the problems."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trim.config import Params
-from trim.problems import Problem, read_problems
+from trim.problems import SPLITS, Problem, read_problems
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.workspace import Workspace
@@ -18,11 +18,16 @@ def shard_of(problems: Sequence[Problem], shard: int, shards: int) -> list[Probl
 
 
 def make_rollouts(
-    params: Params, problems: Path, split: str, model: str, shard: int, out: Path, journal: Path, tracker: Tracker
+    params: Params, problems: Path, model: str, shard: int, out: Path, journal: Path, tracker: Tracker
 ) -> int:
-    """Have one model solve one shard of a split alone; returns the number of new draws."""
-    workspace = Workspace.over(params, (), journal, tracker)
+    """Have one model solve one shard of every split alone; returns the number of new draws.
+
+    Writes OUT/SPLIT/MODEL.SHARD.parquet for each split.
+    """
     router = {"weak": AlwaysWeak, "strong": AlwaysStrong}[model]
-    chosen = shard_of(read_problems(problems, split), shard, params.shards)
-    workspace.run(chosen, list(router(None).policies().values()))
-    return workspace.draws.export(out)
+    policies, count = list(router(None).policies().values()), 0
+    for split in SPLITS:
+        workspace = Workspace.over(params, (), journal, tracker)
+        workspace.run(shard_of(read_problems(problems, split), shard, params.shards), policies)
+        count += workspace.draws.export(out / split / f"{model}.{shard}.parquet")
+    return count

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trim.config import Params
-from trim.problems import read_problems
+from trim.problems import SPLITS, read_problems
 from trim.progress import Tracker
 from trim.routers.always import AlwaysWeak
 from trim.stages.rollouts import shard_of
@@ -14,19 +14,16 @@ from trim.workspace import Workspace
 
 
 def make_scores(
-    params: Params,
-    problems: Path,
-    split: str,
-    shard: int,
-    layers: Sequence[Path],
-    out: Path,
-    journal: Path,
-    tracker: Tracker,
+    params: Params, problems: Path, shard: int, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
 ) -> int:
-    """Score every step of the weak model's rollouts; returns the number of new scores."""
-    workspace = Workspace.over(params, layers, journal, tracker)
-    chosen = shard_of(read_problems(problems, split), shard, params.shards)
-    episodes = workspace.run(chosen, list(AlwaysWeak(None).policies().values()))
-    nodes = [episode.node for episode in episodes]
-    workspace.scorer.score(nodes, [len(episode.steps) for episode in episodes])
-    return workspace.draws.export(out)
+    """Score every step of the weak model's rollouts in one shard; returns the number of new scores.
+
+    Writes OUT/SPLIT.SHARD.parquet for each split.
+    """
+    policies, count = list(AlwaysWeak(None).policies().values()), 0
+    for split in SPLITS:
+        workspace = Workspace.over(params, layers, journal, tracker)
+        episodes = workspace.run(shard_of(read_problems(problems, split), shard, params.shards), policies)
+        workspace.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
+        count += workspace.draws.export(out / f"{split}.{shard}.parquet")
+    return count

@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from trim.config import check
 from trim.errors import TrimError
 from trim.models.folder import resolve
+from trim.problems import SPLITS
 from trim.provenance import sources
 from trim.tables import write_text
 
@@ -37,7 +38,7 @@ wildcard_constraints:
     router="|".join(ROUTERS),
     study="calibration|prediction|published|robustness",
     kind="|".join(FITTED) or "-",
-    split="train|validation|test",
+    split="|".join(SPLITS),
     model="weak|strong",
     shard=r"\d+",
 

@@ -4,11 +4,14 @@ rule rollouts:
         model=lambda w: model(w.model),
         code=code("trim.stages.rollouts"),
     output:
-        "results/rollouts/{benchmark}/{split}/{model}.{shard}.parquet",
+        expand(
+            "results/rollouts/{{benchmark}}/{split}/{{model}}.{{shard}}.parquet",
+            split=SPLITS,
+        ),
     log:
-        "logs/rollouts/{benchmark}/{split}/{model}.{shard}.log",
+        "logs/rollouts/{benchmark}/{model}.{shard}.log",
     benchmark:
-        "benchmarks/rollouts/{benchmark}/{split}/{model}.{shard}.tsv"
+        "benchmarks/rollouts/{benchmark}/{model}.{shard}.tsv"
     conda:
         "../envs/trim.yaml"
     threads: 1
@@ -17,8 +20,8 @@ rule rollouts:
         generation=config["generation"],
         dtype=lambda w: config["models"][w.model].get("dtype"),
         shards=config.get("shards", 1),
+        out=lambda w, output: Path(output[0]).parent.parent,
     shell:
-        "trim rollouts --params {params.experiment} --problems {input.problems} --split {wildcards.split}"
-        " --model {wildcards.model} --shard {wildcards.shard} --out {output}"
-        " --journal results/.journal/{wildcards.benchmark}-{wildcards.split}-{wildcards.model}-{wildcards.shard}.sqlite"
-        " > {log} 2>&1"
+        "trim rollouts --params {params.experiment} --problems {input.problems} --model {wildcards.model}"
+        " --shard {wildcards.shard} --out {params.out}"
+        " --journal results/.journal/{wildcards.benchmark}-{wildcards.model}-{wildcards.shard}.sqlite > {log} 2>&1"

@@ -1,15 +1,18 @@
 rule scores:
     input:
         problems="results/problems/{benchmark}.parquet",
-        weak="results/rollouts/{benchmark}/{split}/weak.{shard}.parquet",
+        weak=expand(
+            "results/rollouts/{{benchmark}}/{split}/weak.{{shard}}.parquet",
+            split=SPLITS,
+        ),
         model=model("prm"),
         code=code("trim.stages.scores"),
     output:
-        "results/scores/{benchmark}/{split}.{shard}.parquet",
+        expand("results/scores/{{benchmark}}/{split}.{{shard}}.parquet", split=SPLITS),
     log:
-        "logs/scores/{benchmark}/{split}.{shard}.log",
+        "logs/scores/{benchmark}/{shard}.log",
     benchmark:
-        "benchmarks/scores/{benchmark}/{split}.{shard}.tsv"
+        "benchmarks/scores/{benchmark}/{shard}.tsv"
     conda:
         "../envs/trim.yaml"
     threads: 1
@@ -17,8 +20,9 @@ rule scores:
         experiment=PARAMS,
         generation=config["generation"],
         dtype=config["models"]["prm"].get("dtype"),
+        layers=lambda w, input: [f"--layer {path}" for path in input.weak],
+        out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim scores --params {params.experiment} --problems {input.problems} --split {wildcards.split}"
-        " --shard {wildcards.shard} --layer {input.weak} --out {output}"
-        " --journal results/.journal/{wildcards.benchmark}-{wildcards.split}-prm-{wildcards.shard}.sqlite"
-        " > {log} 2>&1"
+        "trim scores --params {params.experiment} --problems {input.problems} --shard {wildcards.shard}"
+        " {params.layers} --out {params.out}"
+        " --journal results/.journal/{wildcards.benchmark}-scores-{wildcards.shard}.sqlite > {log} 2>&1"

@@ -1,0 +1,1 @@
+"""Reinforcement learning: the solution trees as an environment."""

@@ -1,0 +1,112 @@
+"""Policies of many runs at once: every parameter has a leading axis for the M members of an ensemble.
+
+Members share no parameter, so that one backward pass trains M policies (of other costs, other
+seeds) for little more than the time of one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, layer_norm
+
+
+class Linear(nn.Module):
+    """M linear layers with orthogonal weights, (M, N, inputs) -> (M, N, outputs)."""
+
+    def __init__(self, members: int, inputs: int, outputs: int, gain: float = 2**0.5) -> None:
+        super().__init__()
+        weights = [nn.init.orthogonal_(torch.empty(outputs, inputs), gain).T for _ in range(members)]
+        self.weight = nn.Parameter(torch.stack(weights).contiguous())
+        self.bias = nn.Parameter(torch.zeros(members, 1, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply each member's layer."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Layer(nn.Module):
+    """Linear, LayerNorm, tanh, dropout (paper, TRIM-Agg)."""
+
+    def __init__(self, members: int, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.linear, self.dropout = Linear(members, inputs, outputs), dropout
+        self.scale = nn.Parameter(torch.ones(members, 1, outputs))
+        self.shift = nn.Parameter(torch.zeros(members, 1, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply each member's layer."""
+        x = self.linear(x)
+        x = torch.tanh(layer_norm(x, x.shape[-1:]) * self.scale + self.shift)
+        return dropout(x, self.dropout, self.training)
+
+
+class Recurrence(nn.Module):
+    """M gated recurrent units (Cho et al., 2014), one step: (M, N, inputs), (M, N, size) -> (M, N, size)."""
+
+    def __init__(self, members: int, inputs: int, size: int) -> None:
+        super().__init__()
+        self.from_input, self.from_state = Linear(members, inputs, 3 * size, 1.0), Linear(members, size, 3 * size, 1.0)
+
+    def forward(self, x: Tensor, state: Tensor) -> Tensor:
+        """The next state."""
+        reset_x, update_x, new_x = self.from_input(x).chunk(3, dim=-1)
+        reset_h, update_h, new_h = self.from_state(state).chunk(3, dim=-1)
+        update = torch.sigmoid(update_x + update_h)
+        new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
+        return update * state + (1 - update) * new
+
+
+class ActorCritic(nn.Module):
+    """Logit of regenerating, and value, at each step of a solution.
+
+    Args:
+        members: M.
+        inputs: features of a step.
+        hidden: size of the layers.
+        recurrent: whether the policy remembers the earlier steps (TRIM-Seq) or sees the present
+            features only (TRIM-Agg).
+        dropout: share of units dropped in training.
+    """
+
+    def __init__(
+        self, members: int, inputs: int, hidden: int = 64, recurrent: bool = False, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.members, self.hidden = members, hidden
+        self.recurrence = Recurrence(members, inputs, hidden) if recurrent else None
+        width = inputs + hidden if recurrent else inputs
+        self.actor, self.critic = (
+            nn.Sequential(
+                Layer(members, width, hidden, dropout),
+                Layer(members, hidden, hidden, dropout),
+                Linear(members, hidden, 1, gain),
+            )
+            for gain in (0.01, 1.0)
+        )
+
+    def start(self, n: int) -> Tensor:
+        """The state before the first step of n solutions, shape (M, n, hidden)."""
+        return torch.zeros(self.members, n, self.hidden)
+
+    def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits and values, shape (M, n), and the state after a step with features (M, n, F)."""
+        if self.recurrence is not None:
+            state = self.recurrence(features, state)
+            features = torch.cat([features, state], dim=-1)
+        return self.actor(features)[..., 0], self.critic(features)[..., 0], state
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and values, shape (T, M, n), of whole solutions, features (T, M, n, F)."""
+        length, members, n, _ = features.shape
+        if self.recurrence is not None:
+            states, state = [], self.start(n)
+            for step in features:
+                state = self.recurrence(step, state)
+                states.append(state)
+            features = torch.cat([features, torch.stack(states)], dim=-1)
+        flat = features.transpose(0, 1).reshape(members, length * n, -1)
+        logits, values = (
+            head(flat)[..., 0].reshape(members, length, n).transpose(0, 1) for head in (self.actor, self.critic)
+        )
+        return logits, values

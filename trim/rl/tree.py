@@ -1,0 +1,133 @@
+"""The decision points of the problems' solution trees, as arrays that grow where they are explored.
+
+A decision point is an accepted prefix with a weak draft and its score. From there the router
+accepts or regenerates; what follows is made by the models once and looked up ever after, so
+that an epoch over explored problems costs almost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trim.answers import is_correct
+from trim.draws import Node, Scorer, Writer
+from trim.episodes import goes_on, write_steps
+from trim.models.base import Draft
+from trim.problems import Problem
+
+UNKNOWN, FINISHED = -2, -1
+ACCEPT, REGENERATE = 0, 1
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """A prefix that is to become a decision point.
+
+    Attributes:
+        problem: index of the problem.
+        node: the prefix.
+        scores: of its steps; the last may be missing, as long as it was not scored.
+    """
+
+    problem: int
+    node: Node
+    scores: tuple[float, ...] = ()
+
+
+class Tree:
+    """Solution trees of n problems.
+
+    Attributes:
+        roots: the first decision point of each problem, shape (n,).
+        problem, depth: of each of V points, the index of its problem and the steps before it, shape (V,).
+        least, product: of the scores of those steps, 1 where there are none, shape (V,).
+        score, tokens: of the weak draft, shape (V,).
+        strong_tokens: of the strong model's step there, 0 as long as it is not known, shape (V,).
+        child: the point after accepting and after regenerating, `UNKNOWN` or `FINISHED`, shape (V, 2).
+        correct: whether a solution that finishes so is right, shape (V, 2).
+
+    Args:
+        problems: in the order of `roots`.
+        weak: writes the drafts.
+        strong: rewrites them.
+        scorer: scores them.
+        max_steps: most steps of a solution.
+    """
+
+    def __init__(
+        self, problems: Sequence[Problem], weak: Writer, strong: Writer, scorer: Scorer, max_steps: int = 30
+    ) -> None:
+        self.problems, self.max_steps = list(problems), max_steps
+        self._weak, self._strong, self._scorer = weak, strong, scorer
+        self._nodes: list[Node] = []
+        self._drafts: list[Draft] = []
+        self._scores: list[tuple[float, ...]] = []
+        self.problem, self.depth, self.tokens, self.strong_tokens = (np.zeros(0, dtype=np.int64) for _ in range(4))
+        self.least, self.product, self.score = (np.zeros(0) for _ in range(3))
+        self.child = np.zeros((0, 2), dtype=np.int64)
+        self.correct = np.zeros((0, 2), dtype=bool)
+        self.roots = self._open([_Opening(i, Node.root(p.question)) for i, p in enumerate(self.problems)])
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def follow(self, points: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Act at decision points.
+
+        Args:
+            points: shape (n,).
+            actions: `ACCEPT` or `REGENERATE`, shape (n,).
+
+        Returns:
+            Where that leads (or `FINISHED`), whether a finished solution is right, and the
+            strong tokens paid, shape (n,) each.
+        """
+        unknown = self.child[points, actions] == UNKNOWN
+        if unknown.any():
+            self._expand(np.unique(np.stack([points[unknown], actions[unknown]], axis=1), axis=0))
+        paid = np.where(actions == REGENERATE, self.strong_tokens[points], 0)
+        return self.child[points, actions], self.correct[points, actions], paid
+
+    def _expand(self, pairs: np.ndarray) -> None:
+        """Make what follows pairs of point and action, shape (n, 2)."""
+        rewritten = [point for point, action in pairs.tolist() if action == REGENERATE]
+        strong = dict(zip(rewritten, write_steps(self._strong, [self._nodes[p] for p in rewritten]), strict=True))
+        openings, edges = [], []
+        for point, action in pairs.tolist():
+            step = strong[point] if action == REGENERATE else self._drafts[point]
+            if action == REGENERATE:
+                self.strong_tokens[point] = step.tokens
+            if goes_on(step, int(self.depth[point]) + 1, self.max_steps):
+                scores = self._scores[point] + ((self.score[point],) if action == ACCEPT else ())
+                openings.append(_Opening(int(self.problem[point]), self._nodes[point].child(step.text), scores))
+                edges.append((point, action))
+            else:
+                self.child[point, action] = FINISHED
+                self.correct[point, action] = is_correct(self.problems[self.problem[point]], [step.text])
+        if edges:
+            self.child[tuple(np.transpose(edges))] = self._open(openings)
+
+    def _open(self, openings: Sequence[_Opening]) -> np.ndarray:
+        """Draft and score at new decision points; returns their numbers."""
+        drafts = write_steps(self._weak, [opening.node for opening in openings])
+        solutions = [opening.node.child(draft.text) for opening, draft in zip(openings, drafts, strict=True)]
+        missing = [len(o.node.prefix.steps) - len(o.scores) for o in openings]
+        read = self._scorer.score(solutions, [count + 1 for count in missing])
+        earlier = [o.scores + tuple(s.score for s in row[:-1]) for o, row in zip(openings, read, strict=True)]
+        first, count = len(self), len(openings)
+        self._nodes += [opening.node for opening in openings]
+        self._drafts += drafts
+        self._scores += earlier
+        self.problem = np.append(self.problem, [opening.problem for opening in openings])
+        self.depth = np.append(self.depth, [len(scores) for scores in earlier])
+        self.tokens = np.append(self.tokens, [draft.tokens for draft in drafts])
+        self.strong_tokens = np.append(self.strong_tokens, np.zeros(count, dtype=np.int64))
+        self.least = np.append(self.least, [min(scores, default=1.0) for scores in earlier])
+        self.product = np.append(self.product, [float(np.prod(scores)) for scores in earlier])
+        self.score = np.append(self.score, [row[-1].score for row in read])
+        self.child = np.append(self.child, np.full((count, 2), UNKNOWN), axis=0)
+        self.correct = np.append(self.correct, np.zeros((count, 2), dtype=bool), axis=0)
+        return np.arange(first, first + count)
