@@ -209,9 +209,9 @@ def simulate(out: Out, params: ParamsFile = DEFAULT_PARAMS) -> None:
 @stages.command()
 def robustness(
     benchmark: Benchmark,
+    distortion: Annotated[str, typer.Option(help="A distortion of the experiment, such as noise-1.")],
     problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write DISTORTION/ROUTER.parquet into.")],
-    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    out: Annotated[Path, typer.Option(help="Folder to write ROUTER.parquet into.")],
     journal: Journal,
     layer: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
@@ -220,9 +220,12 @@ def robustness(
     from trim.stages.robustness import make_robustness
 
     found = load_params(params, benchmark)
-    with display(f"robustness, {benchmark}") as tracker:
-        make_robustness(found, benchmark, problems, layer or [], out, draws_out, journal, tracker)
-    print(f"{out}: {', '.join(found.robustness.distortions())}")
+    if distortion not in found.robustness.distortions():
+        known = ", ".join(found.robustness.distortions())
+        raise TrimError(f"--distortion {distortion}: not in {params}; it has: {known}")
+    with display(f"{distortion}, {benchmark}") as tracker:
+        make_robustness(found, benchmark, distortion, problems, layer or [], out, journal, tracker)
+    print(out)
 
 
 @stages.command()

@@ -24,29 +24,29 @@ from trim.workspace import Workspace
 def make_robustness(
     params: Params,
     benchmark: str,
+    distortion: str,
     problems: Path,
     layers: Sequence[Path],
     out: Path,
-    draws_out: Path,
     journal: Path,
     tracker: Tracker,
 ) -> None:
-    """Calibrate, fit and run the routers under every distortion, all over the same draws.
+    """Calibrate, fit and run the routers under one of the experiment's distortions.
 
-    Writes out/DISTORTION/ROUTER.parquet, and the POMDP that was calibrated to out/DISTORTION/single.json.
+    Writes ROUTER.parquet, the calibrated POMDP as single.json, and the new draws as
+    draws.parquet into the folder `out`.
     """
     plain = Workspace.over(params, layers, journal, tracker)
-    train, validation, test = (read_problems(problems, split) for split in ("train", "validation", "test"))
-    for name, distortion in params.robustness.distortions().items():
-        workspace = plain.distorted(distortion)
-        models = calibrations(workspace, train).models
-        models["single"].save(out / name / "single.json")
-        fits = [router for router in params.robustness.routers if params.kind(router).fits]
-        fitted = fit_routers(workspace, fits, validation, models.__getitem__)
-        for router in params.robustness.routers:
-            policies = params.router(router, fitted.get(router)).policies()
-            write_run(workspace, benchmark, "test", router, test, policies, out / name / f"{router}.parquet")
-    plain.draws.export(draws_out)
+    workspace = plain.distorted(params.robustness.distortions()[distortion])
+    models = calibrations(workspace, read_problems(problems, "train")).models
+    models["single"].save(out / "single.json")
+    fits = [router for router in params.robustness.routers if params.kind(router).fits]
+    fitted = fit_routers(workspace, fits, read_problems(problems, "validation"), models.__getitem__)
+    test = read_problems(problems, "test")
+    for router in params.robustness.routers:
+        policies = params.router(router, fitted.get(router)).policies()
+        write_run(workspace, benchmark, "test", router, test, policies, out / f"{router}.parquet")
+    plain.draws.export(out / "draws.parquet")
 
 
 def make_robustness_table(params: Params, benchmark: str, results: Path, out: Path) -> None:

@@ -41,6 +41,7 @@ wildcard_constraints:
     split="|".join(SPLITS),
     model="weak|strong",
     shard=r"\d+",
+    distortion=r"(noise|temperature|random)-[\d.e+-]+",
 
 
 def code(*modules):

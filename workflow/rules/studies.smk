@@ -1,6 +1,7 @@
 # Studies of the POMDP beside the main comparison: what its calibration predicts, routers in the
 # published calibration, and distorted scores.
 STUDIED = list(EXPERIMENT.robustness.benchmarks)
+ROBUST = [f"{name}.parquet" for name in EXPERIMENT.robustness.routers]
 
 
 rule predict:
@@ -68,24 +69,18 @@ rule robustness:
         ),
     output:
         expand(
-            "results/studies/robustness/{{benchmark}}/{distortion}/{file}",
-            distortion=EXPERIMENT.robustness.distortions(),
-            file=[
-                "single.json",
-                *(f"{name}.parquet" for name in EXPERIMENT.robustness.routers),
-            ],
+            "results/studies/robustness/{{benchmark}}/{{distortion}}/{file}",
+            file=["single.json", "draws.parquet", *ROBUST],
         ),
-        draws="results/studies/robustness/{benchmark}/draws.parquet",
     log:
-        "logs/robustness/{benchmark}.log",
+        "logs/robustness/{benchmark}/{distortion}.log",
     benchmark:
-        "benchmarks/robustness/{benchmark}.tsv"
+        "benchmarks/robustness/{benchmark}/{distortion}.tsv"
     conda:
         "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
-        robustness=config["robustness"],
         routers=[config["routers"][name] for name in EXPERIMENT.robustness.routers],
         budgets=config["evaluation"]["budgets"],
         calibration=config["calibration"],
@@ -93,16 +88,20 @@ rule robustness:
         layers=lambda w, input: [
             f"--layer {path}" for path in [*input.layers, *input.draws]
         ],
-        out=lambda w, output: Path(output.draws).parent,
+        out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim robustness --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
-        " {params.layers} --out {params.out} --draws-out {output.draws}"
-        " --journal results/.journal/{wildcards.benchmark}-robustness.sqlite > {log} 2>&1"
+        "trim robustness --params {params.experiment} --benchmark {wildcards.benchmark}"
+        " --distortion {wildcards.distortion} --problems {input.problems} {params.layers} --out {params.out}"
+        " --journal results/.journal/{wildcards.benchmark}-{wildcards.distortion}.sqlite > {log} 2>&1"
 
 
 rule robustness_table:
     input:
-        rules.robustness.output,
+        expand(
+            "results/studies/robustness/{{benchmark}}/{distortion}/{file}",
+            distortion=EXPERIMENT.robustness.distortions(),
+            file=["single.json", *ROBUST],
+        ),
         "results/calibration/{benchmark}/single.json",
         expand(
             "results/episodes/{{benchmark}}/{router}.parquet",
