@@ -41,6 +41,7 @@ def shrink(raw: dict) -> dict:
     for name in ("pomdp_pair", "pomdp_latest", "pomdp_classes"):
         del small["routers"][name]
     small["routers"]["pomdp_paper"]["costs"] = costs
+    small["routers"]["trim_agg"] = {"costs": [0.01], "seeds": [0], "training": {"epochs": 1}}
     small["simulation"] |= {"solutions": 100, "costs": [0.2, 0.5]}
     small["robustness"] |= {"noise": [1], "temperature": [], "random": []}
     small["evaluation"]["bootstrap"] = 20

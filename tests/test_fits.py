@@ -55,7 +55,8 @@ def decisions(rng, n, t):
     scores, strong = rng.random((n, t + 1)), rng.random((n, t)) < 0.3
     drafts = np.where(np.pad(strong, ((0, 0), (0, 1))), rng.random((n, t + 1)), scores)
     problem = Problem("p", "q", "1", "test")
-    return Decisions([problem] * n, [("s",)] * n, [b"n"] * n, scores, rng.integers(1, 9, (n, t + 1)), drafts, strong)
+    tokens = rng.integers(1, 9, (n, t + 1))
+    return Decisions([problem] * n, [("s",)] * n, [b"n"] * n, scores, tokens, drafts, tokens, strong)
 
 
 @given(step_models(bins=(4, 4)), st.integers(0, 999), st.sampled_from(["pair", "score"]))

@@ -73,7 +73,7 @@ def test_the_contract_of_the_outputs(project):
     )
     assert ",".join(summary.columns).startswith(contract)
     assert set(summary["router"]) == {
-        "always_weak", "always_strong", "random", "oracle", "trim_thr", "trim_pomdp", "pomdp_paper",
+        "always_weak", "always_strong", "random", "oracle", "trim_thr", "trim_pomdp", "pomdp_paper", "trim_agg",
     }  # fmt: skip
     budgets = pd.read_csv(project / "results/budgets.csv")
     assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high"]

@@ -1,16 +1,24 @@
 """The training loop: its parts against independent computations, and that it learns."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from conftest import Scripted
 
 from trim.draws import Draws, Scorer, Writer
+from trim.episodes import run
+from trim.errors import TrimError
+from trim.fits import read_fits, write_fits
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.rl.networks import ActorCritic
-from trim.rl.ppo import Hyperparameters, Member, Rollout, advantages, play, train
+from trim.rl.ppo import Member, Rollout, advantages, play, train
+from trim.rl.settings import Hyperparameters
 from trim.rl.tree import Tree
+from trim.routers.trim_agg import TrimAgg
+from trim.routers.trim_seq import TrimSeq
 
 
 class Telling(Scripted):
@@ -32,15 +40,20 @@ class Telling(Scripted):
         return 0.1 if "wrong" in step else 0.9
 
 
-def telling(n, name):
+def telling_parts(n, name):
+    """Problems, writers and scorer."""
     problems = [Problem(f"{name}{i}", f"{name} {i}", "1", "train") for i in range(n)]
     draws, models = Draws(), {role: Telling(role) for role in ("weak", "strong", "prm")}
-    return Tree(
+    return (
         problems,
         Writer("weak", lambda: models["weak"], draws, 64),
         Writer("strong", lambda: models["strong"], draws, 64),
         Scorer("prm", lambda: models["prm"], draws, 64),
     )
+
+
+def telling(n, name):
+    return Tree(*telling_parts(n, name))
 
 
 def test_advantages_are_those_of_the_definition():
@@ -100,3 +113,27 @@ def test_the_same_seed_gives_the_same_policy():
     first, again = (train([Member(0.01, 7)], telling(32, "a"), telling(32, "b"), settings)[0] for _ in range(2))
     for name, parameter in first.items():
         np.testing.assert_array_equal(parameter, again[name])
+
+
+@pytest.mark.parametrize("kind", [TrimAgg, TrimSeq])
+def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path):
+    problems, *parts = telling_parts(40, "c")
+    tree = Tree(problems, *parts)
+    trial = SimpleNamespace(tree=lambda split: tree)
+    params = kind.Params(costs=[0.001, 0.02], seeds=[0, 1], training={"epochs": 3, "batch": 20, "learning_rate": 3e-3})
+    fitted = kind(params).fit(trial, [0.1])
+    write_fits(tmp_path, kind.name, "standard", {kind.name: fitted})
+    policies = kind(params, read_fits(tmp_path, kind.name, kind.name)).policies()
+    assert list(policies)[0] == "cost=0.02 seed=1"
+    episodes = run(problems, list(policies.values()), *parts)
+    model = ActorCritic(4, 5, 64, kind.recurrent).eval()
+    arrays = {n.removeprefix("network."): torch.from_numpy(a) for n, a in fitted.items() if n.startswith("network.")}
+    model.load_state_dict(arrays)
+    greedy = play(model, tree, np.tile(np.arange(40), (4, 1)), np.zeros((4, 1)))
+    for index in range(4):
+        for i, episode in enumerate(episodes[index * 40 : (index + 1) * 40]):
+            member = 3 - index
+            assert episode.correct == greedy.correct[member, i]
+            assert sum(s.tokens for s in episode.steps if s.writer == "strong") == greedy.paid[member, i]
+    with pytest.raises(TrimError, match="this version has"):
+        kind(params, fitted | {"features": ["score"]}).policies()

@@ -181,6 +181,13 @@ def _decisions(turns: Sequence[_Turn]) -> Decisions:
             [[s.score for s in e.steps] + [t.score] * drafted for e, t in zip(episodes, turns, strict=True)],
             dtype=float,
         ).reshape(shape),
+        draft_tokens=np.array(
+            [
+                [s.draft_tokens for s in e.steps] + ([t.draft.tokens] if t.draft else [])
+                for e, t in zip(episodes, turns, strict=True)
+            ],
+            dtype=int,
+        ).reshape(shape),
         strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
             len(turns), len(episodes[0].steps)
         ),

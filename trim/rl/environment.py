@@ -9,21 +9,17 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from trim.rl.settings import FEATURES, TOKEN_SCALE
 from trim.rl.tree import FINISHED, Tree
 
-TOKEN_SCALE = 300.0
 OBSERVATION = gym.spaces.Box(
-    np.zeros(5, dtype=np.float32), np.array([1, 1, 1, np.inf, 1], dtype=np.float32), dtype=np.float32
+    np.zeros(len(FEATURES), dtype=np.float32), np.array([1, 1, 1, np.inf, 1], dtype=np.float32), dtype=np.float32
 )
 ACTION = gym.spaces.Discrete(2)
 
 
 def features(tree: Tree, points: np.ndarray) -> np.ndarray:
-    """What TRIM-Agg sees at decision points (paper, section 4): shape (n, 5), float32.
-
-    The least of the earlier scores and their product (1 if there are none), the draft's score,
-    its tokens / 300, and the share of the most steps that lie before it.
-    """
+    """`FEATURES` of decision points, shape (n, 5), float32; scores before the first step count as 1."""
     columns = (
         tree.least[points],
         tree.product[points],

@@ -11,33 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from trim.rl.environment import features
 from trim.rl.networks import ActorCritic
+from trim.rl.settings import FEATURES, Hyperparameters
 from trim.rl.tree import FINISHED, Tree
-
-
-class Hyperparameters(BaseModel):
-    """The paper's, for TRIM-Agg."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    hidden: int = Field(64, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    learning_rate: float = Field(3e-4, gt=0)
-    weight_decay: float = Field(1e-5, ge=0)
-    discount: float = Field(1.0, gt=0, le=1)
-    trace: float = Field(0.95, ge=0, le=1)
-    clip: float = Field(0.2, gt=0)
-    value: float = Field(0.5, ge=0)
-    entropy: tuple[float, float] = (0.01, 0.001)
-    gradient_norm: float = Field(0.5, gt=0)
-    passes: int = Field(3, ge=1)
-    epochs: int = Field(10, ge=1)
-    batch: int = Field(64, ge=1)
-    minibatches: int = Field(4, ge=1)
 
 
 @dataclass(frozen=True)
@@ -196,7 +175,7 @@ def train(
     """
     m, n = len(members), len(tree.roots)
     torch.manual_seed(members[0].seed)
-    model = ActorCritic(m, 5, settings.hidden, recurrent, settings.dropout).eval()
+    model = ActorCritic(m, len(FEATURES), settings.hidden, recurrent, settings.dropout).eval()
     optimiser = torch.optim.Adam(
         model.parameters(), settings.learning_rate, eps=1e-5, weight_decay=settings.weight_decay
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from trim.pomdp.model import StepModel
 from trim.problems import Problem
+
+if TYPE_CHECKING:
+    from trim.rl.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Decisions:
         scores: PRM scores in [0, 1], shape (n, t or t + 1); NaN where not scored.
         tokens: step lengths, same shape.
         drafts: PRM scores of the weak drafts, the rejected ones included, same shape.
+        draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
         strong: whether each standing step is the strong model's, shape (n, t).
     """
 
@@ -37,6 +41,7 @@ class Decisions:
     scores: np.ndarray
     tokens: np.ndarray
     drafts: np.ndarray
+    draft_tokens: np.ndarray
     strong: np.ndarray
 
     def __len__(self) -> int:
@@ -93,6 +98,10 @@ class Trial(Protocol):
         """The benchmark's POMDP, from its train split; only for routers that are `calibrated`."""
         ...
 
+    def tree(self, split: str) -> Tree:
+        """The solution trees of a split; of the train split only for routers that are `trained`."""
+        ...
+
 
 class Router(ABC):
     """A family of policies under one name.
@@ -105,6 +114,7 @@ class Router(ABC):
         title: as it stands in tables and figures.
         fits: whether `fit` is to be called before `policies`.
         calibrated: whether `fit` needs the benchmark's POMDP.
+        trained: whether `fit` needs solutions of the train split.
         reference: whether it only marks an end of the scale or a bound.
     """
 
@@ -112,6 +122,7 @@ class Router(ABC):
     title: ClassVar[str]
     fits: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
+    trained: ClassVar[bool] = False
     reference: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 

@@ -10,8 +10,9 @@ from trim.config import Params
 from trim.errors import TrimError
 from trim.fits import read_fits, write_fits
 from trim.pomdp.model import StepModel
-from trim.problems import Problem, read_problems
+from trim.problems import read_problems
 from trim.progress import Tracker
+from trim.rl.tree import Tree
 from trim.routers.always import AlwaysStrong
 from trim.routers.base import Outcome, Policy
 from trim.workspace import Workspace
@@ -20,12 +21,11 @@ from trim.workspace import Workspace
 class _Trial:
     """See `trim.routers.base.Trial`."""
 
-    def __init__(
-        self, workspace: Workspace, problems: Sequence[Problem], calibration: Callable[[str], StepModel]
-    ) -> None:
-        self._workspace, self._problems, self.calibration = workspace, problems, calibration
+    def __init__(self, workspace: Workspace, problems: Path, calibration: Callable[[str], StepModel]) -> None:
+        self._workspace, self._path, self.calibration = workspace, problems, calibration
+        self._problems = read_problems(problems, "validation")
         (unit,) = AlwaysStrong(None).policies().values()
-        self._unit = sum(step.tokens for e in workspace.run(problems, [unit]) for step in e.steps)
+        self._unit = sum(step.tokens for e in workspace.run(self._problems, [unit]) for step in e.steps)
 
     def __call__(self, policies: Mapping[str, Policy]) -> dict[str, Outcome]:
         episodes = self._workspace.run(self._problems, list(policies.values()))
@@ -36,16 +36,21 @@ class _Trial:
             outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / self._unit)
         return outcomes
 
+    def tree(self, split: str) -> Tree:
+        space = self._workspace
+        steps = space.params.generation.max_steps
+        return Tree(read_problems(self._path, split), space.weak, space.strong, space.scorer, steps)
+
 
 def fit_routers(
-    workspace: Workspace, routers: Sequence[str], problems: Sequence[Problem], calibration: Callable[[str], StepModel]
+    workspace: Workspace, routers: Sequence[str], problems: Path, calibration: Callable[[str], StepModel]
 ) -> dict[str, dict[str, Any]]:
     """What fitting finds for each router.
 
     Args:
         workspace: of the experiment that holds the routers.
         routers: their names.
-        problems: of the validation split.
+        problems: their table.
         calibration: the benchmark's POMDP by name.
     """
     trial = _Trial(workspace, problems, calibration)
@@ -77,7 +82,7 @@ def make_fit(
 
     workspace = Workspace.over(params, layers, journal, tracker)
     routers = [name for name in params.routers if params.kind(name).name == kind]
-    fitted = fit_routers(workspace, routers, read_problems(problems, "validation"), calibration)
+    fitted = fit_routers(workspace, routers, problems, calibration)
     workspace.draws.export(draws_out)
     write_fits(out, kind, benchmark, fitted)
 

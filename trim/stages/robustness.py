@@ -41,7 +41,7 @@ def make_robustness(
     models = calibrations(workspace, read_problems(problems, "train")).models
     models["single"].save(out / "single.json")
     fits = [router for router in params.robustness.routers if params.kind(router).fits]
-    fitted = fit_routers(workspace, fits, read_problems(problems, "validation"), models.__getitem__)
+    fitted = fit_routers(workspace, fits, problems, models.__getitem__)
     test = read_problems(problems, "test")
     for router in params.robustness.routers:
         policies = params.router(router, fitted.get(router)).policies()

@@ -1,7 +1,11 @@
 rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=rollouts("validation") + scores("validation"),
+        layers=lambda w: [
+            path
+            for split in (["train"] if FITTED[w.kind].trained else []) + ["validation"]
+            for path in rollouts(split) + scores(split)
+        ],
         calibration=lambda w: calibrations() if FITTED[w.kind].calibrated else [],
         models=models(),
         code=code("trim.stages.fit"),
