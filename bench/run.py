@@ -31,6 +31,8 @@ from trim.pomdp.model import published
 from trim.pomdp.planner import plan
 from trim.pomdp.policy import planned
 from trim.problems.generated import generate
+from trim.rl.environment import RoutingVectorEnv
+from trim.rl.tree import Tree
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
 
@@ -124,6 +126,24 @@ def sweep() -> Iterator[Row]:
     nodes = sum(draw.tokens for draw in held[0]._fresh.values() if draw.text is not None)
     yield at_most("sweep: tokens generated / tokens in distinct nodes", tokens / nodes, "ratio", 1.0)
     yield at_most("sweep of 20 thresholds / one weak and one strong pass", whole / single, "ratio", 3)
+
+
+def environment() -> Iterator[Row]:
+    """Steps of the Gymnasium environment over draws that are cached."""
+    weak, strong, prm = parts()
+    draws = Draws()
+    writers = [Writer(m.id, lambda m=m: m, draws, 256) for m in (weak, strong)]
+    tree = Tree(generate("standard", {"test": 300}, 0), *writers, Scorer(prm.id, lambda: prm, draws, 256))
+    env, rng = RoutingVectorEnv(tree, 256), np.random.default_rng(0)
+    actions = rng.integers(0, 2, (100, 256))
+
+    def play() -> None:
+        env.reset(seed=0)
+        for action in actions:
+            env.step(action)
+
+    play()
+    yield at_least("environment steps from cached draws", actions.size / seconds(play), "/s", 20_000)
 
 
 def generation() -> Iterator[Row]:
@@ -303,7 +323,10 @@ def decision() -> Iterator[Row]:
 def main() -> None:
     """Run all, or those named on the command line."""
     torch.set_num_threads(os.cpu_count() or 1)
-    suites = {f.__name__: f for f in (store, planner, calibration, decision, generation, sweep, independence, pipeline)}
+    suites = {
+        f.__name__: f
+        for f in (store, planner, calibration, decision, environment, generation, sweep, independence, pipeline)
+    }
     rows: list[Row] = []
     for name in sys.argv[1:] or suites:
         for row in suites[name]():

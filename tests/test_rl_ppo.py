@@ -124,7 +124,7 @@ def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path)
     fitted = kind(params).fit(trial, [0.1])
     write_fits(tmp_path, kind.name, "standard", {kind.name: fitted})
     policies = kind(params, read_fits(tmp_path, kind.name, kind.name)).policies()
-    assert list(policies)[0] == "cost=0.02 seed=1"
+    assert next(iter(policies)) == "cost=0.02 seed=1"
     episodes = run(problems, list(policies.values()), *parts)
     model = ActorCritic(4, 5, 64, kind.recurrent).eval()
     arrays = {n.removeprefix("network."): torch.from_numpy(a) for n, a in fitted.items() if n.startswith("network.")}

@@ -83,9 +83,8 @@ class TrimAgg(Router):
             TrimError: if the networks were trained on other features.
         """
         if self.fitted["features"] != list(FEATURES):
-            raise TrimError(
-                f"{self.name}: fitted on {self.fitted['features']}, this version has {list(FEATURES)}; fit again"
-            )
+            found = self.fitted["features"]
+            raise TrimError(f"{self.name}: fitted on {found}, this version has {list(FEATURES)}; fit again")
         arrays = {n.removeprefix("network."): a for n, a in self.fitted.items() if n.startswith("network.")}
         made: dict[str, Policy] = {}
         for index, member in reversed(list(enumerate(self.fitted["members"]))):
