@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from trim.report.tables import markdown
+
 ROOT = Path(__file__).parent.parent
 ROUTERS = ("Random", "TRIM-Thr", "TRIM-POMDP", "Oracle")
 
@@ -31,12 +33,6 @@ def main() -> None:
 def table(name: str) -> pd.DataFrame:
     """One of the run's tables."""
     return pd.read_csv(ROOT / "results/tables" / f"{name}.csv").fillna("")
-
-
-def markdown(rows: pd.DataFrame) -> str:
-    """Rows as a Markdown table."""
-    lines = [list(rows.columns), ["---"] * len(rows.columns), *rows.astype(str).to_numpy().tolist()]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _main() -> pd.DataFrame:

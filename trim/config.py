@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from trim.distortion import Distortion
+from trim.distortion import Distortion, Kind
 from trim.errors import TrimError
 from trim.models.base import Dtype, Sampling
 from trim.problems.generated import FAMILIES
@@ -178,10 +178,9 @@ class Robustness(_Section):
 
     def distortions(self) -> dict[str, Distortion]:
         """Every distortion, by name."""
-        kinds: tuple[Literal["noise", "temperature", "random"], ...] = ("noise", "temperature", "random")
         return {
             f"{kind}-{strength:g}": Distortion(kind=kind, strength=strength)
-            for kind in kinds
+            for kind in get_args(Kind)
             for strength in getattr(self, kind)
         }
 
@@ -218,8 +217,7 @@ class Params(_Section):
 
     def studies(self) -> list[str]:
         """The studies of the POMDP that this experiment makes; see `trim.report.studies`."""
-        kinds = {self.kind(name).name: self.kind(name) for name in self.routers}
-        calibrated = any(kind.calibrated for kind in kinds.values())
+        calibrated = any(self.kind(name).calibrated for name in self.routers)
         made = {
             "calibration": calibrated,
             "prediction": calibrated and "trim_thr" in self.routers,

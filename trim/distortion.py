@@ -13,6 +13,7 @@ from trim.draws import Node, Scorer, digest
 from trim.models.base import StepScore
 from trim.streams import seeds, uniforms
 
+Kind = Literal["noise", "temperature", "random"]
 _LEAST = 1e-6  # scores are kept this far from 0 and 1, whose logits are infinite
 
 
@@ -28,7 +29,7 @@ class Distortion(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["noise", "temperature", "random"]
+    kind: Kind
     strength: Annotated[float, Field(ge=0)]
 
     def __call__(self, scores: np.ndarray, keys: Sequence[bytes]) -> np.ndarray:

@@ -58,15 +58,11 @@ class Study:
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """Mean over problems, first as observed and then per resample: (k, n) -> (1 + resamples, k)."""
-        return np.vstack([values.mean(axis=1), self.weights @ values.T])
+        return means(values, self.weights)
 
     def interval(self, samples: np.ndarray) -> tuple[float, float]:
-        """Percentile interval of a figure's resamples; NaN where more than the tail is undefined."""
-        tail = (1 - self.protocol.confidence) / 2
-        if np.isnan(samples).mean() > tail:
-            return float("nan"), float("nan")
-        low, high = np.nanquantile(samples, [tail, 1 - tail])
-        return float(low), float(high)
+        """See `interval`, at the protocol's confidence."""
+        return interval(samples, self.protocol.confidence)
 
     @cached_property
     def measures(self) -> dict[str, pd.DataFrame]:
@@ -116,6 +112,20 @@ def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
                 raise TrimError(f"{benchmark}: {name} and always_strong were run on different problems; run both again")
         made.append(Study(routers, resamples(len(problems), protocol), protocol))
     return made
+
+
+def means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over n problems, first as observed and then per resample: (k, n), (resamples, n) -> (1 + resamples, k)."""
+    return np.vstack([values.mean(axis=1), weights @ values.T])
+
+
+def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Percentile interval of a figure's resamples; NaN where more than the tail is undefined."""
+    tail = (1 - confidence) / 2
+    if np.isnan(samples).mean() > tail:
+        return float("nan"), float("nan")
+    low, high = np.nanquantile(samples, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def resamples(n: int, protocol: Protocol) -> np.ndarray:

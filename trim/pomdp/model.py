@@ -16,12 +16,15 @@ import json
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
 from trim.errors import TrimError
 from trim.tables import write_json
 
+Calibrated = Literal["single", "rule", "classes"]  # see `trim.stages.calibrate`
+CALIBRATIONS: tuple[str, ...] = get_args(Calibrated)
 BINS = 20
 S0, S1, S2 = range(3)
 

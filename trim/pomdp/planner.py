@@ -115,7 +115,7 @@ def plan(model: StepModel, costs: Sequence[float], resolution: int | None = None
     shape = len(price), model.steps, len(grid.vertices)
     vectors, upper = np.zeros((*shape, 2 * model.classes)), np.zeros(shape)
     gap = np.zeros(len(price))
-    stage, built_for = None, None
+    even = None  # the stage of steps whose hazard is the same in all classes, built once
     for step in reversed(range(model.steps + 1)):
         # Before the first step nothing has ended and nothing is paid.
         hazard = model.hazard[:, step - 1] if step else np.zeros(model.classes)
@@ -126,8 +126,8 @@ def plan(model: StepModel, costs: Sequence[float], resolution: int | None = None
             continue
         shared = np.ptp(hazard) == 0
         survival = np.ones(model.classes) if shared else 1 - hazard
-        if stage is None or not shared or built_for != "shared":
-            stage, built_for = _Stage(model, grid, survival, draws), "shared" if shared else step
+        stage = even if shared and even else _Stage(model, grid, survival, draws)
+        even = stage if shared else even
         left = 1 - hazard[0] if shared else 1.0
         above, alpha = _back_up(model, stage, draws, survival, upper[:, step], vectors[:, step], price)
         above, alpha = left * above + grid.vertices @ reward, left * alpha + reward

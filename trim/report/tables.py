@@ -46,7 +46,7 @@ def write_tables(results: Path, params: Params) -> list[Path]:
 
 def write(results: Path, name: str, table: pd.DataFrame) -> list[Path]:
     """Write one table as Markdown, CSV and LaTeX into results/tables; returns the paths."""
-    texts = {"md": _markdown(table), "csv": table.to_csv(index=False), "tex": _latex(table)}
+    texts = {"md": markdown(table), "csv": table.to_csv(index=False), "tex": _latex(table)}
     paths = [results / "tables" / f"{name}.{suffix}" for suffix in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_text(path, text)
@@ -169,7 +169,8 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
     return _named(pd.DataFrame(rows, columns=columns), params)[columns]
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown."""
     escaped = [[str(cell).replace("|", "\\|") for cell in row] for row in table.itertuples(index=False)]
     lines = [list(table.columns), ["---"] * len(table.columns), *escaped]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from trim.rl.settings import FEATURES, TOKEN_SCALE
+from trim.rl.settings import FEATURES, stack_features
 from trim.rl.tree import FINISHED, Tree
 
 OBSERVATION = gym.spaces.Box(
@@ -19,15 +19,14 @@ ACTION = gym.spaces.Discrete(2)
 
 
 def features(tree: Tree, points: np.ndarray) -> np.ndarray:
-    """`FEATURES` of decision points, shape (n, 5), float32; scores before the first step count as 1."""
-    columns = (
+    """`FEATURES` of decision points, shape (n, 5); see `stack_features`."""
+    return stack_features(
         tree.least[points],
         tree.product[points],
         tree.score[points],
-        tree.tokens[points] / TOKEN_SCALE,
+        tree.tokens[points],
         tree.depth[points] / tree.max_steps,
     )
-    return np.stack(columns, axis=1).astype(np.float32)
 
 
 class RoutingVectorEnv(VectorEnv):
@@ -68,8 +67,8 @@ class RoutingVectorEnv(VectorEnv):
         left = self.points
         after, correct, paid = self.tree.follow(left, actions)
         done = after == FINISHED
-        reward = (done & correct) - self.cost * paid
-        self.points = np.where(done, 0, after)
+        reward = correct - self.cost * paid
+        self.points = after
         self.points[done] = self._next(int(done.sum()))
         info = self._info({"strong_tokens": paid})
         if done.any():
@@ -112,7 +111,7 @@ class RoutingEnv(gym.Env):
         (after,), (correct,), (paid,) = self.tree.follow(np.array([self.point]), np.array([int(action)]))
         done = bool(after == FINISHED)
         self.point = self.point if done else int(after)
-        reward = float(done and correct) - self.cost * float(paid)
+        reward = float(correct) - self.cost * float(paid)
         return self._observe(), reward, done, False, {"strong_tokens": int(paid)}
 
     def _observe(self) -> np.ndarray:

@@ -78,9 +78,9 @@ def play(
         actions = (torch.sigmoid(logits).numpy() > threshold).astype(np.int64)
         after, right, tokens = np.full(points.shape, FINISHED), np.zeros_like(live), np.zeros_like(paid)
         after[live], right[live], tokens[live] = tree.follow(points[live], actions[live])
-        rewards = (live & (after == FINISHED) & right) - costs * tokens
+        rewards = right - costs * tokens
         steps.append((seen, actions, logits, values, rewards, live))
-        correct |= live & (after == FINISHED) & right
+        correct |= right
         paid += tokens
         live = live & (after != FINISHED)
         points = np.where(live, after, points)

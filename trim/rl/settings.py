@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 # Of a step, as TRIM-Agg sees it (paper, section 4).
 TOKEN_SCALE = 300.0
 FEATURES = ("least earlier score", "product of earlier scores", "score", "tokens / 300", "step / most steps")
+
+
+def stack_features(
+    least: np.ndarray, product: np.ndarray, score: np.ndarray, tokens: np.ndarray, position: np.ndarray
+) -> np.ndarray:
+    """`FEATURES` as float32: five arrays of one shape to (..., 5); scores before the first step count as 1."""
+    return np.stack([least, product, score, tokens / TOKEN_SCALE, position], axis=-1).astype(np.float32)
 
 
 class Hyperparameters(BaseModel):

@@ -82,8 +82,8 @@ class Tree:
             actions: `ACCEPT` or `REGENERATE`, shape (n,).
 
         Returns:
-            Where that leads (or `FINISHED`), whether a finished solution is right, and the
-            strong tokens paid, shape (n,) each.
+            Where that leads (or `FINISHED`), whether it finishes the solution and that is right,
+            and the strong tokens paid, shape (n,) each.
         """
         unknown = self.child[points, actions] == UNKNOWN
         if unknown.any():

@@ -47,6 +47,11 @@ class Decisions:
     def __len__(self) -> int:
         return len(self.problems)
 
+    @property
+    def before(self) -> np.ndarray:
+        """When drafts are judged: the score of the step before each one, 1 before the first, shape (n, t + 1)."""
+        return np.concatenate([np.ones((len(self), 1)), self.scores[:, :-1]], axis=1)
+
 
 class Policy:
     """One operating point of a router.

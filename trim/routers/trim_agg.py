@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.errors import TrimError
-from trim.rl.settings import FEATURES, TOKEN_SCALE, Hyperparameters
+from trim.rl.settings import FEATURES, Hyperparameters, stack_features
 from trim.routers.base import Decisions, Policy, Router, Trial
 from trim.routers.base import Params as BaseParams
 
@@ -29,19 +29,12 @@ class _Network(Policy):
     def regenerate(self, seen: Decisions) -> np.ndarray:
         import torch
 
-        n, length = seen.scores.shape
-        standing = np.concatenate([np.ones((n, 1)), seen.scores[:, :-1]], axis=1)
-        position = np.broadcast_to(np.arange(length) / self._max_steps, (n, length))
-        columns = (
-            np.minimum.accumulate(standing, axis=1),
-            standing.cumprod(axis=1),
-            seen.drafts,
-            seen.draft_tokens / TOKEN_SCALE,
-            position,
-        )
-        features = torch.from_numpy(np.stack(columns, axis=-1).astype(np.float32)).transpose(0, 1)
+        before, length = seen.before, seen.scores.shape[1]
+        position = np.broadcast_to(np.arange(length) / self._max_steps, before.shape)
+        least, product = np.minimum.accumulate(before, axis=1), before.cumprod(axis=1)
+        features = torch.from_numpy(stack_features(least, product, seen.drafts, seen.draft_tokens, position))
         with torch.no_grad():
-            logits, _ = self._model(features[:, None])
+            logits, _ = self._model(features.transpose(0, 1)[:, None])
         return (logits[-1, 0] > 0).numpy()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.pomdp.beliefs import History
-from trim.pomdp.model import StepModel
+from trim.pomdp.model import Calibrated, StepModel
 from trim.pomdp.planner import Plan, plan
 from trim.pomdp.policy import planned
 from trim.routers.base import Decisions, Policy, Router, Trial
@@ -18,8 +18,7 @@ from trim.routers.base import Params as BaseParams
 
 def history(seen: Decisions) -> History:
     """What the POMDP observes of n episodes."""
-    standing = np.concatenate([np.ones((len(seen), 1)), seen.scores[:, :-1]], axis=1)
-    return History(np.minimum.accumulate(standing, axis=1), seen.drafts, seen.strong)
+    return History(np.minimum.accumulate(seen.before, axis=1), seen.drafts, seen.strong)
 
 
 class _Planned(Policy):
@@ -54,7 +53,7 @@ class TrimPomdp(Router):
         """
 
         costs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
-        calibration: Literal["single", "rule", "classes"] = "single"
+        calibration: Calibrated = "single"
         observation: Literal["pair", "score"] = "score"
         tracker: Literal["latest", "filter"] = "filter"
         restriction: float | None = Field(None, ge=0, le=1)

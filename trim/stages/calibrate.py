@@ -22,8 +22,6 @@ from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.tables import write_json
 from trim.workspace import Workspace
 
-KINDS = ("single", "rule", "classes")
-
 
 class Calibrations(NamedTuple):
     """Models of a benchmark by name, and how far the threshold rule is off by language model."""

@@ -10,10 +10,9 @@ import pandas as pd
 from trim.config import Params
 from trim.errors import TrimError
 from trim.evaluation.records import Results, read_results
-from trim.evaluation.summary import resamples
-from trim.pomdp.model import StepModel
+from trim.evaluation.summary import interval, means, resamples
+from trim.pomdp.model import CALIBRATIONS, StepModel
 from trim.pomdp.predict import predict_thresholds
-from trim.stages.calibrate import KINDS
 from trim.stages.evaluate import protocol
 from trim.tables import write_text
 
@@ -37,8 +36,8 @@ def make_prediction(params: Params, calibrations: Path, episodes: Path, points: 
         TrimError: if no threshold of the sweep is an edge of the models' bins.
     """
     results = read_results(episodes)
-    models = {kind: StepModel.load(calibrations / f"{kind}.json") for kind in KINDS}
-    bins = models[KINDS[0]].observation.shape[2]
+    models = {kind: StepModel.load(calibrations / f"{kind}.json") for kind in CALIBRATIONS}
+    bins = models[CALIBRATIONS[0]].observation.shape[2]
     chosen = {
         index: float(setting.removeprefix("tau="))
         for index, setting in enumerate(results.settings)
@@ -67,13 +66,12 @@ def make_prediction(params: Params, calibrations: Path, episodes: Path, points: 
             "curve": np.abs(at_equal_calls - accuracy).mean(axis=1),
         }
         first = first or found
-        for baseline, reference in (("", None), (KINDS[0], first)):
+        for baseline, reference in (("", None), (CALIBRATIONS[0], first)):
             for measure, values in found.items():
                 if reference is not found:
                     made.append((kind, baseline, measure, values - reference[measure] if reference else values))
-    tail = 50 * (1 - params.evaluation.confidence)
     table = [
-        (results.benchmark, kind, baseline, measure, values[0], *np.percentile(values[1:], [tail, 100 - tail]))
+        (results.benchmark, kind, baseline, measure, values[0], *interval(values[1:], params.evaluation.confidence))
         for kind, baseline, measure, values in made
     ]
     for path, columns, records in ((points, POINTS, rows), (errors, ERRORS, table)):
@@ -82,10 +80,9 @@ def make_prediction(params: Params, calibrations: Path, episodes: Path, points: 
 
 def _measured(results: Results, chosen: list[int], params: Params) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy and share of steps handed over, shape (1 + resamples, T) each: as observed, then per resample."""
-    n = len(results.problems)
-    weights = np.vstack([np.full(n, 1 / n), resamples(n, protocol(params))])
+    weights = resamples(len(results.problems), protocol(params))
     correct, calls, steps = (
-        weights @ values[chosen].T
+        means(values[chosen], weights)
         for values in (results.correct, results.totals["strong_calls"], results.totals["steps"])
     )
     return correct, calls / steps

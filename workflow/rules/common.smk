@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from trim.config import check
 from trim.errors import TrimError
 from trim.models.folder import resolve
+from trim.pomdp.model import CALIBRATIONS
 from trim.problems import SPLITS
 from trim.provenance import sources
 from trim.tables import write_text
@@ -41,7 +42,7 @@ wildcard_constraints:
     split="|".join(SPLITS),
     model="weak|strong",
     shard=r"\d+",
-    distortion=r"(noise|temperature|random)-[\d.e+-]+",
+    distortion="|".join(EXPERIMENT.robustness.distortions()) or "-",
 
 
 def code(*modules):
@@ -86,7 +87,7 @@ def scores(split):
 def calibrations():
     return expand(
         "results/calibration/{{benchmark}}/{kind}.json",
-        kind=["single", "rule", "classes", "agreement"],
+        kind=[*CALIBRATIONS, "agreement"],
     )
 
 
