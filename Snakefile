@@ -52,9 +52,16 @@ rule all_calibration:
         expand(calibrations(), benchmark=BENCHMARKS),
 
 
+rule all_trees:
+    input:
+        expand(
+            "results/trees/{benchmark}/{split}.parquet", benchmark=WHOLE, split=SPLITS
+        ),
+
+
 rule all_routers:
     input:
-        expand(fits(FITTED.values()), benchmark=BENCHMARKS),
+        ALL_FITS,
 
 
 rule all_draws:

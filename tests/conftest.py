@@ -41,7 +41,11 @@ def shrink(raw: dict) -> dict:
     for name in ("pomdp_pair", "pomdp_latest", "pomdp_classes"):
         del small["routers"][name]
     small["routers"]["pomdp_paper"]["costs"] = costs
-    small["routers"]["trim_agg"] = {"costs": [0.01], "seeds": [0], "training": {"epochs": 1}}
+    trained = {"fit_on": "standard", "seeds": [0, 1], "training": {"epochs": 1}}
+    del small["routers"]["trim_seq"]
+    small["routers"]["trim_agg"] = {"costs": [0.01]} | trained
+    small["routers"]["trim_budget"] = {"costs": [0.005, 0.02], "repeats": 2} | trained
+    small["ceiling"] = {"benchmarks": ["standard"], "costs": [0.01]}
     small["simulation"] |= {"solutions": 100, "costs": [0.2, 0.5]}
     small["robustness"] |= {"noise": [1], "temperature": [], "random": []}
     small["evaluation"]["bootstrap"] = 20

@@ -1,7 +1,5 @@
 """The training loop: its parts against independent computations, and that it learns."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -14,10 +12,13 @@ from trim.fits import read_fits, write_fits
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.rl.networks import ActorCritic
-from trim.rl.ppo import Member, Rollout, advantages, play, train
+from trim.rl.ppo import Rollout, advantages, play
 from trim.rl.settings import Hyperparameters
+from trim.rl.training import Task, look, train
 from trim.rl.tree import Tree
+from trim.routers.base import Outcome
 from trim.routers.trim_agg import TrimAgg
+from trim.routers.trim_budget import TrimBudget
 from trim.routers.trim_seq import TrimSeq
 
 
@@ -75,19 +76,20 @@ def test_advantages_are_those_of_the_definition():
         assert not found[length:, m, i].any()
 
 
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_members_do_not_touch_each_other_and_steps_are_the_sequence(recurrent):
+@pytest.mark.parametrize(("recurrent", "conditioned"), [(False, False), (True, False), (True, True)])
+def test_members_do_not_touch_each_other_and_steps_are_the_sequence(recurrent, conditioned):
     torch.manual_seed(0)
-    model = ActorCritic(3, 5, hidden=8, recurrent=recurrent).eval()
-    features = torch.rand(4, 3, 6, 5)
-    logits, values = model(features)
+    model = ActorCritic(3, 8, recurrent, conditioned).eval()
+    features = torch.rand(4, 3, 6, 5 + 2 * recurrent + conditioned)
+    everywhere = torch.arange(4 * 6).expand(3, -1)
+    logits, values = (x.reshape(3, 4, 6).transpose(0, 1) for x in model(features, everywhere))
     state, stepped = model.start(6), []
     for step in features:
         logit, value, state = model.step(step, state)
         stepped.append((logit, value))
     torch.testing.assert_close(torch.stack([s[0] for s in stepped]), logits)
     torch.testing.assert_close(torch.stack([s[1] for s in stepped]), values)
-    model(features)[0][:, 1].sum().backward()
+    model(features, everywhere)[0][1].sum().backward()
     for parameter in model.parameters():
         if parameter.grad is not None:
             assert not parameter.grad[[0, 2]].any()
@@ -97,43 +99,113 @@ def test_members_do_not_touch_each_other_and_steps_are_the_sequence(recurrent):
 def test_it_learns_to_rewrite_what_is_wrong_where_that_pays(recurrent):
     tree, held_out = telling(64, "a"), telling(64, "b")
     settings = Hyperparameters(epochs=12, learning_rate=3e-3, batch=32, minibatches=2)
-    members = [Member(0.001, 0), Member(0.2, 0)]
-    parameters, _ = train(members, tree, held_out, settings, recurrent)
-    model = ActorCritic(2, 5, settings.hidden, recurrent).eval()
+    parameters, _ = train(Task((0.001, 0.2), (0,), settings, recurrent), tree, held_out)
+    model = ActorCritic(2, settings.hidden, recurrent).eval()
     model.load_state_dict({name: torch.from_numpy(p) for name, p in parameters.items()})
-    done = play(model, held_out, np.tile(np.arange(64), (2, 1)), np.array([[0.001], [0.2]]))
+    done = play(model, held_out, np.tile(np.arange(64), (2, 1)), np.repeat([[0.001], [0.2]], 64, axis=1))
     assert done.correct[0].all()
     wrong = done.features[0, 0, :, 2] < 0.5
     assert (done.actions[0, 0][wrong] == 1).all()
     assert done.paid[1].sum() == 0
 
 
-def test_the_same_seed_gives_the_same_policy():
-    settings = Hyperparameters(epochs=2, batch=16)
-    first, again = (train([Member(0.01, 7)], telling(32, "a"), telling(32, "b"), settings)[0] for _ in range(2))
+def test_one_policy_for_every_cost_spends_less_where_tokens_are_dear():
+    tree, held_out = telling(64, "a"), telling(64, "b")
+    settings = Hyperparameters(epochs=15, learning_rate=3e-3, batch=32, minibatches=2)
+    task = Task((0.001, 0.2), (0, 1), settings, conditioned=True, repeats=4)
+    parameters, value = train(task, tree, held_out)
+    model = ActorCritic(2, settings.hidden, conditioned=True).eval()
+    model.load_state_dict({name: torch.from_numpy(p) for name, p in parameters.items()})
+    seen = look(task, model, held_out)
+    assert seen.accuracy.shape == (2, 2)
+    assert (seen.accuracy[:, 0] == 1).all()
+    assert (seen.tokens[:, 1] == 0).all()
+    np.testing.assert_allclose(seen.value.mean(axis=1), value)
+
+
+class Trial:
+    """What routers are fitted with, without files."""
+
+    checkpoint = log = None
+
+    def __init__(self, tree, problems, parts):
+        self.tree, self._problems, self._parts = lambda split: tree, problems, parts
+
+    def __call__(self, policies):
+        episodes = run(self._problems, list(policies.values()), *self._parts)
+        names, outcomes = list(policies), {}
+        for index, name in enumerate(names):
+            mine = [e for e in episodes if e.policy == index]
+            paid = sum(s.tokens for e in mine for s in e.steps if s.writer == "strong")
+            outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), paid / (20 * len(mine)))
+        return outcomes
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("recurrent", "conditioned"), [(False, False), (True, True)])
+def test_the_same_seed_gives_the_same_policy_even_after_a_kill(recurrent, conditioned, tmp_path):
+    settings = Hyperparameters(epochs=3, batch=16)
+    task = Task((0.01, 0.02), (7,), settings, recurrent, conditioned, 2)
+    path, told, again = tmp_path / "c.safetensors", [], []
+    first, value = train(task, telling(32, "a"), telling(32, "b"), log=lambda *seen: told.append(seen))
+
+    def stop(done, of, figures):
+        assert of == 6
+        if done == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(task, telling(32, "a"), telling(32, "b"), path, stop)
+    resumed, same = train(task, telling(32, "a"), telling(32, "b"), path, lambda *seen: again.append(seen))
+    assert again == told
+    np.testing.assert_array_equal(value, same)
     for name, parameter in first.items():
-        np.testing.assert_array_equal(parameter, again[name])
+        np.testing.assert_array_equal(parameter, resumed[name])
+    other, _ = train(Task((0.01, 0.02), (8,), settings, recurrent, conditioned, 2), *(telling(32, n) for n in "ab"), path)
+    assert any((other[name] != parameter).any() for name, parameter in first.items())
 
 
-@pytest.mark.parametrize("kind", [TrimAgg, TrimSeq])
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    path = tmp_path / "c.safetensors"
+    task = Task((0.01,), (0,), Hyperparameters(epochs=1, batch=16))
+    train(task, telling(16, "a"), telling(16, "b"), path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TrimError, match=r"c\.safetensors: damaged .*delete it and run again"):
+        train(task, telling(16, "a"), telling(16, "b"), path)
+
+
+@pytest.mark.parametrize("kind", [TrimAgg, TrimSeq, TrimBudget])
 def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path):
     problems, *parts = telling_parts(40, "c")
     tree = Tree(problems, *parts)
-    trial = SimpleNamespace(tree=lambda split: tree)
+    trial = Trial(tree, problems, parts)
     params = kind.Params(costs=[0.001, 0.02], seeds=[0, 1], training={"epochs": 3, "batch": 20, "learning_rate": 3e-3})
     fitted = kind(params).fit(trial, [0.1])
     write_fits(tmp_path, kind.name, "standard", {kind.name: fitted})
-    policies = kind(params, read_fits(tmp_path, kind.name, kind.name)).policies()
-    assert next(iter(policies)) == "cost=0.02 seed=1"
-    episodes = run(problems, list(policies.values()), *parts)
-    model = ActorCritic(4, 5, 64, kind.recurrent).eval()
+    router = kind(params, read_fits(tmp_path, kind.name, kind.name))
+    policies = router.policies()
+    task = router.task()
+    assert next(iter(policies)).startswith("cost=0.02 seed=")
+    assert {policy.seed for policy in policies.values()} == {0, 1}
+    model = ActorCritic(len(task.members), 64, task.recurrent, task.conditioned).eval()
     arrays = {n.removeprefix("network."): torch.from_numpy(a) for n, a in fitted.items() if n.startswith("network.")}
     model.load_state_dict(arrays)
-    greedy = play(model, tree, np.tile(np.arange(40), (4, 1)), np.zeros((4, 1)))
-    for index in range(4):
+    costs = np.array([task.costs if cost is None else [cost] for cost, _ in task.members])
+    greedy = play(model, tree, np.tile(np.arange(40), costs.shape), np.repeat(costs, 40, axis=1))
+    episodes = run(problems, list(policies.values()), *parts)
+    for index, name in enumerate(policies):
+        if not name.startswith("cost="):
+            continue
+        cost, seed = (float(part.split("=")[1]) for part in name.split())
+        (member,) = [m for m, (c, s) in enumerate(task.members) if c in (None, cost) and s == seed]
+        first = 40 * costs[member].tolist().index(cost)
         for i, episode in enumerate(episodes[index * 40 : (index + 1) * 40]):
-            member = 3 - index
-            assert episode.correct == greedy.correct[member, i]
-            assert sum(s.tokens for s in episode.steps if s.writer == "strong") == greedy.paid[member, i]
-    with pytest.raises(TrimError, match="this version has"):
+            assert episode.correct == greedy.correct[member, first + i]
+            assert sum(s.tokens for s in episode.steps if s.writer == "strong") == greedy.paid[member, first + i]
+    with pytest.raises(TrimError, match="this is"):
         kind(params, fitted | {"features": ["score"]}).policies()
+    with pytest.raises(TrimError, match="version 1 found"):
+        kind(params, fitted | {"version": 1}).policies()

@@ -185,6 +185,13 @@ class Robustness(_Section):
         }
 
 
+class Ceiling(_Section):
+    """What there is to gain: benchmarks whose solution trees are made whole, and costs of a strong token."""
+
+    benchmarks: tuple[Name, ...] = ()
+    costs: tuple[Positive, ...] = ()
+
+
 class Params(_Section):
     """A whole experiment."""
 
@@ -197,6 +204,7 @@ class Params(_Section):
     evaluation: Evaluation
     simulation: Simulation
     robustness: Robustness
+    ceiling: Ceiling = Ceiling()
     pretrain: Pretrain
 
     @model_validator(mode="after")
@@ -216,15 +224,21 @@ class Params(_Section):
         return registry()[self.routers[name].get("kind", name)]
 
     def studies(self) -> list[str]:
-        """The studies of the POMDP that this experiment makes; see `trim.report.studies`."""
+        """The studies that this experiment makes; see `trim.report.studies`."""
         calibrated = any(self.kind(name).calibrated for name in self.routers)
         made = {
             "calibration": calibrated,
             "prediction": calibrated and "trim_thr" in self.routers,
             "published": calibrated,
             "robustness": bool(self.robustness.benchmarks),
+            "ceiling": bool(self.ceiling.benchmarks),
+            "generalisation": any("fit_on" in section for section in self.routers.values()),
         }
         return [name for name, wanted in made.items() if wanted]
+
+    def source(self, name: str, benchmark: str) -> str:
+        """The benchmark that a router is fitted on, when it is used on one."""
+        return str(self.routers[name].get("fit_on", benchmark))
 
     def title(self, name: str) -> str:
         """The router of that name, in tables and figures."""
@@ -233,7 +247,7 @@ class Params(_Section):
 
 def _own(section: dict[str, Any]) -> dict[str, Any]:
     """A router's section without the keys that every router has."""
-    return {key: value for key, value in section.items() if key not in ("kind", "title")}
+    return {key: value for key, value in section.items() if key not in ("kind", "title", "fit_on")}
 
 
 def load(path: Path) -> Params:
@@ -270,14 +284,19 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
             known[kind].Params(**_own(section))
         except ValidationError as error:
             raise TrimError(f"{source}: {_first(error, ('routers', name))}") from error
-    for key, names, of in (
-        ("evaluation.baselines", params.evaluation.baselines, params.routers),
-        ("robustness.routers", params.robustness.routers, params.routers),
-        ("robustness.benchmarks", params.robustness.benchmarks, params.benchmarks),
-    ):
+    named = [
+        ("evaluation.baselines", params.evaluation.baselines, list(params.routers)),
+        ("robustness.routers", params.robustness.routers, list(params.routers)),
+        ("robustness.benchmarks", params.robustness.benchmarks, list(params.benchmarks)),
+        ("ceiling.benchmarks", params.ceiling.benchmarks, list(params.benchmarks)),
+    ]
+    for name, section in params.routers.items():
+        if "fit_on" in section:
+            named.append((f"routers.{name}.fit_on", (section["fit_on"],), list(params.benchmarks)))
+    for key, names, known_names in named:
         for name in names:
-            if name not in of:
-                raise TrimError(f"{source}: {key}: {name!r} found, allowed: {', '.join(of)}")
+            if name not in known_names:
+                raise TrimError(f"{source}: {key}: {name!r} found, allowed: {', '.join(known_names)}")
     return params
 
 

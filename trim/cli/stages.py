@@ -112,21 +112,42 @@ def fit(
     journal: Journal,
     layer: Layers = None,
     calibrations: Annotated[Path | None, typer.Option(help="Folder made by `trim calibrate`.")] = None,
+    training: Annotated[Path | None, typer.Option(help="Folder for the curves of trainings.")] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Fit the routers of one kind on the validation split."""
+    """Fit the routers of one kind: thresholds and plans on the validation split, networks on the train split."""
     from trim.stages.fit import make_fit
 
     found = load_params(params, benchmark)
     if kind not in {found.kind(router).name for router in found.routers}:
         raise TrimError(f"--kind {kind}: no router of the experiment is of that kind")
     with display(f"fit {kind}, {benchmark}") as tracker:
-        make_fit(found, benchmark, kind, problems, layer or [], calibrations, out, draws_out, journal, tracker)
+        make_fit(
+            found, benchmark, kind, problems, layer or [], calibrations, out, draws_out, training, journal, tracker
+        )
     print(f"{out}: fitted {kind}")
 
 
 @stages.command()
+def trees(
+    problems: Problems,
+    split: Annotated[Split, typer.Option()],
+    out: Out,
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Make everything that any policy can meet on a split: for training, and for ceilings."""
+    from trim.stages.trees import make_trees
+
+    with display(f"trees, {split.value}") as tracker:
+        count = make_trees(load_params(params), split.value, problems, layer or [], out, journal, tracker)
+    print(f"{out}: draws of {count} decision points")
+
+
+@stages.command()
 def draws(
+    benchmark: Benchmark,
     problems: Problems,
     split: Annotated[Split, typer.Option()],
     out: Out,
@@ -139,7 +160,8 @@ def draws(
     from trim.stages.draws import make_draws
 
     with display(f"draws, {split.value}") as tracker:
-        count = make_draws(load_params(params), split.value, problems, layer or [], fits, out, journal, tracker)
+        found = load_params(params, benchmark)
+        count = make_draws(found, benchmark, split.value, problems, layer or [], fits, out, journal, tracker)
     print(f"{out}: {count} draws")
 
 
@@ -176,6 +198,38 @@ def evaluate(
 
     make_evaluation(load_params(params), episodes, results, cost)
     print(f"{results}: summary.csv, budgets.csv, differences.csv, metrics.json")
+
+
+@stages.command()
+def ceiling(
+    benchmark: Benchmark,
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write NAME.parquet into.")],
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Run the best that any router could do: clairvoyant, and on TRIM-Agg's features."""
+    from trim.stages.ceiling import make_ceiling
+
+    with display(f"ceiling, {benchmark}") as tracker:
+        make_ceiling(load_params(params, benchmark), benchmark, problems, layer or [], out, journal, tracker)
+    print(out)
+
+
+@stages.command()
+def ceiling_table(
+    benchmark: Benchmark,
+    points: Annotated[Path, typer.Option(help="Table of the ceilings' operating points.")],
+    distances: Annotated[Path, typer.Option(help="Table of measures and distances.")],
+    results: Results = DEFAULT_RESULTS,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Measure what `trim ceiling` made, and each router's distance to it."""
+    from trim.stages.ceiling import make_ceiling_table
+
+    make_ceiling_table(load_params(params, benchmark), benchmark, results, points, distances)
+    print(points, distances, sep="\n")
 
 
 @stages.command()

@@ -53,6 +53,7 @@ class Results:
     Attributes:
         benchmark, split, router, title, reference: what it is.
         settings: k names, in the router's order.
+        seeds: of the training behind each setting, None where there was none; see `trim.routers.base.Policy`.
         problems: n ids.
         correct: shape (k, n), bool.
         totals: each of `PER_PROBLEM`, shape (k, n).
@@ -64,13 +65,14 @@ class Results:
     title: str
     reference: bool
     settings: list[str]
+    seeds: list[int | None]
     problems: list[str]
     correct: np.ndarray
     totals: dict[str, np.ndarray]
 
 
 def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
-    """Write one router's episodes; `header` names benchmark, split, router, title, reference and models."""
+    """Write one router's episodes; `header` names benchmark, split, router, title, reference, seeds and models."""
     rows = []
     for episode in episodes:
         for index, step in enumerate(episode.steps):
@@ -111,6 +113,7 @@ def read_results(path: Path) -> Results:
     return Results(
         **{name: header[name] for name in ("benchmark", "split", "router", "title", "reference")},
         settings=header["settings"],
+        seeds=header["seeds"],
         problems=problems,
         correct=totals["correct"].to_numpy(dtype=bool).reshape(shape),
         totals={name: totals[name].to_numpy(dtype=float).reshape(shape) for name in PER_PROBLEM},

@@ -17,7 +17,7 @@ from trim.evaluation.records import PER_PROBLEM, Results
 SUMMARY_COLUMNS = [
     "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",
     "strong_fraction", "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "prm_calls",
-    "steps", "flops", "latency", "pgr", "money"
+    "steps", "flops", "latency", "pgr", "money", "seed"
 ]  # fmt: skip
 
 
@@ -66,17 +66,28 @@ class Study:
 
     @cached_property
     def measures(self) -> dict[str, pd.DataFrame]:
-        """Every measure of each router, a row as observed and then one per resample."""
+        """Every measure of each router, a row as observed and then one per resample; means over seeds."""
+        return {router: sum(frames) / len(frames) for router, frames in self.by_seed.items()}
+
+    @cached_property
+    def by_seed(self) -> dict[str, list[pd.DataFrame]]:
+        """As `measures`, of the curve of each seed; one where nothing was trained."""
         protocol, scales = self.protocol, self.scales()
-        return {
-            router: pd.DataFrame(
-                all_measures(f, a, scale, protocol.levels, protocol.budgets)
-                for f, a, scale in zip(
-                    self.fractions(router, protocol.cost), self.means(result.correct), scales, strict=True
+        found: dict[str, list[pd.DataFrame]] = {}
+        for router, result in self.routers.items():
+            fractions, accuracies = self.fractions(router, protocol.cost), self.means(result.correct)
+            found[router] = []
+            for seed in dict.fromkeys(result.seeds):
+                mine = [k for k, other in enumerate(result.seeds) if other == seed]
+                rows = zip(fractions[:, mine], accuracies[:, mine], scales, strict=True)
+                found[router].append(
+                    pd.DataFrame(all_measures(f, a, s, protocol.levels, protocol.budgets) for f, a, s in rows)
                 )
-            )
-            for router, result in self.routers.items()
-        }
+        return found
+
+    def spread(self, router: str) -> pd.Series:
+        """Standard deviation over seeds of each measure as observed; NaN with fewer than two."""
+        return pd.DataFrame([frame.iloc[0] for frame in self.by_seed[router]]).std()
 
     def scales(self) -> list[Scale]:
         """The two ends, as observed and then per resample."""
@@ -154,23 +165,24 @@ def summary(study: Study) -> pd.DataFrame:
                     "accuracy_high": high,
                     "strong_fraction": fraction[0, k],
                     "pgr": float(scale.pgr(accuracy[0, k])),
+                    "seed": result.seeds[k],
                 }
                 | {column: result.totals[column][k].mean() for column in PER_PROBLEM}
             )
-    return pd.DataFrame(rows)[SUMMARY_COLUMNS]
+    return pd.DataFrame(rows)[SUMMARY_COLUMNS].astype({"seed": "Int64"})
 
 
 def budgets(study: Study) -> pd.DataFrame:
-    """A row per router and measure: value, low, high; empty where a level is not reached."""
+    """A row per router and measure: value, low, high, spread over seeds; empty where a level is not reached."""
     rows = []
     for name, result in study.routers.items():
-        samples = study.measures[name]
+        samples, spread = study.measures[name], study.spread(name)
         for measure in samples:
             value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
             if np.isnan(value):
                 low = high = float("nan")
-            rows.append((result.benchmark, name, measure, value, low, high))
-    return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "value", "low", "high"])
+            rows.append((result.benchmark, name, measure, value, low, high, spread[measure]))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "value", "low", "high", "spread"])
 
 
 def differences(study: Study, baseline: str) -> pd.DataFrame:

@@ -32,6 +32,7 @@ STYLE = {
     "svg.fonttype": "path",
 }
 ENDS = ("always_weak", "always_strong")
+PLOTTED = ["strong_fraction", "accuracy", "accuracy_low", "accuracy_high"]
 
 
 def draw_figures(results: Path, params: Params) -> list[Path]:
@@ -91,7 +92,7 @@ def _first_of_kinds(params: Params) -> list[str]:
 
 def _main_curves(results: Path, params: Params) -> Figure:
     """The first router of each kind."""
-    return _curves(results, params, _first_of_kinds(params))
+    return curves(read_csv(results / "summary.csv"), titles(params)[0], _named(_first_of_kinds(params), params))
 
 
 def _variants(results: Path, params: Params) -> Figure:
@@ -99,12 +100,23 @@ def _variants(results: Path, params: Params) -> Figure:
     kinds = [params.kind(name).name for name in params.routers]
     fitted = [name for name in _first_of_kinds(params) if params.kind(name).fits]
     several = [name for name in params.routers if kinds.count(params.kind(name).name) > 1]
-    return _curves(results, params, list(dict.fromkeys(fitted[:1] + several)))
+    shown = list(dict.fromkeys(fitted[:1] + several))
+    return curves(read_csv(results / "summary.csv"), titles(params)[0], _named(shown, params))
 
 
-def _curves(results: Path, params: Params, routers: Sequence[str]) -> Figure:
-    """Accuracy over strong tokens, every operating point with its interval."""
-    summary, (benchmarks, names) = read_csv(results / "summary.csv"), titles(params)
+def _named(routers: Sequence[str], params: Params) -> dict[str, str]:
+    return {name: params.title(name) for name in routers}
+
+
+def curves(summary: pd.DataFrame, benchmarks: Mapping[str, str], routers: Mapping[str, str]) -> Figure:
+    """Accuracy over strong tokens, every operating point (its mean over seeds) with its interval.
+
+    Args:
+        summary: rows as of summary.csv.
+        benchmarks: titles of the panels by benchmark.
+        routers: labels by router.
+    """
+    summary = summary.assign(point=summary["setting"].str.replace(r" seed=\d+", "", regex=True))
     figure, axes_of = panels(benchmarks)
     for benchmark, axes in axes_of.items():
         rows = summary[summary["benchmark"] == benchmark]
@@ -113,7 +125,8 @@ def _curves(results: Path, params: Params, routers: Sequence[str]) -> Figure:
         axes.axhline(strong["accuracy"], color="0.4", linewidth=0.8)
         axes.axhspan(strong["accuracy_low"], strong["accuracy_high"], color="0.5", alpha=0.12, linewidth=0)
         for router, (colour, marker) in styles(routers).items():
-            points = rows[rows["router"] == router].sort_values(["strong_fraction", "accuracy"])
+            points = rows[rows["router"] == router].groupby("point", sort=False)[PLOTTED].mean()
+            points = points.sort_values(["strong_fraction", "accuracy"])
             x, y = points["strong_fraction"].to_numpy(), points["accuracy"].to_numpy()
             low, high = points["accuracy_low"].to_numpy(), points["accuracy_high"].to_numpy()
             if len(points) > 1:
@@ -121,10 +134,10 @@ def _curves(results: Path, params: Params, routers: Sequence[str]) -> Figure:
                 axes.plot(x0, y0, color=colour, linewidth=1.2)
                 band = np.r_[weak["accuracy_low"], low], np.r_[weak["accuracy_high"], high]
                 axes.fill_between(x0, *band, color=colour, alpha=0.15, linewidth=0)
-                axes.plot(x, y, marker, color=colour, markersize=3.5, label=names[router])
+                axes.plot(x, y, marker, color=colour, markersize=3.5, label=routers[router])
             else:
                 error = np.abs(np.vstack([low, high]) - y)
-                axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=5, capsize=2, label=names[router])
+                axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=5, capsize=2, label=routers[router])
         axes.set_xlim(-0.02, 1.1)
         axes.set_xlabel("strong tokens / always-strong's")
         axes.set_ylabel("accuracy")

@@ -16,7 +16,8 @@ SECTIONS = {
     "main": (
         "Main table",
         "Test accuracy of both ends, accuracy at the middle budget, the least share of always-strong's cost that "
-        "recovers 50, 80 and 95 % of the accuracy gap, and three areas. Square brackets: 95 % bootstrap intervals.",
+        "recovers 50, 80 and 95 % of the accuracy gap, and three areas. Square brackets: 95 % bootstrap intervals; "
+        "±: standard deviation over training seeds.",
     ),
     "budgets": ("Accuracy at a budget", "Read off each router's curve at shares of always-strong's cost."),
     "differences": (
@@ -47,6 +48,17 @@ STUDY_SECTIONS = {
         "Routers calibrated and fitted on distorted scores: noise on the logit, a wrong temperature, a share of random "
         "scores. `auc` tells right steps from first wrong ones.",
     ),
+    "ceiling": (
+        "What there is to gain",
+        "The best that any router could do, by dynamic programming on whole solution trees. Five features: what "
+        "TRIM-Agg sees, by fitted policy iteration on the train split, or (in hindsight, too good to be true) on the "
+        "test problems themselves. Clairvoyant: it knows how everything would end. `minus`: each router's distance.",
+    ),
+    "generalisation": (
+        "On other benchmarks",
+        "Routers fitted on one benchmark and used unchanged on all, beside baselines that are fitted on each; in "
+        "parentheses the rank. ±: standard deviation over training seeds.",
+    ),
     "published": (
         "In the published calibration",
         "TRIM-POMDP's variants simulated in the calibration released with the paper; no policy exceeds `bound`.",
@@ -61,6 +73,8 @@ STUDY_FIGURES = {
     "calibration": "What is observed in each hidden state, and where solutions end.",
     "prediction": "TRIM-Thr's curve as the calibrated models predict it, and as it was measured.",
     "robustness": "Accuracy at the middle budget on distorted scores; strength 0 and temperature 1 change nothing.",
+    "ceiling": "Fitted routers below the best that could be done.",
+    "generalisation": "Routers fitted on one benchmark and used on all, beside the baselines.",
     "published": "Routers in the calibration released with the paper, and TRIM-Thr as it was published for MATH-500.",
 }
 

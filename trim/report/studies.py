@@ -1,4 +1,4 @@
-"""Studies of the POMDP, a table and a figure each: calibration, prediction, published, robustness."""
+"""The studies, a table and a figure each."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from trim.config import Params
 from trim.pomdp.calibration import STATES
 from trim.pomdp.model import StepModel
 from trim.report.figures import draw, legend, panels, styles
+from trim.report.gain import ceiling_figure, ceiling_table, generalisation_figure, generalisation_table
 from trim.report.tables import figure, read_csv, titles, write
 from trim.tables import read_json
 
@@ -211,4 +212,6 @@ STUDIES: dict[str, tuple[Table, Picture]] = {
     "prediction": (_prediction_table, _prediction_figure),
     "published": (_published_table, _published_figure),
     "robustness": (_robustness_table, _robustness_figure),
+    "ceiling": (ceiling_table, ceiling_figure),
+    "generalisation": (generalisation_table, generalisation_figure),
 }

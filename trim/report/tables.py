@@ -61,11 +61,12 @@ def titles(params: Params) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def figure(value: float, low: float, high: float) -> str:
-    """A value with its interval."""
+def figure(value: float, low: float, high: float, spread: float = np.nan) -> str:
+    """A value with its interval, and the standard deviation over seeds if it has one."""
     if np.isnan(value):
         return "not reached"
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]" if not np.isnan(low) else f"{value:.3f}"
+    interval = "" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f}{interval}" + ("" if np.isnan(spread) else f" ± {spread:.3f}")
 
 
 def _named(table: pd.DataFrame, params: Params) -> pd.DataFrame:
@@ -73,14 +74,15 @@ def _named(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     return table.assign(benchmark=table["benchmark"].map(benchmarks), router=table["router"].map(routers), split="test")
 
 
-def _spread(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
+def wide(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
     """One row per benchmark and router, one column per measure."""
     chosen = table[table["measure"].isin(measures)]
-    figures = [figure(*row) for row in chosen[["value", "low", "high"]].itertuples(index=False)]
-    wide = chosen.assign(figure=figures).pivot(index=["benchmark", "router"], columns="measure", values="figure")
+    columns = [name for name in ("value", "low", "high", "spread") if name in chosen]
+    figures = [figure(*row) for row in chosen[columns].itertuples(index=False)]
+    table = chosen.assign(figure=figures).pivot(index=["benchmark", "router"], columns="measure", values="figure")
     order = list(dict.fromkeys(zip(chosen["benchmark"], chosen["router"], strict=True)))
-    wide = wide.reindex(order)[measures].reset_index()
-    return _named(wide, params)[["benchmark", "split", "router", *measures]]
+    table = table.reindex(order)[measures].reset_index()
+    return _named(table, params)[["benchmark", "split", "router", *measures]]
 
 
 def _references(params: Params) -> set[str]:
@@ -93,7 +95,7 @@ def _main(results: Path, params: Params) -> pd.DataFrame:
     fractions = [f"{100 * b:g}" for b in params.evaluation.budgets]
     middle = f"acc@{fractions[len(fractions) // 2]}" if fractions else None
     measures = [*([middle] if middle else []), *_levels(params), "apgr", "aiq", "ibc"]
-    table = _spread(budgets[~budgets["router"].isin(_references(params))], measures, params)
+    table = wide(budgets[~budgets["router"].isin(_references(params))], measures, params)
     benchmarks, _ = titles(params)
     for end, column in (("always_weak", "weak"), ("always_strong", "strong")):
         rows = summary[summary["router"] == end]
@@ -110,7 +112,7 @@ def _levels(params: Params) -> list[str]:
 
 def _budgets(results: Path, params: Params) -> pd.DataFrame:
     measures = [f"acc@{100 * b:g}" for b in params.evaluation.budgets]
-    return _spread(read_csv(results / "budgets.csv"), measures, params)
+    return wide(read_csv(results / "budgets.csv"), measures, params)
 
 
 def _operating_points(results: Path, params: Params) -> pd.DataFrame:
@@ -131,7 +133,7 @@ def _differences(results: Path, params: Params) -> pd.DataFrame:
     table = table[~table["router"].isin(_references(params))]
     parts = []
     for baseline, rows in table.groupby("baseline", sort=False):
-        part = _spread(rows, measures, params)
+        part = wide(rows, measures, params)
         part.insert(3, "minus", names[str(baseline)])
         parts.append(part)
     return pd.concat(parts)
@@ -146,15 +148,15 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
             kind = params.kind(name)
             if not kind.fits:
                 continue
-            fitted = read_numbers(results / "routers" / benchmark, kind.name, name)
+            fitted = read_numbers(results / "routers" / params.source(name, benchmark), kind.name, name)
             for budget, value in fitted.get("budgets", {}).items():
                 row = summary[
                     (summary["benchmark"] == benchmark)
                     & (summary["router"] == name)
-                    & (summary["setting"] == f"budget={budget}")
+                    & (summary["setting"].str.split().str[0] == f"budget={budget}")
                 ]
                 if len(row):
-                    found = row.iloc[0]
+                    found = row[["strong_fraction", "accuracy", "accuracy_low", "accuracy_high"]].mean()
                     rows.append(
                         {
                             "benchmark": benchmark,

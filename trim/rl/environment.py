@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from trim.rl.settings import FEATURES, stack_features
+from trim.rl.features import FEATURES, stack_features
 from trim.rl.tree import FINISHED, Tree
 
 OBSERVATION = gym.spaces.Box(
@@ -18,14 +18,15 @@ OBSERVATION = gym.spaces.Box(
 ACTION = gym.spaces.Discrete(2)
 
 
-def features(tree: Tree, points: np.ndarray) -> np.ndarray:
-    """`FEATURES` of decision points, shape (n, 5); see `stack_features`."""
+def features(tree: Tree, points: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """`FEATURES` of decision points, and others beside them, shape (..., 5 or more); see `stack_features`."""
     return stack_features(
         tree.least[points],
         tree.product[points],
         tree.score[points],
         tree.tokens[points],
         tree.depth[points] / tree.max_steps,
+        *others,
     )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, layer_norm
+from torch.nn.functional import layer_norm
+
+from trim.rl.features import feature_names
 
 
 class Linear(nn.Module):
@@ -38,7 +40,15 @@ class Layer(nn.Module):
         """Apply each member's layer."""
         x = self.linear(x)
         x = torch.tanh(layer_norm(x, x.shape[-1:]) * self.scale + self.shift)
-        return dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout) if self.training and self.dropout else x
+
+
+def dropout(x: Tensor, share: float) -> Tensor:
+    """Drop a share of the entries, in steps of 1/256: torch's own takes as long as all else in a layer."""
+    bits = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    dropped = round(256 * share)
+    kept = bits.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
+    return x * kept * (256 / (256 - dropped))
 
 
 class Recurrence(nn.Module):
@@ -62,18 +72,22 @@ class ActorCritic(nn.Module):
 
     Args:
         members: M.
-        inputs: features of a step.
         hidden: size of the layers.
         recurrent: whether the policy remembers the earlier steps (TRIM-Seq) or sees the present
             features only (TRIM-Agg).
+        conditioned: whether it is told what a strong token costs.
         dropout: share of units dropped in training.
     """
 
     def __init__(
-        self, members: int, inputs: int, hidden: int = 64, recurrent: bool = False, dropout: float = 0.1
+        self, members: int, hidden: int = 64, recurrent: bool = False, conditioned: bool = False, dropout: float = 0.1
     ) -> None:
         super().__init__()
-        self.members, self.hidden = members, hidden
+        self.members, self.hidden, self.recurrent, self.conditioned = members, hidden, recurrent, conditioned
+        names = feature_names(recurrent, conditioned)
+        inputs = len(names)
+        self.scores: Tensor
+        self.register_buffer("scores", torch.tensor(["score" in name for name in names]), persistent=False)
         self.recurrence = Recurrence(members, inputs, hidden) if recurrent else None
         width = inputs + hidden if recurrent else inputs
         self.actor, self.critic = (
@@ -85,28 +99,31 @@ class ActorCritic(nn.Module):
             for gain in (0.01, 1.0)
         )
 
+    def _encode(self, features: Tensor) -> Tensor:
+        """Scores by their logits, since what tells steps apart lies close to 1."""
+        return torch.where(self.scores, torch.special.logit(features, eps=1e-4) / 4, features)
+
     def start(self, n: int) -> Tensor:
         """The state before the first step of n solutions, shape (M, n, hidden)."""
         return torch.zeros(self.members, n, self.hidden)
 
     def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits and values, shape (M, n), and the state after a step with features (M, n, F)."""
+        features = self._encode(features)
         if self.recurrence is not None:
             state = self.recurrence(features, state)
             features = torch.cat([features, state], dim=-1)
         return self.actor(features)[..., 0], self.critic(features)[..., 0], state
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and values, shape (T, M, n), of whole solutions, features (T, M, n, F)."""
-        length, members, n, _ = features.shape
+    def forward(self, features: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and values at places (M, L) in T * n of whole solutions with features (T, M, n, F)."""
+        features = self._encode(features)
         if self.recurrence is not None:
-            states, state = [], self.start(n)
+            states, state = [], self.start(features.shape[2])
             for step in features:
                 state = self.recurrence(step, state)
                 states.append(state)
             features = torch.cat([features, torch.stack(states)], dim=-1)
-        flat = features.transpose(0, 1).reshape(members, length * n, -1)
-        logits, values = (
-            head(flat)[..., 0].reshape(members, length, n).transpose(0, 1) for head in (self.actor, self.critic)
-        )
-        return logits, values
+        flat = features.transpose(0, 1).flatten(1, 2)
+        chosen = flat.gather(1, places[..., None].expand(-1, -1, flat.shape[2]))
+        return self.actor(chosen)[..., 0], self.critic(chosen)[..., 0]

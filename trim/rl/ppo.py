@@ -6,7 +6,6 @@ One loop, to be read from top to bottom; the details are those of CleanRL.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,17 +13,10 @@ import torch
 from torch import Tensor
 
 from trim.rl.environment import features
+from trim.rl.features import condition
 from trim.rl.networks import ActorCritic
-from trim.rl.settings import FEATURES, Hyperparameters
+from trim.rl.settings import Hyperparameters
 from trim.rl.tree import FINISHED, Tree
-
-
-@dataclass(frozen=True)
-class Member:
-    """One policy of the ensemble: what a strong token costs it, and its seed."""
-
-    cost: float
-    seed: int
 
 
 class Rollout(NamedTuple):
@@ -63,31 +55,32 @@ def play(
         model: the ensemble.
         tree: of the problems.
         problems: indices, shape (M, n).
-        costs: of a strong token, shape (M, 1).
+        costs: of a strong token, shape (M, n).
         draw: for each member, gives so many numbers in [0, 1) to sample by; without it the likelier
             action is taken.
     """
     points, state = tree.roots[problems], model.start(problems.shape[1])
-    live = np.ones(points.shape, dtype=bool)
+    live, last = np.ones(points.shape, dtype=bool), np.zeros(points.shape, dtype=np.int64)
     correct, paid = np.zeros(points.shape, dtype=bool), np.zeros(points.shape, dtype=np.int64)
     steps = []
     while live.any():
-        seen = torch.from_numpy(features(tree, points.ravel()).reshape(*points.shape, -1))
+        others = [tree.before[points], last] if model.recurrent else []
+        others += [condition(costs)] if model.conditioned else []
+        seen = torch.from_numpy(features(tree, points, *others))
         logits, values, state = model.step(seen, state)
         threshold = np.stack([numbers(points.shape[1]) for numbers in draw]) if draw else 0.5
         actions = (torch.sigmoid(logits).numpy() > threshold).astype(np.int64)
         after, right, tokens = np.full(points.shape, FINISHED), np.zeros_like(live), np.zeros_like(paid)
         after[live], right[live], tokens[live] = tree.follow(points[live], actions[live])
-        rewards = right - costs * tokens
-        steps.append((seen, actions, logits, values, rewards, live))
+        steps.append((seen, actions, logits, values, right - costs * tokens, live))
         correct |= right
         paid += tokens
         live = live & (after != FINISHED)
-        points = np.where(live, after, points)
-    inputs, chosen, logits_, values_, rewards_, open_ = (
+        points, last = np.where(live, after, points), actions
+    inputs, chosen, logits_, values_, rewards, open_ = (
         torch.stack([torch.as_tensor(step[i]) for step in steps]) for i in range(6)
     )
-    return Rollout(inputs, chosen, logits_, values_, rewards_.float(), open_, correct, paid)
+    return Rollout(inputs, chosen, logits_, values_, rewards.float(), open_, correct, paid)
 
 
 def advantages(rollout: Rollout, discount: float, trace: float) -> Tensor:
@@ -106,29 +99,33 @@ def advantages(rollout: Rollout, discount: float, trace: float) -> Tensor:
 def update(
     model: ActorCritic, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: Hyperparameters, entropy: float,
     generator: torch.Generator,
-) -> None:  # fmt: skip
-    """Several passes over a rollout in minibatches of problems."""
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Several passes over a rollout in minibatches of problems.
+
+    Returns:
+        Entropy of the policies in the last pass, and their KL divergence from those that acted, in nats, shape (M,).
+    """
     gains = advantages(rollout, settings.discount, settings.trace)
-    returns, n = gains + rollout.values, gains.shape[2]
     old = _log_probability(rollout.log_odds, rollout.actions)
+    whole = (rollout.actions, old, rollout.values, gains)
     model.train()
     for _ in range(settings.passes):
-        for chosen in torch.randperm(n, generator=generator).chunk(settings.minibatches):
-            live = rollout.live[:, :, chosen]
-            count = live.sum(dim=(0, 2)).clamp(min=1)
+        seen = []
+        for chosen in torch.randperm(gains.shape[2], generator=generator).chunk(settings.minibatches):
+            places, live = _live(rollout.live[:, :, chosen])
+            actions, before, value, gain = (_at(x[:, :, chosen], places) for x in whole)
+            target = gain + value
 
-            def mean(x: Tensor, live: Tensor = live, count: Tensor = count) -> Tensor:
-                return torch.where(live, x, 0).sum(dim=(0, 2)) / count
+            def mean(x: Tensor, live: Tensor = live) -> Tensor:
+                return (x * live).sum(dim=1, keepdim=True) / live.sum(dim=1, keepdim=True)
 
-            gain = gains[:, :, chosen]
-            centre = mean(gain)[None, :, None]
-            spread = mean((gain - centre) ** 2).sqrt()[None, :, None]
-            gain = (gain - centre) / (spread + 1e-8)
-            logits, values = model(rollout.features[:, :, chosen])
-            ratio = (_log_probability(logits, rollout.actions[:, :, chosen]) - old[:, :, chosen]).exp()
+            gain = gain - mean(gain)
+            gain = gain / (mean(gain**2).sqrt() + 1e-8)
+            logits, values = model(rollout.features[:, :, chosen], places)
+            change = _log_probability(logits, actions) - before
+            ratio = change.exp()
             policy = -torch.minimum(gain * ratio, gain * ratio.clamp(1 - settings.clip, 1 + settings.clip))
-            before, target = rollout.values[:, :, chosen], returns[:, :, chosen]
-            near = before + (values - before).clamp(-settings.clip, settings.clip)
+            near = value + (values - value).clamp(-settings.clip, settings.clip)
             error = torch.maximum((values - target) ** 2, (near - target) ** 2) / 2
             surprise = torch.distributions.Bernoulli(logits=logits).entropy()
             loss = mean(policy + settings.value * error - entropy * surprise).sum()
@@ -136,7 +133,25 @@ def update(
             loss.backward()
             _clip(model, settings.gradient_norm)
             optimiser.step()
+            seen.append(torch.cat([mean(surprise), mean(ratio - 1 - change)], dim=1).detach())
     model.eval()
+    surprised, diverged = torch.stack(seen).mean(dim=0).T.numpy()
+    return surprised, diverged
+
+
+def _live(live: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each member's solutions are open, (T, M, n) -> places in T * n and whether they are, (M, L) both.
+
+    Members have different numbers of open places; L is the largest of them.
+    """
+    flat = live.transpose(0, 1).flatten(1)
+    places = flat.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : int(flat.sum(dim=1).max())]
+    return places, flat.gather(1, places)
+
+
+def _at(x: Tensor, places: Tensor) -> Tensor:
+    """Entries of (T, M, n) at places (M, L)."""
+    return x.transpose(0, 1).flatten(1).gather(1, places)
 
 
 def _log_probability(logits: Tensor, actions: Tensor) -> Tensor:
@@ -150,59 +165,3 @@ def _clip(model: ActorCritic, largest: float) -> None:
     scale = (largest / norms.clamp(min=1e-8)).clamp(max=1)
     for gradient in gradients:
         gradient *= scale.view(-1, *(1,) * (gradient.ndim - 1))
-
-
-def train(
-    members: Sequence[Member],
-    tree: Tree,
-    validation: Tree,
-    settings: Hyperparameters,
-    recurrent: bool = False,
-    report: Callable[[int, dict[str, np.ndarray]], None] | None = None,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Train an ensemble, and keep each member as it was after its best epoch.
-
-    Args:
-        members: what tells the policies apart.
-        tree: of the problems to train on.
-        validation: of the problems to choose the epoch on.
-        settings: hyper-parameters.
-        recurrent: whether policies remember earlier steps.
-        report: told after each epoch its number and, by member, return, accuracy and tokens on validation.
-
-    Returns:
-        Parameters by name, a leading axis for the members, and each one's best return on validation.
-    """
-    m, n = len(members), len(tree.roots)
-    torch.manual_seed(members[0].seed)
-    model = ActorCritic(m, len(FEATURES), settings.hidden, recurrent, settings.dropout).eval()
-    optimiser = torch.optim.Adam(
-        model.parameters(), settings.learning_rate, eps=1e-5, weight_decay=settings.weight_decay
-    )
-    streams = [np.random.default_rng([member.seed, 1]) for member in members]
-    generator = torch.Generator().manual_seed(members[0].seed)
-    costs = np.array([[member.cost] for member in members])
-    everything = np.tile(np.arange(len(validation.roots)), (m, 1))
-    best = {name: p.detach().clone() for name, p in model.named_parameters()}
-    highest = np.full(m, -np.inf)
-    batches = -(-n // settings.batch)
-    for epoch in range(settings.epochs):
-        order = np.stack([stream.permutation(n) for stream in streams])
-        for index in range(batches):
-            done = (epoch + index / batches) / settings.epochs
-            problems = order[:, index * settings.batch : (index + 1) * settings.batch]
-            rollout = play(model, tree, problems, costs, [stream.random for stream in streams])
-            for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate * (1 - done)
-            first, last = settings.entropy
-            update(model, optimiser, rollout, settings, first + (last - first) * done, generator)
-        held_out = play(model, validation, everything, costs)
-        value = held_out.correct.mean(axis=1) - costs[:, 0] * held_out.paid.mean(axis=1)
-        better = value > highest
-        highest = np.where(better, value, highest)
-        for name, parameter in model.named_parameters():
-            best[name][better] = parameter.detach()[better]
-        if report:
-            accuracy, tokens = held_out.correct.mean(axis=1), held_out.paid.mean(axis=1)
-            report(epoch, {"return": value, "accuracy": accuracy, "tokens": tokens})
-    return {name: p.numpy() for name, p in best.items()}, highest

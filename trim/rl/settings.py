@@ -1,24 +1,30 @@
-"""Features and hyper-parameters; kept apart so that reading them needs no torch."""
+"""Hyper-parameters; kept apart so that reading them needs no torch."""
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-# Of a step, as TRIM-Agg sees it (paper, section 4).
-TOKEN_SCALE = 300.0
-FEATURES = ("least earlier score", "product of earlier scores", "score", "tokens / 300", "step / most steps")
-
-
-def stack_features(
-    least: np.ndarray, product: np.ndarray, score: np.ndarray, tokens: np.ndarray, position: np.ndarray
-) -> np.ndarray:
-    """`FEATURES` as float32: five arrays of one shape to (..., 5); scores before the first step count as 1."""
-    return np.stack([least, product, score, tokens / TOKEN_SCALE, position], axis=-1).astype(np.float32)
+VERSION = 2  # of the networks: a checkpoint of another one is refused
 
 
 class Hyperparameters(BaseModel):
-    """The paper's, for TRIM-Agg."""
+    """The paper's, for TRIM-Agg.
+
+    Attributes:
+        hidden: size of the layers.
+        dropout: share of units dropped in training.
+        learning_rate: Adam's, falling to 0.
+        weight_decay: Adam's.
+        discount, trace: of the generalised advantage estimates.
+        clip: of the probability ratio and of the values' change.
+        value: weight of the values' loss.
+        entropy: weight of the entropy, first and last.
+        gradient_norm: largest, by policy.
+        passes: over each batch.
+        epochs: over the train split.
+        batch: problems solved between two updates.
+        minibatches: parts of a batch.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

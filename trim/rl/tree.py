@@ -2,12 +2,13 @@
 
 A decision point is an accepted prefix with a weak draft and its score. From there the router
 accepts or regenerates; what follows is made by the models once and looked up ever after, so
-that an epoch over explored problems costs almost nothing.
+that an epoch over explored problems costs almost nothing. Where both models write the same step
+the ways meet again: a point is known by its prefix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ class Tree:
     Attributes:
         roots: the first decision point of each problem, shape (n,).
         problem, depth: of each of V points, the index of its problem and the steps before it, shape (V,).
-        least, product: of the scores of those steps, 1 where there are none, shape (V,).
+        least, product, before: of the scores of those steps, and the last of them; 1 where there are none, shape (V,).
         score, tokens: of the weak draft, shape (V,).
         strong_tokens: of the strong model's step there, 0 as long as it is not known, shape (V,).
         child: the point after accepting and after regenerating, `UNKNOWN` or `FINISHED`, shape (V, 2).
@@ -63,16 +64,22 @@ class Tree:
         self.problems, self.max_steps = list(problems), max_steps
         self._weak, self._strong, self._scorer = weak, strong, scorer
         self._nodes: list[Node] = []
+        self._points: dict[Node, int] = {}
         self._drafts: list[Draft] = []
         self._scores: list[tuple[float, ...]] = []
         self.problem, self.depth, self.tokens, self.strong_tokens = (np.zeros(0, dtype=np.int64) for _ in range(4))
-        self.least, self.product, self.score = (np.zeros(0) for _ in range(3))
+        self.least, self.product, self.before, self.score = (np.zeros(0) for _ in range(4))
         self.child = np.zeros((0, 2), dtype=np.int64)
         self.correct = np.zeros((0, 2), dtype=bool)
-        self.roots = self._open([_Opening(i, Node.root(p.question)) for i, p in enumerate(self.problems)])
+        self.roots = np.arange(len(self.problems))
+        self._open([_Opening(i, Node.root(p.question)) for i, p in enumerate(self.problems)])
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self.depth)
+
+    def hashes(self) -> list[bytes]:
+        """Of the accepted prefix of each point; see `Decisions.nodes`."""
+        return [node.path[-1] for node in self._nodes]
 
     def follow(self, points: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Act at decision points.
@@ -95,29 +102,43 @@ class Tree:
         """Make what follows pairs of point and action, shape (n, 2)."""
         rewritten = [point for point, action in pairs.tolist() if action == REGENERATE]
         strong = dict(zip(rewritten, write_steps(self._strong, [self._nodes[p] for p in rewritten]), strict=True))
-        openings, edges = [], []
+        openings: list[_Opening] = []
+        edges = []
         for point, action in pairs.tolist():
             step = strong[point] if action == REGENERATE else self._drafts[point]
             if action == REGENERATE:
                 self.strong_tokens[point] = step.tokens
             if goes_on(step, int(self.depth[point]) + 1, self.max_steps):
                 scores = self._scores[point] + ((self.score[point],) if action == ACCEPT else ())
-                openings.append(_Opening(int(self.problem[point]), self._nodes[point].child(step.text), scores))
-                edges.append((point, action))
+                node = self._nodes[point].child(step.text)
+                if node not in self._points:
+                    self._points[node] = len(self) + len(openings)
+                    openings.append(_Opening(int(self.problem[point]), node, scores))
+                edges.append((point, action, self._points[node]))
             else:
                 self.child[point, action] = FINISHED
                 self.correct[point, action] = is_correct(self.problems[self.problem[point]], [step.text])
+        if openings:
+            self._open(openings)
         if edges:
-            self.child[tuple(np.transpose(edges))] = self._open(openings)
+            points, actions, after = np.transpose(edges)
+            self.child[points, actions] = after
 
-    def _open(self, openings: Sequence[_Opening]) -> np.ndarray:
-        """Draft and score at new decision points; returns their numbers."""
+    def expand(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make everything that any policy can meet; tells how many of the actions known so far were followed."""
+        while (self.child == UNKNOWN).any():
+            if progress:
+                progress(int((self.child != UNKNOWN).sum()), self.child.size)
+            self._expand(np.argwhere(self.child == UNKNOWN))
+
+    def _open(self, openings: Sequence[_Opening]) -> None:
+        """Draft and score at new decision points."""
         drafts = write_steps(self._weak, [opening.node for opening in openings])
         solutions = [opening.node.child(draft.text) for opening, draft in zip(openings, drafts, strict=True)]
         missing = [len(o.node.prefix.steps) - len(o.scores) for o in openings]
         read = self._scorer.score(solutions, [count + 1 for count in missing])
         earlier = [o.scores + tuple(s.score for s in row[:-1]) for o, row in zip(openings, read, strict=True)]
-        first, count = len(self), len(openings)
+        count = len(openings)
         self._nodes += [opening.node for opening in openings]
         self._drafts += drafts
         self._scores += earlier
@@ -127,7 +148,7 @@ class Tree:
         self.strong_tokens = np.append(self.strong_tokens, np.zeros(count, dtype=np.int64))
         self.least = np.append(self.least, [min(scores, default=1.0) for scores in earlier])
         self.product = np.append(self.product, [float(np.prod(scores)) for scores in earlier])
+        self.before = np.append(self.before, [scores[-1] if scores else 1.0 for scores in earlier])
         self.score = np.append(self.score, [row[-1].score for row in read])
         self.child = np.append(self.child, np.full((count, 2), UNKNOWN), axis=0)
         self.correct = np.append(self.correct, np.zeros((count, 2), dtype=bool), axis=0)
-        return np.arange(first, first + count)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -60,9 +61,12 @@ class Policy:
 
     Attributes:
         scored: whether drafts are scored by the PRM (and that is paid for).
+        seed: of the training that it comes from, None if there was none. The policies of one
+            seed make a curve; measures are means over seeds.
     """
 
     scored: bool = True
+    seed: int | None = None
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """Before drafting, shape (n,): True has the strong model write the step at once."""
@@ -93,7 +97,15 @@ class Outcome:
 
 
 class Trial(Protocol):
-    """What a router is fitted with."""
+    """What a router is fitted with.
+
+    Attributes:
+        checkpoint: file that a training may keep its state in, if any.
+        log: takes the number of updates done, of how many, and figures by name, if there is someone to tell.
+    """
+
+    checkpoint: Path | None
+    log: Callable[[int, int, dict[str, float]], None] | None
 
     def __call__(self, policies: Mapping[str, Policy]) -> Mapping[str, Outcome]:
         """Run policies on the validation problems."""

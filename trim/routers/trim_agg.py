@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from trim.errors import TrimError
-from trim.rl.settings import FEATURES, Hyperparameters, stack_features
+from trim.rl.features import condition, decision_features, feature_names
+from trim.rl.settings import VERSION, Hyperparameters
 from trim.routers.base import Decisions, Policy, Router, Trial
 from trim.routers.base import Params as BaseParams
 
+if TYPE_CHECKING:
+    from trim.rl.networks import ActorCritic
+    from trim.rl.training import Task
 
-class _Network(Policy):
-    """One member of a trained ensemble; hands a step over where that is likelier than not."""
+Costs = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 
-    def __init__(self, parameters: dict[str, np.ndarray], hidden: int, recurrent: bool, max_steps: int) -> None:
-        import torch
 
-        from trim.rl.networks import ActorCritic
+class Network(Policy):
+    """One trained policy at one cost of a strong token; hands a step over where that is likelier than not."""
 
-        self._max_steps = max_steps
-        self._model = ActorCritic(1, len(FEATURES), hidden, recurrent).eval()
-        self._model.load_state_dict({name: torch.from_numpy(array) for name, array in parameters.items()})
+    def __init__(self, model: ActorCritic, cost: float, seed: int, max_steps: int) -> None:
+        self._model, self._cost, self.seed, self._max_steps = model, cost, seed, max_steps
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
+        """See `Policy.regenerate`."""
         import torch
 
-        before, length = seen.before, seen.scores.shape[1]
-        position = np.broadcast_to(np.arange(length) / self._max_steps, before.shape)
-        least, product = np.minimum.accumulate(before, axis=1), before.cumprod(axis=1)
-        features = torch.from_numpy(stack_features(least, product, seen.drafts, seen.draft_tokens, position))
+        others = []
+        if self._model.recurrent:
+            first = np.zeros((len(seen), 1), dtype=bool)
+            others += [seen.before, np.concatenate([first, seen.strong], axis=1)]
+        if self._model.conditioned:
+            others += [np.full(seen.drafts.shape, condition(np.array(self._cost)))]
+        features = torch.from_numpy(decision_features(seen, self._max_steps, *others))
+        state = self._model.start(len(seen))
         with torch.no_grad():
-            logits, _ = self._model(features.transpose(0, 1)[:, None])
-        return (logits[-1, 0] > 0).numpy()
+            for step in features.transpose(0, 1) if self._model.recurrent else features[None, :, -1]:
+                logits, _, state = self._model.step(step[None], state)
+        return (logits[0] > 0).numpy()
 
 
 class TrimAgg(Router):
@@ -54,35 +61,57 @@ class TrimAgg(Router):
     class Params(BaseParams):
         """What the policies are trained for, and how."""
 
-        costs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
+        costs: Costs
         seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
         training: Hyperparameters = Hyperparameters()
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The members, with their return on validation, and the parameters of their networks."""
-        from trim.rl.ppo import Member, train
+    def task(self) -> Task:
+        """What is to be trained."""
+        from trim.rl.training import Task
 
-        members = [Member(cost, seed) for cost in sorted(self.params.costs) for seed in self.params.seeds]
-        tree = trial.tree("train")
-        found, value = train(members, tree, trial.tree("validation"), self.params.training, self.recurrent)
-        listed = [{"cost": m.cost, "seed": m.seed, "return": float(v)} for m, v in zip(members, value, strict=True)]
+        given = self.params
+        return Task(tuple(sorted(given.costs)), given.seeds, given.training, self.recurrent)
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """The task, each policy's return on validation, and the parameters of the networks."""
+        from trim.rl.training import train
+
+        task, tree = self.task(), trial.tree("train")
+        found, value = train(task, tree, trial.tree("validation"), trial.checkpoint, trial.log)
         arrays = {f"network.{name}": array for name, array in found.items()}
-        return {"features": list(FEATURES), "max_steps": tree.max_steps, "members": listed} | arrays
+        return task.describe() | {"max_steps": tree.max_steps, "returns": value.tolist()} | arrays
 
     def policies(self) -> dict[str, Policy]:
         """One setting per cost and seed, dearest tokens first.
 
         Raises:
-            TrimError: if the networks were trained on other features.
+            TrimError: if the networks are of another version or feature set.
         """
-        if self.fitted["features"] != list(FEATURES):
-            found = self.fitted["features"]
-            raise TrimError(f"{self.name}: fitted on {found}, this version has {list(FEATURES)}; fit again")
+        return {
+            f"cost={cost:g} seed={seed}": Network(model, cost, seed, self.fitted["max_steps"])
+            for cost, seed, model in reversed(self.networks())
+            if cost is not None
+        }
+
+    def networks(self) -> list[tuple[float | None, int, ActorCritic]]:
+        """Cost (None for any), seed and network of each trained policy.
+
+        Raises:
+            TrimError: if the networks are of another version or feature set.
+        """
+        import torch
+
+        from trim.rl.networks import ActorCritic
+
+        task = self.task()
+        expected = {"version": VERSION, "features": list(feature_names(task.recurrent, task.conditioned))}
+        for key, value in expected.items():
+            if self.fitted.get(key) != value:
+                raise TrimError(f"{self.name}: {key} {self.fitted.get(key)} found, this is {value}; fit again")
         arrays = {n.removeprefix("network."): a for n, a in self.fitted.items() if n.startswith("network.")}
-        made: dict[str, Policy] = {}
-        for index, member in reversed(list(enumerate(self.fitted["members"]))):
-            own = {name: array[index : index + 1] for name, array in arrays.items()}
-            made[f"cost={member['cost']:g} seed={member['seed']}"] = _Network(
-                own, self.params.training.hidden, self.recurrent, self.fitted["max_steps"]
-            )
+        made = []
+        for index, (cost, seed) in enumerate(task.members):
+            model = ActorCritic(1, task.settings.hidden, task.recurrent, task.conditioned).eval()
+            model.load_state_dict({name: torch.from_numpy(a[index : index + 1]) for name, a in arrays.items()})
+            made.append((cost, seed, model))
         return made

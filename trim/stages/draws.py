@@ -14,6 +14,7 @@ from trim.workspace import Workspace
 
 def make_draws(
     params: Params,
+    benchmark: str,
     split: str,
     problems: Path,
     layers: Sequence[Path],
@@ -26,15 +27,16 @@ def make_draws(
 
     Args:
         params: the experiment.
+        benchmark: its problems are run.
         split: of the problems.
         problems: their table.
         layers: draws made by earlier rules.
-        fits: folder of `make_fit`'s files.
+        fits: folder of the benchmarks' fits.
         out: the new layer.
         journal: where draws are kept as they are made.
         tracker: told of every batch and round.
     """
     workspace = Workspace.over(params, layers, journal, tracker)
-    policies = [policy for router in params.routers for policy in fitted_policies(params, router, fits).values()]
-    workspace.run(read_problems(problems, split), policies)
+    routers = [fitted_policies(params, router, benchmark, fits) for router in params.routers]
+    workspace.run(read_problems(problems, split), [policy for found in routers for policy in found.values()])
     return workspace.draws.export(out)

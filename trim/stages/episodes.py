@@ -29,7 +29,7 @@ def make_episodes(
 ) -> None:
     """Run one router and write a row per step; reads all draws from the layers if they hold them."""
     workspace = Workspace.over(params, layers, journal, tracker)
-    policies = fitted_policies(params, router, fits)
+    policies = fitted_policies(params, router, benchmark, fits)
     write_run(workspace, benchmark, split, router, read_problems(problems, split), policies, out)
 
 
@@ -50,6 +50,7 @@ def write_run(
         "router": router,
         "title": workspace.params.title(router),
         "reference": workspace.params.kind(router).reference,
+        "seeds": [policy.seed for policy in policies.values()],
         "models": {name: asdict(cost) for name, cost in workspace.costs().items()},
     }
     write_episodes(out, episodes, list(policies), header)

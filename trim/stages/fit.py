@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,34 @@ from trim.progress import Tracker
 from trim.rl.tree import Tree
 from trim.routers.always import AlwaysStrong
 from trim.routers.base import Outcome, Policy
+from trim.stages.trees import open_tree
 from trim.workspace import Workspace
 
 
 class _Trial:
-    """See `trim.routers.base.Trial`."""
+    """See `trim.routers.base.Trial`.
 
-    def __init__(self, workspace: Workspace, problems: Path, calibration: Callable[[str], StepModel]) -> None:
+    Attributes:
+        training: folder for the curves of trainings.
+        journal: beside which trainings keep their state.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        problems: Path,
+        calibration: Callable[[str], StepModel],
+        training: Path | None = None,
+        journal: Path | None = None,
+    ) -> None:
         self._workspace, self._path, self.calibration = workspace, problems, calibration
+        self._training, self._journal = training, journal
         self._problems = read_problems(problems, "validation")
         (unit,) = AlwaysStrong(None).policies().values()
         self._unit = sum(step.tokens for e in workspace.run(self._problems, [unit]) for step in e.steps)
+        self.tree = cache(self._tree)
+        self.checkpoint: Path | None = None
+        self.log: Callable[[int, int, dict[str, float]], None] | None = None
 
     def __call__(self, policies: Mapping[str, Policy]) -> dict[str, Outcome]:
         episodes = self._workspace.run(self._problems, list(policies.values()))
@@ -36,14 +55,30 @@ class _Trial:
             outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / self._unit)
         return outcomes
 
-    def tree(self, split: str) -> Tree:
-        space = self._workspace
-        steps = space.params.generation.max_steps
-        return Tree(read_problems(self._path, split), space.weak, space.strong, space.scorer, steps)
+    @contextmanager
+    def of(self, router: str) -> Iterator[_Trial]:
+        """The trial, with a checkpoint and a log for one router."""
+        if self._journal:
+            self.checkpoint = self._journal.with_name(f"{self._journal.stem}-{router}.safetensors")
+        if self._training:
+            from trim.rl.logs import curves
+
+            with curves(self._training / router, self._workspace.tracker) as self.log:
+                yield self
+        else:
+            yield self
+
+    def _tree(self, split: str) -> Tree:
+        return open_tree(self._workspace, read_problems(self._path, split))
 
 
 def fit_routers(
-    workspace: Workspace, routers: Sequence[str], problems: Path, calibration: Callable[[str], StepModel]
+    workspace: Workspace,
+    routers: Sequence[str],
+    problems: Path,
+    calibration: Callable[[str], StepModel],
+    training: Path | None = None,
+    journal: Path | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What fitting finds for each router.
 
@@ -52,10 +87,15 @@ def fit_routers(
         routers: their names.
         problems: their table.
         calibration: the benchmark's POMDP by name.
+        training: folder for the curves of trainings, ROUTER/ each.
+        journal: beside which trainings keep their state.
     """
-    trial = _Trial(workspace, problems, calibration)
+    trial, fitted = _Trial(workspace, problems, calibration, training, journal), {}
     budgets = workspace.params.evaluation.budgets
-    return {name: workspace.params.router(name).fit(trial, budgets) for name in routers}
+    for name in routers:
+        with trial.of(name):
+            fitted[name] = workspace.params.router(name).fit(trial, budgets)
+    return fitted
 
 
 def make_fit(
@@ -67,12 +107,14 @@ def make_fit(
     calibrations: Path | None,
     out: Path,
     draws_out: Path,
+    training: Path | None,
     journal: Path | None,
     tracker: Tracker,
 ) -> None:
-    """Fit all routers of one kind on the validation split, over the same draws.
+    """Fit all routers of one kind that are fitted on a benchmark, over the same draws.
 
-    Writes KIND.json and KIND.safetensors into the folder `out`, and the draws made for them.
+    Writes KIND.json and KIND.safetensors into the folder `out`, the draws made for them, and the
+    curves of trainings into the folder `training`.
     """
 
     def calibration(name: str) -> StepModel:
@@ -81,14 +123,14 @@ def make_fit(
         return StepModel.load(calibrations / f"{name}.json")
 
     workspace = Workspace.over(params, layers, journal, tracker)
-    routers = [name for name in params.routers if params.kind(name).name == kind]
-    fitted = fit_routers(workspace, routers, problems, calibration)
+    routers = [n for n in params.routers if params.kind(n).name == kind and params.source(n, benchmark) == benchmark]
+    fitted = fit_routers(workspace, routers, problems, calibration, training, journal)
     workspace.draws.export(draws_out)
     write_fits(out, kind, benchmark, fitted)
 
 
-def fitted_policies(params: Params, router: str, fits: Path | None) -> dict[str, Policy]:
-    """A router's policies, with what was fitted for it in the folder `fits`.
+def fitted_policies(params: Params, router: str, benchmark: str, fits: Path | None) -> dict[str, Policy]:
+    """A router's policies on a benchmark, with what was fitted for it in `fits`/BENCHMARK.
 
     Raises:
         TrimError: if a file there is missing or damaged.
@@ -98,4 +140,5 @@ def fitted_policies(params: Params, router: str, fits: Path | None) -> dict[str,
         return params.router(router).policies()
     if fits is None:
         raise TrimError(f"--fits is missing: {router} is fitted before it is used")
-    return params.router(router, read_fits(fits, kind.name, router)).policies()
+    folder = fits / params.source(router, benchmark)
+    return params.router(router, read_fits(folder, kind.name, router)).policies()

@@ -30,6 +30,10 @@ BENCHMARKS = list(EXPERIMENT.benchmarks)
 ROUTERS = list(EXPERIMENT.routers)
 KINDS = {name: EXPERIMENT.kind(name) for name in ROUTERS}
 FITTED = {kind.name: kind for kind in KINDS.values() if kind.fits}
+TRAINED = [name for name, kind in FITTED.items() if kind.trained]
+WHOLE = list(
+    EXPERIMENT.ceiling.benchmarks
+)  # benchmarks whose solution trees are made whole
 DISTORTION = config["models"]["prm"].get("distortion")
 SHARDS = range(EXPERIMENT.shards)
 
@@ -37,7 +41,7 @@ SHARDS = range(EXPERIMENT.shards)
 wildcard_constraints:
     benchmark="|".join(BENCHMARKS),
     router="|".join(ROUTERS),
-    study="calibration|prediction|published|robustness",
+    study="calibration|prediction|published|robustness|ceiling|generalisation",
     kind="|".join(FITTED) or "-",
     split="|".join(SPLITS),
     model="weak|strong",
@@ -56,6 +60,16 @@ def code(*modules):
 
 def router_code(kind):
     return code(kind.__module__)
+
+
+def fitted_routers(w):
+    """Sections of the routers of a kind that are fitted on a benchmark."""
+    return {
+        name: config["routers"][name]
+        for name in ROUTERS
+        if KINDS[name].name == w.kind
+        and EXPERIMENT.source(name, w.benchmark) == w.benchmark
+    }
 
 
 def model(role):
@@ -91,9 +105,45 @@ def calibrations():
     )
 
 
-def fits(kinds):
-    return expand(
-        "results/routers/{{benchmark}}/{kind}.{format}",
-        kind=[kind.name for kind in kinds if kind.fits],
-        format=["json", "safetensors"],
+def trees(split):
+    """The layer of whole trees, for a benchmark that has it."""
+    return lambda w: [
+        f"results/trees/{name}/{split}.parquet" for name in WHOLE if name == w.benchmark
+    ]
+
+
+def every_layer(w):
+    """Everything that is known of all splits before routers are run."""
+    return [
+        path
+        for split in SPLITS
+        for path in rollouts(split) + scores(split) + trees(split)(w)
+    ]
+
+
+def test_layers(w):
+    """Everything that is known of the test problems before routers are run."""
+    return rollouts("test") + scores("test") + trees("test")(w)
+
+
+def fits(routers):
+    """What was fitted for routers, where each one is fitted for a benchmark."""
+    return lambda w: list(
+        dict.fromkeys(
+            f"results/routers/{EXPERIMENT.source(name, w.benchmark)}/{KINDS[name].name}.{format}"
+            for name in routers
+            if KINDS[name].fits
+            for format in ("json", "safetensors")
+        )
     )
+
+
+ALL_FITS = sorted(
+    {
+        f"results/routers/{EXPERIMENT.source(name, benchmark)}/{KINDS[name].name}.{format}"
+        for name in ROUTERS
+        if KINDS[name].fits
+        for benchmark in BENCHMARKS
+        for format in ("json", "safetensors")
+    }
+)

@@ -1,9 +1,9 @@
 rule episodes:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=rollouts("test") + scores("test"),
+        layers=test_layers,
         draws="results/draws/{benchmark}/test.parquet",
-        fits=lambda w: fits([KINDS[w.router]]),
+        fits=lambda w: fits([w.router])(w),
         models=models(),
         code=code("trim.stages.episodes"),
         router=lambda w: router_code(KINDS[w.router]),
@@ -26,7 +26,7 @@ rule episodes:
         ],
     shell:
         "trim episodes --params {params.experiment} --benchmark {wildcards.benchmark} --router {wildcards.router}"
-        " --problems {input.problems} --split test {params.layers} --fits results/routers/{wildcards.benchmark}"
+        " --problems {input.problems} --split test {params.layers} --fits results/routers"
         " --out {output} --journal results/.journal/{wildcards.benchmark}-test-{wildcards.router}.sqlite > {log} 2>&1"
 
 

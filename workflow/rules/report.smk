@@ -25,6 +25,12 @@ STUDY_INPUTS = {
     "robustness": expand(
         "results/studies/robustness/{benchmark}.csv", benchmark=STUDIED
     ),
+    "ceiling": expand(
+        "results/studies/ceiling/{benchmark}.{file}.csv",
+        benchmark=WHOLE,
+        file=["points", "distances"],
+    ),
+    "generalisation": "results/budgets.csv",
 }
 EVALUATED = [
     "results/summary.csv",
@@ -36,7 +42,7 @@ EVALUATED = [
 rule tables:
     input:
         EVALUATED,
-        fits=expand(fits(FITTED.values()), benchmark=BENCHMARKS),
+        fits=ALL_FITS,
         code=code("trim.report.tables"),
     output:
         report(

@@ -1,11 +1,35 @@
+# Solution trees made whole: what any policy can meet, for training and for ceilings.
+rule trees:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=lambda w: rollouts(w.split) + scores(w.split),
+        models=models(),
+        code=code("trim.stages.trees"),
+    output:
+        "results/trees/{benchmark}/{split}.parquet",
+    log:
+        "logs/trees/{benchmark}/{split}.log",
+    benchmark:
+        "benchmarks/trees/{benchmark}/{split}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        distortion=DISTORTION,
+        generation=config["generation"],
+        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+    shell:
+        "trim trees --params {params.experiment} --problems {input.problems} --split {wildcards.split}"
+        " {params.layers} --out {output}"
+        " --journal results/.journal/{wildcards.benchmark}-trees-{wildcards.split}.sqlite > {log} 2>&1"
+
+
 rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=lambda w: [
-            path
-            for split in (["train"] if FITTED[w.kind].trained else []) + ["validation"]
-            for path in rollouts(split) + scores(split)
-        ],
+        layers=rollouts("validation") + scores("validation"),
+        trees=trees("validation"),
         calibration=lambda w: calibrations() if FITTED[w.kind].calibrated else [],
         models=models(),
         code=code("trim.stages.fit"),
@@ -18,20 +42,20 @@ rule fit:
         "logs/fit/{benchmark}/{kind}.log",
     benchmark:
         "benchmarks/fit/{benchmark}/{kind}.tsv"
+    wildcard_constraints:
+        kind="|".join(name for name in FITTED if name not in TRAINED) or "-",
     conda:
         "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
-        routers=lambda w: {
-            name: config["routers"][name]
-            for name in ROUTERS
-            if KINDS[name].name == w.kind
-        },
+        routers=fitted_routers,
         distortion=DISTORTION,
         generation=config["generation"],
         budgets=config["evaluation"]["budgets"],
-        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        layers=lambda w, input: [
+            f"--layer {path}" for path in [*input.layers, *input.trees]
+        ],
         calibrations=lambda w, input: (
             f"--calibrations results/calibration/{w.benchmark}"
             if input.get("calibration")
@@ -45,13 +69,56 @@ rule fit:
         " > {log} 2>&1"
 
 
+# Fitting by training, on the train split; the journal also keeps the state after each epoch.
+rule train:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=rollouts("train")
+        + scores("train")
+        + rollouts("validation")
+        + scores("validation"),
+        trees=lambda w: trees("train")(w) + trees("validation")(w),
+        models=models(),
+        code=code("trim.stages.fit"),
+        router=lambda w: router_code(FITTED[w.kind]),
+    output:
+        "results/routers/{benchmark}/{kind}.json",
+        "results/routers/{benchmark}/{kind}.safetensors",
+        draws="results/draws/{benchmark}/fit-{kind}.parquet",
+        training=directory("results/training/{benchmark}/{kind}"),
+    log:
+        "logs/train/{benchmark}/{kind}.log",
+    benchmark:
+        "benchmarks/train/{benchmark}/{kind}.tsv"
+    wildcard_constraints:
+        kind="|".join(TRAINED) or "-",
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        routers=fitted_routers,
+        distortion=DISTORTION,
+        generation=config["generation"],
+        budgets=config["evaluation"]["budgets"],
+        layers=lambda w, input: [
+            f"--layer {path}" for path in [*input.layers, *input.trees]
+        ],
+        out=lambda w, output: Path(output[0]).parent,
+    shell:
+        "trim fit --params {params.experiment} --benchmark {wildcards.benchmark} --kind {wildcards.kind}"
+        " --problems {input.problems} {params.layers} --out {params.out} --draws-out {output.draws}"
+        " --training {output.training} --journal results/.journal/{wildcards.benchmark}-train-{wildcards.kind}.sqlite"
+        " > {log} 2>&1"
+
+
 # The code of single routers is no input here: after an edit, `episodes` of that router makes
 # what the layer lacks, and the other routers' episodes stand.
 rule draws:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=rollouts("test") + scores("test"),
-        fits=fits(FITTED.values()),
+        layers=test_layers,
+        fits=fits(ROUTERS),
         models=models(),
         code=code("trim.stages.draws"),
     output:
@@ -70,6 +137,6 @@ rule draws:
         generation=config["generation"],
         layers=lambda w, input: [f"--layer {path}" for path in input.layers],
     shell:
-        "trim draws --params {params.experiment} --problems {input.problems} --split test"
-        " {params.layers} --fits results/routers/{wildcards.benchmark} --out {output}"
+        "trim draws --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
+        " --split test {params.layers} --fits results/routers --out {output}"
         " --journal results/.journal/{wildcards.benchmark}-test.sqlite > {log} 2>&1"

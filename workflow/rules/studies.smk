@@ -1,6 +1,9 @@
-# Studies of the POMDP beside the main comparison: what its calibration predicts, routers in the
-# published calibration, and distorted scores.
+# Studies beside the main comparison: what the POMDP's calibration predicts, routers in the published
+# calibration, distorted scores, and the best that any router could do.
 STUDIED = list(EXPERIMENT.robustness.benchmarks)
+ROBUST_KINDS = [
+    KINDS[name].name for name in EXPERIMENT.robustness.routers if KINDS[name].fits
+]
 ROBUST = [f"{name}.parquet" for name in EXPERIMENT.robustness.routers]
 
 
@@ -51,15 +54,12 @@ rule simulate:
 rule robustness:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=rollouts("train")
-        + scores("train")
-        + rollouts("validation")
-        + scores("validation")
-        + rollouts("test")
-        + scores("test"),
+        layers=every_layer,
         draws=[
             "results/calibration/{benchmark}/draws.parquet",
-            *expand("results/draws/{{benchmark}}/fit-{kind}.parquet", kind=FITTED),
+            *expand(
+                "results/draws/{{benchmark}}/fit-{kind}.parquet", kind=ROBUST_KINDS
+            ),
             "results/draws/{benchmark}/test.parquet",
         ],
         models=models(),
@@ -127,3 +127,57 @@ rule robustness_table:
     shell:
         "trim robustness-table --params {params.experiment} --benchmark {wildcards.benchmark} --out {output}"
         " > {log} 2>&1"
+
+
+rule ceiling:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=every_layer,
+        models=models(),
+        code=code("trim.stages.ceiling"),
+    output:
+        expand(
+            "results/studies/ceiling/{{benchmark}}/{name}.parquet",
+            name=["features", "hindsight", "clairvoyant"],
+        ),
+    log:
+        "logs/ceiling/{benchmark}.log",
+    benchmark:
+        "benchmarks/ceiling/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        ceiling=config.get("ceiling"),
+        distortion=DISTORTION,
+        generation=config["generation"],
+        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        out=lambda w, output: Path(output[0]).parent,
+    shell:
+        "trim ceiling --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
+        " {params.layers} --out {params.out} --journal results/.journal/{wildcards.benchmark}-ceiling.sqlite"
+        " > {log} 2>&1"
+
+
+rule ceiling_table:
+    input:
+        rules.ceiling.output,
+        expand("results/episodes/{{benchmark}}/{router}.parquet", router=ROUTERS),
+        code=code("trim.stages.ceiling"),
+    output:
+        points="results/studies/ceiling/{benchmark}.points.csv",
+        distances="results/studies/ceiling/{benchmark}.distances.csv",
+    log:
+        "logs/ceiling_table/{benchmark}.log",
+    benchmark:
+        "benchmarks/ceiling_table/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
+    shell:
+        "trim ceiling-table --params {params.experiment} --benchmark {wildcards.benchmark} --points {output.points}"
+        " --distances {output.distances} > {log} 2>&1"

@@ -1,0 +1,100 @@
+"""What there is to gain, by dynamic programming on whole solution trees.
+
+A clairvoyant router knows what every model would write and how it ends. A router of the five
+features sees what TRIM-Agg sees; the best one is found by fitted policy iteration: the worth of
+both actions at each decision point is computed exactly under the present policy, regressed on
+the features where that policy goes, and the greedy policy of the regression comes next.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from trim.rl.environment import features
+from trim.rl.features import decision_features
+from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
+from trim.routers.base import Decisions, Policy
+
+_ITERATIONS = 5
+_EXPLORED = 0.1  # share of random decisions in the policy that says where the regression counts
+
+
+class Clairvoyant(Policy):
+    """The best decision at each point, known beforehand."""
+
+    def __init__(self, tree: Tree, cost: float) -> None:
+        chosen = np.argmax(worth(tree, cost), axis=1)
+        self._chosen = dict(zip(tree.hashes(), (chosen == REGENERATE).tolist(), strict=True))
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        """See `Policy.regenerate`."""
+        return np.array([self._chosen[node] for node in seen.nodes])
+
+
+class Fitted(Policy):
+    """The greedy policy of a regression of what regenerating gains, on the five features.
+
+    Args:
+        tree: whole trees of the problems to fit on.
+        validation: of those to choose the iteration on.
+        cost: of a strong token; a right solution is worth 1.
+    """
+
+    def __init__(self, tree: Tree, validation: Tree, cost: float) -> None:
+        self._max_steps, highest = tree.max_steps, -np.inf
+        seen, held_out = (features(t, np.arange(len(t))) for t in (tree, validation))
+        chosen = tree.score < 0.5
+        for _ in range(_ITERATIONS):
+            both = worth(tree, cost, chosen)
+            visited = reach(tree, (1 - _EXPLORED) * chosen + _EXPLORED / 2)
+            model = HistGradientBoostingRegressor(
+                learning_rate=0.15, max_iter=60, max_leaf_nodes=15, min_samples_leaf=200, random_state=0
+            )
+            model.fit(seen, both[:, REGENERATE] - both[:, ACCEPT], sample_weight=visited)
+            chosen = model.predict(seen) > 0
+            greedy = model.predict(held_out) > 0
+            value = _of(worth(validation, cost, greedy), greedy)[validation.roots].mean()
+            if value > highest:
+                highest, self._model = value, model
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        """See `Policy.regenerate`."""
+        return self._model.predict(decision_features(seen, self._max_steps)[:, -1]) > 0
+
+
+def worth(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.ndarray:
+    """Return of both actions at each of V points of whole trees, shape (V, 2), by backward induction.
+
+    Args:
+        tree: whole trees.
+        cost: of a strong token; a right solution is worth 1.
+        chosen: what is regenerated afterwards, shape (V,); None for the best decisions.
+    """
+    both, value = np.zeros((len(tree), 2)), np.zeros(len(tree))
+    for points in reversed(_levels(tree)):
+        after = tree.child[points]
+        both[points] = np.where(after == FINISHED, tree.correct[points], value[after])
+        both[points, REGENERATE] -= cost * tree.strong_tokens[points]
+        value[points] = both[points].max(axis=1) if chosen is None else _of(both[points], chosen[points])
+    return both
+
+
+def reach(tree: Tree, chance: np.ndarray) -> np.ndarray:
+    """Probability of each of V points where each is regenerated with a chance, shape (V,); 1 at the roots."""
+    found = np.zeros(len(tree))
+    found[tree.roots] = 1
+    for points in _levels(tree):
+        for action, share in ((ACCEPT, 1 - chance[points]), (REGENERATE, chance[points])):
+            after = tree.child[points, action]
+            np.add.at(found, after[after != FINISHED], (found[points] * share)[after != FINISHED])
+    return found
+
+
+def _of(both: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    return np.where(chosen, both[:, REGENERATE], both[:, ACCEPT])
+
+
+def _levels(tree: Tree) -> list[np.ndarray]:
+    """Points by the number of steps before them."""
+    return [np.flatnonzero(tree.depth == depth) for depth in range(int(tree.depth.max()) + 1)]

@@ -1,0 +1,42 @@
+"""What a policy sees of a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from trim.routers.base import Decisions
+
+TOKEN_SCALE = 300.0
+# Of the present step (paper, TRIM-Agg); of the step before it (TRIM-Seq); and what a strong token costs.
+FEATURES = ("least earlier score", "product of earlier scores", "score", "tokens / 300", "step / most steps")
+MEMORY = ("score before", "strong before")
+CONDITION = "log10(100 cost)"
+
+
+def feature_names(recurrent: bool, conditioned: bool) -> tuple[str, ...]:
+    """What a kind of policy sees at each step."""
+    return FEATURES + (MEMORY if recurrent else ()) + ((CONDITION,) if conditioned else ())
+
+
+def stack_features(*columns: np.ndarray) -> np.ndarray:
+    """Features as float32: F arrays of one shape, in the order of `feature_names`, to (..., F).
+
+    Tokens are counts; scores before the first step are 1.
+    """
+    least, product, score, tokens, *others = columns
+    return np.stack([least, product, score, tokens / TOKEN_SCALE, *others], axis=-1).astype(np.float32)
+
+
+def condition(cost: np.ndarray) -> np.ndarray:
+    """`CONDITION` of costs, any shape."""
+    return np.log10(100 * cost)
+
+
+def decision_features(seen: Decisions, max_steps: int, *others: np.ndarray) -> np.ndarray:
+    """Features of every step of n solutions whose drafts are judged, shape (n, t + 1, 5 and others)."""
+    position = np.broadcast_to(np.arange(seen.drafts.shape[1]) / max_steps, seen.drafts.shape)
+    least, product = np.minimum.accumulate(seen.before, axis=1), seen.before.cumprod(axis=1)
+    return stack_features(least, product, seen.drafts, seen.draft_tokens, position, *others)

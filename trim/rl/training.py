@@ -1,0 +1,203 @@
+"""Training: epochs of PPO over the train split, each followed by a look at the validation split."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trim.rl.checkpoint import load_checkpoint, save_checkpoint
+from trim.rl.features import feature_names
+from trim.rl.networks import ActorCritic
+from trim.rl.ppo import Rollout, play, update
+from trim.rl.settings import VERSION, Hyperparameters
+from trim.rl.tree import FINISHED, REGENERATE, Tree
+
+Log = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained: one policy per cost and seed, or one per seed for all costs.
+
+    Attributes:
+        costs: K costs of a strong token, rising; a right solution is worth 1.
+        seeds: S seeds.
+        settings: hyper-parameters.
+        recurrent, conditioned: see `ActorCritic`; a conditioned policy is trained at costs between
+            the least and the largest, and looked at on all of them.
+        repeats: costs that a conditioned policy tries on each problem of a batch.
+    """
+
+    costs: tuple[float, ...]
+    seeds: tuple[int, ...]
+    settings: Hyperparameters
+    recurrent: bool = False
+    conditioned: bool = False
+    repeats: int = 1
+
+    @property
+    def members(self) -> list[tuple[float | None, int]]:
+        """Cost and seed of each of M policies; None for all costs."""
+        return list(itertools.product([None] if self.conditioned else self.costs, self.seeds))
+
+    def describe(self) -> dict[str, object]:
+        """All that decides the result, but for the data."""
+        names = list(feature_names(self.recurrent, self.conditioned))
+        own = {"costs": self.costs, "seeds": self.seeds, "repeats": self.repeats}
+        return own | {"version": VERSION, "features": names, "training": self.settings.model_dump()}
+
+
+@dataclass
+class _State:
+    """All that training changes, but for the networks and the optimiser.
+
+    Attributes:
+        epoch: how many are done.
+        best: parameters of each member after its best epoch.
+        value: its return on validation then, shape (M,).
+        logged: what was told of each update.
+    """
+
+    best: dict[str, np.ndarray]
+    value: np.ndarray
+    epoch: int = 0
+    logged: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(
+    task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = None, log: Log | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Train an ensemble, and keep each member as it was after its best epoch.
+
+    Args:
+        task: what to train.
+        tree: of the problems to train on.
+        validation: of the problems to choose the epoch on.
+        checkpoint: where each epoch's end is kept; if it holds the same task, training goes on from there.
+        log: told after each update how many are done, of how many, and figures by name; of all
+            earlier updates again when training goes on.
+
+    Returns:
+        Parameters by name with a leading axis for the M members, and each one's best return on
+        validation, shape (M,).
+
+    Raises:
+        TrimError: if the checkpoint is damaged.
+    """
+    settings, members, n = task.settings, task.members, len(tree.roots)
+    torch.manual_seed(task.seeds[0])
+    model = ActorCritic(len(members), settings.hidden, task.recurrent, task.conditioned, settings.dropout).eval()
+    optimiser = torch.optim.Adam(
+        model.parameters(), settings.learning_rate, eps=1e-5, weight_decay=settings.weight_decay
+    )
+    streams = [np.random.default_rng([seed, 1]) for _, seed in members]
+    generator = torch.Generator().manual_seed(task.seeds[0])
+    state = _State(
+        {name: p.detach().numpy().copy() for name, p in model.named_parameters()}, np.full(len(members), -np.inf)
+    )
+    identity = task.describe() | {"problems": [p.id for t in (tree, validation) for p in t.problems]}
+    randomness = streams, generator
+    if checkpoint and checkpoint.is_file():
+        load_checkpoint(checkpoint, identity, model, optimiser, randomness, state)
+    spent, batches = always_strong(tree), -(-n // settings.batch)
+    updates = batches * settings.epochs
+    if log:
+        for step, figures in enumerate(state.logged, 1):
+            log(step, updates, figures)
+    for epoch in range(state.epoch, settings.epochs):
+        order = np.stack([stream.permutation(n) for stream in streams])
+        for index in range(batches):
+            done = (epoch + index / batches) / settings.epochs
+            problems = order[:, index * settings.batch : (index + 1) * settings.batch]
+            problems, costs = _episodes(task, problems, streams)
+            rollout = play(model, tree, problems, costs, [stream.random for stream in streams])
+            for group in optimiser.param_groups:
+                group["lr"] = settings.learning_rate * (1 - done)
+            first, last = settings.entropy
+            diagnostics = update(model, optimiser, rollout, settings, first + (last - first) * done, generator)
+            state.logged.append(_figures(task, rollout, costs, spent[problems], *diagnostics))
+            if log:
+                log(len(state.logged), updates, state.logged[-1])
+        value = look(task, model, validation).value.mean(axis=-1)
+        better = value > state.value
+        state.value = np.where(better, value, state.value)
+        for name, parameter in model.named_parameters():
+            state.best[name][better] = parameter.detach().numpy()[better]
+        state.epoch = epoch + 1
+        if checkpoint:
+            save_checkpoint(checkpoint, identity, model, optimiser, randomness, state)
+    return state.best, state.value
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the policies reach greedily, each at its costs: arrays of shape (M, K or 1).
+
+    Attributes:
+        value: mean return.
+        accuracy: share of problems solved.
+        tokens: strong tokens a problem.
+    """
+
+    value: np.ndarray
+    accuracy: np.ndarray
+    tokens: np.ndarray
+
+
+def look(task: Task, model: ActorCritic, tree: Tree) -> Look:
+    """Play every problem once, or once at each cost if the policies are told the cost."""
+    m, n = len(task.members), len(tree.roots)
+    own = np.array([task.costs if cost is None else [cost] for cost, _ in task.members])
+    costs = np.repeat(own, n, axis=1)
+    rollout = play(model, tree, np.tile(np.arange(n), (m, own.shape[1])), costs)
+    accuracy = rollout.correct.reshape(m, -1, n).mean(axis=2)
+    tokens = rollout.paid.reshape(m, -1, n).mean(axis=2)
+    return Look(accuracy - own * tokens, accuracy, tokens)
+
+
+def always_strong(tree: Tree) -> np.ndarray:
+    """Strong tokens of each problem where the strong model writes every step, shape (n,)."""
+    points, total = tree.roots.copy(), np.zeros(len(tree.roots), dtype=np.int64)
+    live = np.ones(len(points), dtype=bool)
+    while live.any():
+        after, _, paid = tree.follow(points[live], np.full(int(live.sum()), REGENERATE))
+        total[live] += paid
+        points[live] = after
+        live[live] = after != FINISHED
+    return total
+
+
+def _episodes(
+    task: Task, problems: np.ndarray, streams: Sequence[np.random.Generator]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Problems of a batch and their costs, shape (M, n) each: its own costs, or all of them on every problem."""
+    if not task.conditioned:
+        return problems, np.broadcast_to([[cost] for cost, _ in task.members], problems.shape)
+    low, high = np.log(task.costs[0]), np.log(task.costs[-1])
+    shape = problems.shape[1], task.repeats
+    place = np.stack([(np.arange(task.repeats) + s.random(shape)) / task.repeats for s in streams])
+    return np.repeat(problems, task.repeats, axis=1), np.exp(low + (high - low) * place).reshape(len(streams), -1)
+
+
+def _figures(
+    task: Task, rollout: Rollout, costs: np.ndarray, spent: np.ndarray, entropy: np.ndarray, divergence: np.ndarray
+) -> dict[str, float]:
+    """Of an update, by name: return, accuracy and strong fraction of the batch, entropy, KL; means over seeds."""
+    found = {
+        "return": (rollout.correct - costs * rollout.paid).mean(axis=1),
+        "accuracy": rollout.correct.mean(axis=1),
+        "strong fraction": rollout.paid.sum(axis=1) / spent.sum(axis=1),
+        "entropy": entropy,
+        "kl": divergence,
+    }
+    names = ["all costs"] if task.conditioned else [f"cost {cost:g}" for cost in task.costs]
+    return {
+        f"{what}/{name}": float(value)
+        for what, values in found.items()
+        for name, value in zip(names, values.reshape(len(names), -1).mean(axis=1), strict=True)
+    }

@@ -1,0 +1,73 @@
+"""TRIM-Budget: one policy for every budget, told what a strong token costs. Beyond the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from trim.rl.settings import Hyperparameters
+from trim.routers.base import Params as BaseParams
+from trim.routers.base import Policy, Trial
+from trim.routers.trim_agg import Costs, Network, TrimAgg
+
+if TYPE_CHECKING:
+    from trim.rl.training import Task
+
+
+class TrimBudget(TrimAgg):
+    """One policy per seed; in training every problem is tried at costs drawn between the ends of the list.
+
+    Fitting also finds, for each token budget, the cost that spends it on the validation split.
+    """
+
+    name = "trim_budget"
+    title = "TRIM-Budget"
+
+    class Params(BaseParams):
+        """What the policy is trained for, and how.
+
+        Attributes:
+            costs: of a strong token, where a right solution is worth 1: one operating point each.
+            repeats: costs that are tried on each problem of a batch; as many as TRIM-Agg has costs
+                make for equal total training.
+            memory: whether it remembers earlier steps, as TRIM-Seq does.
+        """
+
+        costs: Costs
+        seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+        repeats: int = Field(6, ge=1)
+        memory: bool = True
+        training: Hyperparameters = Hyperparameters()
+
+    def task(self) -> Task:
+        """What is to be trained."""
+        from trim.rl.training import Task
+
+        given = self.params
+        costs = tuple(sorted(given.costs))
+        return Task(costs, given.seeds, given.training, given.memory, conditioned=True, repeats=given.repeats)
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """What `TrimAgg.fit` finds, and costs by budget, interpolated between the operating points."""
+        found = super().fit(trial, budgets)
+        self.fitted = found
+        costs = sorted(self.params.costs)
+        outcomes = trial(self.policies())
+        seeds = [[outcomes[f"cost={c:g} seed={s}"].strong_fraction for c in costs] for s in self.params.seeds]
+        spent = np.maximum.accumulate(np.mean(seeds, axis=0)[::-1])
+        chosen = {f"{b:g}": float(np.exp(np.interp(b, spent, np.log(costs[::-1])))) for b in sorted(budgets)}
+        return found | {"budgets": chosen}
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per cost and seed, dearest tokens first, and one per fitted budget and seed."""
+        costs = {f"cost={cost:g}": cost for cost in sorted(self.params.costs, reverse=True)}
+        costs |= {f"budget={budget}": cost for budget, cost in self.fitted.get("budgets", {}).items()}
+        networks = self.networks()
+        return {
+            f"{name} seed={seed}": Network(model, cost, seed, self.fitted["max_steps"])
+            for name, cost in costs.items()
+            for _, seed, model in networks
+        }

@@ -1,0 +1,29 @@
+"""Solution trees: everything that any policy can meet, where they are small enough to be made whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trim.config import Params
+from trim.problems import Problem, read_problems
+from trim.progress import Tracker
+from trim.rl.tree import Tree
+from trim.workspace import Workspace
+
+
+def open_tree(workspace: Workspace, problems: Sequence[Problem]) -> Tree:
+    """The trees of problems, explored where they are followed."""
+    steps = workspace.params.generation.max_steps
+    return Tree(problems, workspace.weak, workspace.strong, workspace.scorer, steps)
+
+
+def make_trees(
+    params: Params, split: str, problems: Path, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
+) -> int:
+    """Make the trees of a split whole, and write the draws of that; returns the number of decision points."""
+    workspace = Workspace.over(params, layers, journal, tracker)
+    tree = open_tree(workspace, read_problems(problems, split))
+    tree.expand(tracker.advanced)
+    workspace.draws.export(out)
+    return len(tree)
