@@ -1,5 +1,7 @@
 """The training loop: its parts against independent computations, and that it learns."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,6 @@ from trim.rl.ppo import Rollout, advantages, play
 from trim.rl.settings import Hyperparameters
 from trim.rl.training import Task, look, train
 from trim.rl.tree import Tree
-from trim.routers.base import Outcome
 from trim.routers.trim_agg import TrimAgg
 from trim.routers.trim_budget import TrimBudget
 from trim.routers.trim_seq import TrimSeq
@@ -99,7 +100,7 @@ def test_members_do_not_touch_each_other_and_steps_are_the_sequence(recurrent, c
 def test_it_learns_to_rewrite_what_is_wrong_where_that_pays(recurrent):
     tree, held_out = telling(64, "a"), telling(64, "b")
     settings = Hyperparameters(epochs=12, learning_rate=3e-3, batch=32, minibatches=2)
-    parameters, _ = train(Task((0.001, 0.2), (0,), settings, recurrent), tree, held_out)
+    parameters = train(Task((0.001, 0.2), (0,), settings, recurrent), tree, held_out).parameters
     model = ActorCritic(2, settings.hidden, recurrent).eval()
     model.load_state_dict({name: torch.from_numpy(p) for name, p in parameters.items()})
     done = play(model, held_out, np.tile(np.arange(64), (2, 1)), np.repeat([[0.001], [0.2]], 64, axis=1))
@@ -113,32 +114,14 @@ def test_one_policy_for_every_cost_spends_less_where_tokens_are_dear():
     tree, held_out = telling(64, "a"), telling(64, "b")
     settings = Hyperparameters(epochs=15, learning_rate=3e-3, batch=32, minibatches=2)
     task = Task((0.001, 0.2), (0, 1), settings, conditioned=True, repeats=4)
-    parameters, value = train(task, tree, held_out)
+    trained = train(task, tree, held_out)
     model = ActorCritic(2, settings.hidden, conditioned=True).eval()
-    model.load_state_dict({name: torch.from_numpy(p) for name, p in parameters.items()})
+    model.load_state_dict({name: torch.from_numpy(p) for name, p in trained.parameters.items()})
     seen = look(task, model, held_out)
     assert seen.accuracy.shape == (2, 2)
     assert (seen.accuracy[:, 0] == 1).all()
     assert (seen.tokens[:, 1] == 0).all()
-    np.testing.assert_allclose(seen.value.mean(axis=1), value)
-
-
-class Trial:
-    """What routers are fitted with, without files."""
-
-    checkpoint = log = None
-
-    def __init__(self, tree, problems, parts):
-        self.tree, self._problems, self._parts = lambda split: tree, problems, parts
-
-    def __call__(self, policies):
-        episodes = run(self._problems, list(policies.values()), *self._parts)
-        names, outcomes = list(policies), {}
-        for index, name in enumerate(names):
-            mine = [e for e in episodes if e.policy == index]
-            paid = sum(s.tokens for e in mine for s in e.steps if s.writer == "strong")
-            outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), paid / (20 * len(mine)))
-        return outcomes
+    np.testing.assert_allclose(seen.value, trained.value)
 
 
 class Stop(Exception):
@@ -150,7 +133,7 @@ def test_the_same_seed_gives_the_same_policy_even_after_a_kill(recurrent, condit
     settings = Hyperparameters(epochs=3, batch=16)
     task = Task((0.01, 0.02), (7,), settings, recurrent, conditioned, 2)
     path, told, again = tmp_path / "c.safetensors", [], []
-    first, value = train(task, telling(32, "a"), telling(32, "b"), log=lambda *seen: told.append(seen))
+    first = train(task, telling(32, "a"), telling(32, "b"), log=lambda *seen: told.append(seen))
 
     def stop(done, of, figures):
         assert of == 6
@@ -159,13 +142,14 @@ def test_the_same_seed_gives_the_same_policy_even_after_a_kill(recurrent, condit
 
     with pytest.raises(Stop):
         train(task, telling(32, "a"), telling(32, "b"), path, stop)
-    resumed, same = train(task, telling(32, "a"), telling(32, "b"), path, lambda *seen: again.append(seen))
+    resumed = train(task, telling(32, "a"), telling(32, "b"), path, lambda *seen: again.append(seen))
     assert again == told
-    np.testing.assert_array_equal(value, same)
-    for name, parameter in first.items():
-        np.testing.assert_array_equal(parameter, resumed[name])
-    other, _ = train(Task((0.01, 0.02), (8,), settings, recurrent, conditioned, 2), *(telling(32, n) for n in "ab"), path)
-    assert any((other[name] != parameter).any() for name, parameter in first.items())
+    for name in ("accuracy", "tokens", "value"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(resumed, name))
+    for name, parameter in first.parameters.items():
+        np.testing.assert_array_equal(parameter, resumed.parameters[name])
+    other = train(Task((0.01, 0.02), (8,), settings, recurrent, conditioned, 2), *(telling(32, n) for n in "ab"), path)
+    assert any((other.parameters[name] != p).any() for name, p in first.parameters.items())
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
@@ -181,7 +165,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path):
     problems, *parts = telling_parts(40, "c")
     tree = Tree(problems, *parts)
-    trial = Trial(tree, problems, parts)
+    trial = SimpleNamespace(tree=lambda split: tree, checkpoint=None, log=None)
     params = kind.Params(costs=[0.001, 0.02], seeds=[0, 1], training={"epochs": 3, "batch": 20, "learning_rate": 3e-3})
     fitted = kind(params).fit(trial, [0.1])
     write_fits(tmp_path, kind.name, "standard", {kind.name: fitted})

@@ -131,17 +131,16 @@ def fit(
 @stages.command()
 def trees(
     problems: Problems,
-    split: Annotated[Split, typer.Option()],
-    out: Out,
+    out: Annotated[Path, typer.Option(help="Folder to write SPLIT.parquet into.")],
     journal: Journal,
     layer: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Make everything that any policy can meet on a split: for training, and for ceilings."""
+    """Make everything that any policy can meet: for training, and for ceilings."""
     from trim.stages.trees import make_trees
 
-    with display(f"trees, {split.value}") as tracker:
-        count = make_trees(load_params(params), split.value, problems, layer or [], out, journal, tracker)
+    with display("trees") as tracker:
+        count = make_trees(load_params(params), problems, layer or [], out, journal, tracker)
     print(f"{out}: draws of {count} decision points")
 
 

@@ -17,8 +17,9 @@ from trim.rl.networks import ActorCritic
 from trim.tables import replacing
 
 if TYPE_CHECKING:
-    from trim.rl.training import _State
+    from trim.rl.training import Trained
 
+MEASURED = ("accuracy", "tokens", "value")
 Randomness = tuple[Sequence[np.random.Generator], torch.Generator]
 
 
@@ -28,15 +29,16 @@ def save_checkpoint(
     model: ActorCritic,
     optimiser: torch.optim.Optimizer,
     randomness: Randomness,
-    state: _State,
+    state: Trained,
 ) -> None:
     """Write everything that training goes on from."""
     streams, generator = randomness
     tensors = {f"model.{name}": p.detach() for name, p in model.named_parameters()}
-    tensors |= {f"best.{name}": torch.from_numpy(p) for name, p in state.best.items()}
+    tensors |= {f"best.{name}": torch.from_numpy(p) for name, p in state.parameters.items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
-    tensors |= {"value": torch.from_numpy(state.value), "torch": torch.get_rng_state(), "order": generator.get_state()}
+    tensors |= {name: torch.from_numpy(getattr(state, name)) for name in MEASURED}
+    tensors |= {"torch": torch.get_rng_state(), "order": generator.get_state()}
     numbers = {
         "identity": identity,
         "epoch": state.epoch,
@@ -54,7 +56,7 @@ def load_checkpoint(
     model: ActorCritic,
     optimiser: torch.optim.Optimizer,
     randomness: Randomness,
-    state: _State,
+    state: Trained,
 ) -> None:
     """Put everything back; a checkpoint that something else made is left alone.
 
@@ -73,14 +75,16 @@ def load_checkpoint(
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[f"model.{name}"])
-            state.best[name] = tensors[f"best.{name}"].numpy()
+            state.parameters[name] = tensors[f"best.{name}"].numpy()
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("adam."):
             _, index, moment = name.split(".")
             moments.setdefault(int(index), {})[moment] = tensor
     optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
-    state.value, state.epoch, state.logged = tensors["value"].numpy(), numbers["epoch"], numbers["logged"]
+    for name in MEASURED:
+        setattr(state, name, tensors[name].numpy())
+    state.epoch, state.logged = numbers["epoch"], numbers["logged"]
     torch.set_rng_state(tensors["torch"])
     generator.set_state(tensors["order"])
     for stream, saved in zip(streams, numbers["streams"], strict=True):

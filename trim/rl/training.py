@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -53,25 +54,27 @@ class Task:
 
 
 @dataclass
-class _State:
-    """All that training changes, but for the networks and the optimiser.
+class Trained:
+    """Each member as it was after its best epoch: the one of the highest mean return on validation.
 
     Attributes:
-        epoch: how many are done.
-        best: parameters of each member after its best epoch.
-        value: its return on validation then, shape (M,).
+        parameters: by name, a leading axis for the M members.
+        accuracy, tokens: on validation, at each of its costs: shares of problems solved, and strong tokens
+            a problem, shape (M, K or 1).
+        value: return there, same shape.
+        epoch: how many epochs were looked at.
         logged: what was told of each update.
     """
 
-    best: dict[str, np.ndarray]
+    parameters: dict[str, np.ndarray]
+    accuracy: np.ndarray
+    tokens: np.ndarray
     value: np.ndarray
     epoch: int = 0
     logged: list[dict[str, float]] = field(default_factory=list)
 
 
-def train(
-    task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = None, log: Log | None = None
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = None, log: Log | None = None) -> Trained:
     """Train an ensemble, and keep each member as it was after its best epoch.
 
     Args:
@@ -81,10 +84,6 @@ def train(
         checkpoint: where each epoch's end is kept; if it holds the same task, training goes on from there.
         log: told after each update how many are done, of how many, and figures by name; of all
             earlier updates again when training goes on.
-
-    Returns:
-        Parameters by name with a leading axis for the M members, and each one's best return on
-        validation, shape (M,).
 
     Raises:
         TrimError: if the checkpoint is damaged.
@@ -97,9 +96,9 @@ def train(
     )
     streams = [np.random.default_rng([seed, 1]) for _, seed in members]
     generator = torch.Generator().manual_seed(task.seeds[0])
-    state = _State(
-        {name: p.detach().numpy().copy() for name, p in model.named_parameters()}, np.full(len(members), -np.inf)
-    )
+    nothing = np.full((len(members), len(task.costs) if task.conditioned else 1), -np.inf)
+    parameters = {name: p.detach().numpy().copy() for name, p in model.named_parameters()}
+    state = Trained(parameters, nothing, nothing.copy(), nothing.copy())
     identity = task.describe() | {"problems": [p.id for t in (tree, validation) for p in t.problems]}
     randomness = streams, generator
     if checkpoint and checkpoint.is_file():
@@ -123,30 +122,24 @@ def train(
             state.logged.append(_figures(task, rollout, costs, spent[problems], *diagnostics))
             if log:
                 log(len(state.logged), updates, state.logged[-1])
-        value = look(task, model, validation).value.mean(axis=-1)
-        better = value > state.value
-        state.value = np.where(better, value, state.value)
+        found = look(task, model, validation)
+        better = found.value.mean(axis=1) > state.value.mean(axis=1)
+        for kept, new in zip((state.accuracy, state.tokens, state.value), found, strict=True):
+            kept[better] = new[better]
         for name, parameter in model.named_parameters():
-            state.best[name][better] = parameter.detach().numpy()[better]
+            state.parameters[name][better] = parameter.detach().numpy()[better]
         state.epoch = epoch + 1
         if checkpoint:
             save_checkpoint(checkpoint, identity, model, optimiser, randomness, state)
-    return state.best, state.value
+    return state
 
 
-@dataclass(frozen=True)
-class Look:
-    """What the policies reach greedily, each at its costs: arrays of shape (M, K or 1).
+class Look(NamedTuple):
+    """What the policies reach greedily, each at its costs; see `Trained`."""
 
-    Attributes:
-        value: mean return.
-        accuracy: share of problems solved.
-        tokens: strong tokens a problem.
-    """
-
-    value: np.ndarray
     accuracy: np.ndarray
     tokens: np.ndarray
+    value: np.ndarray
 
 
 def look(task: Task, model: ActorCritic, tree: Tree) -> Look:
@@ -157,7 +150,7 @@ def look(task: Task, model: ActorCritic, tree: Tree) -> Look:
     rollout = play(model, tree, np.tile(np.arange(n), (m, own.shape[1])), costs)
     accuracy = rollout.correct.reshape(m, -1, n).mean(axis=2)
     tokens = rollout.paid.reshape(m, -1, n).mean(axis=2)
-    return Look(accuracy - own * tokens, accuracy, tokens)
+    return Look(accuracy, tokens, accuracy - own * tokens)
 
 
 def always_strong(tree: Tree) -> np.ndarray:
@@ -187,7 +180,7 @@ def _episodes(
 def _figures(
     task: Task, rollout: Rollout, costs: np.ndarray, spent: np.ndarray, entropy: np.ndarray, divergence: np.ndarray
 ) -> dict[str, float]:
-    """Of an update, by name: return, accuracy and strong fraction of the batch, entropy, KL; means over seeds."""
+    """Of an update, by name: return, accuracy and strong fraction of the batch, entropy, KL; over all and by cost."""
     found = {
         "return": (rollout.correct - costs * rollout.paid).mean(axis=1),
         "accuracy": rollout.correct.mean(axis=1),
@@ -195,9 +188,9 @@ def _figures(
         "entropy": entropy,
         "kl": divergence,
     }
-    names = ["all costs"] if task.conditioned else [f"cost {cost:g}" for cost in task.costs]
-    return {
-        f"{what}/{name}": float(value)
-        for what, values in found.items()
-        for name, value in zip(names, values.reshape(len(names), -1).mean(axis=1), strict=True)
-    }
+    told = {f"{what}/mean": float(values.mean()) for what, values in found.items()}
+    if not task.conditioned:
+        for what, values in found.items():
+            by_cost = values.reshape(len(task.costs), -1).mean(axis=1)
+            told |= {f"{what}/cost={cost:g}": float(v) for cost, v in zip(task.costs, by_cost, strict=True)}
+    return told

@@ -73,13 +73,16 @@ class TrimAgg(Router):
         return Task(tuple(sorted(given.costs)), given.seeds, given.training, self.recurrent)
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The task, each policy's return on validation, and the parameters of the networks."""
-        from trim.rl.training import train
+        """The task, what each policy reaches on validation, and the parameters of the networks."""
+        from trim.rl.training import always_strong, train
 
-        task, tree = self.task(), trial.tree("train")
-        found, value = train(task, tree, trial.tree("validation"), trial.checkpoint, trial.log)
-        arrays = {f"network.{name}": array for name, array in found.items()}
-        return task.describe() | {"max_steps": tree.max_steps, "returns": value.tolist()} | arrays
+        task, validation = self.task(), trial.tree("validation")
+        found = train(task, trial.tree("train"), validation, trial.checkpoint, trial.log)
+        fraction = found.tokens / always_strong(validation).mean()
+        reached = {"return": found.value, "accuracy": found.accuracy, "strong_fraction": fraction}
+        arrays = {f"network.{name}": array for name, array in found.parameters.items()}
+        numbers = {"max_steps": validation.max_steps, "validation": {k: v.tolist() for k, v in reached.items()}}
+        return task.describe() | numbers | arrays
 
     def policies(self) -> dict[str, Policy]:
         """One setting per cost and seed, dearest tokens first.

@@ -52,12 +52,9 @@ class TrimBudget(TrimAgg):
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """What `TrimAgg.fit` finds, and costs by budget, interpolated between the operating points."""
-        found = super().fit(trial, budgets)
-        self.fitted = found
-        costs = sorted(self.params.costs)
-        outcomes = trial(self.policies())
-        seeds = [[outcomes[f"cost={c:g} seed={s}"].strong_fraction for c in costs] for s in self.params.seeds]
-        spent = np.maximum.accumulate(np.mean(seeds, axis=0)[::-1])
+        found, costs = super().fit(trial, budgets), sorted(self.params.costs)
+        spent = np.mean(found["validation"]["strong_fraction"], axis=0)
+        spent = np.maximum.accumulate(spent[::-1])
         chosen = {f"{b:g}": float(np.exp(np.interp(b, spent, np.log(costs[::-1])))) for b in sorted(budgets)}
         return found | {"budgets": chosen}
 

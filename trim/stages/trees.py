@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trim.config import Params
-from trim.problems import Problem, read_problems
+from trim.problems import SPLITS, Problem, read_problems
 from trim.progress import Tracker
 from trim.rl.tree import Tree
 from trim.workspace import Workspace
@@ -19,11 +19,17 @@ def open_tree(workspace: Workspace, problems: Sequence[Problem]) -> Tree:
 
 
 def make_trees(
-    params: Params, split: str, problems: Path, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
+    params: Params, problems: Path, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
 ) -> int:
-    """Make the trees of a split whole, and write the draws of that; returns the number of decision points."""
-    workspace = Workspace.over(params, layers, journal, tracker)
-    tree = open_tree(workspace, read_problems(problems, split))
-    tree.expand(tracker.advanced)
-    workspace.draws.export(out)
-    return len(tree)
+    """Make the trees of every split whole; returns the number of decision points.
+
+    Writes the draws of that as OUT/SPLIT.parquet.
+    """
+    count = 0
+    for split in SPLITS:
+        workspace = Workspace.over(params, layers, journal, tracker)
+        tree = open_tree(workspace, read_problems(problems, split))
+        tree.expand(tracker.advanced)
+        workspace.draws.export(out / f"{split}.parquet")
+        count += len(tree)
+    return count

@@ -26,7 +26,10 @@ STUDY_INPUTS = {
         "results/studies/robustness/{benchmark}.csv", benchmark=STUDIED
     ),
     "ceiling": expand(
-        "results/studies/ceiling/{benchmark}.{file}.csv",
+        [
+            "results/studies/ceiling/{benchmark}.{file}.csv",
+            "results/summary.csv",
+        ],
         benchmark=WHOLE,
         file=["points", "distances"],
     ),

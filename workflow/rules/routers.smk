@@ -2,15 +2,15 @@
 rule trees:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=lambda w: rollouts(w.split) + scores(w.split),
+        layers=[path for split in SPLITS for path in rollouts(split) + scores(split)],
         models=models(),
         code=code("trim.stages.trees"),
     output:
-        "results/trees/{benchmark}/{split}.parquet",
+        expand("results/trees/{{benchmark}}/{split}.parquet", split=SPLITS),
     log:
-        "logs/trees/{benchmark}/{split}.log",
+        "logs/trees/{benchmark}.log",
     benchmark:
-        "benchmarks/trees/{benchmark}/{split}.tsv"
+        "benchmarks/trees/{benchmark}.tsv"
     conda:
         "../envs/trim.yaml"
     threads: 1
@@ -19,10 +19,10 @@ rule trees:
         distortion=DISTORTION,
         generation=config["generation"],
         layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim trees --params {params.experiment} --problems {input.problems} --split {wildcards.split}"
-        " {params.layers} --out {output}"
-        " --journal results/.journal/{wildcards.benchmark}-trees-{wildcards.split}.sqlite > {log} 2>&1"
+        "trim trees --params {params.experiment} --problems {input.problems} {params.layers} --out {params.out}"
+        " --journal results/.journal/{wildcards.benchmark}-trees.sqlite > {log} 2>&1"
 
 
 rule fit:
