@@ -32,6 +32,7 @@ from trim.pomdp.planner import plan
 from trim.pomdp.policy import planned
 from trim.problems.generated import generate
 from trim.rl.environment import RoutingVectorEnv
+from trim.rl.training import Task, train
 from trim.rl.tree import Tree
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
@@ -87,6 +88,13 @@ def pipeline() -> Iterator[Row]:
         yield at_most("peak memory of the pipeline", peak / 2**30, "GiB", 4)
         idle = seconds(lambda: subprocess.run(command, cwd=folder, check=True))
         yield at_most("run with nothing to do", idle, "s", 10)
+        for name in (".journal", "trees", "training"):
+            shutil.rmtree(Path(folder) / "results" / name)
+        trained = [f"results/routers/standard/trim_{name}.json" for name in ("agg", "seq", "budget")]
+        part = [*trained, "results/studies/ceiling/standard.points.csv"]
+        again = [*command, "--rerun-triggers", "mtime", "--forcerun", "trees", "train", "ceiling", "--", *part]
+        spent = seconds(lambda: subprocess.run(again, cwd=folder, check=True))
+        yield at_most("trees, training and ceiling of the default run", spent, "s", 240)
 
 
 def parts() -> tuple[TransformersLM, TransformersLM, TransformersPRM]:
@@ -98,6 +106,17 @@ def parts() -> tuple[TransformersLM, TransformersLM, TransformersPRM]:
         TransformersLM(resolve("embedded/strong"), sampling),
         TransformersPRM(resolve("embedded/prm")),
     )
+
+
+def whole_tree(problems: int, seed: int) -> Tree:
+    """Solution trees of standard problems under the embedded models."""
+    weak, strong, prm = parts()
+    draws = Draws()
+    writers = [Writer(m.id, lambda m=m: m, draws, 256) for m in (weak, strong)]
+    scorer = Scorer(prm.id, lambda: prm, draws, 256)
+    tree = Tree(generate("standard", {"train": problems}, seed), *writers, scorer)
+    tree.expand()
+    return tree
 
 
 def sweep() -> Iterator[Row]:
@@ -130,10 +149,7 @@ def sweep() -> Iterator[Row]:
 
 def environment() -> Iterator[Row]:
     """Steps of the Gymnasium environment over draws that are cached."""
-    weak, strong, prm = parts()
-    draws = Draws()
-    writers = [Writer(m.id, lambda m=m: m, draws, 256) for m in (weak, strong)]
-    tree = Tree(generate("standard", {"test": 300}, 0), *writers, Scorer(prm.id, lambda: prm, draws, 256))
+    tree = whole_tree(300, 0)
     env, rng = RoutingVectorEnv(tree, 256), np.random.default_rng(0)
     actions = rng.integers(0, 2, (100, 256))
 
@@ -144,6 +160,24 @@ def environment() -> Iterator[Row]:
 
     play()
     yield at_least("environment steps from cached draws", actions.size / seconds(play), "/s", 20_000)
+
+
+def training() -> Iterator[Row]:
+    """One cost of TRIM-Agg on 2,000 problems, trees made whole before."""
+    section = load(ROOT / "params.yaml").router("trim_agg").params
+    tree, validation = whole_tree(2000, 0), whole_tree(500, 1)
+    for cost in section.costs[1:3]:
+        start, seen = time.perf_counter(), []
+
+        def log(done: int, of: int, figures: dict[str, float], start: float = start, seen: list = seen) -> None:
+            if "validation return/mean" in figures:
+                seen.append((time.perf_counter() - start, figures["validation return/mean"]))
+
+        train(Task((cost,), (0,), section.training), tree, validation, log=log)
+        near = next(spent for spent, value in seen if value >= seen[-1][1] - 0.005)
+        name = f"TRIM-Agg, cost {cost:g}: to within 0.005 of its last return"
+        yield at_most(name, near, "s", 60)
+        yield figure(f"TRIM-Agg, cost {cost:g}: all epochs", seen[-1][0], "s")
 
 
 def generation() -> Iterator[Row]:
@@ -325,7 +359,18 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     suites = {
         f.__name__: f
-        for f in (store, planner, calibration, decision, environment, generation, sweep, independence, pipeline)
+        for f in (
+            store,
+            planner,
+            calibration,
+            decision,
+            environment,
+            training,
+            generation,
+            sweep,
+            independence,
+            pipeline,
+        )
     }
     rows: list[Row] = []
     for name in sys.argv[1:] or suites:

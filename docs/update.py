@@ -12,7 +12,7 @@ import pandas as pd
 from trim.report.tables import markdown
 
 ROOT = Path(__file__).parent.parent
-ROUTERS = ("Random", "TRIM-Thr", "TRIM-POMDP", "Oracle")
+ROUTERS = ("Random", "TRIM-Thr", "TRIM-POMDP", "TRIM-Agg", "TRIM-Seq", "TRIM-Budget", "Oracle")
 
 
 def main() -> None:
@@ -37,23 +37,46 @@ def table(name: str) -> pd.DataFrame:
 
 def _main() -> pd.DataFrame:
     rows = table("main")
-    rows = rows[rows["router"].isin(ROUTERS)]
-    return rows[["benchmark", "weak", "strong", "router", "acc@20", "cpt50", "cpt80", "apgr"]]
+    rows = _first(rows[rows["router"].isin(ROUTERS)])
+    return rows[["router", "acc@20", "cpt50", "cpt80", "apgr"]]
+
+
+def _generalisation() -> pd.DataFrame:
+    rows = table("generalisation")
+    return rows[rows["measure"] == rows["measure"].iloc[0]].drop(columns="measure")
+
+
+def _ceiling() -> pd.DataFrame:
+    rows = _first(table("ceiling"))
+    ceilings = list(dict.fromkeys(rows["minus"]))[1:]
+    own = rows[rows["router"].isin(ceilings) & (rows["minus"] == "")]
+    distances = rows[rows["router"].isin(ROUTERS) & (rows["minus"] == ceilings[0])]
+    return pd.concat([own, distances]).drop(columns=["benchmark", "apgr"])
+
+
+def _first(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of the first benchmark."""
+    return rows[rows["benchmark"] == rows["benchmark"].iloc[0]]
 
 
 def _pomdp() -> pd.DataFrame:
     rows = table("differences")
     rows = rows[rows["router"].str.contains("POMDP") & (rows["minus"] == "TRIM-Thr")]
-    rows = rows[rows["benchmark"] == rows["benchmark"].iloc[0]]
+    rows = _first(rows)
     return rows[["router", "acc@10", "acc@15", "acc@20", "acc@30", "apgr"]]
 
 
 def _prediction() -> pd.DataFrame:
-    rows = table("prediction")
-    return rows[rows["benchmark"] == rows["benchmark"].iloc[0]].drop(columns="benchmark")
+    return _first(table("prediction")).drop(columns="benchmark")
 
 
-BLOCKS: dict[str, Callable[[], pd.DataFrame]] = {"main": _main, "pomdp": _pomdp, "prediction": _prediction}
+BLOCKS: dict[str, Callable[[], pd.DataFrame]] = {
+    "main": _main,
+    "generalisation": _generalisation,
+    "ceiling": _ceiling,
+    "pomdp": _pomdp,
+    "prediction": _prediction,
+}
 
 
 if __name__ == "__main__":

@@ -35,6 +35,9 @@ def test_the_shipped_experiment_is_sound(params):
             [-1, 2],
             r"costs\[0\]: -1 found, allowed: at least 0",
         ),
+        (("routers", "trim_agg", "fit_on"), "mars", r"routers\.trim_agg\.fit_on: 'mars' found, allowed: standard"),
+        (("ceiling", "benchmarks"), ["mars"], r"ceiling\.benchmarks: 'mars' found, allowed: standard"),
+        (("routers", "trim_agg", "training", "epochs"), 0, r"training\.epochs: 0 found, allowed: at least 1"),
         (("benchmarks", "standard", "family"), "easy", r"benchmarks\.standard\.family: 'easy' found"),
     ],
 )

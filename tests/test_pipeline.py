@@ -74,19 +74,38 @@ def test_the_contract_of_the_outputs(project):
     assert ",".join(summary.columns).startswith(contract)
     assert set(summary["router"]) == {
         "always_weak", "always_strong", "random", "oracle", "trim_thr", "trim_pomdp", "pomdp_paper", "trim_agg",
+        "trim_budget",
     }  # fmt: skip
     budgets = pd.read_csv(project / "results/budgets.csv")
-    assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high"]
+    assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high", "spread"]
+    assert set(budgets.dropna(subset=["spread"])["router"]) == {"trim_agg", "trim_budget"}
     assert {"cpt50", "cpt80", "cpt95", "apgr", "aiq", "ibc", "acc@10", "acc@30"} <= set(budgets["measure"])
     metrics = json.loads((project / "results/metrics.json").read_text())
     assert "acc@20" in metrics["standard"]["trim_thr"]
-    studies = ("calibration", "prediction", "published", "robustness")
+    studies = ("calibration", "prediction", "published", "robustness", "ceiling", "generalisation")
     for name in ("main", "budgets", "operating_points", "differences", "thresholds", *studies):
         for suffix in ("md", "csv", "tex"):
             assert (project / f"results/tables/{name}.{suffix}").stat().st_size
     for name in ("curves", "variants", "budgets", "scores", *studies):
         assert (project / f"results/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (project / f"results/figures/{name}.svg").read_bytes()[:800]
+
+
+def test_trainings_leave_their_curves(project):
+    for kind in ("trim_agg", "trim_budget"):
+        folder = project / "results/training/standard" / kind / kind
+        metrics = json.loads((folder / "metrics.json").read_text())
+        for name in ("return", "accuracy", "strong fraction", "entropy", "kl"):
+            curve = pd.read_csv(folder / f"plots/metrics/{name}/mean.tsv", sep="\t")
+            assert curve["step"].tolist() == list(range(3))
+            assert curve["mean"].iloc[-1] == pytest.approx(metrics[name]["mean"])
+
+
+def test_no_router_is_above_the_clairvoyant_one(project):
+    rows = pd.read_csv(project / "results/studies/ceiling/standard.distances.csv")
+    apart = rows[(rows["baseline"] == "clairvoyant") & rows["measure"].str.startswith("acc@")]
+    assert set(apart["router"]) >= {"trim_thr", "trim_agg", "trim_budget", "features", "hindsight"}
+    assert (apart["value"] <= 1e-9).all()
 
 
 def test_the_page_needs_nothing_else(project):

@@ -232,13 +232,13 @@ class Params(_Section):
             "published": calibrated,
             "robustness": bool(self.robustness.benchmarks),
             "ceiling": bool(self.ceiling.benchmarks),
-            "generalisation": any("fit_on" in section for section in self.routers.values()),
+            "generalisation": any(section.get("fit_on") for section in self.routers.values()),
         }
         return [name for name, wanted in made.items() if wanted]
 
     def source(self, name: str, benchmark: str) -> str:
         """The benchmark that a router is fitted on, when it is used on one."""
-        return str(self.routers[name].get("fit_on", benchmark))
+        return str(self.routers[name].get("fit_on") or benchmark)
 
     def title(self, name: str) -> str:
         """The router of that name, in tables and figures."""
@@ -291,7 +291,7 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
         ("ceiling.benchmarks", params.ceiling.benchmarks, list(params.benchmarks)),
     ]
     for name, section in params.routers.items():
-        if "fit_on" in section:
+        if section.get("fit_on"):
             named.append((f"routers.{name}.fit_on", (section["fit_on"],), list(params.benchmarks)))
     for key, names, known_names in named:
         for name in names:

@@ -45,7 +45,7 @@ def _carried(results: Path, params: Params) -> tuple[pd.DataFrame, str]:
     """Measures of the routers that a benchmark was fitted for elsewhere, and of the baselines beside them."""
     budgets = params.evaluation.budgets
     measure = f"acc@{100 * budgets[len(budgets) // 2]:g}"
-    carried = [name for name, section in params.routers.items() if "fit_on" in section]
+    carried = [name for name, section in params.routers.items() if section.get("fit_on")]
     shown = [name for name in params.routers if name in carried or name in params.evaluation.baselines]
     rows = read_csv(results / "budgets.csv")
     return rows[rows["router"].isin(shown)], measure

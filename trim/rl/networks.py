@@ -52,19 +52,25 @@ def dropout(x: Tensor, share: float) -> Tensor:
 
 
 class Recurrence(nn.Module):
-    """M gated recurrent units (Cho et al., 2014), one step: (M, N, inputs), (M, N, size) -> (M, N, size)."""
+    """M gated recurrent units (Cho et al., 2014) of a state (M, n, size)."""
 
     def __init__(self, members: int, inputs: int, size: int) -> None:
         super().__init__()
         self.from_input, self.from_state = Linear(members, inputs, 3 * size, 1.0), Linear(members, size, 3 * size, 1.0)
 
     def forward(self, x: Tensor, state: Tensor) -> Tensor:
-        """The next state."""
-        reset_x, update_x, new_x = self.from_input(x).chunk(3, dim=-1)
-        reset_h, update_h, new_h = self.from_state(state).chunk(3, dim=-1)
-        update = torch.sigmoid(update_x + update_h)
-        new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
-        return update * state + (1 - update) * new
+        """The states after each step of a sequence (T, M, n, inputs), shape (T, M, n, size)."""
+        length, members, n, _ = x.shape
+        inputs = self.from_input(x.transpose(0, 1).flatten(1, 2)).view(members, length, n, -1)
+        states = []
+        for x_t in inputs.unbind(1):
+            reset_x, update_x, new_x = x_t.chunk(3, dim=-1)
+            reset_h, update_h, new_h = self.from_state(state).chunk(3, dim=-1)
+            update = torch.sigmoid(update_x + update_h)
+            new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
+            state = torch.lerp(new, state, update)
+            states.append(state)
+        return torch.stack(states)
 
 
 class ActorCritic(nn.Module):
@@ -99,31 +105,32 @@ class ActorCritic(nn.Module):
             for gain in (0.01, 1.0)
         )
 
-    def _encode(self, features: Tensor) -> Tensor:
-        """Scores by their logits, since what tells steps apart lies close to 1."""
-        return torch.where(self.scores, torch.special.logit(features, eps=1e-4) / 4, features)
-
     def start(self, n: int) -> Tensor:
         """The state before the first step of n solutions, shape (M, n, hidden)."""
         return torch.zeros(self.members, n, self.hidden)
 
     def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits and values, shape (M, n), and the state after a step with features (M, n, F)."""
-        features = self._encode(features)
-        if self.recurrence is not None:
-            state = self.recurrence(features, state)
-            features = torch.cat([features, state], dim=-1)
-        return self.actor(features)[..., 0], self.critic(features)[..., 0], state
+        features, states = self._remember(features[None], state)
+        return self.actor(features[0])[..., 0], self.critic(features[0])[..., 0], states[-1]
+
+    def last(self, features: Tensor) -> Tensor:
+        """Logits of the last step, shape (M, n), of solutions so far, features (T, M, n, F)."""
+        features, _ = self._remember(features, self.start(features.shape[2]))
+        return self.actor(features[-1])[..., 0]
 
     def forward(self, features: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and values at places (M, L) in T * n of whole solutions with features (T, M, n, F)."""
-        features = self._encode(features)
-        if self.recurrence is not None:
-            states, state = [], self.start(features.shape[2])
-            for step in features:
-                state = self.recurrence(step, state)
-                states.append(state)
-            features = torch.cat([features, torch.stack(states)], dim=-1)
+        features, _ = self._remember(features, self.start(features.shape[2]))
         flat = features.transpose(0, 1).flatten(1, 2)
         chosen = flat.gather(1, places[..., None].expand(-1, -1, flat.shape[2]))
         return self.actor(chosen)[..., 0], self.critic(chosen)[..., 0]
+
+    def _remember(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Features with the memory at each step beside them, if there is one, and the states."""
+        # Scores by their logits, since what tells steps apart lies close to 1.
+        features = torch.where(self.scores, torch.special.logit(features, eps=1e-4) / 4, features)
+        if self.recurrence is None:
+            return features, state[None]
+        states = self.recurrence(features, state)
+        return torch.cat([features, states], dim=-1), states

@@ -119,19 +119,26 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
                 group["lr"] = settings.learning_rate * (1 - done)
             first, last = settings.entropy
             diagnostics = update(model, optimiser, rollout, settings, first + (last - first) * done, generator)
-            state.logged.append(_figures(task, rollout, costs, spent[problems], *diagnostics))
+            figures = _figures(task, rollout, costs, spent[problems], *diagnostics)
+            if index == batches - 1:
+                figures |= {"validation return/mean": _keep_better(state, model, look(task, model, validation))}
+            state.logged.append(figures)
             if log:
-                log(len(state.logged), updates, state.logged[-1])
-        found = look(task, model, validation)
-        better = found.value.mean(axis=1) > state.value.mean(axis=1)
-        for kept, new in zip((state.accuracy, state.tokens, state.value), found, strict=True):
-            kept[better] = new[better]
-        for name, parameter in model.named_parameters():
-            state.parameters[name][better] = parameter.detach().numpy()[better]
+                log(len(state.logged), updates, figures)
         state.epoch = epoch + 1
         if checkpoint:
             save_checkpoint(checkpoint, identity, model, optimiser, randomness, state)
     return state
+
+
+def _keep_better(state: Trained, model: ActorCritic, found: Look) -> float:
+    """Keep the members that are better than ever before; returns the mean return of all as they are."""
+    better = found.value.mean(axis=1) > state.value.mean(axis=1)
+    for kept, new in zip((state.accuracy, state.tokens, state.value), found, strict=True):
+        kept[better] = new[better]
+    for name, parameter in model.named_parameters():
+        state.parameters[name][better] = parameter.detach().numpy()[better]
+    return float(found.value.mean())
 
 
 class Look(NamedTuple):

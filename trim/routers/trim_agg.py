@@ -38,11 +38,8 @@ class Network(Policy):
         if self._model.conditioned:
             others += [np.full(seen.drafts.shape, condition(np.array(self._cost)))]
         features = torch.from_numpy(decision_features(seen, self._max_steps, *others))
-        state = self._model.start(len(seen))
         with torch.no_grad():
-            for step in features.transpose(0, 1) if self._model.recurrent else features[None, :, -1]:
-                logits, _, state = self._model.step(step[None], state)
-        return (logits[0] > 0).numpy()
+            return (self._model.last(features.transpose(0, 1)[:, None])[0] > 0).numpy()
 
 
 class TrimAgg(Router):

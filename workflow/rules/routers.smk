@@ -1,4 +1,5 @@
-# Solution trees made whole: what any policy can meet, for training and for ceilings.
+# Solution trees made whole: what any policy can meet, for training and for ceilings. They and the
+# trainings come first, since nothing else has so much waiting for it.
 rule trees:
     input:
         problems="results/problems/{benchmark}.parquet",
@@ -11,6 +12,7 @@ rule trees:
         "logs/trees/{benchmark}.log",
     benchmark:
         "benchmarks/trees/{benchmark}.tsv"
+    priority: 2
     conda:
         "../envs/trim.yaml"
     threads: 1
@@ -92,6 +94,7 @@ rule train:
         "benchmarks/train/{benchmark}/{kind}.tsv"
     wildcard_constraints:
         kind="|".join(TRAINED) or "-",
+    priority: 1
     conda:
         "../envs/trim.yaml"
     threads: 1

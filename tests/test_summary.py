@@ -1,0 +1,57 @@
+"""Tables over seeds: means, and the spread beside the interval."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trim.evaluation.records import PER_PROBLEM, Results
+from trim.evaluation.summary import Protocol, budgets, differences, studies
+
+PROTOCOL = Protocol("strong_tokens", (0.2,), (0.5,), 50, 0.95, 0)
+
+
+def results(router, points, seeds, n=40):
+    """One router of points (share of problems solved, strong tokens)."""
+    correct = np.array([np.arange(n) < accuracy * n for accuracy, _ in points])
+    tokens = np.array([np.full(n, float(paid)) for _, paid in points])
+    names = [f"point {i}" for i in range(len(points))]
+    ids = [f"p{i}" for i in range(n)]
+    return Results("b", "test", router, router, False, names, seeds, ids, correct, dict.fromkeys(PER_PROBLEM, tokens))
+
+
+@pytest.fixture
+def ends():
+    return results("always_weak", [(0.25, 0)], [None]), results("always_strong", [(0.75, 10)], [None])
+
+
+def test_a_measure_is_the_mean_of_the_seeds_curves_not_of_their_points(ends):
+    first, second = [(0.5, 2), (0.6, 4)], [(0.4, 2), (0.7, 4)]
+    both = results("r", [*first, *second], [0, 0, 1, 1])
+    alone = [results("r", points, [None, None]) for points in (first, second)]
+    (study,) = studies([*ends, both], PROTOCOL)
+    frames = [studies([*ends, one], PROTOCOL)[0].measures["r"] for one in alone]
+    np.testing.assert_allclose(study.measures["r"], (frames[0] + frames[1]) / 2)
+    rows = budgets(study).set_index(["router", "measure"])
+    for measure in ("acc@20", "apgr"):
+        values = [frame[measure].iloc[0] for frame in frames]
+        assert rows.loc[("r", measure), "value"] == pytest.approx(np.mean(values))
+        assert rows.loc[("r", measure), "spread"] == pytest.approx(np.std(values, ddof=1))
+    assert rows.loc["always_strong", "spread"].isna().all()
+
+
+def test_a_level_that_one_seed_misses_is_not_reached(ends):
+    both = results("r", [(0.7, 2), (0.3, 2)], [0, 1])
+    (study,) = studies([*ends, both], PROTOCOL)
+    row = budgets(study).set_index(["router", "measure"]).loc[("r", "cpt50")]
+    assert row[["value", "low", "high"]].isna().all()
+
+
+def test_equal_seeds_have_no_spread_and_no_difference(ends):
+    one = results("one", [(0.5, 2)], [None])
+    three = replace(results("three", [(0.5, 2)] * 3, [0, 1, 2]), title="three")
+    (study,) = studies([*ends, one, three], PROTOCOL)
+    rows = differences(study, "one")
+    np.testing.assert_allclose(rows[rows["router"] == "three"]["value"].dropna(), 0, atol=1e-12)
+    spread = budgets(study).set_index(["router", "measure"]).loc["three", "spread"]
+    np.testing.assert_allclose(spread.dropna(), 0, atol=1e-12)
