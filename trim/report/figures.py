@@ -19,8 +19,8 @@ from trim.report.tables import read_csv, titles
 from trim.tables import replacing
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; then line style tells.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+MARKERS = "osD^vPX*"
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
