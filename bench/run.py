@@ -22,6 +22,7 @@ import torch
 from trim.config import load
 from trim.draws import Draws, Scorer, Writer, digest
 from trim.episodes import run
+from trim.judge import Judge
 from trim.models.base import Prefix
 from trim.models.folder import resolve
 from trim.models.transformers import TransformersLM, TransformersPRM
@@ -30,6 +31,7 @@ from trim.pomdp.calibration import Solution, calibrate
 from trim.pomdp.model import published
 from trim.pomdp.planner import plan
 from trim.pomdp.policy import planned
+from trim.problems import Problem
 from trim.problems.generated import generate
 from trim.rl.environment import RoutingVectorEnv
 from trim.rl.training import Task, train
@@ -354,6 +356,18 @@ def decision() -> Iterator[Row]:
         yield at_most(f"decision for 1,000 episodes: {name}", 1000 * spent, "ms", 5)
 
 
+def answers() -> Iterator[Row]:
+    """Answers that need algebra, fresh and from the store."""
+    problems = [Problem(f"{n}", "", rf"\frac{{x+{n}}}{{2}}", "test") for n in range(300)]
+    texts = [rf"\boxed{{0.5 x + {n}/2}}" for n in range(300)]
+    judge = Judge(Draws())
+    judge.right(problems[:1], texts[:1])  # the worker starts
+    fresh = seconds(lambda: judge.right(problems, texts))
+    yield at_least("answers judged by algebra, fresh", len(texts) / fresh, "/s", 50)
+    kept = seconds(lambda: [judge.right(problems, texts) for _ in range(20)])
+    yield at_least("answers judged by algebra, kept", 20 * len(texts) / kept, "/s", 2000)
+
+
 def main() -> None:
     """Run all, or those named on the command line."""
     torch.set_num_threads(os.cpu_count() or 1)
@@ -361,6 +375,7 @@ def main() -> None:
         f.__name__: f
         for f in (
             store,
+            answers,
             planner,
             calibration,
             decision,

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.answers import boxed, first_error, is_correct, is_right_step, normalise
+from trim.answers import boxed, first_error, is_right_step, normalise
+from trim.draws import Draws
 from trim.errors import TrimError
+from trim.judge import Judge
 from trim.problems import Problem, read_problems, write_problems
 from trim.problems.generated import FAMILIES, apply, generate, training_stream, write_step
 from trim.problems.jsonl import read_jsonl
@@ -18,7 +20,7 @@ SIZES = {"train": 60, "validation": 20, "test": 20}
 def test_reference_steps_pass_their_own_check(family):
     for problem in generate(family, SIZES, 3):
         assert first_error(problem, problem.reference) == -1
-        assert is_correct(problem, problem.reference)
+        assert Judge(Draws()).right([problem], [problem.reference[-1]]) == [True]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

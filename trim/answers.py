@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from trim.problems.generated import apply
 from trim.problems.problem import Problem
@@ -26,6 +27,7 @@ def boxed(text: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=100_000)
 def normalise(answer: str) -> str:
     """An answer without the marks that do not change its value."""
     answer = answer.strip().strip("$").rstrip(".")
@@ -39,12 +41,6 @@ def normalise(answer: str) -> str:
         sign, whole, fraction = number.groups()
         return f"{sign}{whole}" + (f".{fraction}" if fraction else "")
     return answer
-
-
-def is_correct(problem: Problem, steps: Sequence[str]) -> bool:
-    """Whether the last step's boxed answer is the problem's."""
-    found = boxed(steps[-1]) if steps else None
-    return found is not None and normalise(found) == normalise(problem.answer)
 
 
 def _value(expression: str) -> int | None:

@@ -34,13 +34,21 @@ class Sizes(_Section):
 
 
 class Benchmark(_Section):
-    """Where the problems of a benchmark come from: a generated family or a local file."""
+    """Where the problems of a benchmark come from: a generated family or a local file.
+
+    Attributes:
+        title: in tables and figures.
+        family, seed, sizes: of generated problems.
+        path: of local ones.
+        tolerance: relative, within which a numeric answer is right.
+    """
 
     title: str = ""
     family: Literal["standard", "long", "hard", "renamed"] | None = None
     seed: int = 0
     sizes: Sizes | None = None
     path: Path | None = None
+    tolerance: Share = 0.0
 
     @model_validator(mode="after")
     def _one_source(self) -> Benchmark:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trim.answers import is_correct
-from trim.draws import Node, Scorer, Writer
+from trim.draws import Draws, Node, Scorer, Writer
+from trim.judge import Judge
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.routers.base import Decisions, Policy
@@ -81,6 +81,7 @@ def run(
     scorer: Scorer | None = None,
     max_steps: int = 30,
     progress: Callable[[int, int], None] | None = None,
+    judge: Judge | None = None,
 ) -> list[Episode]:
     """Solve every problem under every policy (design, section 1: the step loop).
 
@@ -95,6 +96,7 @@ def run(
         scorer: scores the solutions so far; not needed if no policy asks for it.
         max_steps: most steps of a solution.
         progress: told before each round how many episodes are finished, of how many.
+        judge: of the answers; without one, verdicts are kept for this call only.
 
     Returns:
         Finished episodes, by policy and then by problem.
@@ -105,7 +107,7 @@ def run(
         for index in range(len(policies))
         for problem, root in zip(problems, roots, strict=True)
     ]
-    open_episodes = episodes
+    judge, open_episodes = judge or Judge(Draws()), episodes
     while open_episodes:
         if progress:
             progress(len(episodes) - len(open_episodes), len(episodes))
@@ -121,7 +123,12 @@ def run(
         rewriting += [turn for turn in turns if turn.draft is None]
         for turn, step in zip(rewriting, write_steps(strong, [turn.episode.node for turn in rewriting]), strict=True):
             turn.rewrite = step
-        open_episodes = [turn.episode for turn in turns if _advance(turn, max_steps)]
+        finished = [not _advance(turn, max_steps) for turn in turns]
+        open_episodes = [turn.episode for turn, ended in zip(turns, finished, strict=True) if not ended]
+        closed = [turn.episode for turn, ended in zip(turns, finished, strict=True) if ended]
+        verdicts = judge.right([e.problem for e in closed], [e.steps[-1].text for e in closed])
+        for episode, verdict in zip(closed, verdicts, strict=True):
+            episode.correct = verdict
     return episodes
 
 
@@ -211,7 +218,4 @@ def _advance(turn: _Turn, max_steps: int) -> bool:
     )
     episode.scores.append(math.nan if turn.rewrite else turn.score)
     episode.node = episode.node.child(stands.text)
-    if goes_on(stands, len(episode.steps), max_steps):
-        return True
-    episode.correct = is_correct(episode.problem, [stands.text])
-    return False
+    return goes_on(stands, len(episode.steps), max_steps)

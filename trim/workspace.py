@@ -12,6 +12,7 @@ from trim.distortion import DistortedScorer, Distortion
 from trim.draws import Draws, Scorer, Writer
 from trim.episodes import Episode, run
 from trim.evaluation.costs import ModelCost
+from trim.judge import Judge
 from trim.models.base import Dtype, Sampling
 from trim.models.folder import identity, parameters, resolve
 from trim.problems import Problem
@@ -73,6 +74,11 @@ class Workspace:
         )
         return DistortedScorer(model.distortion, *scorer) if model.distortion else Scorer(*scorer)
 
+    @property
+    def judge(self) -> Judge:
+        """Of the answers."""
+        return Judge(self.draws)
+
     def costs(self) -> dict[str, ModelCost]:
         """What the use of each model costs."""
         models = {"weak": self.params.models.weak, "strong": self.params.models.strong, "prm": self.params.models.prm}
@@ -84,7 +90,8 @@ class Workspace:
     def run(self, problems: Sequence[Problem], policies: Sequence[Policy]) -> list[Episode]:
         """Solve every problem under every policy; see `trim.episodes.run`."""
         steps = self.params.generation.max_steps
-        return run(problems, policies, self.weak, self.strong, self.scorer, steps, self.tracker.advanced)
+        progress = self.tracker.advanced
+        return run(problems, policies, self.weak, self.strong, self.scorer, steps, progress, self.judge)
 
     def _writer(self, model: Model) -> Writer:
         generation = self.params.generation

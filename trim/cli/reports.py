@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,27 @@ from trim.cli.options import (
 from trim.errors import TrimError
 
 reports = typer.Typer()
+
+
+@reports.command()
+def answers(
+    files: Annotated[list[Path], typer.Argument(help="JSON lines with the fields of a benchmark.")],
+    tolerance: Annotated[float, typer.Option(min=0, help="Relative, of numeric answers.")] = 0.0,
+) -> None:
+    """Check the judge of answers: each answer against itself, its own solution, and a perturbed one.
+
+    Exit status 1 if any is judged wrongly. Example: trim answers math500.jsonl
+    """
+    from trim.report.tables import rich_checks
+    from trim.stages.answers import check_answers
+
+    checks = {path: check_answers(path, tolerance=tolerance) for path in files}
+    Console().print(rich_checks(checks))
+    failures = [(path, check, failure) for path, made in checks.items() for check in made for failure in check.failures]
+    for path, check, (problem, answer, held) in failures:
+        print(f"{path}: {problem}: {check.kind}: {answer} against {held}")
+    if failures:
+        raise typer.Exit(1)
 
 
 @reports.command()

@@ -12,10 +12,11 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from trim.answers import first_error, is_correct
+from trim.answers import first_error
 from trim.config import Pretrain, RewardTraining, Training
 from trim.draws import Draws, Writer
 from trim.episodes import run
+from trim.judge import Judge
 from trim.models.base import Prefix, Sampling
 from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.tokenizer import build
@@ -246,7 +247,7 @@ def measure_language_model(folder: Path, probes: Mapping[str, list[Problem]]) ->
         errors = [first_error(p, s) for p, s in zip(problems, solutions, strict=True)]
         right = sum(len(s) if e < 0 else e for s, e in zip(solutions, errors, strict=True))
         reached = right + sum(e >= 0 for e in errors)
-        solved = sum(is_correct(p, s) for p, s in zip(problems, solutions, strict=True))
+        solved = sum(Judge(Draws()).right(problems, [steps[-1] for steps in solutions]))
         figures[family] = {"step right": right / reached, "problems solved": solved / len(problems)}
     return figures, model.parameters
 

@@ -19,6 +19,7 @@ SCHEMA = pa.schema(
         ("answer", pa.string()),
         ("split", pa.string()),
         ("reference", pa.list_(pa.string())),
+        ("tolerance", pa.float64()),
     ]
 )
 

@@ -17,6 +17,7 @@ class Problem:
         answer: the final answer, as it would stand in a ``\boxed{}``.
         split: train, validation or test.
         reference: reference steps that the exact step checker compares with; empty where unknown.
+        tolerance: relative, of a numeric answer.
     """
 
     id: str
@@ -24,3 +25,4 @@ class Problem:
     answer: str
     split: str
     reference: tuple[str, ...] = ()
+    tolerance: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from trim.errors import TrimError
 from trim.fits import read_numbers
 from trim.pomdp.model import StepModel
 from trim.pomdp.planner import Plan
+from trim.stages.answers import Check
 from trim.tables import write_text
 
 
@@ -216,4 +217,16 @@ def rich_certificate(plan: Plan, model: StepModel) -> Table:
         table.add_column(column, justify="right")
     for cost, (low, high), gap in zip(plan.costs, plan.start, plan.gap, strict=True):
         table.add_row(f"{cost:g}", f"{low:.4f}", f"{high:.4f}", f"{gap:.4f}", f"{gap / model.reward:.3%}")
+    return table
+
+
+def rich_checks(checks: Mapping[Path, Sequence[Check]]) -> Table:
+    """What the judge made of benchmark files for the terminal: rates by file and kind of answer."""
+    table = Table(box=SIMPLE, title="Answers judged as they should be")
+    for column in ("file", "answer", "judged rightly", "of"):
+        table.add_column(column, justify="right" if column in ("judged rightly", "of") else "left")
+    for path, made in checks.items():
+        table.add_section()
+        for check in made:
+            table.add_row(path.name, check.kind, str(check.total - len(check.failures)), str(check.total))
     return table

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trim.answers import is_correct
-from trim.draws import Node, Scorer, Writer
+from trim.draws import Draws, Node, Scorer, Writer
 from trim.episodes import goes_on, write_steps
+from trim.judge import Judge
 from trim.models.base import Draft
 from trim.problems import Problem
 
@@ -56,13 +56,20 @@ class Tree:
         strong: rewrites them.
         scorer: scores them.
         max_steps: most steps of a solution.
+        judge: of the answers; without one, verdicts are kept with the tree.
     """
 
     def __init__(
-        self, problems: Sequence[Problem], weak: Writer, strong: Writer, scorer: Scorer, max_steps: int = 30
+        self,
+        problems: Sequence[Problem],
+        weak: Writer,
+        strong: Writer,
+        scorer: Scorer,
+        max_steps: int = 30,
+        judge: Judge | None = None,
     ) -> None:
         self.problems, self.max_steps = list(problems), max_steps
-        self._weak, self._strong, self._scorer = weak, strong, scorer
+        self._weak, self._strong, self._scorer, self._judge = weak, strong, scorer, judge or Judge(Draws())
         self._nodes: list[Node] = []
         self._points: dict[Node, int] = {}
         self._drafts: list[Draft] = []
@@ -103,7 +110,7 @@ class Tree:
         rewritten = [point for point, action in pairs.tolist() if action == REGENERATE]
         strong = dict(zip(rewritten, write_steps(self._strong, [self._nodes[p] for p in rewritten]), strict=True))
         openings: list[_Opening] = []
-        edges = []
+        edges, ends, endings = [], [], []
         for point, action in pairs.tolist():
             step = strong[point] if action == REGENERATE else self._drafts[point]
             if action == REGENERATE:
@@ -116,8 +123,13 @@ class Tree:
                     openings.append(_Opening(int(self.problem[point]), node, scores))
                 edges.append((point, action, self._points[node]))
             else:
-                self.child[point, action] = FINISHED
-                self.correct[point, action] = is_correct(self.problems[self.problem[point]], [step.text])
+                ends.append((point, action))
+                endings.append(step.text)
+        if ends:
+            points, actions = np.transpose(ends)
+            self.child[points, actions] = FINISHED
+            finished = [self.problems[i] for i in self.problem[points]]
+            self.correct[points, actions] = self._judge.right(finished, endings)
         if openings:
             self._open(openings)
         if edges:

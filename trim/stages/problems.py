@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from trim.config import Params
@@ -18,5 +19,5 @@ def make_problems(params: Params, benchmark: str, out: Path) -> int:
     else:
         assert source.path is not None
         problems = read_jsonl(source.path)
-    write_problems(out, problems)
+    write_problems(out, [replace(problem, tolerance=source.tolerance) for problem in problems])
     return len(problems)

@@ -15,7 +15,7 @@ from trim.workspace import Workspace
 def open_tree(workspace: Workspace, problems: Sequence[Problem]) -> Tree:
     """The trees of problems, explored where they are followed."""
     steps = workspace.params.generation.max_steps
-    return Tree(problems, workspace.weak, workspace.strong, workspace.scorer, steps)
+    return Tree(problems, workspace.weak, workspace.strong, workspace.scorer, steps, workspace.judge)
 
 
 def make_trees(
