@@ -154,6 +154,14 @@ def test_the_summary_follows_from_the_episodes_alone(project):
     assert np.allclose(summary["strong_fraction"], fraction, rtol=1e-4)
 
 
+def test_a_fitted_router_solves_a_question(project):
+    question = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
+    done = run(project, "trim", "solve", question, "--json", "--setting", "budget=0.2")
+    solution = json.loads(done.stdout)
+    assert solution["answer"].isdigit()
+    assert solution["weak_tokens"] > 0
+
+
 def test_at_threshold_one_it_meets_always_strong(project):
     summary = pd.read_csv(project / "results/summary.csv").set_index(["router", "setting"])
     for column in ("accuracy", "strong_tokens"):

@@ -1,11 +1,13 @@
 """The training loop: its parts against independent computations, and that it learns."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from conftest import Scripted
+from safetensors import safe_open
 
 from trim.draws import Draws, Scorer, Writer
 from trim.episodes import run
@@ -150,6 +152,23 @@ def test_the_same_seed_gives_the_same_policy_even_after_a_kill(recurrent, condit
         np.testing.assert_array_equal(parameter, resumed.parameters[name])
     other = train(Task((0.01, 0.02), (8,), settings, recurrent, conditioned, 2), *(telling(32, n) for n in "ab"), path)
     assert any((other.parameters[name] != p).any() for name, p in first.parameters.items())
+
+
+def test_a_checkpoint_of_other_draws_is_left_alone(tmp_path):
+    path, task = tmp_path / "c.safetensors", Task((0.01,), (0,), Hyperparameters(epochs=1, batch=16))
+
+    def trees():
+        with safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["state"])["identity"]["trees"]
+
+    first, validation, other = telling(16, "a"), telling(16, "b"), telling(16, "a")
+    other._weak.identity = b"another temperature"
+    train(task, first, validation, path)
+    assert trees() == [first.identity.hex(), validation.identity.hex()]
+    train(task, other, validation, path)
+    assert trees() == [other.identity.hex(), validation.identity.hex()]
+    assert first.identity == telling(16, "a").identity != other.identity
+    assert first.identity != telling(17, "a").identity
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

@@ -50,6 +50,7 @@ class DistortedScorer(Scorer):
     def __init__(self, distortion: Distortion, *scorer: Any) -> None:
         super().__init__(*scorer)
         self._distortion = distortion
+        self.reading += repr(distortion).encode()
 
     def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
         read = super()._read(places)

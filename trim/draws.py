@@ -257,7 +257,11 @@ class Writer:
 
 
 class Scorer:
-    """A reward model behind the store; see `Writer`."""
+    """A reward model behind the store; see `Writer`.
+
+    Attributes:
+        reading: everything that decides a score as it is read.
+    """
 
     def __init__(
         self,
@@ -269,6 +273,7 @@ class Scorer:
     ) -> None:
         self.identity, self._model, self._draws = identity.encode(), model, draws
         self.batch_size, self._report = batch_size, report
+        self.reading = self.identity
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
         """Scores of the last `last[i]` steps of each solution, in order; equal requests are read once."""

@@ -82,6 +82,7 @@ def run(
     max_steps: int = 30,
     progress: Callable[[int, int], None] | None = None,
     judge: Judge | None = None,
+    watch: Callable[[Episode], None] | None = None,
 ) -> list[Episode]:
     """Solve every problem under every policy (design, section 1: the step loop).
 
@@ -97,6 +98,7 @@ def run(
         max_steps: most steps of a solution.
         progress: told before each round how many episodes are finished, of how many.
         judge: of the answers; without one, verdicts are kept for this call only.
+        watch: told of an episode whenever it has one more step.
 
     Returns:
         Finished episodes, by policy and then by problem.
@@ -124,6 +126,9 @@ def run(
         for turn, step in zip(rewriting, write_steps(strong, [turn.episode.node for turn in rewriting]), strict=True):
             turn.rewrite = step
         finished = [not _advance(turn, max_steps) for turn in turns]
+        if watch:
+            for turn in turns:
+                watch(turn.episode)
         open_episodes = [turn.episode for turn, ended in zip(turns, finished, strict=True) if not ended]
         closed = [turn.episode for turn, ended in zip(turns, finished, strict=True) if ended]
         verdicts = judge.right([e.problem for e in closed], [e.steps[-1].text for e in closed])

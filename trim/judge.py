@@ -76,7 +76,7 @@ def number(answer: str) -> Fraction | None:
 
 def _exactly(problem: Problem, found: str | None) -> bool | None:
     """The verdict where no algebra is needed, else None."""
-    if found is None or len(found) > _LONGEST:
+    if found is None or not problem.answer or len(found) > _LONGEST:
         return False
     if normalise(problem.answer) == normalise(found):
         return True

@@ -40,6 +40,11 @@ class Tracker:
         self._logged = -_LOG_EVERY
         self._first: tuple[float, int] | None = None
 
+    @classmethod
+    def silent(cls) -> Tracker:
+        """One that shows nothing."""
+        return cls(Progress(console=Console(quiet=True), disable=True), "", None)
+
     def advanced(self, done: int, total: int) -> None:
         """Problems (or updates) finished, of how many."""
         self._progress.update(self._task, completed=done, total=total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,11 +87,16 @@ class Workspace:
             for name, m in models.items()
         }
 
-    def run(self, problems: Sequence[Problem], policies: Sequence[Policy]) -> list[Episode]:
+    def run(
+        self,
+        problems: Sequence[Problem],
+        policies: Sequence[Policy],
+        watch: Callable[[Episode], None] | None = None,
+    ) -> list[Episode]:
         """Solve every problem under every policy; see `trim.episodes.run`."""
         steps = self.params.generation.max_steps
         progress = self.tracker.advanced
-        return run(problems, policies, self.weak, self.strong, self.scorer, steps, progress, self.judge)
+        return run(problems, policies, self.weak, self.strong, self.scorer, steps, progress, self.judge, watch)
 
     def _writer(self, model: Model) -> Writer:
         generation = self.params.generation

@@ -10,6 +10,7 @@ import typer
 from trim.cli.pomdp import pomdp
 from trim.cli.pretrain import pretrain
 from trim.cli.reports import reports
+from trim.cli.solve import solve
 from trim.cli.stages import stages
 from trim.errors import TrimError
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     "a strong model rewrites the critical steps.\n\nThe whole pipeline: [bold]snakemake --cores all[/bold]. "
     "The commands below are its stages.",
 )
+app.command()(solve)
 app.add_typer(stages)
 app.add_typer(reports)
 app.add_typer(pomdp, name="pomdp")

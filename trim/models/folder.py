@@ -11,12 +11,12 @@ from pathlib import Path
 from trim.errors import TrimError
 
 _DECISIVE = ("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors")
-_EMBEDDED = "embedded/"
+EMBEDDED = "embedded/"
 
 
 def resolve(path: str) -> Path:
     """The folder of a model; "embedded/NAME" lies in the package."""
-    if path.startswith(_EMBEDDED):
+    if path.startswith(EMBEDDED):
         return Path(str(files("trim.models"))) / path
     return Path(path)
 

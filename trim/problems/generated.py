@@ -8,6 +8,7 @@ tens and units, so that harder steps are also longer. The last step ends with ``
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -79,6 +80,19 @@ FAMILIES = {
     "hard": Family("OlympiadBench", (4, 9), (0.06, 0.16, 0.06, 0.16, 0.12, 0.24, 0.14, 0.06), _plain),
     "renamed": Family("Minerva Math", (4, 9), (0.22, 0.16, 0.20, 0.14, 0.10, 0.08, 0.08, 0.02), _renamed),
 }
+
+
+def _form(text: str) -> str:
+    return re.escape(text).replace(r"\{\}", r"[1-9]\d?")
+
+
+_CLAUSES = "|".join(map(_form, (*_PLAIN.values(), *(f for forms in _RENAMED.values() for f in forms), *_DISTRACTORS)))
+_CHAIN = re.compile(rf"(?:Start with [1-9]\d?|A jar holds [1-9]\d? coins)(?:, (?:{_CLAUSES})){{4,20}}\.")
+
+
+def is_chain(question: str) -> bool:
+    """Whether a question is one that the embedded models were made for."""
+    return bool(_CHAIN.fullmatch(question))
 
 
 def apply(left: int, sign: str, right: int) -> int:

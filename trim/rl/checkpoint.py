@@ -1,9 +1,10 @@
-"""Checkpoints of a training that can go on from them, in one safetensors file with what made them."""
+"""A training's state in one safetensors file, with what made it, so that training can go on from it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,73 +20,78 @@ from trim.tables import replacing
 if TYPE_CHECKING:
     from trim.rl.training import Trained
 
-MEASURED = ("accuracy", "tokens", "value")
-Randomness = tuple[Sequence[np.random.Generator], torch.Generator]
+_MEASURED = ("accuracy", "tokens", "value")
 
 
-def save_checkpoint(
-    path: Path,
-    identity: Mapping[str, Any],
-    model: ActorCritic,
-    optimiser: torch.optim.Optimizer,
-    randomness: Randomness,
-    state: Trained,
-) -> None:
-    """Write everything that training goes on from."""
-    streams, generator = randomness
-    tensors = {f"model.{name}": p.detach() for name, p in model.named_parameters()}
-    tensors |= {f"best.{name}": torch.from_numpy(p) for name, p in state.parameters.items()}
-    for index, moments in optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
-    tensors |= {name: torch.from_numpy(getattr(state, name)) for name in MEASURED}
-    tensors |= {"torch": torch.get_rng_state(), "order": generator.get_state()}
-    numbers = {
-        "identity": identity,
-        "epoch": state.epoch,
-        "logged": state.logged,
-        "streams": [stream.bit_generator.state for stream in streams],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {"state": json.dumps(numbers)})
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that training changes, and the file that keeps it.
 
-
-def load_checkpoint(
-    path: Path,
-    identity: Mapping[str, Any],
-    model: ActorCritic,
-    optimiser: torch.optim.Optimizer,
-    randomness: Randomness,
-    state: Trained,
-) -> None:
-    """Put everything back; a checkpoint that something else made is left alone.
-
-    Raises:
-        TrimError: if the file is damaged.
+    Attributes:
+        path: the file.
+        identity: all that decides the training's result; a file of another one is left alone.
+        model, optimiser: of the ensemble.
+        streams: of each member.
+        order: of the minibatches.
+        state: what was reached.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            numbers = json.loads(file.metadata()["state"])
-            if numbers["identity"] != json.loads(json.dumps(identity)):
-                return
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise TrimError(f"{path}: damaged ({error}); delete it and run again") from error
-    streams, generator = randomness
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[f"model.{name}"])
-            state.parameters[name] = tensors[f"best.{name}"].numpy()
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("adam."):
-            _, index, moment = name.split(".")
-            moments.setdefault(int(index), {})[moment] = tensor
-    optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
-    for name in MEASURED:
-        setattr(state, name, tensors[name].numpy())
-    state.epoch, state.logged = numbers["epoch"], numbers["logged"]
-    torch.set_rng_state(tensors["torch"])
-    generator.set_state(tensors["order"])
-    for stream, saved in zip(streams, numbers["streams"], strict=True):
-        stream.bit_generator.state = saved
+
+    path: Path
+    identity: Mapping[str, Any]
+    model: ActorCritic
+    optimiser: torch.optim.Optimizer
+    streams: Sequence[np.random.Generator]
+    order: torch.Generator
+    state: Trained
+
+    def save(self) -> None:
+        """Write the file, all or nothing."""
+        tensors = {f"model.{name}": p.detach() for name, p in self.model.named_parameters()}
+        tensors |= {f"best.{name}": torch.from_numpy(p) for name, p in self.state.parameters.items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
+        tensors |= {name: torch.from_numpy(getattr(self.state, name)) for name in _MEASURED}
+        tensors |= {"torch": torch.get_rng_state(), "order": self.order.get_state()}
+        numbers = {
+            "identity": self.identity,
+            "epoch": self.state.epoch,
+            "logged": self.state.logged,
+            "streams": [stream.bit_generator.state for stream in self.streams],
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path) as partial:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {"state": json.dumps(numbers)})
+
+    def load(self) -> None:
+        """Put everything back, if the file is there and of this training.
+
+        Raises:
+            TrimError: if it is damaged.
+        """
+        if not self.path.is_file():
+            return
+        try:
+            with safe_open(self.path, "pt") as file:
+                numbers = json.loads(file.metadata()["state"])
+                if numbers["identity"] != json.loads(json.dumps(self.identity)):
+                    return
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise TrimError(f"{self.path}: damaged ({error}); delete it and run again") from error
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(tensors[f"model.{name}"])
+                self.state.parameters[name] = tensors[f"best.{name}"].numpy()
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("adam."):
+                _, index, moment = name.split(".")
+                moments.setdefault(int(index), {})[moment] = tensor
+        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
+        for name in _MEASURED:
+            setattr(self.state, name, tensors[name].numpy())
+        self.state.epoch, self.state.logged = numbers["epoch"], numbers["logged"]
+        torch.set_rng_state(tensors["torch"])
+        self.order.set_state(tensors["order"])
+        for stream, saved in zip(self.streams, numbers["streams"], strict=True):
+            stream.bit_generator.state = saved

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from trim.rl.checkpoint import load_checkpoint, save_checkpoint
+from trim.rl.checkpoint import Checkpoint
 from trim.rl.features import feature_names
 from trim.rl.networks import ActorCritic
 from trim.rl.ppo import Rollout, play, update
@@ -95,14 +95,14 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
         model.parameters(), settings.learning_rate, eps=1e-5, weight_decay=settings.weight_decay
     )
     streams = [np.random.default_rng([seed, 1]) for _, seed in members]
-    generator = torch.Generator().manual_seed(task.seeds[0])
+    shuffles = torch.Generator().manual_seed(task.seeds[0])
     nothing = np.full((len(members), len(task.costs) if task.conditioned else 1), -np.inf)
     parameters = {name: p.detach().numpy().copy() for name, p in model.named_parameters()}
     state = Trained(parameters, nothing, nothing.copy(), nothing.copy())
-    identity = task.describe() | {"problems": [p.id for t in (tree, validation) for p in t.problems]}
-    randomness = streams, generator
-    if checkpoint and checkpoint.is_file():
-        load_checkpoint(checkpoint, identity, model, optimiser, randomness, state)
+    identity = task.describe() | {"trees": [tree.identity.hex(), validation.identity.hex()]}
+    kept = Checkpoint(checkpoint, identity, model, optimiser, streams, shuffles, state) if checkpoint else None
+    if kept:
+        kept.load()
     spent, batches = always_strong(tree), -(-n // settings.batch)
     updates = batches * settings.epochs
     if log:
@@ -118,7 +118,7 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * (1 - done)
             first, last = settings.entropy
-            diagnostics = update(model, optimiser, rollout, settings, first + (last - first) * done, generator)
+            diagnostics = update(model, optimiser, rollout, settings, first + (last - first) * done, shuffles)
             figures = _figures(task, rollout, costs, spent[problems], *diagnostics)
             if index == batches - 1:
                 figures |= {"validation return/mean": _keep_better(state, model, look(task, model, validation))}
@@ -126,8 +126,8 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
             if log:
                 log(len(state.logged), updates, figures)
         state.epoch = epoch + 1
-        if checkpoint:
-            save_checkpoint(checkpoint, identity, model, optimiser, randomness, state)
+        if kept:
+            kept.save()
     return state
 
 

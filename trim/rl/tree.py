@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trim.draws import Draws, Node, Scorer, Writer
+from trim.draws import Draws, Node, Scorer, Writer, digest
 from trim.episodes import goes_on, write_steps
 from trim.judge import Judge
 from trim.models.base import Draft
@@ -83,6 +83,13 @@ class Tree:
 
     def __len__(self) -> int:
         return len(self.depth)
+
+    @property
+    def identity(self) -> bytes:
+        """A digest of all that decides the trees: problems, models, sampling and scores."""
+        parts = [self._weak.identity, self._strong.identity, self._scorer.reading]
+        questions = [text.encode() for p in self.problems for text in (p.question, p.answer, str(p.tolerance))]
+        return digest(*parts, str(self.max_steps).encode(), *questions)
 
     def hashes(self) -> list[bytes]:
         """Of the accepted prefix of each point; see `Decisions.nodes`."""

@@ -1,0 +1,70 @@
+"""Questions of one's own, on the embedded models."""
+
+import json
+
+import pytest
+from conftest import ROOT
+from typer.testing import CliRunner
+
+from trim.cli import app
+from trim.errors import TrimError
+from trim.problems.generated import FAMILIES, generate, is_chain
+from trim.solve import Solver
+
+QUESTION = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
+
+
+def invoke(*arguments, **options):
+    return CliRunner().invoke(app, ["solve", *arguments, "--params", str(ROOT / "params.yaml")], **options)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_generated_question_is_in_the_domain(family):
+    assert all(is_chain(problem.question) for problem in generate(family, {"test": 200}, 5))
+
+
+@pytest.mark.parametrize(
+    "question", ["", "What is 2 + 2?", "Start with 5.", QUESTION[:-1], QUESTION + "\n", "Start with 0, add 1."]
+)
+def test_other_questions_are_not(question):
+    assert not is_chain(question)
+
+
+def test_three_lines_of_python():
+    solver = Solver.load(ROOT / "params.yaml", router="always_strong", setting="-")
+    seen = []
+    (solution,) = solver([QUESTION], seen.append)
+    assert len(seen) == len(solution.steps)
+    assert solution.answer == "46"
+    assert solution.strong_tokens == solution.always_strong_tokens
+    assert solution.saving == 0
+
+
+def test_what_cannot_be_used_is_named():
+    with pytest.raises(TrimError, match=r"'nobody' is not in it; it has: .*trim_thr"):
+        Solver.load(ROOT / "params.yaml", router="nobody")
+    with pytest.raises(TrimError, match=r"random: no setting 'p=9'; it has: p=0\.05"):
+        Solver.load(ROOT / "params.yaml", router="random", setting="p=9")
+    solver = Solver.load(ROOT / "params.yaml", router="always_weak", setting="-")
+    with pytest.raises(TrimError, match="'Who are you\\?': the embedded models only solve chains"):
+        solver(["Who are you?"])
+
+
+def test_steps_are_shown_with_writer_and_score_and_thrown_away_drafts_on_request():
+    shown = invoke(QUESTION, "--router", "random", "--setting", "p=0.5", "--drafts")
+    assert shown.exit_code == 0
+    assert "  strong " in shown.output
+    assert shown.output.count("  draft ") == shown.output.count("  strong ")
+    assert "of always-strong's" in shown.output.splitlines()[-1]
+    plain = invoke(QUESTION, "--router", "random", "--setting", "p=0.5")
+    assert "  draft " not in plain.output
+
+
+def test_programs_get_one_object_a_question():
+    text = f"{QUESTION}\n\n{QUESTION}\n"
+    done = invoke("-", "--router", "random", "--setting", "p=0.5", "--json", input=text)
+    first, second = map(json.loads, done.output.splitlines())
+    assert first == second
+    assert first["question"] == QUESTION
+    assert {step["writer"] for step in first["steps"]} <= {"weak", "strong"}
+    assert first["strong_tokens"] == sum(s["tokens"] for s in first["steps"] if s["writer"] == "strong")

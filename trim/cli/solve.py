@@ -1,0 +1,112 @@
+"""Solving one's own questions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.control import strip_control_codes
+from rich.text import Text
+
+from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, ParamsFile, Results
+from trim.errors import TrimError
+
+if TYPE_CHECKING:
+    from trim.episodes import Episode, Step
+    from trim.solve import Solution
+
+
+def solve(
+    question: Annotated[str | None, typer.Argument(help="A question; `-` reads lines from standard input.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of questions, one a line.")] = None,
+    router: Annotated[str, typer.Option(help="A router of the experiment.")] = "trim_budget",
+    setting: Annotated[str, typer.Option(help="Its operating point, such as budget=0.2, tau=0.9 or cost=0.01.")] = (
+        "budget=0.2"
+    ),
+    benchmark: Annotated[str | None, typer.Option(help="Whose fit to use; the first one by default.")] = None,
+    drafts: Annotated[bool, typer.Option("--drafts", help="Show drafts that were thrown away.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a question.")] = False,
+    results: Results = DEFAULT_RESULTS,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Solve questions by hybrid inference: each step with its writer and the score of the weak draft.
+
+    Example: trim solve "Start with 60, add 90, multiply by 41, add 4, subtract 8." --router trim_thr --drafts
+    """
+    from trim.solve import Solver
+
+    questions = _questions(question, file)
+    solver = Solver.load(params, router, setting, benchmark, results)
+    if as_json:
+        for solution in solver(questions):
+            print(json.dumps(_record(solution)))
+        return
+    console = Console(highlight=False)
+    for asked in questions:
+        console.print(Text(strip_control_codes(asked), style="bold"))
+        (solution,) = solver([asked], lambda episode: _show(console, episode, drafts))
+        _close(console, solution)
+
+
+def _questions(question: str | None, file: Path | None) -> list[str]:
+    """From the argument, a file or standard input, in that order."""
+    if question not in (None, "-"):
+        return [str(question)]
+    try:
+        text = file.read_text(encoding="utf-8") if file else sys.stdin.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrimError(f"{file}: cannot be read ({error})") from error
+    questions = [line.strip() for line in text.splitlines() if line.strip()]
+    if not questions:
+        raise TrimError("no question; give one, or --file, or lines on standard input")
+    return questions
+
+
+def _show(console: Console, episode: Episode, drafts: bool) -> None:
+    step = episode.steps[-1]
+    if drafts and step.draft is not None:
+        console.print(Text(f"  draft  {step.score:.3f}  {strip_control_codes(step.draft)}", style="dim strike"))
+    console.print(
+        Text(f"  {step.writer:6} {_score(step)}  {strip_control_codes(step.text)}", style=_STYLE[step.writer])
+    )
+
+
+_STYLE = {"weak": "", "strong": "cyan"}
+
+
+def _score(step: Step) -> str:
+    """Of the draft that stands; a rewritten step was not scored yet."""
+    return "     " if step.score != step.score or step.writer == "strong" else f"{step.score:.3f}"
+
+
+def _close(console: Console, solution: Solution) -> None:
+    answer = strip_control_codes(solution.answer or "none found")
+    spent = f"{solution.weak_tokens} weak and {solution.strong_tokens} strong tokens"
+    saved = f"about {solution.saving:.0%} of always-strong's {solution.always_strong_tokens} saved"
+    console.print(Text(f"  answer {answer}; {spent}; {saved}", style="green"))
+
+
+def _record(solution: Solution) -> dict[str, object]:
+    steps = [
+        {
+            "writer": step.writer,
+            "text": step.text,
+            "draft": step.draft,
+            "score": None if step.score != step.score else step.score,
+            "tokens": step.tokens,
+        }
+        for step in solution.steps
+    ]
+    return {
+        "question": solution.question,
+        "answer": solution.answer,
+        "steps": steps,
+        "weak_tokens": solution.weak_tokens,
+        "strong_tokens": solution.strong_tokens,
+        "always_strong_tokens": solution.always_strong_tokens,
+        "saving": solution.saving,
+    }

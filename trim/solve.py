@@ -1,0 +1,131 @@
+"""Hybrid inference on one's own questions, with any router of an experiment.
+
+Example:
+    from trim.solve import Solver
+    solver = Solver.load(router="trim_budget", setting="budget=0.2")
+    print(solver(["Start with 60, add 90, multiply by 41, add 4, subtract 8."])[0].answer)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trim.answers import boxed
+from trim.config import Params, load
+from trim.draws import Draws
+from trim.episodes import Episode, Step
+from trim.errors import TrimError
+from trim.models.folder import EMBEDDED
+from trim.problems import Problem
+from trim.problems.generated import is_chain
+from trim.progress import Tracker
+from trim.routers.base import Policy
+from trim.stages.fit import fitted_policies
+from trim.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One solved question.
+
+    Attributes:
+        question: as it was asked.
+        steps: the solution; each knows its writer, score and thrown-away draft.
+    """
+
+    question: str
+    steps: tuple[Step, ...]
+
+    @property
+    def answer(self) -> str | None:
+        """The boxed answer of the last step, None if there is none."""
+        return boxed(self.steps[-1].text)
+
+    @property
+    def weak_tokens(self) -> int:
+        """Tokens of the weak model, thrown-away drafts among them."""
+        return sum(step.draft_tokens for step in self.steps)
+
+    @property
+    def strong_tokens(self) -> int:
+        """Tokens of the strong model."""
+        return sum(step.tokens for step in self.steps if step.writer == "strong")
+
+    @property
+    def always_strong_tokens(self) -> int:
+        """What always-strong would have written, if its solution is as long as this one: an estimate."""
+        return sum(step.tokens for step in self.steps)
+
+    @property
+    def saving(self) -> float:
+        """Share of always-strong's tokens that were saved, by that estimate."""
+        return 1 - self.strong_tokens / self.always_strong_tokens
+
+
+class Solver:
+    """Solves questions under one policy.
+
+    Args:
+        params: the experiment: its models and sampling.
+        policy: who decides.
+        tracker: shows what is done, if anybody looks.
+    """
+
+    def __init__(self, params: Params, policy: Policy, tracker: Tracker | None = None) -> None:
+        self._workspace, self._policy = Workspace(params, Draws(), tracker or Tracker.silent()), policy
+        roles = (params.models.weak, params.models.strong, params.models.prm)
+        self._embedded = any(model.path.startswith(EMBEDDED) for model in roles)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path = Path("params.yaml"),
+        router: str = "trim_budget",
+        setting: str = "budget=0.2",
+        benchmark: str | None = None,
+        results: Path = Path("results"),
+    ) -> Solver:
+        """A solver from an experiment and what was fitted in it.
+
+        Args:
+            path: the experiment.
+            router: one of its routers.
+            setting: one of the router's operating points, or the beginning of its name.
+            benchmark: whose fit is used; the experiment's first one by default.
+            results: where the fits are.
+
+        Raises:
+            TrimError: if there is no such router, setting, benchmark or fit.
+        """
+        params = load(path)
+        benchmark = benchmark or next(iter(params.benchmarks))
+        for name, known in ((router, params.routers), (benchmark, params.benchmarks)):
+            if name not in known:
+                raise TrimError(f"{path}: {name!r} is not in it; it has: {', '.join(known)}")
+        policies = fitted_policies(params, router, benchmark, results / "routers")
+        for name, policy in policies.items():
+            if name == setting or name.startswith(f"{setting} "):
+                return cls(params, policy)
+        raise TrimError(f"{router}: no setting {setting!r}; it has: {', '.join(policies)}")
+
+    def __call__(self, questions: Sequence[str], watch: Callable[[Episode], None] | None = None) -> list[Solution]:
+        """Solve questions, all together.
+
+        Args:
+            questions: as one would ask them.
+            watch: told of an episode whenever it has one more step.
+
+        Raises:
+            TrimError: if the models cannot solve a question of that kind.
+        """
+        for question in questions:
+            if self._embedded and not is_chain(question):
+                raise TrimError(
+                    f"{question[:60]!r}: the embedded models only solve chains of 4 to 20 operations, such as "
+                    "'Start with 60, add 90, multiply by 41, add 4, subtract 8.'; name other models in params.yaml"
+                )
+        problems = [Problem(str(i), question, "", "test") for i, question in enumerate(questions)]
+        episodes = self._workspace.run(problems, [self._policy], watch)
+        return [Solution(e.problem.question, tuple(e.steps)) for e in episodes]
