@@ -29,7 +29,7 @@ from trim.rl.training import Task, train
 from trim.rl.tree import FINISHED, Tree
 
 COST, SEEDS = 0.005, (0, 1, 2)
-SETTINGS = Hyperparameters(learning_rate=0.002, epochs=3, entropy=(0.05, 0.05))
+SETTINGS = Hyperparameters(learning_rate=0.002, epochs=3, entropy=(0.05, 0.05), dropout=0)
 
 
 def encode(seen: np.ndarray) -> np.ndarray:

@@ -209,6 +209,9 @@ def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path)
             assert episode.correct == greedy.correct[member, first + i]
             assert sum(s.tokens for s in episode.steps if s.writer == "strong") == greedy.paid[member, first + i]
     with pytest.raises(TrimError, match="this is"):
-        kind(params, fitted | {"features": ["score"]}).policies()
+        kind(params, router.fitted | {"features": ["score"]}).policies()
     with pytest.raises(TrimError, match="version 1 found"):
-        kind(params, fitted | {"version": 1}).policies()
+        kind(params, router.fitted | {"version": 1}).policies()
+    other = params.model_copy(update={"seeds": (0, 1, 2)})
+    with pytest.raises(TrimError, match=r"seeds \[0, 1\] found, this is \[0, 1, 2\]; fit again"):
+        kind(other, router.fitted).policies()

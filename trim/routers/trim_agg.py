@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -9,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from trim.errors import TrimError
-from trim.rl.features import condition, decision_features, feature_names
-from trim.rl.settings import VERSION, Hyperparameters
+from trim.rl.features import condition, decision_features
+from trim.rl.settings import Hyperparameters
 from trim.routers.base import Decisions, Policy, Router, Trial
 from trim.routers.base import Params as BaseParams
 
@@ -97,15 +98,14 @@ class TrimAgg(Router):
         """Cost (None for any), seed and network of each trained policy.
 
         Raises:
-            TrimError: if the networks are of another version or feature set.
+            TrimError: if the networks are of another version or feature set, or trained otherwise.
         """
         import torch
 
         from trim.rl.networks import ActorCritic
 
         task = self.task()
-        expected = {"version": VERSION, "features": list(feature_names(task.recurrent, task.conditioned))}
-        for key, value in expected.items():
+        for key, value in json.loads(json.dumps(task.describe())).items():
             if self.fitted.get(key) != value:
                 raise TrimError(f"{self.name}: {key} {self.fitted.get(key)} found, this is {value}; fit again")
         arrays = {n.removeprefix("network."): a for n, a in self.fitted.items() if n.startswith("network.")}
