@@ -56,6 +56,8 @@ def _questions(question: str | None, file: Path | None) -> list[str]:
     """From the argument, a file or standard input, in that order."""
     if question not in (None, "-"):
         return [str(question)]
+    if question is None and file is None and sys.stdin.isatty():
+        raise TrimError("no question; give one, or --file, or lines on standard input")
     try:
         text = file.read_text(encoding="utf-8") if file else sys.stdin.read()
     except (OSError, UnicodeDecodeError) as error:

@@ -85,6 +85,22 @@ def scores(
 
 
 @stages.command()
+def trees(
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write SPLIT.parquet into.")],
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Make everything that any policy can meet: for training, and for ceilings."""
+    from trim.stages.trees import make_trees
+
+    with display("trees") as tracker:
+        count = make_trees(load_params(params), problems, layer or [], out, journal, tracker)
+    print(f"{out}: draws of {count} decision points")
+
+
+@stages.command()
 def calibrate(
     benchmark: Benchmark,
     problems: Problems,
@@ -126,22 +142,6 @@ def fit(
             found, benchmark, kind, problems, layer or [], calibrations, out, draws_out, training, journal, tracker
         )
     print(f"{out}: fitted {kind}")
-
-
-@stages.command()
-def trees(
-    problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write SPLIT.parquet into.")],
-    journal: Journal,
-    layer: Layers = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Make everything that any policy can meet: for training, and for ceilings."""
-    from trim.stages.trees import make_trees
-
-    with display("trees") as tracker:
-        count = make_trees(load_params(params), problems, layer or [], out, journal, tracker)
-    print(f"{out}: draws of {count} decision points")
 
 
 @stages.command()
