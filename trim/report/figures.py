@@ -60,7 +60,7 @@ def panels(names: Mapping[str, str], height: float = 3.1) -> tuple[Figure, dict[
     """A figure with one titled panel per name, two in a row."""
     columns = min(2, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(3.7 * columns, height * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(3.7 * columns if columns > 1 else 5.5, height * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(names) :]:
         axes.set_visible(False)
@@ -72,8 +72,8 @@ def panels(names: Mapping[str, str], height: float = 3.1) -> tuple[Figure, dict[
 def legend(figure: Figure, axes: Axes) -> Figure:
     """One legend under all panels, of what one of them shows."""
     handles, labels = axes.get_legend_handles_labels()
-    wide = max(map(len, labels)) > 20
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(2 if wide else 5, len(labels)))
+    column = 0.065 * max(map(len, labels)) + 0.5  # inches, about
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, int(figure.get_figwidth() // column)))
     return figure
 
 
