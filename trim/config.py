@@ -258,8 +258,8 @@ def _own(section: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key not in ("kind", "title", "fit_on")}
 
 
-def load(path: Path) -> Params:
-    """Read and check an experiment.
+def load(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:
+    """Read and check an experiment; it must hold the benchmark and the router that are named.
 
     Raises:
         TrimError: one line that names the file, the key, what was found and what is allowed.
@@ -270,7 +270,11 @@ def load(path: Path) -> Params:
         raise TrimError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise TrimError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    return check(raw, str(path))
+    params = check(raw, str(path))
+    for name, known in ((benchmark, params.benchmarks), (router, params.routers)):
+        if name is not None and name not in known:
+            raise TrimError(f"{path}: {name!r} is not in it; it has: {', '.join(known)}")
+    return params
 
 
 def check(raw: Any, source: str = "params.yaml") -> Params:

@@ -99,11 +99,8 @@ class Solver:
         Raises:
             TrimError: if there is no such router, setting, benchmark or fit.
         """
-        params = load(path)
+        params = load(path, benchmark, router)
         benchmark = benchmark or next(iter(params.benchmarks))
-        for name, known in ((router, params.routers), (benchmark, params.benchmarks)):
-            if name not in known:
-                raise TrimError(f"{path}: {name!r} is not in it; it has: {', '.join(known)}")
         policies = fitted_policies(params, router, benchmark, results / "routers")
         for name, policy in policies.items():
             if name == setting or name.startswith(f"{setting} "):

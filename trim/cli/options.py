@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trim.errors import TrimError
-
 if TYPE_CHECKING:
     from trim.config import Params
 
@@ -43,15 +41,7 @@ DEFAULT_RESULTS = Path("results")
 
 
 def load_params(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:
-    """The experiment; it must hold the benchmark and the router that are named.
-
-    Raises:
-        TrimError: if it does not, or is wrong.
-    """
+    """See `trim.config.load`, which is imported only when it is needed."""
     from trim.config import load
 
-    params = load(path)
-    for name, known in ((benchmark, params.benchmarks), (router, params.routers)):
-        if name is not None and name not in known:
-            raise TrimError(f"{path}: {name!r} is not in it; it has: {', '.join(known)}")
-    return params
+    return load(path, benchmark, router)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,10 +57,9 @@ def _questions(question: str | None, file: Path | None) -> list[str]:
     """From the argument, a file or standard input, in that order."""
     if question not in (None, "-"):
         return [str(question)]
-    if question is None and file is None and sys.stdin.isatty():
-        raise TrimError("no question; give one, or --file, or lines on standard input")
+    silent = question is None and file is None and sys.stdin.isatty()
     try:
-        text = file.read_text(encoding="utf-8") if file else sys.stdin.read()
+        text = "" if silent else file.read_text(encoding="utf-8") if file else sys.stdin.read()
     except (OSError, UnicodeDecodeError) as error:
         raise TrimError(f"{file}: cannot be read ({error})") from error
     questions = [line.strip() for line in text.splitlines() if line.strip()]
@@ -72,17 +72,13 @@ def _show(console: Console, episode: Episode, drafts: bool) -> None:
     step = episode.steps[-1]
     if drafts and step.draft is not None:
         console.print(Text(f"  draft  {step.score:.3f}  {strip_control_codes(step.draft)}", style="dim strike"))
-    console.print(
-        Text(f"  {step.writer:6} {_score(step)}  {strip_control_codes(step.text)}", style=_STYLE[step.writer])
-    )
-
-
-_STYLE = {"weak": "", "strong": "cyan"}
+    line = f"  {step.writer:6} {_score(step)}  {strip_control_codes(step.text)}"
+    console.print(Text(line, style="cyan" if step.writer == "strong" else ""))
 
 
 def _score(step: Step) -> str:
     """Of the draft that stands; a rewritten step was not scored yet."""
-    return "     " if step.score != step.score or step.writer == "strong" else f"{step.score:.3f}"
+    return "     " if math.isnan(step.score) or step.writer == "strong" else f"{step.score:.3f}"
 
 
 def _close(console: Console, solution: Solution) -> None:
@@ -98,7 +94,7 @@ def _record(solution: Solution) -> dict[str, object]:
             "writer": step.writer,
             "text": step.text,
             "draft": step.draft,
-            "score": None if step.score != step.score else step.score,
+            "score": None if math.isnan(step.score) else step.score,
             "tokens": step.tokens,
         }
         for step in solution.steps

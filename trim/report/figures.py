@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from trim.config import Params
 from trim.evaluation.records import read_scores
-from trim.report.tables import read_csv, titles
+from trim.report.tables import at_budgets, read_csv, titles
 from trim.tables import replacing
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; then line style tells.
@@ -148,7 +148,7 @@ def _bars(results: Path, params: Params) -> Figure:
     """Accuracy at each budget, by router."""
     budgets, (benchmarks, names) = read_csv(results / "budgets.csv"), titles(params)
     looks = styles(_first_of_kinds(params))
-    shown = [f"acc@{100 * b:g}" for b in params.evaluation.budgets]
+    shown = at_budgets(params)
     width = 0.8 / max(1, len(looks))
     figure, axes_of = panels(benchmarks, height=2.6)
     for benchmark, axes in axes_of.items():

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from trim.config import Params
 from trim.report.figures import ENDS, curves, panels, styles
-from trim.report.tables import figure, read_csv, titles
-from trim.stages.ceiling import CEILINGS
+from trim.report.tables import at_budgets, figure, read_csv, titles
+from trim.rl.settings import CEILINGS
 
 
 def _files(results: Path, params: Params, name: str) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def ceiling_table(results: Path, params: Params) -> pd.DataFrame:
     """Accuracy at budgets of every router and ceiling, and what each router lacks of a ceiling."""
     benchmarks, routers = titles(params)
     names, rows = routers | CEILINGS | {"": ""}, []
-    measures = [*(f"acc@{100 * budget:g}" for budget in params.evaluation.budgets), "apgr"]
+    measures = [*at_budgets(params), "apgr"]
     found = _files(results, params, "distances").fillna({"baseline": ""})
     found = found[~found["router"].isin(ENDS) & ~(found["router"].isin(list(CEILINGS)) & (found["baseline"] != ""))]
     for (benchmark, router, baseline), group in found.groupby(["benchmark", "router", "baseline"], sort=False):
@@ -43,12 +43,11 @@ def ceiling_figure(results: Path, params: Params) -> Figure:
 
 def _carried(results: Path, params: Params) -> tuple[pd.DataFrame, str]:
     """Measures of the routers that a benchmark was fitted for elsewhere, and of the baselines beside them."""
-    budgets = params.evaluation.budgets
-    measure = f"acc@{100 * budgets[len(budgets) // 2]:g}"
+    accuracies = at_budgets(params)
     carried = [name for name, section in params.routers.items() if section.get("fit_on")]
     shown = [name for name in params.routers if name in carried or name in params.evaluation.baselines]
     rows = read_csv(results / "budgets.csv")
-    return rows[rows["router"].isin(shown)], measure
+    return rows[rows["router"].isin(shown)], accuracies[len(accuracies) // 2]
 
 
 def generalisation_table(results: Path, params: Params) -> pd.DataFrame:

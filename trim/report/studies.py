@@ -16,7 +16,7 @@ from trim.pomdp.calibration import STATES
 from trim.pomdp.model import StepModel
 from trim.report.figures import draw, legend, panels, styles
 from trim.report.gain import ceiling_figure, ceiling_table, generalisation_figure, generalisation_table
-from trim.report.tables import figure, read_csv, titles, write
+from trim.report.tables import at_budgets, figure, read_csv, titles, write
 from trim.tables import read_json
 
 LABELS = {"single": "labelled steps", "rule": "threshold rule", "classes": "difficulty classes"}
@@ -173,7 +173,7 @@ def _robustness(results: Path, params: Params) -> pd.DataFrame:
 def _robustness_table(results: Path, params: Params) -> pd.DataFrame:
     """Accuracy at budgets and APGR under every distortion; differences of the routers."""
     table, rows = _robustness(results, params), []
-    measures = [*(f"acc@{100 * budget:g}" for budget in params.evaluation.budgets), "apgr"]
+    measures = [*at_budgets(params), "apgr"]
     keys = ["benchmark", "distortion", "strength", "auc", "router", "minus"]
     for key, group in table.groupby(keys, sort=False):
         found = {row.measure: figure(row.value, row.low, row.high) for row in group.itertuples()}
@@ -184,8 +184,8 @@ def _robustness_table(results: Path, params: Params) -> pd.DataFrame:
 def _robustness_figure(results: Path, params: Params) -> Figure:
     """Accuracy at the middle budget over the strength of each distortion."""
     table = _robustness(results, params)
-    budgets = params.evaluation.budgets
-    measure = f"acc@{100 * budgets[len(budgets) // 2]:g}"
+    accuracies = at_budgets(params)
+    measure = accuracies[len(accuracies) // 2]
     first = titles(params)[0][params.robustness.benchmarks[0]]
     table = table[(table["measure"] == measure) & (table["minus"] == "") & (table["benchmark"] == first)]
     kinds = [kind for kind in table["distortion"].unique() if kind != "none"]

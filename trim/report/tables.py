@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,10 @@ from trim.errors import TrimError
 from trim.fits import read_numbers
 from trim.pomdp.model import StepModel
 from trim.pomdp.planner import Plan
-from trim.stages.answers import Check
 from trim.tables import write_text
+
+if TYPE_CHECKING:
+    from trim.stages.answers import Check
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -75,7 +78,12 @@ def _named(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     return table.assign(benchmark=table["benchmark"].map(benchmarks), router=table["router"].map(routers), split="test")
 
 
-def wide(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
+def at_budgets(params: Params) -> list[str]:
+    """Names of the measures of accuracy at each budget."""
+    return [f"acc@{100 * budget:g}" for budget in params.evaluation.budgets]
+
+
+def _wide(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
     """One row per benchmark and router, one column per measure."""
     chosen = table[table["measure"].isin(measures)]
     columns = [name for name in ("value", "low", "high", "spread") if name in chosen]
@@ -93,10 +101,10 @@ def _references(params: Params) -> set[str]:
 def _main(results: Path, params: Params) -> pd.DataFrame:
     """The ends' accuracy, then each router's measures, accuracy at 20 % first."""
     summary, budgets = read_csv(results / "summary.csv"), read_csv(results / "budgets.csv")
-    fractions = [f"{100 * b:g}" for b in params.evaluation.budgets]
-    middle = f"acc@{fractions[len(fractions) // 2]}" if fractions else None
-    measures = [*([middle] if middle else []), *_levels(params), "apgr", "aiq", "ibc"]
-    table = wide(budgets[~budgets["router"].isin(_references(params))], measures, params)
+    accuracies = at_budgets(params)
+    middle = accuracies[len(accuracies) // 2 :][:1]
+    measures = [*middle, *_levels(params), "apgr", "aiq", "ibc"]
+    table = _wide(budgets[~budgets["router"].isin(_references(params))], measures, params)
     benchmarks, _ = titles(params)
     for end, column in (("always_weak", "weak"), ("always_strong", "strong")):
         rows = summary[summary["router"] == end]
@@ -112,8 +120,7 @@ def _levels(params: Params) -> list[str]:
 
 
 def _budgets(results: Path, params: Params) -> pd.DataFrame:
-    measures = [f"acc@{100 * b:g}" for b in params.evaluation.budgets]
-    return wide(read_csv(results / "budgets.csv"), measures, params)
+    return _wide(read_csv(results / "budgets.csv"), at_budgets(params), params)
 
 
 def _operating_points(results: Path, params: Params) -> pd.DataFrame:
@@ -134,7 +141,7 @@ def _differences(results: Path, params: Params) -> pd.DataFrame:
     table = table[~table["router"].isin(_references(params))]
     parts = []
     for baseline, rows in table.groupby("baseline", sort=False):
-        part = wide(rows, measures, params)
+        part = _wide(rows, measures, params)
         part.insert(3, "minus", names[str(baseline)])
         parts.append(part)
     return pd.concat(parts)

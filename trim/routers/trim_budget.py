@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
-from trim.rl.settings import Hyperparameters
-from trim.routers.base import Params as BaseParams
 from trim.routers.base import Policy, Trial
-from trim.routers.trim_agg import Costs, Network, TrimAgg
+from trim.routers.trim_agg import Network, TrimAgg
 
 if TYPE_CHECKING:
     from trim.rl.training import Task
@@ -26,7 +25,7 @@ class TrimBudget(TrimAgg):
     name = "trim_budget"
     title = "TRIM-Budget"
 
-    class Params(BaseParams):
+    class Params(TrimAgg.Params):
         """What the policy is trained for, and how.
 
         Attributes:
@@ -36,19 +35,13 @@ class TrimBudget(TrimAgg):
             memory: whether it remembers earlier steps, as TRIM-Seq does.
         """
 
-        costs: Costs
-        seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
         repeats: int = Field(6, ge=1)
         memory: bool = True
-        training: Hyperparameters = Hyperparameters()
 
     def task(self) -> Task:
         """What is to be trained."""
-        from trim.rl.training import Task
-
-        given = self.params
-        costs = tuple(sorted(given.costs))
-        return Task(costs, given.seeds, given.training, given.memory, conditioned=True, repeats=given.repeats)
+        own = {"recurrent": self.params.memory, "repeats": self.params.repeats}
+        return replace(super().task(), conditioned=True, **own)
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """What `TrimAgg.fit` finds, and costs by budget, interpolated between the operating points."""

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from trim.config import Params
-from trim.evaluation.records import read_results, write_episodes
+from trim.evaluation.records import read_results
 from trim.evaluation.summary import budgets, differences, studies, summary
 from trim.problems import read_problems
 from trim.progress import Tracker
 from trim.rl.ceiling import Clairvoyant, Fitted
+from trim.rl.settings import CEILINGS
 from trim.rl.tree import Tree
 from trim.routers.base import Policy
+from trim.stages.episodes import write_run
 from trim.stages.evaluate import protocol
 from trim.stages.trees import open_tree
 from trim.tables import write_text
 from trim.workspace import Workspace
-
-# `hindsight` is fitted on the very problems that it is measured on: an optimistic bound.
-CEILINGS = {
-    "features": "five features, fitted",
-    "hindsight": "five features, in hindsight",
-    "clairvoyant": "clairvoyant",
-}
 
 
 def make_ceiling(
@@ -55,11 +49,9 @@ def make_ceiling(
         "clairvoyant": [(cost, Clairvoyant(test, cost)) for cost in dear],
     }
     for name, made in policies.items():
-        episodes = workspace.run(test.problems, [policy for _, policy in made])
-        header = {"benchmark": benchmark, "split": "test", "router": name, "title": CEILINGS[name], "reference": True}
-        header |= {"models": {role: asdict(cost) for role, cost in workspace.costs().items()}}
-        header |= {"seeds": [None] * len(made)}
-        write_episodes(out / f"{name}.parquet", episodes, [f"cost={cost:.4g}" for cost, _ in made], header)
+        settings = {f"cost={cost:.4g}": policy for cost, policy in made}
+        path = out / f"{name}.parquet"
+        write_run(workspace, benchmark, "test", name, test.problems, settings, path, CEILINGS[name])
 
 
 def make_ceiling_table(params: Params, benchmark: str, results: Path, points: Path, distances: Path) -> None:

@@ -41,15 +41,16 @@ def write_run(
     problems: Sequence[Problem],
     policies: Mapping[str, Policy],
     out: Path,
+    title: str | None = None,
 ) -> None:
-    """Run a router's policies on the problems of a split, and write a row per step."""
+    """Run policies on the problems of a split, and write a row per step; a bound, which is no router, has a `title`."""
     episodes = workspace.run(problems, list(policies.values()))
     header = {
         "benchmark": benchmark,
         "split": split,
         "router": router,
-        "title": workspace.params.title(router),
-        "reference": workspace.params.kind(router).reference,
+        "title": title or workspace.params.title(router),
+        "reference": title is not None or workspace.params.kind(router).reference,
         "seeds": [policy.seed for policy in policies.values()],
         "models": {name: asdict(cost) for name, cost in workspace.costs().items()},
     }

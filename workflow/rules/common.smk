@@ -9,6 +9,7 @@ from trim.models.folder import resolve
 from trim.pomdp.model import CALIBRATIONS
 from trim.problems import SPLITS
 from trim.provenance import sources
+from trim.rl.settings import CEILINGS
 from trim.tables import write_text
 
 
@@ -126,11 +127,11 @@ def test_layers(w):
     return rollouts("test") + scores("test") + trees("test")(w)
 
 
-def fits(routers):
+def fit_files(routers, benchmark):
     """What was fitted for routers, where each one is fitted for a benchmark."""
-    return lambda w: list(
+    return list(
         dict.fromkeys(
-            f"results/routers/{EXPERIMENT.source(name, w.benchmark)}/{KINDS[name].name}.{format}"
+            f"results/routers/{EXPERIMENT.source(name, benchmark)}/{KINDS[name].name}.{format}"
             for name in routers
             if KINDS[name].fits
             for format in ("json", "safetensors")
@@ -138,12 +139,10 @@ def fits(routers):
     )
 
 
+def fits(routers):
+    return lambda w: fit_files(routers, w.benchmark)
+
+
 ALL_FITS = sorted(
-    {
-        f"results/routers/{EXPERIMENT.source(name, benchmark)}/{KINDS[name].name}.{format}"
-        for name in ROUTERS
-        if KINDS[name].fits
-        for benchmark in BENCHMARKS
-        for format in ("json", "safetensors")
-    }
+    {path for benchmark in BENCHMARKS for path in fit_files(ROUTERS, benchmark)}
 )

@@ -138,7 +138,7 @@ rule ceiling:
     output:
         expand(
             "results/studies/ceiling/{{benchmark}}/{name}.parquet",
-            name=["features", "hindsight", "clairvoyant"],
+            name=CEILINGS,
         ),
     log:
         "logs/ceiling/{benchmark}.log",
