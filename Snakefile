@@ -2,15 +2,26 @@ configfile: "params.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/problems.smk"
-include: "workflow/rules/rollouts.smk"
-include: "workflow/rules/scores.smk"
-include: "workflow/rules/calibration.smk"
-include: "workflow/rules/routers.smk"
+
+
+if not REPLAY:
+
+    include: "workflow/rules/problems.smk"
+    include: "workflow/rules/models.smk"
+    include: "workflow/rules/rollouts.smk"
+    include: "workflow/rules/scores.smk"
+    include: "workflow/rules/calibration.smk"
+    include: "workflow/rules/routers.smk"
+
+
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/studies.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/pretrain.smk"
+
+
+if EXPERIMENT.pretrain:
+
+    include: "workflow/rules/pretrain.smk"
 
 
 rule all:
@@ -29,6 +40,11 @@ rule all:
 rule all_problems:
     input:
         expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
+
+
+rule all_models:
+    input:
+        expand("results/models/{role}.json", role=FROM_HUB),
 
 
 rule all_rollouts:

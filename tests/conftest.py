@@ -62,7 +62,7 @@ class Scripted:
         self.name, self.length = name, length
         self.requests: list = []
 
-    def next_steps(self, prefixes, keys):
+    def next_steps(self, prefixes, keys, keep=None):
         self.requests += zip(prefixes, keys, strict=True)
         drafts = []
         for prefix, key in zip(prefixes, keys, strict=True):
@@ -72,7 +72,7 @@ class Scripted:
             drafts.append(Draft(text, 3 + int(word, 16) % 5, "end" if last else "separator"))
         return drafts
 
-    def score(self, solutions, last):
+    def score(self, solutions, last, keep=None):
         self.requests += solutions
         return [
             [StepScore(self.value(step), len(step) + 1) for step in s.steps[-n:]]

@@ -161,7 +161,7 @@ from conftest import Scripted
 from trim.draws import Draws, Node, Writer
 
 class Slow(Scripted):
-    def next_steps(self, prefixes, keys):
+    def next_steps(self, prefixes, keys, keep=None):
         time.sleep(0.05)
         print(len(keys), flush=True)
         return super().next_steps(prefixes, keys)

@@ -96,7 +96,7 @@ class Fixed(Scripted):
         super().__init__()
         self.pieces = pieces
 
-    def next_steps(self, prefixes, keys):
+    def next_steps(self, prefixes, keys, keep=None):
         return [self.pieces[len(p.steps)] for p in prefixes]
 
 

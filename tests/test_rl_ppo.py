@@ -28,7 +28,7 @@ from trim.routers.trim_seq import TrimSeq
 class Telling(Scripted):
     """Two steps; the weak model is right half the time, the strong one always, and scores tell."""
 
-    def next_steps(self, prefixes, keys):
+    def next_steps(self, prefixes, keys, keep=None):
         drafts = []
         for prefix, key in zip(prefixes, keys, strict=True):
             right = self.name == "strong" or key[0] % 2

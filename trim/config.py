@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from trim.distortion import Distortion, Kind
 from trim.errors import TrimError
-from trim.models.base import Dtype, Sampling
+from trim.models.base import Dtype, Engine, Sampling, Server
 from trim.problems.generated import FAMILIES
 from trim.routers import Router, registry
 from trim.steps import INSTRUCTION
@@ -26,25 +26,28 @@ class _Section(BaseModel):
 
 
 class Sizes(_Section):
-    """Problems per split."""
+    """Problems per split; of a published benchmark or a file at most so many are used."""
 
     train: int = Field(0, ge=0)
-    validation: int = Field(ge=1)
+    validation: int = Field(ge=0)
     test: int = Field(ge=1)
 
 
 class Benchmark(_Section):
-    """Where the problems of a benchmark come from: a generated family or a local file.
+    """Where the problems of a benchmark come from: a generated family, the hub or a local file.
 
     Attributes:
         title: in tables and figures.
-        family, seed, sizes: of generated problems.
+        family, seed: of generated problems.
+        hub: name of a published benchmark; see `trim.problems.catalogue`.
         path: of local ones.
+        sizes: needed for generated problems; of others, at most so many, by a hash of the question.
         tolerance: relative, within which a numeric answer is right.
     """
 
     title: str = ""
     family: Literal["standard", "long", "hard", "renamed"] | None = None
+    hub: Literal["math500", "aime", "olympiadbench", "minerva", "gsm8k"] | None = None
     seed: int = 0
     sizes: Sizes | None = None
     path: Path | None = None
@@ -52,8 +55,8 @@ class Benchmark(_Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Benchmark:
-        if (self.family is None) == (self.path is None):
-            raise ValueError("give either family (with sizes) or path")
+        if sum(source is not None for source in (self.family, self.hub, self.path)) != 1:
+            raise ValueError("give one of family (with sizes), hub and path")
         if self.family and not self.sizes:
             raise ValueError("sizes is missing")
         return self
@@ -63,27 +66,54 @@ class Model(_Section):
     """One model and what its use costs.
 
     Attributes:
-        backend: how it is run.
-        path: a Hugging Face folder; "embedded/NAME" is a model shipped with the package.
+        backend: how it is run; vllm and openai need the extras of those names.
+        path: a Hugging Face folder; "embedded/NAME" is shipped with the package; with `revision`,
+            a name on the hub. Of the backend openai, the name that the server knows, and where a
+            tokenizer is needed, its folder or name on the hub.
+        revision: commit of a model on the hub. What has one is known by it alone, so that its draws
+            replay where the model is not.
+        weights: number of parameters, for FLOPs; told from the model's files where it is missing.
         dtype: precision of the weights.
         batch_size: sequences in one batch; also what a kill can lose.
         price: money per million tokens.
         latency_per_call: seconds of a call, whatever its length.
         latency_per_token: seconds of each token after that.
+        thinking: given to the chat template of models that can think first (Qwen3).
+        engine: of the backend vllm.
+        server: of the backend openai.
     """
 
-    backend: Literal["transformers"] = "transformers"
+    backend: Literal["transformers", "vllm", "openai"] = "transformers"
     path: str
+    revision: str | None = None
+    weights: int | None = Field(None, ge=1)
     dtype: Dtype = "float32"
     batch_size: int = Field(256, ge=1)
     price: float = Field(ge=0)
     latency_per_call: float = Field(ge=0)
     latency_per_token: float = Field(ge=0)
+    thinking: bool | None = None
+    engine: Engine = Engine()
+    server: Server | None = None
+
+    @model_validator(mode="after")
+    def _has_its_server(self) -> Model:
+        if (self.backend == "openai") != (self.server is not None):
+            raise ValueError("server is for the backend openai, and needed there")
+        if self.backend == "openai" and self.weights is None:
+            raise ValueError("weights is missing; 0 parameters cannot be told from a server")
+        return self
 
 
 class RewardModel(Model):
-    """A process reward model, and how its scores are to be distorted, if at all."""
+    """A process reward model.
 
+    Attributes:
+        instruction: what its user turn asks for after the question; that of the generation by default.
+        distortion: how its scores are to be distorted, if at all.
+    """
+
+    instruction: str | None = None
     distortion: Distortion | None = None
 
 
@@ -93,6 +123,16 @@ class Models(_Section):
     weak: Model
     strong: Model
     prm: RewardModel
+
+    def gpus(self, *roles: str) -> int:
+        """GPUs that a job needs which runs the models of these roles; those that name none share the first ones."""
+        used: set[int] = set()
+        for model in (getattr(self, role) for role in roles):
+            if model.backend == "vllm":
+                used |= set(model.engine.devices or range(model.engine.tensor_parallel))
+            elif model.backend == "transformers" and model.revision:
+                used.add(0)
+        return len(used)
 
 
 class Generation(_Section):
@@ -201,7 +241,7 @@ class Ceiling(_Section):
 
 
 class Params(_Section):
-    """A whole experiment."""
+    """A whole experiment; `replay` forbids the use of models, so that all must come from draws made before."""
 
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     shards: int = Field(1, ge=1)
@@ -213,11 +253,12 @@ class Params(_Section):
     simulation: Simulation
     robustness: Robustness
     ceiling: Ceiling = Ceiling()
-    pretrain: Pretrain
+    pretrain: Pretrain | None = None
+    replay: bool = False
 
     @model_validator(mode="after")
     def _shares_are_families(self) -> Params:
-        unknown = set(self.pretrain.shares) - set(FAMILIES)
+        unknown = set(self.pretrain.shares if self.pretrain else ()) - set(FAMILIES)
         if unknown:
             raise ValueError(f"pretrain.shares: {sorted(unknown)} found, allowed {sorted(FAMILIES)}")
         return self

@@ -81,6 +81,23 @@ class Draw(NamedTuple):
     score: float | None
 
 
+def _drawn(draft: Draft) -> Draw:
+    return Draw(draft.tokens, draft.text, draft.stop, None)
+
+
+def _scored(keys: Sequence[bytes], scores: Sequence[StepScore]) -> list[tuple[bytes, Draw]]:
+    return [(key, Draw(s.tokens, None, None, s.score)) for key, s in zip(keys, scores, strict=True)]
+
+
+def _absent(what: str, identity: bytes, prefix: Prefix) -> TrimError:
+    """A draw that a replay needs and does not have."""
+    after = f"after step {len(prefix.steps)}, {prefix.steps[-1]!r}" if prefix.steps else "at the start"
+    return TrimError(
+        f"no {what} by {identity.decode().split('/{')[0]} for the problem {prefix.question!r} {after}: "
+        "pull the draws that are missing, or run without replay"
+    )
+
+
 def _draft(draw: Draw | None) -> Draft:
     assert draw and draw.text is not None and draw.stop is not None
     return Draft(draw.text, draw.tokens, draw.stop)
@@ -163,12 +180,16 @@ class Draws:
         layers: files made by `export`; read only, shared by any number of processes.
         journal: where new draws are kept as they are made; None keeps them in memory only.
 
+    Attributes:
+        folder: of the journal.
+
     Raises:
         TrimError: if a file is damaged; it names the file.
     """
 
     def __init__(self, layers: Sequence[Path] = (), journal: Path | None = None) -> None:
         self._layers = [_Layer(path) for path in layers]
+        self.folder = journal.parent if journal else None
         self._journal = _Journal(journal) if journal else None
         self._fresh = self._journal.load() if self._journal else {}
         self._used: set[bytes] = set()
@@ -193,10 +214,11 @@ class Draws:
         return found
 
     def put(self, draws: Sequence[tuple[bytes, Draw]]) -> None:
-        """Keep new draws, at once and for good."""
+        """Keep new draws, at once and for good; what is kept already stays as it is."""
+        new = [(key, draw) for key, draw in draws if key not in self._fresh]
         if self._journal:
-            self._journal.append(draws)
-        self._fresh.update(draws)
+            self._journal.append(new)
+        self._fresh.update(new)
         self._used.update(key for key, _ in draws)
 
     def export(self, path: Path) -> int:
@@ -220,7 +242,7 @@ class Writer:
 
     Args:
         identity: everything but the text that decides a draw (model id, sampling, seed, sample).
-        model: called with no arguments when something has to be generated.
+        model: called with no arguments when something has to be generated; None forbids that.
         draws: the store.
         batch_size: steps generated between two writes to the journal.
         report: told what was done, how many steps and how many tokens.
@@ -229,7 +251,7 @@ class Writer:
     def __init__(
         self,
         identity: str,
-        model: Callable[[], LanguageModel],
+        model: Callable[[], LanguageModel] | None,
         draws: Draws,
         batch_size: int,
         report: Report | None = None,
@@ -246,8 +268,14 @@ class Writer:
         sizes = [sum(map(len, unique[key].prefix.steps)) + len(unique[key].prefix.question) for key in missing]
         for rows in _batches(sizes, self.batch_size):
             batch = [missing[i] for i in rows]
-            drafts = self._model().next_steps([unique[key].prefix for key in batch], batch)
-            made = [(key, Draw(d.tokens, d.text, d.stop, None)) for key, d in zip(batch, drafts, strict=True)]
+            if self._model is None:
+                raise _absent("step", self.identity, unique[batch[0]].prefix)
+
+            def keep(index: int, draft: Draft, batch: list[bytes] = batch) -> None:
+                self._draws.put([(batch[index], _drawn(draft))])
+
+            drafts = self._model().next_steps([unique[key].prefix for key in batch], batch, keep)
+            made = [(key, _drawn(draft)) for key, draft in zip(batch, drafts, strict=True)]
             self._draws.put(made)
             known.update(made)
             if self._report:
@@ -266,7 +294,7 @@ class Scorer:
     def __init__(
         self,
         identity: str,
-        model: Callable[[], RewardModel],
+        model: Callable[[], RewardModel] | None,
         draws: Draws,
         batch_size: int,
         report: Report | None = None,
@@ -295,11 +323,14 @@ class Scorer:
         requests = list(unread.values())
         for rows in _batches([sum(map(len, node.prefix.steps)) for node, _ in requests], self.batch_size):
             batch = [requests[i] for i in rows]
-            made = {}
-            read = self._model().score([node.prefix for node, _ in batch], [len(keys) for _, keys in batch])
-            for (_, keys), scores in zip(batch, read, strict=True):
-                for key, score in zip(keys, scores, strict=True):
-                    made[key] = Draw(score.tokens, None, None, score.score)
+            if self._model is None:
+                raise _absent("score", self.identity, batch[0][0].prefix)
+
+            def keep(index: int, scores: list[StepScore], batch: list[tuple[Node, list[bytes]]] = batch) -> None:
+                self._draws.put(_scored(batch[index][1], scores))
+
+            read = self._model().score([node.prefix for node, _ in batch], [len(keys) for _, keys in batch], keep)
+            made = dict(pair for (_, keys), scores in zip(batch, read, strict=True) for pair in _scored(keys, scores))
             self._draws.put(list(made.items()))
             known.update(made)
             if self._report:

@@ -14,12 +14,17 @@ _CONTENT = re.compile(r"\w")
 
 def messages(question: str, instruction: str = INSTRUCTION) -> list[dict[str, str]]:
     """The chat that asks for a solution: one user turn (design, section 1)."""
-    return [{"role": "user", "content": f"{question}\n{instruction}"}]
+    return [{"role": "user", "content": f"{question}\n{instruction}" if instruction else question}]
 
 
 def join(steps: Sequence[str]) -> str:
     """The assistant turn that holds `steps` and is to be continued."""
     return "".join(step + SEPARATOR for step in steps)
+
+
+def tagged(steps: Sequence[str]) -> str:
+    """The assistant turn that a reward model reads: a tag after every step, and no other."""
+    return "".join(step.replace(PRM_TAG, "") + PRM_TAG for step in steps)
 
 
 def split(solution: str) -> tuple[str, ...]:

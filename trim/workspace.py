@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trim.config import Model, Params
 from trim.distortion import DistortedScorer, Distortion
@@ -13,14 +12,10 @@ from trim.draws import Draws, Scorer, Writer
 from trim.episodes import Episode, run
 from trim.evaluation.costs import ModelCost
 from trim.judge import Judge
-from trim.models.base import Dtype, Sampling
-from trim.models.folder import identity, parameters, resolve
+from trim.models.load import language_model, name, reward_model, weights
 from trim.problems import Problem
 from trim.progress import Tracker
 from trim.routers.base import Policy
-
-if TYPE_CHECKING:
-    from trim.models.base import LanguageModel, RewardModel
 
 
 class Workspace:
@@ -63,11 +58,11 @@ class Workspace:
     @cached_property
     def scorer(self) -> Scorer:
         """The process reward model."""
-        model, instruction = self.params.models.prm, self.params.generation.instruction
-        name = f"{identity(resolve(model.path))}/{model.dtype}/{instruction}"
+        model = self.params.models.prm
+        instruction = self.params.generation.instruction if model.instruction is None else model.instruction
         scorer = (
-            name,
-            lambda: _reward_model(model.path, model.dtype, instruction),
+            f"{name(model)}/{instruction}",
+            None if self.params.replay else lambda: reward_model(model, instruction, self.draws.folder),
             self.draws,
             model.batch_size,
             self.tracker.batch,
@@ -83,8 +78,7 @@ class Workspace:
         """What the use of each model costs."""
         models = {"weak": self.params.models.weak, "strong": self.params.models.strong, "prm": self.params.models.prm}
         return {
-            name: ModelCost(parameters(resolve(m.path)), m.price, m.latency_per_call, m.latency_per_token)
-            for name, m in models.items()
+            role: ModelCost(weights(m), m.price, m.latency_per_call, m.latency_per_token) for role, m in models.items()
         }
 
     def run(
@@ -100,34 +94,18 @@ class Workspace:
 
     def _writer(self, model: Model) -> Writer:
         generation = self.params.generation
-        name = "/".join(
-            [
-                identity(resolve(model.path)),
-                model.dtype,
-                generation.sampling.model_dump_json(),
-                generation.instruction,
-                f"{generation.seed}.{generation.sample}",
-            ]
-        )
+        parts = [
+            name(model),
+            generation.sampling.model_dump_json(),
+            generation.instruction,
+            f"{generation.seed}.{generation.sample}",
+        ]
         return Writer(
-            name,
-            lambda: _language_model(model.path, model.dtype, generation.sampling, generation.instruction),
+            "/".join(parts),
+            None
+            if self.params.replay
+            else lambda: language_model(model, generation.sampling, generation.instruction, self.draws.folder),
             self.draws,
             model.batch_size,
             self.tracker.batch,
         )
-
-
-# The backends are imported where they are used: a replay from the store needs no torch.
-@cache
-def _language_model(path: str, dtype: Dtype, sampling: Sampling, instruction: str) -> LanguageModel:
-    from trim.models.transformers import TransformersLM
-
-    return TransformersLM(resolve(path), sampling, instruction, dtype)
-
-
-@cache
-def _reward_model(path: str, dtype: Dtype, instruction: str) -> RewardModel:
-    from trim.models.transformers import TransformersPRM
-
-    return TransformersPRM(resolve(path), instruction, dtype)

@@ -51,6 +51,28 @@ def problems(benchmark: Benchmark, out: Out, params: ParamsFile = DEFAULT_PARAMS
 
 
 @stages.command()
+def download(
+    model: Annotated[str, typer.Option(help="weak, strong or prm; all three by default.")] = "",
+    out: Annotated[Path | None, typer.Option(help="File for a record of it.")] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Download the experiment's models from the hub into its cache (HF_HOME), where jobs find them.
+
+    HF_ENDPOINT names a mirror, HF_TOKEN opens gated models, HF_HUB_OFFLINE=1 forbids the network.
+
+    Example: trim download --model strong
+    """
+    from trim.stages.download import download_model
+
+    found = load_params(params)
+    roles = [model] if model else list(type(found.models).model_fields)
+    for role in roles:
+        if role not in type(found.models).model_fields:
+            raise TrimError(f"--model {role}: allowed: weak, strong, prm")
+        print(download_model(found, role, out))
+
+
+@stages.command()
 def rollouts(
     problems: Problems,
     model: Annotated[Role, typer.Option()],

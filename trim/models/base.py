@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,55 @@ class Sampling(BaseModel):
     top_p: float = Field(0.8, gt=0, le=1)
     top_k: int = Field(20, ge=1)
     max_step_tokens: int = Field(2048, ge=1)
+
+
+class Engine(BaseModel):
+    """How vLLM runs a model.
+
+    Attributes:
+        tensor_parallel: GPUs that the model is spread over.
+        memory: share of each GPU's memory that it may take; models on one GPU share it out.
+        devices: GPUs that it is placed on, all that are visible by default.
+        context: most tokens of a prompt with its step; None takes the model's own limit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tensor_parallel: int = Field(1, ge=1)
+    memory: float = Field(0.9, gt=0, le=1)
+    devices: tuple[int, ...] | None = None
+    context: int | None = Field(None, ge=64)
+
+
+class Server(BaseModel):
+    """An OpenAI-compatible server.
+
+    Attributes:
+        url: its address, such as http://127.0.0.1:8000/v1.
+        model: the name that it knows the model by; the model's `path` by default.
+        key: name of the environment variable that holds the key; the key itself stands nowhere.
+        api: how a step is asked for. completions: the prompt ends with the steps so far, and is sent as
+            token ids (vLLM; tokenizer and chat template are those of `path`); prefill: a chat whose last,
+            open turn is continued (vLLM's continue_final_message); chat: a chat that asks for the next
+            step only (any server).
+        concurrency: requests under way at once.
+        timeout: seconds for one answer.
+        retries: of a request that was refused or lost, with growing waits.
+        price_in: money per million tokens that are read.
+        cap: most money that one folder of results may cost on this server.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(pattern=r"^https?://")
+    model: str | None = None
+    key: str | None = Field(None, pattern=r"^[A-Z][A-Z0-9_]*$")
+    api: Literal["completions", "prefill", "chat"] = "prefill"
+    concurrency: int = Field(32, ge=1)
+    timeout: float = Field(120, gt=0)
+    retries: int = Field(8, ge=0)
+    price_in: float = Field(0, ge=0)
+    cap: float | None = Field(None, ge=0)
 
 
 class Prefix(NamedTuple):
@@ -47,25 +96,33 @@ class StepScore(NamedTuple):
 class LanguageModel(Protocol):
     """Writes the next step of a solution.
 
-    Attributes:
-        id: name and revision; the same id gives the same text for the same key.
-        parameters: number of weights, for FLOPs.
+    The same model gives the same text for the same key.
     """
 
-    id: str
-    parameters: int
+    def next_steps(
+        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: Callable[[int, Draft], None] | None = None
+    ) -> list[Draft]:
+        """One draft per prefix.
 
-    def next_steps(self, prefixes: Sequence[Prefix], keys: Sequence[bytes]) -> list[Draft]:
-        """One draft per prefix; `keys` (16 bytes each) seed each draft's own random stream."""
+        Args:
+            prefixes: to be continued by one step.
+            keys: 16 bytes each; they seed each draft's own random stream.
+            keep: told of a draft as soon as it is finished, where drafts are finished one at a time.
+        """
         ...
 
 
 class RewardModel(Protocol):
     """Scores the steps of a solution so far."""
 
-    id: str
-    parameters: int
+    def score(
+        self,
+        solutions: Sequence[Prefix],
+        last: Sequence[int],
+        keep: Callable[[int, list[StepScore]], None] | None = None,
+    ) -> list[list[StepScore]]:
+        """Scores of the last `last[i]` steps (one at least) of each solution; none depends on a later step.
 
-    def score(self, solutions: Sequence[Prefix], last: Sequence[int]) -> list[list[StepScore]]:
-        """Scores of the last `last[i]` steps (one at least) of each solution; none depends on a later step."""
+        `keep` is told of a solution's scores as soon as they are there, where they come one by one.
+        """
         ...

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from trim.errors import TrimError
 
-_DECISIVE = ("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors")
 EMBEDDED = "embedded/"
 
 
@@ -21,11 +20,16 @@ def resolve(path: str) -> Path:
     return Path(path)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise TrimError(f"{path}: {error.strerror}; restore the model folder") from error
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model, in order.
+
+    Raises:
+        TrimError: if there is none.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    if not found:
+        raise TrimError(f"{folder / 'model.safetensors'}: No such file or directory; restore the model folder")
+    return found
 
 
 def identity(folder: Path) -> str:
@@ -34,23 +38,36 @@ def identity(folder: Path) -> str:
     Raises:
         TrimError: if a file is missing.
     """
+    template = folder / "chat_template.jinja"
+    if not template.is_file() and (folder / "tokenizer_config.json").is_file():
+        template = folder / "tokenizer_config.json"
     digest = hashlib.sha256()
-    for name in _DECISIVE:
-        content = _read(folder / name)
-        digest.update(len(content).to_bytes(8, "little") + content)
+    try:
+        for path in (folder / "config.json", folder / "tokenizer.json", template):
+            content = path.read_bytes()
+            digest.update(len(content).to_bytes(8, "little") + content)
+    except OSError as error:
+        raise TrimError(f"{error.filename}: {error.strerror}; restore the model folder") from error
+    for path in weight_files(folder):
+        digest.update(path.stat().st_size.to_bytes(8, "little"))
+        with path.open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
     return f"{folder.name}@{digest.hexdigest()[:16]}"
 
 
 def parameters(folder: Path) -> int:
-    """Number of weights, from the header of the safetensors file.
+    """Number of weights, from the headers of the safetensors files.
 
     Raises:
-        TrimError: if the file is damaged.
+        TrimError: if a file is damaged.
     """
-    path = folder / "model.safetensors"
-    content = _read(path)
-    try:
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrimError(f"{path}: not a safetensors file; restore the model folder") from error
+    count = 0
+    for path in weight_files(folder):
+        try:
+            with path.open("rb") as file:
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            count += sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+        except (OSError, OverflowError, MemoryError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TrimError(f"{path}: not a safetensors file; restore the model folder") from error
+    return count

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +13,13 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from trim.errors import TrimError
-from trim.models.base import Draft, Prefix, Sampling, StepScore, Stop
+from trim.models.base import Draft, Dtype, Prefix, Sampling, StepScore, Stop
 from trim.models.folder import identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
+from trim.models.prompt import Prompt, read_tokenizer
 from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import sample
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, messages
+from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, tagged
 from trim.streams import seeds, uniforms
 
 logging.disable_progress_bar()
@@ -40,14 +41,12 @@ class _Prompt(Text):
     stop: Stop = "length"
 
 
-def _load(cls: type[Any], folder: Path, dtype: str) -> tuple[Any, PreTrainedTokenizerFast]:
+def _load(cls: type[Any], folder: Path, dtype: Dtype) -> tuple[Any, PreTrainedTokenizerFast]:
     try:
         model = cls.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
-        # tokenizer.json as it is: the automatic class would replace its rules by those of Qwen2.
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except Exception as error:
         raise TrimError(f"{folder}: not a readable model ({str(error).splitlines()[0]})") from error
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), read_tokenizer(folder)
 
 
 class TransformersLM:
@@ -58,6 +57,7 @@ class TransformersLM:
         sampling: how tokens are drawn.
         instruction: what the user turn asks for, after the question.
         dtype: float32 or bfloat16.
+        thinking: for chat templates that ask.
     """
 
     def __init__(
@@ -65,34 +65,29 @@ class TransformersLM:
         folder: Path,
         sampling: Sampling,
         instruction: str = INSTRUCTION,
-        dtype: Literal["float32", "bfloat16"] = "float32",
+        dtype: Dtype = "float32",
+        thinking: bool | None = None,
     ) -> None:
-        self.id = identity(folder)
-        self.sampling, self.instruction = sampling, instruction
+        self.id, self.sampling = identity(folder), sampling
         self.model, self.tokenizer = _load(AutoModelForCausalLM, folder, dtype)
         self.parameters = self.model.num_parameters()
-        self._ends = {self.tokenizer.eos_token_id}
+        self.prompt = Prompt(self.tokenizer, instruction, thinking)
+        ends = self.model.generation_config.eos_token_id
+        self._ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
         # One token can carry the separator inside it (".\n\n"), so tokens are tested by their text.
         pieces = self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])
         self._separates = [SEPARATOR in piece for piece in pieces]
         self._newline = [piece.endswith("\n") for piece in pieces]
-        self._prompts: dict[str, str] = {}
         self._cache = PrefixCache(self.model)
 
-    def prompt(self, prefix: Prefix) -> str:
-        """The text to be continued: the chat template, with the steps in an open assistant turn."""
-        if prefix.question not in self._prompts:
-            self._prompts[prefix.question] = self.tokenizer.apply_chat_template(
-                messages(prefix.question, self.instruction), tokenize=False, add_generation_prompt=True
-            )
-        return self._prompts[prefix.question] + join(prefix.steps)
-
     @torch.inference_mode()
-    def next_steps(self, prefixes: Sequence[Prefix], keys: Sequence[bytes]) -> list[Draft]:
+    def next_steps(
+        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: Callable[[int, Draft], None] | None = None
+    ) -> list[Draft]:
         """See `LanguageModel.next_steps`."""
         if not prefixes:
             return []
-        ids = self.tokenizer([self.prompt(p) for p in prefixes], add_special_tokens=False)["input_ids"]
+        ids = self.prompt.ids([p.question for p in prefixes], [join(p.steps) for p in prefixes])
         prompts = [_Prompt(p, np.array(i), key=key) for p, i, key in zip(prefixes, ids, keys, strict=True)]
         self._cache.find(prompts)
         for batch in alike(prompts):
@@ -152,37 +147,25 @@ class TransformersPRM:
         dtype: float32 or bfloat16.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        instruction: str = INSTRUCTION,
-        dtype: Literal["float32", "bfloat16"] = "float32",
-    ) -> None:
+    def __init__(self, folder: Path, instruction: str = INSTRUCTION, dtype: Dtype = "float32") -> None:
         self.id = identity(folder)
-        self.instruction = instruction
         self.model, self.tokenizer = _load(Qwen2ForProcessRewardModel, folder, dtype)
         self.parameters = self.model.num_parameters()
+        self.prompt = Prompt(self.tokenizer, instruction)
         self.tag = self.tokenizer.convert_tokens_to_ids(PRM_TAG)
-        self._prompts: dict[str, str] = {}
         self._cache = PrefixCache(self.model)
 
-    def text(self, solution: Prefix) -> str:
-        """The text that is read: a tag after every step."""
-        if solution.question not in self._prompts:
-            self._prompts[solution.question] = self.tokenizer.apply_chat_template(
-                messages(solution.question, self.instruction), tokenize=False, add_generation_prompt=True
-            )
-        # A step that spells the tag would otherwise add scores of its own.
-        return self._prompts[solution.question] + "".join(
-            step.replace(PRM_TAG, "") + PRM_TAG for step in solution.steps
-        )
-
     @torch.inference_mode()
-    def score(self, solutions: Sequence[Prefix], last: Sequence[int]) -> list[list[StepScore]]:
+    def score(
+        self,
+        solutions: Sequence[Prefix],
+        last: Sequence[int],
+        keep: Callable[[int, list[StepScore]], None] | None = None,
+    ) -> list[list[StepScore]]:
         """See `RewardModel.score`."""
         if not solutions:
             return []
-        ids = self.tokenizer([self.text(s) for s in solutions], add_special_tokens=False)["input_ids"]
+        ids = self.prompt.ids([s.question for s in solutions], [tagged(s.steps) for s in solutions])
         texts = [Text(solution, np.array(i)) for solution, i in zip(solutions, ids, strict=True)]
         tags = [np.flatnonzero(text.ids == self.tag) for text in texts]
         self._cache.find(texts)

@@ -39,7 +39,7 @@ def read_jsonl(path: Path, split: str | None = None) -> list[Problem]:
         if not line.strip():
             continue
         try:
-            problem = _problem(json.loads(line), number, split)
+            problem = to_problem(json.loads(line), str(number), split)
             if problem.id in problems:
                 raise ValueError(f"the id {problem.id!r} stands twice")
         except ValueError as error:
@@ -50,13 +50,23 @@ def read_jsonl(path: Path, split: str | None = None) -> list[Problem]:
     return list(problems.values())
 
 
-def _problem(record: Any, number: int, split: str | None) -> Problem:
+def to_problem(record: Any, place: str, split: str | None = None) -> Problem:
+    """One record as a problem; see `read_jsonl`.
+
+    Args:
+        record: of a file.
+        place: where it stands; its id if it has none.
+        split: of a record that names none.
+
+    Raises:
+        ValueError: if it lacks what a problem needs.
+    """
     if not isinstance(record, Mapping):
         raise ValueError("not a JSON object")
     question = record.get("problem", record.get("question"))
     if not isinstance(question, str) or not question.strip():
         raise ValueError("no text in 'problem' or 'question'")
-    name = next((str(record[key]) for key in _IDS if record.get(key) is not None), str(number))
+    name = next((str(record[key]) for key in _IDS if record.get(key) is not None), place)
     found = record.get("split") or split or _dealt(question)
     if found not in SPLITS:
         raise ValueError(f"split {found!r} is none of {', '.join(SPLITS)}")

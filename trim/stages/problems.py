@@ -1,23 +1,38 @@
-"""Problems: generated or read, then one table."""
+"""Problems: generated, downloaded or read, then one table."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trim.config import Params
-from trim.problems import write_problems
+from trim.config import Params, Sizes
+from trim.problems import SPLITS, Problem, write_problems
+from trim.problems.catalogue import fetch
 from trim.problems.generated import generate
 from trim.problems.jsonl import read_jsonl
 
 
 def make_problems(params: Params, benchmark: str, out: Path) -> int:
-    """Generate or read the problems of a benchmark; returns their number."""
+    """Generate, download or read the problems of a benchmark; returns their number.
+
+    Raises:
+        TrimError: if they cannot be had, or a record has not the form that it should have.
+    """
     source = params.benchmarks[benchmark]
     if source.family and source.sizes:
         problems = generate(source.family, source.sizes.model_dump(), source.seed)
     else:
-        assert source.path is not None
-        problems = read_jsonl(source.path)
+        found = fetch(source.hub) if source.hub else read_jsonl(Path(source.path or ""))
+        problems = _at_most(found, source.sizes) if source.sizes else found
     write_problems(out, [replace(problem, tolerance=source.tolerance) for problem in problems])
     return len(problems)
+
+
+def _at_most(problems: Sequence[Problem], sizes: Sizes) -> list[Problem]:
+    """So many of each split, by a hash of the question, in their order."""
+    ranked = sorted(problems, key=lambda p: hashlib.sha256(p.question.encode()).digest())
+    limits = sizes.model_dump()
+    kept = {p.id for split in SPLITS for p in [q for q in ranked if q.split == split][: limits[split]]}
+    return [problem for problem in problems if problem.id in kept]

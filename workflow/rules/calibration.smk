@@ -15,6 +15,8 @@ rule calibrate:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("weak", "strong", "prm"),
     params:
         experiment=PARAMS,
         calibration=config["calibration"],

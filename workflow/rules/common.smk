@@ -5,7 +5,8 @@ from snakemake.exceptions import WorkflowError
 
 from trim.config import check
 from trim.errors import TrimError
-from trim.models.folder import resolve
+from trim.models.folder import resolve, weight_files
+from trim.models.load import on_hub
 from trim.pomdp.model import CALIBRATIONS
 from trim.problems import SPLITS
 from trim.provenance import sources
@@ -20,6 +21,9 @@ try:
     EXPERIMENT = check(config)
 except TrimError as error:
     raise WorkflowError(str(error)) from None
+
+# With replay, what models made is given: nothing that would need one is made again.
+REPLAY = EXPERIMENT.replay
 
 # The configuration as Snakemake sees it, so that --config and --configfile reach the commands.
 PARAMS = "results/params.yaml"
@@ -46,6 +50,7 @@ wildcard_constraints:
     kind="|".join(FITTED) or "-",
     split="|".join(SPLITS),
     model="weak|strong",
+    role="weak|strong|prm",
     shard=r"\d+",
     distortion="|".join(EXPERIMENT.robustness.distortions()) or "-",
 
@@ -73,13 +78,35 @@ def fitted_routers(w):
     }
 
 
+ROLES = {role: getattr(EXPERIMENT.models, role) for role in ("weak", "strong", "prm")}
+FROM_HUB = [role for role, found in ROLES.items() if on_hub(found)]
+
+
 def model(role):
-    """The file that decides what a model writes."""
-    return str(resolve(config["models"][role]["path"]) / "model.safetensors")
+    """The files that decide what a model writes, or the record of their download; a server has none."""
+    if REPLAY or ROLES[role].server:
+        return []
+    if role in FROM_HUB:
+        return f"results/models/{role}.json"
+    try:
+        return [str(path) for path in weight_files(resolve(ROLES[role].path))]
+    except TrimError as error:
+        raise WorkflowError(f"models.{role}: {error}") from None
 
 
 def models():
-    return [model(role) for role in ("weak", "strong", "prm")]
+    return [path for role in ROLES for path in [model(role)] if path]
+
+
+def settings(role):
+    """What decides a model's draws beside its files."""
+    decisive = ("backend", "path", "revision", "dtype", "thinking", "instruction")
+    return {key: config["models"][role].get(key) for key in decisive}
+
+
+def gpus(*roles):
+    """How many GPUs a job needs that runs these models, and more than one of them at a time."""
+    return 0 if REPLAY else EXPERIMENT.models.gpus(*roles)
 
 
 def rollouts(split):

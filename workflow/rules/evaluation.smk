@@ -16,6 +16,8 @@ rule episodes:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("weak", "strong", "prm"),
     params:
         experiment=PARAMS,
         router=lambda w: config["routers"][w.router],

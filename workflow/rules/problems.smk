@@ -1,7 +1,7 @@
 rule problems:
     input:
         code=code("trim.stages.problems"),
-        local=lambda w: config["benchmarks"][w.benchmark].get("path", []),
+        local=lambda w: config["benchmarks"][w.benchmark].get("path") or [],
     output:
         "results/problems/{benchmark}.parquet",
     log:

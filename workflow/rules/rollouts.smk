@@ -15,10 +15,12 @@ rule rollouts:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=lambda w: gpus(w.model),
     params:
         experiment=PARAMS,
         generation=config["generation"],
-        dtype=lambda w: config["models"][w.model].get("dtype"),
+        settings=lambda w: settings(w.model),
         shards=config.get("shards", 1),
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:

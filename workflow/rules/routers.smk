@@ -16,6 +16,8 @@ rule trees:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("weak", "strong", "prm"),
     params:
         experiment=PARAMS,
         distortion=DISTORTION,
@@ -49,6 +51,8 @@ rule fit:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("weak", "strong", "prm"),
     params:
         experiment=PARAMS,
         routers=fitted_routers,
@@ -98,6 +102,8 @@ rule train:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("weak", "strong", "prm"),
     params:
         experiment=PARAMS,
         routers=fitted_routers,
@@ -133,6 +139,8 @@ rule draws:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("weak", "strong", "prm"),
     params:
         experiment=PARAMS,
         routers=config["routers"],

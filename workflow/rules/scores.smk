@@ -16,10 +16,12 @@ rule scores:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("prm"),
     params:
         experiment=PARAMS,
         generation=config["generation"],
-        dtype=config["models"]["prm"].get("dtype"),
+        settings=settings("prm"),
         layers=lambda w, input: [f"--layer {path}" for path in input.weak],
         out=lambda w, output: Path(output[0]).parent,
     shell:

@@ -79,6 +79,8 @@ rule robustness:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("weak", "strong", "prm"),
     params:
         experiment=PARAMS,
         routers=[config["routers"][name] for name in EXPERIMENT.robustness.routers],
@@ -147,6 +149,8 @@ rule ceiling:
     conda:
         "../envs/trim.yaml"
     threads: 1
+    resources:
+        gpu=gpus("weak", "strong", "prm"),
     params:
         experiment=PARAMS,
         ceiling=config.get("ceiling"),

@@ -1,0 +1,108 @@
+"""An OpenAI-compatible server on the loopback address that fails in every way a real one does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class FakeServer:
+    """Answers a chat by a hash of it; `faults` are used up one a request.
+
+    A fault is a status, "drop", "truncate", "malformed", "empty" or a number of seconds to wait.
+    """
+
+    def __init__(self, faults=(), tag=None):
+        self.faults, self.tag = list(faults), tag
+        self.answered, self.requests = [], []
+        self.open = self.most_open = 0
+        self.lock = threading.Lock()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with fake.lock:
+                    fake.requests.append((self.path, body, self.headers.get("Authorization")))
+                    fake.open += 1
+                    fake.most_open = max(fake.open, fake.most_open)
+                    fault = fake.faults.pop(0) if fake.faults else None
+                try:
+                    fake.answer(self, body, fault)
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                finally:
+                    with fake.lock:
+                        fake.open -= 1
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128
+            daemon_threads = True
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server.server_port}/v1"
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def answer(self, request, body, fault):
+        if fault == "drop":
+            request.close_connection = True
+            request.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if isinstance(fault, int) and fault >= 400:
+            self._send(request, fault, json.dumps({"error": {"message": f"no: {request.headers}"}}).encode())
+            return
+        if isinstance(fault, float):
+            time.sleep(fault)
+        made = self._scores(body) if request.path == "/pooling" else self._text(request.path, body)
+        whole = json.dumps(made).encode()
+        if fault == "malformed":
+            whole = whole[: len(whole) // 2]
+        if fault == "empty":
+            whole = b"{}"
+        if fault == "truncate":
+            request.close_connection = True
+            self._send(request, 200, whole[:-20], len(whole))
+            return
+        self._send(request, 200, whole)
+        with self.lock:
+            self.answered.append(body)
+
+    def _text(self, path, body):
+        asked = json.dumps([body.get("messages"), body.get("prompt"), body["seed"]])
+        word = hashlib.sha256(asked.encode()).hexdigest()[:6]
+        choice = {"index": 0, "finish_reason": "stop", "stop_reason": "\n\n"}
+        choice |= {"text": word} if path.endswith("/completions") and "prompt" in body else {
+            "message": {"role": "assistant", "content": word}
+        }  # fmt: skip
+        usage = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
+        return {"id": "x", "object": "o", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
+
+    def _scores(self, body):
+        tokens = body["input"]
+        at = range(len(tokens)) if self.tag is None else [i for i, token in enumerate(tokens) if token == self.tag]
+        return {"data": [{"data": [[0.0, i / 10] for i in at]}], "usage": {"prompt_tokens": len(tokens)}}
+
+    @staticmethod
+    def _send(request, status, body, length=None):
+        request.send_response(status)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(length or len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+        request.wfile.flush()

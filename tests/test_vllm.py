@@ -1,0 +1,148 @@
+"""The vllm backend, and its server behind the openai backend, against the transformers backend. Needs `make vllm`."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+
+from trim.config import Model, RewardModel
+from trim.draws import digest
+from trim.models.base import Engine, Prefix, Sampling
+from trim.models.folder import resolve
+from trim.models.openai import ServedLM, ServedPRM
+from trim.models.transformers import TransformersLM, TransformersPRM
+from trim.problems.generated import generate
+from trim.steps import INSTRUCTION, PRM_TAG
+
+pytest.importorskip("vllm", reason="needs `make vllm`")
+pytestmark = pytest.mark.xdist_group("vllm")  # each engine takes memory and time to start
+GREEDY = Sampling(temperature=0, max_step_tokens=60)
+
+
+@pytest.fixture(scope="module")
+def prefixes():
+    problems = generate("standard", {"test": 30}, 11) + generate("long", {"test": 10}, 11)
+    return [Prefix(p.question, p.reference[:n]) for p in problems for n in range(len(p.reference))]
+
+
+@pytest.fixture(scope="module")
+def keys(prefixes):
+    return [digest(repr(p).encode()) for p in prefixes]
+
+
+@pytest.fixture(scope="module")
+def greedy(prefixes, keys):
+    return TransformersLM(resolve("embedded/strong"), GREEDY).next_steps(prefixes, keys)
+
+
+@pytest.fixture(scope="module")
+def solutions(prefixes):
+    return [p for p in prefixes if p.steps]
+
+
+@pytest.fixture(scope="module")
+def scores(solutions):
+    return TransformersPRM(resolve("embedded/prm")).score(solutions, [len(s.steps) for s in solutions])
+
+
+@pytest.fixture(scope="module")
+def engine():
+    from trim.models.vllm import VllmLM
+
+    return VllmLM(resolve("embedded/strong"), GREEDY, dtype="float32", engine=Engine(context=512))
+
+
+def alike(found, expected):
+    assert [[s.tokens for s in row] for row in found] == [[s.tokens for s in row] for row in expected]
+    apart = [a.score - b.score for one, other in zip(found, expected, strict=True) for a, b in zip(one, other)]
+    assert np.abs(apart).max() < 1e-3
+    assert np.std([s.score for row in expected for s in row]) > 0.1
+
+
+def test_greedy_text_is_that_of_transformers(engine, prefixes, keys, greedy):
+    assert engine.next_steps(prefixes, keys) == greedy
+
+
+def test_a_seeded_draft_depends_on_its_key_alone(engine, prefixes, keys):
+    engine.sampling = Sampling(max_step_tokens=60)
+    together = engine.next_steps(prefixes[:80], keys[:80])
+    order = np.random.default_rng(0).permutation(80).tolist()
+    again = engine.next_steps([prefixes[i] for i in order], [keys[i] for i in order])
+    assert sum(again[order.index(i)] == together[i] for i in range(80)) >= 79  # sums of a batch may round otherwise
+    other = engine.next_steps(prefixes[:80], [key[::-1] for key in keys[:80]])
+    assert other != together
+    engine.sampling = GREEDY
+
+
+def test_a_prefix_that_fills_the_context_ends_its_solution(engine, keys):
+    (draft,) = engine.next_steps([Prefix("Start with 1, add 2.", ("1 + 2 = 3",) * 200)], keys[:1])
+    assert draft == ("", 0, "length")
+
+
+def test_scores_are_those_of_transformers(solutions, scores):
+    from trim.models.vllm import VllmPRM
+
+    prm = VllmPRM(resolve("embedded/prm"), dtype="float32", engine=Engine(context=512))
+    alike(prm.score(solutions, [len(s.steps) for s in solutions]), scores)
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory):
+    """Starts real servers; gives their address."""
+    processes = []
+
+    def start(role, *options):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        # Beside config.json the tokenizer would be taken for one of Qwen2.
+        folder = tmp_path_factory.mktemp("tokenizer")
+        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            shutil.copy(resolve(f"embedded/{role}") / name, folder)
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port"]
+        command += [str(port), "--model", str(resolve(f"embedded/{role}")), "--served-model-name", role]
+        command += ["--tokenizer", str(folder), "--dtype", "float32", "--max-model-len", "512", *options]
+        environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+        log = (folder / "log").open("w")
+        processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        for _ in range(600):
+            assert processes[-1].poll() is None, (folder / "log").read_text()[-3000:]
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+                return f"http://127.0.0.1:{port}/v1"
+            except OSError:
+                time.sleep(0.5)
+        raise AssertionError("the server does not start")
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait(60)
+
+
+def test_a_server_writes_the_same(serve, prefixes, keys, greedy):
+    url = serve("strong", "--no-enable-chunked-prefill")
+    for api in ("completions", "prefill"):
+        model = Model(
+            backend="openai", path="embedded/strong", weights=1, price=0, latency_per_call=0, latency_per_token=0,
+            server={"url": url, "model": "strong", "api": api},
+        )  # fmt: skip
+        assert ServedLM(model, GREEDY, INSTRUCTION).next_steps(prefixes, keys) == greedy
+
+
+def test_a_server_scores_the_same(serve, solutions, scores):
+    from trim.models.prompt import read_tokenizer
+
+    tag = read_tokenizer(resolve("embedded/prm")).convert_tokens_to_ids(PRM_TAG)
+    url = serve("prm", "--runner", "pooling", "--pooler-config", f'{{"step_tag_id": {tag}}}')
+    model = RewardModel(
+        backend="openai", path="embedded/prm", weights=1, price=0, latency_per_call=0, latency_per_token=0,
+        server={"url": url, "model": "prm"},
+    )  # fmt: skip
+    alike(ServedPRM(model, INSTRUCTION).score(solutions, [len(s.steps) for s in solutions]), scores)

@@ -1,0 +1,174 @@
+"""The `vllm` backend, in process: continuous batching and prefix caching, on GPUs or, with the CPU build, without."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trim.errors import TrimError
+from trim.models.base import Draft, Dtype, Engine, Prefix, Sampling, StepScore, Stop
+from trim.models.prompt import Prompt, at_tags, read_tokenizer
+from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, tagged
+
+_CPU_CACHE = "4"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
+
+
+@contextmanager
+def _placed(devices: tuple[int, ...] | None) -> Iterator[None]:
+    """Only these GPUs are visible to the processes that are started within."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if devices is not None:
+        visible = before.split(",") if before else [str(i) for i in range(max(devices) + 1)]
+        if max(devices) >= len(visible):
+            raise TrimError(f"engine.devices: {max(devices)} found, but only {len(visible)} GPUs are visible")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[i] for i in devices)
+    try:
+        yield
+    finally:
+        if devices is not None:
+            os.environ.pop("CUDA_VISIBLE_DEVICES")
+            if before is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+def _load(folder: Path, dtype: Dtype, engine: Engine, **options: Any) -> Any:
+    """An engine in processes of its own.
+
+    Raises:
+        TrimError: if vLLM is not installed or cannot run the model.
+    """
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE)
+    try:
+        from vllm import LLM
+    except ImportError as error:
+        raise TrimError(
+            "the backend vllm is not installed; `pip install .[vllm]`, or without a GPU `make vllm`"
+        ) from error
+    # Without a GPU a prompt must be read at one go: a request that is split cannot rewind its random stream there.
+    whole = {} if torch.cuda.is_available() else {"enable_chunked_prefill": False}
+    try:
+        with _placed(engine.devices):
+            return LLM(
+                str(folder),
+                dtype=dtype,
+                tensor_parallel_size=engine.tensor_parallel,
+                gpu_memory_utilization=engine.memory,
+                max_model_len=engine.context,
+                disable_log_stats=True,
+                seed=0,
+                **whole,
+                **options,
+            )
+    except Exception as error:
+        raise TrimError(f"{folder}: vLLM cannot run it ({str(error).splitlines()[0]})") from error
+
+
+class VllmLM:
+    """A causal language model in vLLM.
+
+    Args:
+        folder: config, tokenizer with chat template, and safetensors.
+        sampling: how tokens are drawn.
+        instruction: what the user turn asks for, after the question.
+        dtype: float32 or bfloat16.
+        thinking: for chat templates that ask.
+        engine: memory and devices.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sampling: Sampling,
+        instruction: str = INSTRUCTION,
+        dtype: Dtype = "bfloat16",
+        thinking: bool | None = None,
+        engine: Engine | None = None,
+    ) -> None:
+        self.sampling, self.tokenizer = sampling, read_tokenizer(folder)
+        self.prompt = Prompt(self.tokenizer, instruction, thinking)
+        self.engine = _load(folder, dtype, engine or Engine(), enable_prefix_caching=True)
+        self._context: int = self.engine.model_config.max_model_len
+
+    def next_steps(
+        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: Callable[[int, Draft], None] | None = None
+    ) -> list[Draft]:
+        """See `LanguageModel.next_steps`; a prefix that fills the context gets an empty draft."""
+        ids = self.prompt.ids([p.question for p in prefixes], [join(p.steps) for p in prefixes])
+        drafts = [Draft("", 0, "length")] * len(ids)
+        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
+        outputs = self.engine.generate(
+            [{"prompt_token_ids": ids[i]} for i in fitting],
+            [self._parameters(keys[i], self._context - len(ids[i])) for i in fitting],
+            use_tqdm=False,
+        )
+        for i, output in zip(fitting, outputs, strict=True):
+            drafts[i] = self._draft(output.outputs[0])
+        return drafts
+
+    def _parameters(self, key: bytes, room: int) -> Any:
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            temperature=self.sampling.temperature,
+            top_p=self.sampling.top_p,
+            top_k=self.sampling.top_k,
+            max_tokens=min(self.sampling.max_step_tokens, room),
+            stop=[SEPARATOR],
+            seed=int.from_bytes(key[:8], "little") >> 1,
+        )
+
+    def _draft(self, output: Any) -> Draft:
+        tokens = list(output.token_ids)
+        stop: Stop = "length"
+        if output.finish_reason == "stop":
+            stop = "separator" if output.stop_reason == SEPARATOR else "end"
+        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return Draft(text.split(SEPARATOR)[0] if stop == "separator" else text, len(tokens), stop)
+
+
+class VllmPRM:
+    """A process reward model in the format of Qwen2.5-Math-PRM, in vLLM.
+
+    Args:
+        folder: a `Qwen2ForProcessRewardModel` with its tokenizer.
+        instruction: what the user turn asks for, after the question.
+        dtype: float32 or bfloat16.
+        engine: memory and devices.
+    """
+
+    def __init__(
+        self, folder: Path, instruction: str = INSTRUCTION, dtype: Dtype = "bfloat16", engine: Engine | None = None
+    ) -> None:
+        tokenizer = read_tokenizer(folder)
+        self.prompt = Prompt(tokenizer, instruction)
+        self.tag: int = tokenizer.convert_tokens_to_ids(PRM_TAG)
+        self.engine = _load(folder, dtype, engine or Engine(), runner="pooling")
+
+    def score(
+        self,
+        solutions: Sequence[Prefix],
+        last: Sequence[int],
+        keep: Callable[[int, list[StepScore]], None] | None = None,
+    ) -> list[list[StepScore]]:
+        """See `RewardModel.score`."""
+        from vllm import PoolingParams
+
+        ids = self.prompt.ids([s.question for s in solutions], [tagged(s.steps) for s in solutions])
+        # The pooler's own activation is switched off, so that the softmax is taken exactly once, here.
+        outputs = self.engine.encode(
+            [{"prompt_token_ids": tokens} for tokens in ids],
+            PoolingParams(step_tag_id=self.tag, use_activation=False),
+            pooling_task="token_classify",
+            use_tqdm=False,
+        )
+        return [
+            at_tags(torch.as_tensor(output.outputs.data).float().softmax(-1)[:, 1].tolist(), tokens, self.tag, count)
+            for output, tokens, count in zip(outputs, ids, last, strict=True)
+        ]

@@ -1,0 +1,33 @@
+"""Models from the hub: their files in its cache, and a record of which they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trim.config import Params
+from trim.errors import TrimError
+from trim.hub import TOKENIZER_FILES, download
+from trim.models.folder import parameters
+from trim.models.load import on_hub
+from trim.tables import write_json
+
+
+def download_model(params: Params, role: str, out: Path | None = None) -> str:
+    """Download the model of a role; returns what was done, and writes it to `out` too.
+
+    Raises:
+        TrimError: if it cannot be had, or is not the one that the experiment describes.
+    """
+    model = getattr(params.models, role)
+    if not on_hub(model):
+        return f"{role}: {model.path} is not of the hub"
+    if model.server:
+        download(model.path, model.revision, "model", TOKENIZER_FILES)
+        return f"{role}: the tokenizer of {model.path}@{model.revision[:12]}"
+    folder = download(model.path, model.revision, "model")
+    count = parameters(folder)
+    if model.weights not in (None, count):
+        raise TrimError(f"models.{role}.weights: {model.weights} found, but {model.path} has {count}")
+    if out:
+        write_json(out, {"path": model.path, "revision": model.revision, "weights": count})
+    return f"{role}: {model.path}@{model.revision[:12]}, {count:,} weights"
