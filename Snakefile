@@ -40,6 +40,7 @@ rule all:
 rule all_problems:
     input:
         expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
+        LABELLED,
 
 
 rule all_models:
@@ -65,7 +66,7 @@ rule all_scores:
 
 rule all_calibration:
     input:
-        expand(calibrations(), benchmark=BENCHMARKS),
+        expand(calibrations(), benchmark=CALIBRATED),
 
 
 rule all_trees:

@@ -70,7 +70,7 @@ def test_greedy_text_is_that_of_transformers(engine, prefixes, keys, greedy):
 
 
 def test_a_seeded_draft_depends_on_its_key_alone(engine, prefixes, keys):
-    engine.sampling = Sampling(max_step_tokens=60)
+    engine.sampling = Sampling(temperature=2, top_p=1, max_step_tokens=60)
     together = engine.next_steps(prefixes[:80], keys[:80])
     order = np.random.default_rng(0).permutation(80).tolist()
     again = engine.next_steps([prefixes[i] for i in order], [keys[i] for i in order])

@@ -72,7 +72,8 @@ class Model(_Section):
             tokenizer is needed, its folder or name on the hub.
         revision: commit of a model on the hub. What has one is known by it alone, so that its draws
             replay where the model is not.
-        weights: number of parameters, for FLOPs; told from the model's files where it is missing.
+        weights: number of parameters, for FLOPs; told from the model's files where it is missing,
+            0 of a server's.
         dtype: precision of the weights.
         batch_size: sequences in one batch; also what a kill can lose.
         price: money per million tokens.
@@ -100,8 +101,6 @@ class Model(_Section):
     def _has_its_server(self) -> Model:
         if (self.backend == "openai") != (self.server is not None):
             raise ValueError("server is for the backend openai, and needed there")
-        if self.backend == "openai" and self.weights is None:
-            raise ValueError("weights is missing; 0 parameters cannot be told from a server")
         return self
 
 
@@ -199,10 +198,18 @@ class Pretrain(_Section):
 
 
 class Calibration(_Section):
-    """How the POMDP is calibrated, on the train split."""
+    """How the POMDP is calibrated, on the train split.
+
+    Attributes:
+        labels: where the first error of a solution is known from.
+        solutions: labelled ones for the score densities: a file in ProcessBench's form, or a part of
+            ProcessBench by name, such as processbench/math.
+        threshold: of the rule.
+        classes: of latent difficulty.
+    """
 
     labels: Literal["steps", "rule"] = "steps"
-    solutions: Path | None = None
+    solutions: str | None = None
     threshold: Share = 0.35
     classes: int = Field(2, ge=2, le=3)
 
@@ -272,9 +279,14 @@ class Params(_Section):
         """The class of the router of that name."""
         return registry()[self.routers[name].get("kind", name)]
 
+    def calibrated(self) -> list[str]:
+        """The benchmarks that a POMDP is calibrated on: those that a router which plans is fitted on."""
+        planning = [name for name in self.routers if self.kind(name).calibrated]
+        return [b for b in self.benchmarks if any(self.source(name, b) == b for name in planning)]
+
     def studies(self) -> list[str]:
         """The studies that this experiment makes; see `trim.report.studies`."""
-        calibrated = any(self.kind(name).calibrated for name in self.routers)
+        calibrated = bool(self.calibrated())
         made = {
             "calibration": calibrated,
             "prediction": calibrated and "trim_thr" in self.routers,
@@ -324,6 +336,11 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise TrimError(f"{source}: {_first(error, ())}") from error
+    if params.evaluation.cost == "flops":
+        for role in type(params.models).model_fields:
+            model = getattr(params.models, role)
+            if model.server and model.weights is None:
+                raise TrimError(f"{source}: models.{role}.weights: missing; evaluation.cost: flops needs it")
     known = registry()
     for name in ("always_weak", "always_strong"):
         if name not in params.routers:

@@ -94,3 +94,34 @@ def show(results: Results = DEFAULT_RESULTS) -> None:
     console.print(rich_main(results / "tables" / "main.csv"))
     for name in ("tables", "figures", "report.html"):
         console.print(f"{name.removesuffix('.html')}: {results / name}", highlight=False)
+
+
+@reports.command()
+def plan(
+    flops: Annotated[float, typer.Option(help="Of one GPU, a second; an A100's in bfloat16 by default.")] = 312e12,
+    use: Annotated[float, typer.Option(help="Share of them that generation reaches.")] = 0.1,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Estimate the GPUs, hours, disk and money that an experiment needs, before anything starts.
+
+    Tokens follow from the parameters and the step statistics that were published with the paper. All but
+    the rollouts are upper bounds, since routers share their draws.
+
+    Example: trim plan --params workflow/experiments/math500.yaml
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from trim.stages.plan import make_plan
+
+    need = make_plan(load_params(params), flops, use)
+    table = Table("phase", "weak tokens", "strong tokens", "PRM tokens read", title=str(params))
+    for work in need.work:
+        table.add_row(work.phase, *(f"{n / 1e6:,.1f} M" for n in (work.weak, work.strong, work.prm)))
+    console = Console()
+    console.print(table)
+    hours = ", ".join(f"{role} {value:.1f}" for role, value in need.hours.items())
+    console.print(f"GPU hours: {sum(need.hours.values()):.1f} ({hours}), at most; largest job: {need.gpus} GPUs")
+    console.print(f"disk: {need.disk / 1e9:.1f} GB, weights included")
+    for role, money in need.money.items():
+        console.print(f"{role}: {money:,.2f} for tokens, at most, in the unit of its price")

@@ -13,6 +13,7 @@ from trim.cli.options import (
     Benchmark,
     Fits,
     Journal,
+    Labelled,
     Layers,
     Out,
     ParamsFile,
@@ -48,6 +49,20 @@ def problems(benchmark: Benchmark, out: Out, params: ParamsFile = DEFAULT_PARAMS
     from trim.stages.problems import make_problems
 
     print(f"{out}: {make_problems(load_params(params, benchmark), benchmark, out)} problems")
+
+
+@stages.command()
+def labelled(
+    part: Annotated[str, typer.Argument(help="Of ProcessBench: gsm8k, math, olympiadbench or omnimath.")],
+    out: Out,
+) -> None:
+    """Download solutions whose first wrong step is labelled, for calibration.
+
+    Example: trim labelled math --out processbench.jsonl
+    """
+    from trim.stages.problems import make_labelled
+
+    print(f"{out}: {make_labelled(part, out)} solutions")
 
 
 @stages.command()
@@ -130,13 +145,15 @@ def calibrate(
     draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
     journal: Journal,
     layer: Layers = None,
+    solutions: Labelled = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Calibrate the POMDP of a benchmark on its train split."""
     from trim.stages.calibrate import make_calibration
 
     with display(f"calibration, {benchmark}") as tracker:
-        make_calibration(load_params(params, benchmark), problems, layer or [], out, draws_out, journal, tracker)
+        found = load_params(params, benchmark)
+        make_calibration(found, problems, layer or [], out, draws_out, journal, tracker, solutions)
     print(f"{out}: single.json, rule.json, classes.json, agreement.json")
 
 
@@ -289,6 +306,7 @@ def robustness(
     out: Annotated[Path, typer.Option(help="Folder to write ROUTER.parquet into.")],
     journal: Journal,
     layer: Layers = None,
+    solutions: Labelled = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Calibrate, fit and run routers on distorted scores."""
@@ -299,7 +317,7 @@ def robustness(
         known = ", ".join(found.robustness.distortions())
         raise TrimError(f"--distortion {distortion}: not in {params}; it has: {known}")
     with display(f"{distortion}, {benchmark}") as tracker:
-        make_robustness(found, benchmark, distortion, problems, layer or [], out, journal, tracker)
+        make_robustness(found, benchmark, distortion, problems, layer or [], out, journal, tracker, solutions)
     print(out)
 
 

@@ -53,8 +53,8 @@ def weights(model: Model) -> int:
     Raises:
         TrimError: if it is neither given nor can be told from the files.
     """
-    if model.weights is not None:
-        return model.weights
+    if model.weights is not None or model.server:
+        return model.weights or 0
     try:
         return parameters(folder(model))
     except TrimError as error:

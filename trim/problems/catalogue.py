@@ -142,6 +142,15 @@ BENCHMARKS: dict[str, tuple[tuple[Files, Callable[[Record], str]], ...]] = {
     "gsm8k": ((GSM8K["test"], _testing), (GSM8K["train"], _fitting)),
 }
 
+# Problems of each split, about: those for fitting are dealt by a hash.
+SIZES: dict[str, tuple[int, int, int]] = {
+    "math500": (6000, 1500, 500),
+    "aime": (360, 90, 483),
+    "olympiadbench": (0, 0, 674),
+    "minerva": (0, 0, 272),
+    "gsm8k": (5980, 1490, 1319),
+}
+
 
 def fetch(name: str) -> list[Problem]:
     """The problems of a published benchmark; no test problem is among those for fitting.

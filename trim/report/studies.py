@@ -32,6 +32,11 @@ def write_study(results: Path, params: Params, name: str) -> list[Path]:
     return write(results, name, table(results, params)) + draw(results, name, partial(picture, results, params))
 
 
+def _calibrated(params: Params) -> dict[str, str]:
+    """Titles of the benchmarks that a POMDP is calibrated on."""
+    return {name: title for name, title in titles(params)[0].items() if name in params.calibrated()}
+
+
 def _models(results: Path, benchmark: str) -> dict[str, StepModel]:
     return {kind: StepModel.load(results / "calibration" / benchmark / f"{kind}.json") for kind in LABELS}
 
@@ -39,7 +44,7 @@ def _models(results: Path, benchmark: str) -> dict[str, StepModel]:
 def _calibration_table(results: Path, params: Params) -> pd.DataFrame:
     """Parameters by source of the labels, and how often the threshold rule finds the first error."""
     rows = []
-    for benchmark, title in titles(params)[0].items():
+    for benchmark, title in _calibrated(params).items():
         models = _models(results, benchmark)
         agreement = read_json(results / "calibration" / benchmark / "agreement.json")
         for kind, label in LABELS.items():
@@ -73,7 +78,7 @@ def _each(values: np.ndarray) -> str:
 
 def _calibration_figure(results: Path, params: Params) -> Figure:
     """Densities of the observation in each state, and the hazard, on the first benchmark."""
-    benchmark, title = next(iter(titles(params)[0].items()))
+    benchmark, title = next(iter(_calibrated(params).items()))
     models = _models(results, benchmark)
     picture = Figure(figsize=(7.4, 5.6), layout="constrained")
     axes = picture.subplots(2, 2).ravel()
@@ -103,7 +108,7 @@ def _calibration_figure(results: Path, params: Params) -> Figure:
 def _prediction_table(results: Path, params: Params) -> pd.DataFrame:
     """Mean absolute errors of the predicted curve of TRIM-Thr, and their differences from the paper's model."""
     rows = []
-    for benchmark, title in titles(params)[0].items():
+    for benchmark, title in _calibrated(params).items():
         errors = read_csv(results / "studies" / "prediction" / f"{benchmark}.errors.csv").fillna({"baseline": ""})
         for (model, baseline), group in errors.groupby(["model", "baseline"], sort=False):
             found = {row.measure: figure(row.value, row.low, row.high) for row in group.itertuples()}
@@ -114,7 +119,7 @@ def _prediction_table(results: Path, params: Params) -> pd.DataFrame:
 
 def _prediction_figure(results: Path, params: Params) -> Figure:
     """Predicted and measured curves of TRIM-Thr."""
-    picture, axes_of = panels(titles(params)[0])
+    picture, axes_of = panels(_calibrated(params))
     for benchmark, axes in axes_of.items():
         points = read_csv(results / "studies" / "prediction" / f"{benchmark}.points.csv")
         for kind, (colour, marker) in styles(LABELS).items():

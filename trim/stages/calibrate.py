@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ from trim.episodes import Episode
 from trim.errors import TrimError
 from trim.pomdp.calibration import Solution, agreement, calibrate, guess_error
 from trim.pomdp.model import StepModel
-from trim.problems import Problem, read_problems
+from trim.problems import read_problems
+from trim.problems.catalogue import plain
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.tables import write_json
@@ -38,6 +39,7 @@ def make_calibration(
     draws_out: Path,
     journal: Path,
     tracker: Tracker,
+    labelled: Path | None = None,
 ) -> None:
     """Write the models of a benchmark into the folder `out`, and how far the threshold rule is off.
 
@@ -45,21 +47,27 @@ def make_calibration(
     the threshold rule alone; `classes` has latent difficulty classes.
     """
     workspace = Workspace.over(params, layers, journal, tracker)
-    found = calibrations(workspace, read_problems(problems, "train"))
+    found = calibrations(workspace, problems, labelled)
     for name, model in found.models.items():
         model.save(out / f"{name}.json")
     write_json(out / "agreement.json", found.rule)
     workspace.draws.export(draws_out)
 
 
-def calibrations(workspace: Workspace, problems: Sequence[Problem]) -> Calibrations:
-    """Calibrate on both models' solutions of `problems`; see `make_calibration`.
+def calibrations(workspace: Workspace, table: Path, labelled: Path | None = None) -> Calibrations:
+    """Calibrate on both models' solutions of the train split; see `make_calibration`.
+
+    Args:
+        workspace: of the experiment.
+        table: of the problems.
+        labelled: solutions in ProcessBench's form, for the score densities; those of test problems are left out.
 
     Raises:
         TrimError: if there are too few solutions of a kind; see `trim.pomdp.calibration.calibrate`.
     """
     setting, steps = workspace.params.calibration, workspace.params.generation.max_steps
     policies = [policy for kind in (AlwaysWeak, AlwaysStrong) for policy in kind(None).policies().values()]
+    problems = read_problems(table, "train")
     episodes = workspace.run(problems, policies)
     read = workspace.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
     scores = [np.array([step.score for step in row]) for row in read]
@@ -68,12 +76,13 @@ def calibrations(workspace: Workspace, problems: Sequence[Problem]) -> Calibrati
     if setting.labels == "steps":
         known = [_labelled(e, s) if e.problem.reference else g for e, s, g in zip(episodes, scores, guessed)]
     tokens = float(np.mean([step.tokens for e in episodes if e.policy == 0 for step in e.steps]))
-    labelled = _read_labelled(setting.solutions, workspace) if setting.solutions else None
+    tested = {plain(problem.question) for problem in read_problems(table, "test")}
+    densities = _read_labelled(labelled, workspace, tested) if labelled else None
     half = len(problems)
     models = {
-        "single": calibrate(known[:half], known[half:], tokens, steps, labelled=labelled),
+        "single": calibrate(known[:half], known[half:], tokens, steps, labelled=densities),
         "rule": calibrate(guessed[:half], guessed[half:], tokens, steps),
-        "classes": calibrate(known[:half], known[half:], tokens, steps, setting.classes, labelled),
+        "classes": calibrate(known[:half], known[half:], tokens, steps, setting.classes, densities),
     }
     return Calibrations(
         models,
@@ -85,8 +94,8 @@ def _labelled(episode: Episode, scores: np.ndarray) -> Solution:
     return Solution(scores, first_error(episode.problem, [step.text for step in episode.steps]))
 
 
-def _read_labelled(path: Path, workspace: Workspace) -> list[Solution]:
-    """Solutions with labels in ProcessBench's form (problem, steps, label), scored here.
+def _read_labelled(path: Path, workspace: Workspace, tested: Set[str] = frozenset()) -> list[Solution]:
+    """Solutions with labels in ProcessBench's form (problem, steps, label), scored here; none of a tested question.
 
     Raises:
         TrimError: if a line has not that form; it names file and line.
@@ -107,7 +116,8 @@ def _read_labelled(path: Path, workspace: Workspace) -> list[Solution]:
             raise TrimError(f"{path}:{number}: not problem, steps and label ({error!r})") from error
         if not -1 <= label < len(record["steps"]) or not record["steps"]:
             raise TrimError(f"{path}:{number}: label {label} is not -1…{len(record['steps']) - 1}")
-        nodes.append(node)
-        labels.append(label)
+        if plain(record["problem"]) not in tested:
+            nodes.append(node)
+            labels.append(label)
     scores = workspace.scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
     return [Solution(np.array([s.score for s in row]), label) for row, label in zip(scores, labels, strict=True)]

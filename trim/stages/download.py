@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from trim.config import Params
@@ -10,6 +11,8 @@ from trim.hub import TOKENIZER_FILES, download
 from trim.models.folder import parameters
 from trim.models.load import on_hub
 from trim.tables import write_json
+
+_ROUNDED = 0.05  # `weights` may be a round number
 
 
 def download_model(params: Params, role: str, out: Path | None = None) -> str:
@@ -26,7 +29,7 @@ def download_model(params: Params, role: str, out: Path | None = None) -> str:
         return f"{role}: the tokenizer of {model.path}@{model.revision[:12]}"
     folder = download(model.path, model.revision, "model")
     count = parameters(folder)
-    if model.weights not in (None, count):
+    if model.weights is not None and not math.isclose(model.weights, count, rel_tol=_ROUNDED):
         raise TrimError(f"models.{role}.weights: {model.weights} found, but {model.path} has {count}")
     if out:
         write_json(out, {"path": model.path, "revision": model.revision, "weights": count})

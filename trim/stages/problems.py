@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trim.config import Params, Sizes
+from trim.errors import TrimError
 from trim.problems import SPLITS, Problem, write_problems
-from trim.problems.catalogue import fetch
+from trim.problems.catalogue import PROCESSBENCH, fetch
 from trim.problems.generated import generate
 from trim.problems.jsonl import read_jsonl
+from trim.tables import write_text
 
 
 def make_problems(params: Params, benchmark: str, out: Path) -> int:
@@ -28,6 +31,19 @@ def make_problems(params: Params, benchmark: str, out: Path) -> int:
         problems = _at_most(found, source.sizes) if source.sizes else found
     write_problems(out, [replace(problem, tolerance=source.tolerance) for problem in problems])
     return len(problems)
+
+
+def make_labelled(part: str, out: Path) -> int:
+    """Download solutions whose first wrong step is labelled (a part of ProcessBench); returns their number.
+
+    Raises:
+        TrimError: if there is no such part, or it cannot be had.
+    """
+    if part not in PROCESSBENCH:
+        raise TrimError(f"calibration.solutions: processbench/{part} found, allowed: {', '.join(PROCESSBENCH)}")
+    records = [record for _, record in PROCESSBENCH[part].records()]
+    write_text(out, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    return len(records)
 
 
 def _at_most(problems: Sequence[Problem], sizes: Sizes) -> list[Problem]:

@@ -30,6 +30,7 @@ def make_robustness(
     out: Path,
     journal: Path,
     tracker: Tracker,
+    labelled: Path | None = None,
 ) -> None:
     """Calibrate, fit and run the routers under one of the experiment's distortions.
 
@@ -38,7 +39,7 @@ def make_robustness(
     """
     plain = Workspace.over(params, layers, journal, tracker)
     workspace = plain.distorted(params.robustness.distortions()[distortion])
-    models = calibrations(workspace, read_problems(problems, "train")).models
+    models = calibrations(workspace, problems, labelled).models
     models["single"].save(out / "single.json")
     fits = [router for router in params.robustness.routers if params.kind(router).fits]
     fitted = fit_routers(workspace, fits, problems, models.__getitem__)

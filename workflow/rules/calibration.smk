@@ -3,7 +3,7 @@ rule calibrate:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("train") + scores("train"),
         models=models(),
-        solutions=config["calibration"].get("solutions") or [],
+        solutions=LABELLED,
         code=code("trim.stages.calibrate"),
     output:
         calibrations(),
@@ -23,8 +23,9 @@ rule calibrate:
         distortion=DISTORTION,
         generation=config["generation"],
         layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        solutions=[f"--solutions {path}" for path in LABELLED],
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim calibrate --params {params.experiment} --benchmark {wildcards.benchmark}"
-        " --problems {input.problems} {params.layers} --out {params.out} --draws-out {output.draws}"
+        " --problems {input.problems} {params.layers} {params.solutions} --out {params.out} --draws-out {output.draws}"
         " --journal results/.journal/{wildcards.benchmark}-calibration.sqlite > {log} 2>&1"

@@ -32,6 +32,7 @@ if not Path(PARAMS).is_file() or Path(PARAMS).read_text() != resolved:
     write_text(Path(PARAMS), resolved)
 
 BENCHMARKS = list(EXPERIMENT.benchmarks)
+CALIBRATED = EXPERIMENT.calibrated()
 ROUTERS = list(EXPERIMENT.routers)
 KINDS = {name: EXPERIMENT.kind(name) for name in ROUTERS}
 FITTED = {kind.name: kind for kind in KINDS.values() if kind.fits}
@@ -107,6 +108,20 @@ def settings(role):
 def gpus(*roles):
     """How many GPUs a job needs that runs these models, and more than one of them at a time."""
     return 0 if REPLAY else EXPERIMENT.models.gpus(*roles)
+
+
+# Labelled solutions for calibration: a file, or a part of ProcessBench, which is downloaded.
+SOLUTIONS = EXPERIMENT.calibration.solutions
+PART = (
+    SOLUTIONS.removeprefix("processbench/")
+    if SOLUTIONS and SOLUTIONS.startswith("processbench/")
+    else None
+)
+LABELLED = (
+    ["results/problems/processbench.jsonl"]
+    if PART
+    else [SOLUTIONS] if SOLUTIONS else []
+)
 
 
 def rollouts(split):

@@ -1,3 +1,8 @@
+localrules:
+    problems,
+    labelled,
+
+
 rule problems:
     input:
         code=code("trim.stages.problems"),
@@ -16,3 +21,21 @@ rule problems:
         source=lambda w: config["benchmarks"][w.benchmark],
     shell:
         "trim problems --params {params.experiment} --benchmark {wildcards.benchmark} --out {output} > {log} 2>&1"
+
+
+rule labelled:
+    input:
+        code=code("trim.stages.problems"),
+    output:
+        "results/problems/processbench.jsonl",
+    log:
+        "logs/problems/processbench.log",
+    benchmark:
+        "benchmarks/problems/processbench.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        part=PART,
+    shell:
+        "trim labelled {params.part} --out {output} > {log} 2>&1"

@@ -15,10 +15,10 @@ STUDIES = expand(
     figure=["svg", "png"],
 )
 STUDY_INPUTS = {
-    "calibration": expand(calibrations(), benchmark=BENCHMARKS),
+    "calibration": expand(calibrations(), benchmark=CALIBRATED),
     "prediction": expand(
         "results/studies/prediction/{benchmark}.{file}.csv",
-        benchmark=BENCHMARKS,
+        benchmark=CALIBRATED,
         file=["points", "errors"],
     ),
     "published": "results/studies/published.csv",

@@ -62,6 +62,7 @@ rule robustness:
             ),
             "results/draws/{benchmark}/test.parquet",
         ],
+        solutions=LABELLED,
         models=models(),
         code=code(
             "trim.stages.robustness",
@@ -90,10 +91,11 @@ rule robustness:
         layers=lambda w, input: [
             f"--layer {path}" for path in [*input.layers, *input.draws]
         ],
+        solutions=[f"--solutions {path}" for path in LABELLED],
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim robustness --params {params.experiment} --benchmark {wildcards.benchmark}"
-        " --distortion {wildcards.distortion} --problems {input.problems} {params.layers} --out {params.out}"
+        " --distortion {wildcards.distortion} --problems {input.problems} {params.layers} {params.solutions} --out {params.out}"
         " --journal results/.journal/{wildcards.benchmark}-{wildcards.distortion}.sqlite > {log} 2>&1"
 
 
