@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install reproduce test lint types bench pretrain readme lock clean
+.PHONY: install vllm reproduce test test-vllm lint types bench pretrain readme lock clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -13,12 +13,18 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 install: .venv/.installed ## install the project, pinned by requirements.lock
 
+vllm: install ## vLLM's CPU build, at versions that agree with requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-vllm.lock
+
 reproduce: install ## run the whole pipeline and print the main table
 	snakemake --cores all
 	trim show
 
 test: install ## all tests
 	python -m pytest -n 2
+
+test-vllm: vllm ## the tests of the vllm backend and of its server
+	python -m pytest tests/test_vllm.py
 
 lint: install ## ruff, snakefmt, snakemake --lint
 	ruff check trim snakemake_logger_plugin_trim tests bench docs

@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,9 @@ import torch
 
 from trim.config import load
 from trim.draws import Draws, Scorer, Writer, digest
-from trim.episodes import run
+from trim.episodes import Episode, run
 from trim.judge import Judge
-from trim.models.base import Prefix
+from trim.models.base import Draft, Engine, LanguageModel, Prefix
 from trim.models.folder import resolve
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.pomdp.beliefs import History
@@ -33,11 +35,13 @@ from trim.pomdp.planner import plan
 from trim.pomdp.policy import planned
 from trim.problems import Problem
 from trim.problems.generated import generate
+from trim.progress import Tracker
 from trim.rl.environment import RoutingVectorEnv
 from trim.rl.training import Task, train
 from trim.rl.tree import Tree
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
+from trim.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 Row = tuple[str, float, str, float | None, bool]
@@ -147,6 +151,71 @@ def sweep() -> Iterator[Row]:
     nodes = sum(draw.tokens for draw in held[0]._fresh.values() if draw.text is not None)
     yield at_most("sweep: tokens generated / tokens in distinct nodes", tokens / nodes, "ratio", 1.0)
     yield at_most("sweep of 20 thresholds / one weak and one strong pass", whole / single, "ratio", 3)
+
+
+def replay() -> Iterator[Row]:
+    """All of TRIM-Thr's settings on a test split, from a layer alone."""
+    params = load(ROOT / "params.yaml")
+    problems = generate("standard", {"test": 500}, 0)
+    policies = list(params.router("trim_thr").policies().values())
+    with tempfile.TemporaryDirectory() as folder:
+        layer = Path(folder) / "layer.parquet"
+        tracker = Tracker.silent()
+        workspace = Workspace(params, Draws(), tracker)
+        made = workspace.run(problems, policies)
+        workspace.draws.export(layer)
+        replaying = params.model_copy(update={"replay": True})
+        episodes: list[Episode] = []
+
+        def again() -> None:
+            episodes.extend(Workspace.over(replaying, [layer], None, tracker).run(problems, policies))
+
+        spent = seconds(again)
+        assert [e.steps for e in episodes] == [e.steps for e in made]
+        name = f"replay of {len(problems)} problems under {len(policies)} settings"
+        yield at_most(name, spent, "s", 10)
+
+
+class Recorded:
+    """A language model that remembers what it was asked for."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model, self.asked = model, []
+
+    def next_steps(self, prefixes: list, keys: list, keep: object = None) -> list[Draft]:
+        """See `LanguageModel.next_steps`."""
+        self.asked += zip(prefixes, keys, strict=True)
+        return self.model.next_steps(prefixes, keys)
+
+
+def engine() -> Iterator[Row]:
+    """The step loop on vLLM, against vLLM alone on the same prompts as one batch."""
+    if find_spec("vllm") is None:
+        print("engine: skipped, vLLM is not installed (`make vllm`)")
+        return
+    from trim.models.vllm import VllmLM
+
+    sampling = load(ROOT / "params.yaml").generation.sampling
+    problems = generate("standard", {"test": 1000}, 0)
+    (policy,) = AlwaysStrong(None).policies().values()
+    for name in ("weak", "strong"):
+        model = VllmLM(resolve(f"embedded/{name}"), sampling, dtype="float32", engine=Engine(context=1024))
+
+        def loop(recorded: Recorded) -> None:
+            writer = Writer("m", lambda: recorded, Draws(), 4096)
+            run(problems, [policy], writer, writer)
+
+        loop(Recorded(model))  # warms up
+        model.engine.reset_prefix_cache()
+        recorded = Recorded(model)
+        looped = seconds(partial(loop, recorded))
+        model.engine.reset_prefix_cache()
+        start = time.perf_counter()
+        drafts = model.next_steps(*zip(*recorded.asked, strict=True))
+        alone = time.perf_counter() - start
+        tokens = sum(draft.tokens for draft in drafts)
+        yield figure(f"vLLM alone, {name}: {len(drafts)} prompts as one batch", tokens / alone, "tok/s")
+        yield at_least(f"step loop / vLLM alone, {name}: tokens a second", alone / looped, "ratio", 0.8)
 
 
 def environment() -> Iterator[Row]:
@@ -383,6 +452,8 @@ def main() -> None:
             training,
             generation,
             sweep,
+            replay,
+            engine,
             independence,
             pipeline,
         )

@@ -42,9 +42,9 @@ def run(folder: Path, *command: str, check: bool = True) -> subprocess.Completed
     return done
 
 
-def jobs(folder: Path, *targets: str) -> set[str]:
+def jobs(folder: Path, *targets: str, options: tuple[str, ...] = ()) -> set[str]:
     """Names of the rules that Snakemake would run."""
-    done = run(folder, "snakemake", "-n", "--", *targets)
+    done = run(folder, "snakemake", "-n", *options, "--", *targets)
     _, _, stats = done.stdout.partition("Job stats:")
     return set(re.findall(r"^(\w+) +\d+$", stats, re.MULTILINE)) - {"total", "all"}
 
@@ -181,6 +181,61 @@ def test_a_table_regenerates_without_a_model(project):
     run(project, "snakemake", "--cores", "1", "--quiet", "all", "--", "results/tables/main.md")
     assert table.read_bytes() == before
     run(project, "snakemake", "--cores", "1", "--quiet", "all")
+
+
+GIVEN = ("problems", "rollouts", "scores", "trees", "calibration", "routers", "draws")
+
+
+def test_tables_are_made_again_from_the_draws_alone(project, tmp_path):
+    """What `dvc pull` of the draws gives, and models that are not there."""
+    copy = tmp_path / "replay"
+    left_out = shutil.ignore_patterns("results", ".snakemake", "model.safetensors")
+    shutil.copytree(project, copy, symlinks=True, ignore=left_out)
+    for name in GIVEN:
+        shutil.copytree(project / "results" / name, copy / "results" / name)
+    assert jobs(copy, "all", options=("--config", "replay=true")).isdisjoint({"rollouts", "scores", "fit", "draws"})
+    # The embedded models are known by their files, so these have to be there; nothing loads them.
+    for role in ("weak", "strong", "prm"):
+        name = f"trim/models/embedded/{role}/model.safetensors"
+        shutil.copy(project / name, copy / name)
+    (copy / "trim/models/transformers.py").write_text("raise AssertionError('a model was loaded')")
+    run(copy, "snakemake", "--cores", "2", "--quiet", "all", "--config", "replay=true")
+    for path in [*sorted((project / "results/tables").glob("*.csv")), project / "results/summary.csv"]:
+        assert path.read_bytes() == (copy / path.relative_to(project)).read_bytes(), path
+    (copy / "results/draws/standard/test.parquet").unlink()
+    shutil.rmtree(copy / "results/trees")
+    for split in ("train", "validation", "test"):
+        run(copy, "python", "-c", EMPTY, f"results/trees/standard/{split}.parquet")
+    run(copy, "python", "-c", EMPTY, "results/draws/standard/test.parquet")
+    done = run(copy, "snakemake", "--cores", "1", "--config", "replay=true", "--forcerun", "episodes", check=False)
+    assert done.returncode
+    assert re.search(
+        r"trim: no step by \w+@\w+.* for the problem '.+' (after step \d+|at the start)", done.stdout + done.stderr
+    )
+
+
+EMPTY = """
+import sys
+from pathlib import Path
+from trim.draws import Draws
+Draws().export(Path(sys.argv[1]))
+"""
+
+
+def test_shards_change_no_byte_of_a_table(project, tmp_path):
+    copy = tmp_path / "sharded"
+    shutil.copytree(project, copy, symlinks=True, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    given = yaml.safe_load((copy / "params.yaml").read_text())
+    given["routers"] = {n: given["routers"][n] for n in ("always_weak", "always_strong", "random", "trim_thr")}
+    given |= {"ceiling": {"benchmarks": []}, "robustness": {"benchmarks": [], "routers": []}}
+    given["evaluation"]["baselines"] = ["random"]
+    tables = []
+    for shards in (1, 3):
+        (copy / "params.yaml").write_text(yaml.safe_dump(given | {"shards": shards}))
+        run(copy, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/tables/main.md")
+        tables.append([(copy / "results" / n).read_bytes() for n in ("summary.csv", "budgets.csv", "tables/main.md")])
+    assert len(list((copy / "results/rollouts/standard/test").glob("weak.*.parquet"))) == 3
+    assert tables[0] == tables[1]
 
 
 def test_an_edit_of_a_router_reruns_what_used_it(project):

@@ -52,7 +52,8 @@ def _load(folder: Path, dtype: Dtype, engine: Engine, **options: Any) -> Any:
             "the backend vllm is not installed; `pip install .[vllm]`, or without a GPU `make vllm`"
         ) from error
     # Without a GPU a prompt must be read at one go: a request that is split cannot rewind its random stream there.
-    whole = {} if torch.cuda.is_available() else {"enable_chunked_prefill": False}
+    # And compiling takes longer there than small models run.
+    whole = {} if torch.cuda.is_available() else {"enable_chunked_prefill": False, "enforce_eager": True}
     try:
         with _placed(engine.devices):
             return LLM(
