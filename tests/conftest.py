@@ -17,6 +17,11 @@ from trim.problems import Problem
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that no worker waits for it at the end; a file stays on one worker."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture(scope="session")
 def raw() -> dict:
     """params.yaml as it is shipped."""

@@ -44,6 +44,8 @@ def math_train(leaked=0):
     """7,500 problems; the first ones are of MATH-500, written a little differently."""
     rows = [{"problem": f"What is $ {i} + 1 $ ?", "solution": f"It is $\\boxed{{{i + 1}}}$."} for i in range(leaked)]
     rows += [{"problem": f"What is $2 \\cdot {i}$?", "solution": f"\\boxed{{{2 * i}}}"} for i in range(7500 - leaked)]
+    rows[-1]["solution"] = "So it\n\nis $\\boxed 2$."
+    rows[-2]["solution"] = "It is\n\nleft to the reader."
     paths = list(MATH_TRAIN.paths)
     return {path: parquet(rows[n :: len(paths)]) for n, path in enumerate(paths)}
 
@@ -95,11 +97,12 @@ def test_math_500_is_the_test_split_and_stands_nowhere_else(hub, trim, tmp_path)
     made = read_problems(tmp_path / "p.parquet")
     split = {name: [p for p in made if p.split == name] for name in ("train", "validation", "test")}
     assert len(split["test"]) == 500
-    assert len(made) == 500 + 7500 - 40
+    assert len(made) == 500 + 7500 - 40 - 1  # one marks no answer
     assert 0.15 < len(split["validation"]) / 7460 < 0.25
     tested = {plain(p.question) for p in split["test"]}
     assert not tested & {plain(p.question) for p in split["train"] + split["validation"]}
-    assert {p.answer for p in split["train"]} <= {str(2 * i) for i in range(7500)}
+    assert {p.answer for p in split["train"] + split["validation"]} <= {str(2 * i) for i in range(7500)}
+    assert sum(p.answer == "2" for p in made) == 3
     again = problems(trim, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
     assert again.returncode == 0, again.stderr
     assert read_problems(tmp_path / "p.parquet") == made

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -18,28 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import ROOT, shrink
-
-pytestmark = pytest.mark.xdist_group("pipeline")  # one project, made once
-FILES = ("Snakefile", "snakemake_logger_plugin_trim", "workflow", "dvc.yaml", ".dvcignore")
-BIN = str(Path(sys.executable).parent)
-
-
-def environment(folder: Path) -> dict[str, str]:
-    # The package is looked up in the folder, so that an edit there is seen as an edit.
-    return os.environ | {
-        "PATH": BIN + os.pathsep + os.environ["PATH"],
-        "PYTHONPATH": str(folder),
-        "DVC_NO_ANALYTICS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
-
-
-def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
-    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
-    if check and done.returncode:
-        raise AssertionError(f"{command}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-    return done
+from conftest import shrink
+from workflow_project import environment, make_project, run
 
 
 def jobs(folder: Path, *targets: str, options: tuple[str, ...] = ()) -> set[str]:
@@ -51,16 +30,7 @@ def jobs(folder: Path, *targets: str, options: tuple[str, ...] = ()) -> set[str]
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, raw):
-    folder = tmp_path_factory.mktemp("project")
-    for name in FILES:
-        source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    (folder / "profiles").symlink_to("workflow/profiles")
-    shutil.copytree(ROOT / "trim", folder / "trim", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "params.yaml").write_text(yaml.safe_dump(shrink(raw), sort_keys=False))
-    shutil.copy(ROOT / ".gitignore", folder / ".gitignore")
-    (folder / "results").mkdir()
-    shutil.copy(ROOT / "results" / ".gitignore", folder / "results" / ".gitignore")
+    folder = make_project(tmp_path_factory.mktemp("project"), shrink(raw))
     run(folder, "snakemake", "--cores", "2", "--quiet", "all")
     return folder
 
@@ -220,22 +190,6 @@ from pathlib import Path
 from trim.draws import Draws
 Draws().export(Path(sys.argv[1]))
 """
-
-
-def test_shards_change_no_byte_of_a_table(project, tmp_path):
-    copy = tmp_path / "sharded"
-    shutil.copytree(project, copy, symlinks=True, ignore=shutil.ignore_patterns("results", ".snakemake"))
-    given = yaml.safe_load((copy / "params.yaml").read_text())
-    given["routers"] = {n: given["routers"][n] for n in ("always_weak", "always_strong", "random", "trim_thr")}
-    given |= {"ceiling": {"benchmarks": []}, "robustness": {"benchmarks": [], "routers": []}}
-    given["evaluation"]["baselines"] = ["random"]
-    tables = []
-    for shards in (1, 3):
-        (copy / "params.yaml").write_text(yaml.safe_dump(given | {"shards": shards}))
-        run(copy, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/tables/main.md")
-        tables.append([(copy / "results" / n).read_bytes() for n in ("summary.csv", "budgets.csv", "tables/main.md")])
-    assert len(list((copy / "results/rollouts/standard/test").glob("weak.*.parquet"))) == 3
-    assert tables[0] == tables[1]
 
 
 def test_an_edit_of_a_router_reruns_what_used_it(project):

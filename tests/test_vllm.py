@@ -21,7 +21,6 @@ from trim.problems.generated import generate
 from trim.steps import INSTRUCTION, PRM_TAG
 
 pytest.importorskip("vllm", reason="needs `make vllm`")
-pytestmark = pytest.mark.xdist_group("vllm")  # each engine takes memory and time to start
 GREEDY = Sampling(temperature=0, max_step_tokens=60)
 
 

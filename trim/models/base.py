@@ -60,7 +60,7 @@ class Server(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(pattern=r"^https?://")
+    url: str = Field(pattern=r"^https?://[^@\s]+$")
     model: str | None = None
     key: str | None = Field(None, pattern=r"^[A-Z][A-Z0-9_]*$")
     api: Literal["completions", "prefill", "chat"] = "prefill"

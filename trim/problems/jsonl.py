@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from trim.errors import TrimError
 from trim.problems.problem import SPLITS, Problem
 from trim.steps import split as split_steps
 
+_BARE_BOX = re.compile(r"\\boxed\s+([^\s$.,]+)")
 _IDS = ("unique_id", "ID", "id", "idx")
 
 
@@ -82,10 +84,16 @@ def _answer(record: Mapping[str, Any]) -> str:
     if isinstance(answer, str) and "####" in answer:
         answer = answer.rsplit("####", 1)[1]
     if answer is None and isinstance(solution, str):
-        answer = boxed(solution) or (solution if len(split_steps(solution)) == 1 else None)
+        answer = _marked(solution) or (solution if len(split_steps(solution)) == 1 else None)
     if not isinstance(answer, str | int | float) or not str(answer).strip():
         raise ValueError("no answer in 'answer', 'final_answer' or 'solution'")
     return str(answer).strip()
+
+
+def _marked(solution: str) -> str | None:
+    r"""The boxed part of a solution; MATH also has ``\fbox{2}`` and ``\boxed 2``."""
+    bare = _BARE_BOX.findall(solution)
+    return boxed(solution.replace("\\fbox{", "\\boxed{")) or (bare[-1] if bare else None)
 
 
 def _dealt(question: str) -> str:
