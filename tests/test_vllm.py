@@ -7,20 +7,23 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from trim.config import Model, RewardModel
 from trim.draws import digest
+from trim.errors import TrimError
 from trim.models.base import Engine, Prefix, Sampling
 from trim.models.folder import resolve
 from trim.models.openai import ServedLM, ServedPRM
 from trim.models.transformers import TransformersLM, TransformersPRM
+from trim.models.vllm import VllmLM, VllmPRM, _placed
 from trim.problems.generated import generate
 from trim.steps import INSTRUCTION, PRM_TAG
 
-pytest.importorskip("vllm", reason="needs `make vllm`")
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs `make vllm`")
 GREEDY = Sampling(temperature=0, max_step_tokens=60)
 
 
@@ -52,8 +55,6 @@ def scores(solutions):
 
 @pytest.fixture(scope="module")
 def engine():
-    from trim.models.vllm import VllmLM
-
     return VllmLM(resolve("embedded/strong"), GREEDY, dtype="float32", engine=Engine(context=512))
 
 
@@ -64,10 +65,12 @@ def alike(found, expected):
     assert np.std([s.score for row in expected for s in row]) > 0.1
 
 
+@needs_vllm
 def test_greedy_text_is_that_of_transformers(engine, prefixes, keys, greedy):
     assert engine.next_steps(prefixes, keys) == greedy
 
 
+@needs_vllm
 def test_a_seeded_draft_depends_on_its_key_alone(engine, prefixes, keys):
     engine.sampling = Sampling(temperature=2, top_p=1, max_step_tokens=60)
     together = engine.next_steps(prefixes[:80], keys[:80])
@@ -79,14 +82,14 @@ def test_a_seeded_draft_depends_on_its_key_alone(engine, prefixes, keys):
     engine.sampling = GREEDY
 
 
+@needs_vllm
 def test_a_prefix_that_fills_the_context_ends_its_solution(engine, keys):
     (draft,) = engine.next_steps([Prefix("Start with 1, add 2.", ("1 + 2 = 3",) * 200)], keys[:1])
     assert draft == ("", 0, "length")
 
 
+@needs_vllm
 def test_scores_are_those_of_transformers(solutions, scores):
-    from trim.models.vllm import VllmPRM
-
     prm = VllmPRM(resolve("embedded/prm"), dtype="float32", engine=Engine(context=512))
     alike(prm.score(solutions, [len(s.steps) for s in solutions]), scores)
 
@@ -125,6 +128,7 @@ def serve(tmp_path_factory):
         process.wait(60)
 
 
+@needs_vllm
 def test_a_server_writes_the_same(serve, prefixes, keys, greedy):
     url = serve("strong", "--no-enable-chunked-prefill")
     for api in ("completions", "prefill"):
@@ -135,6 +139,7 @@ def test_a_server_writes_the_same(serve, prefixes, keys, greedy):
         assert ServedLM(model, GREEDY, INSTRUCTION).next_steps(prefixes, keys) == greedy
 
 
+@needs_vllm
 def test_a_server_scores_the_same(serve, solutions, scores):
     from trim.models.prompt import read_tokenizer
 
@@ -145,3 +150,20 @@ def test_a_server_scores_the_same(serve, solutions, scores):
         server={"url": url, "model": "prm"},
     )  # fmt: skip
     alike(ServedPRM(model, INSTRUCTION).score(solutions, [len(s.steps) for s in solutions]), scores)
+
+
+@pytest.mark.parametrize(
+    ("visible", "devices", "seen"),
+    [("0,1", (1,), "1"), ("4,7", (0, 1), "4,7"), ("3", (1,), "3"), ("3", (0, 1), "3"), ("0,1", None, "0,1")],
+)
+def test_a_model_is_placed_on_its_own_gpus(monkeypatch, visible, devices, seen):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with _placed(devices):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
+def test_without_vllm_it_says_how_to_get_it():
+    with pytest.raises(TrimError, match=r"pip install \.\[vllm\]`, or without a GPU `make vllm"):
+        VllmLM(resolve("embedded/weak"), GREEDY)

@@ -93,6 +93,10 @@ class StepScore(NamedTuple):
     tokens: int
 
 
+KeepDraft = Callable[[int, Draft], None]
+KeepScores = Callable[[int, list[StepScore]], None]
+
+
 class LanguageModel(Protocol):
     """Writes the next step of a solution.
 
@@ -100,7 +104,7 @@ class LanguageModel(Protocol):
     """
 
     def next_steps(
-        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: Callable[[int, Draft], None] | None = None
+        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
         """One draft per prefix.
 
@@ -119,7 +123,7 @@ class RewardModel(Protocol):
         self,
         solutions: Sequence[Prefix],
         last: Sequence[int],
-        keep: Callable[[int, list[StepScore]], None] | None = None,
+        keep: KeepScores | None = None,
     ) -> list[list[StepScore]]:
         """Scores of the last `last[i]` steps (one at least) of each solution; none depends on a later step.
 

@@ -16,7 +16,7 @@ from scipy.special import softmax
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from trim.errors import TrimError
-from trim.models.base import Draft, Prefix, Sampling, StepScore, Stop
+from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.ledger import Ledger
 from trim.models.prompt import Prompt, at_tags, read_tokenizer
 from trim.steps import PRM_TAG, SEPARATOR, join, messages, tagged
@@ -150,7 +150,7 @@ class ServedLM:
             self._prompt = Prompt(read_tokenizer(folder(model)), instruction, model.thinking)
 
     def next_steps(
-        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: Callable[[int, Draft], None] | None = None
+        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
         """See `LanguageModel.next_steps`."""
         requests = [partial(self._ask, prefix, key) for prefix, key in zip(prefixes, keys, strict=True)]
@@ -245,7 +245,7 @@ class ServedPRM:
         self,
         solutions: Sequence[Prefix],
         last: Sequence[int],
-        keep: Callable[[int, list[StepScore]], None] | None = None,
+        keep: KeepScores | None = None,
     ) -> list[list[StepScore]]:
         """See `RewardModel.score`."""
         ids = self._prompt.ids([s.question for s in solutions], [tagged(s.steps) for s in solutions])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from trim.errors import TrimError
-from trim.models.base import Draft, Dtype, Prefix, Sampling, StepScore, Stop
+from trim.models.base import Draft, Dtype, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.folder import identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.prompt import Prompt, read_tokenizer
@@ -82,7 +82,7 @@ class TransformersLM:
 
     @torch.inference_mode()
     def next_steps(
-        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: Callable[[int, Draft], None] | None = None
+        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
         """See `LanguageModel.next_steps`."""
         if not prefixes:
@@ -160,7 +160,7 @@ class TransformersPRM:
         self,
         solutions: Sequence[Prefix],
         last: Sequence[int],
-        keep: Callable[[int, list[StepScore]], None] | None = None,
+        keep: KeepScores | None = None,
     ) -> list[list[StepScore]]:
         """See `RewardModel.score`."""
         if not solutions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from trim.errors import TrimError
-from trim.models.base import Draft, Dtype, Engine, Prefix, Sampling, StepScore, Stop
+from trim.models.base import Draft, Dtype, Engine, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.prompt import Prompt, at_tags, read_tokenizer
 from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, tagged
 
@@ -20,20 +20,22 @@ _CPU_CACHE = "4"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says 
 
 @contextmanager
 def _placed(devices: tuple[int, ...] | None) -> Iterator[None]:
-    """Only these GPUs are visible to the processes that are started within."""
+    """Only these of the visible GPUs are visible to the processes that are started within.
+
+    A job of one model may have been given fewer GPUs than there are in all; it takes those it has.
+    """
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if devices is not None:
-        visible = before.split(",") if before else [str(i) for i in range(max(devices) + 1)]
-        if max(devices) >= len(visible):
-            raise TrimError(f"engine.devices: {max(devices)} found, but only {len(visible)} GPUs are visible")
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[i] for i in devices)
+    visible = before.split(",") if before else [str(i) for i in range(torch.cuda.device_count())]
+    if devices is None or not visible:
+        yield
+        return
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(visible[i % len(visible)] for i in devices))
     try:
         yield
     finally:
-        if devices is not None:
-            os.environ.pop("CUDA_VISIBLE_DEVICES")
-            if before is not None:
-                os.environ["CUDA_VISIBLE_DEVICES"] = before
+        os.environ.pop("CUDA_VISIBLE_DEVICES")
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
 def _load(folder: Path, dtype: Dtype, engine: Engine, **options: Any) -> Any:
@@ -98,7 +100,7 @@ class VllmLM:
         self._context: int = self.engine.model_config.max_model_len
 
     def next_steps(
-        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: Callable[[int, Draft], None] | None = None
+        self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
         """See `LanguageModel.next_steps`; a prefix that fills the context gets an empty draft."""
         ids = self.prompt.ids([p.question for p in prefixes], [join(p.steps) for p in prefixes])
@@ -156,7 +158,7 @@ class VllmPRM:
         self,
         solutions: Sequence[Prefix],
         last: Sequence[int],
-        keep: Callable[[int, list[StepScore]], None] | None = None,
+        keep: KeepScores | None = None,
     ) -> list[list[StepScore]]:
         """See `RewardModel.score`."""
         from vllm import PoolingParams
