@@ -66,7 +66,7 @@ class Model(_Section):
     """One model and what its use costs.
 
     Attributes:
-        backend: how it is run; vllm and openai need the extras of those names.
+        backend: how it is run; vllm needs the extra of that name.
         path: a Hugging Face folder; "embedded/NAME" is shipped with the package; with `revision`,
             a name on the hub. Of the backend openai, the name that the server knows, and where a
             tokenizer is needed, its folder or name on the hub.
