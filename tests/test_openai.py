@@ -4,15 +4,20 @@ import logging
 
 import numpy as np
 import pytest
+import yaml
 from fake_server import FakeServer
 
-from trim.config import Model, RewardModel
+from trim.config import Model, RewardModel, check
 from trim.draws import Draws, Node, Writer, digest
 from trim.errors import TrimError
 from trim.models.base import Prefix, Sampling
 from trim.models.ledger import FILE, Ledger
 from trim.models.openai import ServedLM, ServedPRM
+from trim.problems.generated import generate
+from trim.progress import Tracker
+from trim.routers.always import AlwaysStrong
 from trim.steps import INSTRUCTION, PRM_TAG, join
+from trim.workspace import Workspace
 
 SECRET = "sk-very-secret-0123456789"
 PREFIXES = [Prefix(f"question {i}", tuple(f"step {k}" for k in range(i % 3))) for i in range(40)]
@@ -172,3 +177,25 @@ def test_scores_come_from_the_tags_with_one_softmax(served, only_tags):
         "".join(step + PRM_TAG for step in solution.steps)])[0]) if token == tag]  # fmt: skip
     assert [s.score for s in scores] == pytest.approx([1 / (1 + np.exp(-place / 10)) for place in places[-2:]])
     assert [s.tokens for s in scores] == np.diff(places).tolist()
+
+
+def test_an_experiment_runs_on_a_server_and_pays_once(served, raw, tmp_path):
+    server, model = served(api="chat")
+    given = yaml.safe_load(yaml.safe_dump(raw))
+    given["models"]["strong"] = model.model_dump(mode="json") | {"weights": None}
+    given["generation"]["max_steps"] = 3
+    params = check(given)
+    problems = generate("standard", {"test": 4}, 0)
+
+    def solve():
+        workspace = Workspace.over(params, (), tmp_path / "j.sqlite", Tracker.silent())
+        (policy,) = AlwaysStrong(None).policies().values()
+        return workspace, workspace.run(problems, [policy])
+
+    workspace, episodes = solve()
+    assert [len(e.steps) for e in episodes] == [3] * 4
+    assert {step.tokens for e in episodes for step in e.steps} == {4}
+    assert workspace.costs()["strong"].parameters == 0
+    assert [e.steps for e in solve()[1]] == [e.steps for e in episodes]
+    assert len(server.answered) == 12
+    assert Ledger(tmp_path, "embedded/prm", None).spent == pytest.approx(12 * PRICE)

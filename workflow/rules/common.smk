@@ -81,6 +81,14 @@ def fitted_routers(w):
 
 ROLES = {role: getattr(EXPERIMENT.models, role) for role in ("weak", "strong", "prm")}
 FROM_HUB = [role for role, found in ROLES.items() if on_hub(found)]
+KEYS = {
+    found.server.key for found in ROLES.values() if found.server and found.server.key
+}
+if KEYS and not REPLAY:
+
+    # So that jobs elsewhere get them, and that a missing one stops everything before any work.
+    envvars:
+        *sorted(KEYS),
 
 
 def model(role):
