@@ -15,7 +15,7 @@ from trim.models.base import Draft, Dtype, Engine, KeepDraft, KeepScores, Prefix
 from trim.models.prompt import Prompt, at_tags, read_tokenizer
 from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, tagged
 
-_CPU_CACHE = "4"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
+_CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
 
 
 @contextmanager
