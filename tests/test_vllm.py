@@ -165,5 +165,5 @@ def test_a_model_is_placed_on_its_own_gpus(monkeypatch, visible, devices, seen):
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
 def test_without_vllm_it_says_how_to_get_it():
-    with pytest.raises(TrimError, match=r"pip install \.\[vllm\]`, or without a GPU `make vllm"):
+    with pytest.raises(TrimError, match=r"pip install -e \.\[vllm\]`, or without a GPU `make vllm"):
         VllmLM(resolve("embedded/weak"), GREEDY)

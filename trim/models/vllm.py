@@ -51,7 +51,7 @@ def _load(folder: Path, dtype: Dtype, engine: Engine, **options: Any) -> Any:
         from vllm import LLM
     except ImportError as error:
         raise TrimError(
-            "the backend vllm is not installed; `pip install .[vllm]`, or without a GPU `make vllm`"
+            "the backend vllm is not installed; `pip install -e .[vllm]`, or without a GPU `make vllm`"
         ) from error
     # Without a GPU a prompt must be read at one go: a request that is split cannot rewind its random stream there.
     # And compiling takes longer there than small models run.

@@ -17,6 +17,9 @@ rule calibrate:
     threads: 1
     resources:
         gpu=gpus("weak", "strong", "prm"),
+        weak=1,
+        strong=1,
+        prm=1,
     params:
         experiment=PARAMS,
         calibration=config["calibration"],

@@ -114,7 +114,10 @@ def settings(role):
 
 
 def gpus(*roles):
-    """How many GPUs a job needs that runs these models, and more than one of them at a time."""
+    """How many GPUs a job needs that runs these models.
+
+    Beside them it names the models as resources, so that a machine can limit each to one job at a time.
+    """
     return 0 if REPLAY else EXPERIMENT.models.gpus(*roles)
 
 

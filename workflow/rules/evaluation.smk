@@ -18,6 +18,9 @@ rule episodes:
     threads: 1
     resources:
         gpu=gpus("weak", "strong", "prm"),
+        weak=1,
+        strong=1,
+        prm=1,
     params:
         experiment=PARAMS,
         router=lambda w: config["routers"][w.router],

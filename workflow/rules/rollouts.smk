@@ -17,6 +17,8 @@ rule rollouts:
     threads: 1
     resources:
         gpu=lambda w: gpus(w.model),
+        weak=lambda w: int(w.model == "weak"),
+        strong=lambda w: int(w.model == "strong"),
     params:
         experiment=PARAMS,
         generation=config["generation"],

@@ -18,6 +18,9 @@ rule trees:
     threads: 1
     resources:
         gpu=gpus("weak", "strong", "prm"),
+        weak=1,
+        strong=1,
+        prm=1,
     params:
         experiment=PARAMS,
         distortion=DISTORTION,
@@ -53,6 +56,9 @@ rule fit:
     threads: 1
     resources:
         gpu=gpus("weak", "strong", "prm"),
+        weak=1,
+        strong=1,
+        prm=1,
     params:
         experiment=PARAMS,
         routers=fitted_routers,
@@ -104,6 +110,9 @@ rule train:
     threads: 1
     resources:
         gpu=gpus("weak", "strong", "prm"),
+        weak=1,
+        strong=1,
+        prm=1,
     params:
         experiment=PARAMS,
         routers=fitted_routers,
@@ -141,6 +150,9 @@ rule draws:
     threads: 1
     resources:
         gpu=gpus("weak", "strong", "prm"),
+        weak=1,
+        strong=1,
+        prm=1,
     params:
         experiment=PARAMS,
         routers=config["routers"],

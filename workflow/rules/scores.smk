@@ -18,6 +18,7 @@ rule scores:
     threads: 1
     resources:
         gpu=gpus("prm"),
+        prm=1,
     params:
         experiment=PARAMS,
         generation=config["generation"],

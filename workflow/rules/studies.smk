@@ -82,6 +82,9 @@ rule robustness:
     threads: 1
     resources:
         gpu=gpus("weak", "strong", "prm"),
+        weak=1,
+        strong=1,
+        prm=1,
     params:
         experiment=PARAMS,
         routers=[config["routers"][name] for name in EXPERIMENT.robustness.routers],
@@ -153,6 +156,9 @@ rule ceiling:
     threads: 1
     resources:
         gpu=gpus("weak", "strong", "prm"),
+        weak=1,
+        strong=1,
+        prm=1,
     params:
         experiment=PARAMS,
         ceiling=config.get("ceiling"),
