@@ -27,6 +27,11 @@ def tagged(steps: Sequence[str]) -> str:
     return "".join(step.replace(PRM_TAG, "") + PRM_TAG for step in steps)
 
 
+def first(text: str) -> str:
+    """What stands before the first separator."""
+    return text.split(SEPARATOR)[0]
+
+
 def split(solution: str) -> tuple[str, ...]:
     """The steps of a whole solution; pieces without content belong to the step after them.
 

@@ -21,6 +21,11 @@ def seeds(keys: Sequence[bytes]) -> np.ndarray:
     return np.frombuffer(b"".join(keys), dtype="<u8").reshape(len(keys), 2)
 
 
+def seed(key: bytes) -> int:
+    """One number below 2^63 of a key, for generators that take a seed."""
+    return int.from_bytes(key[:8], "little") >> 1
+
+
 def uniforms(seeds: np.ndarray, position: int) -> np.ndarray:
     """The numbers in [0, 1) at `position` of each stream, shape (n,)."""
     counter = _mix(seeds[:, 0] + np.uint64((position + 1) * int(_GOLDEN) % 2**64))

@@ -109,7 +109,6 @@ def plan(
 
     Example: trim plan --params workflow/experiments/math500.yaml
     """
-    from rich.console import Console
     from rich.table import Table
 
     from trim.stages.plan import make_plan

@@ -19,14 +19,17 @@ from trim.errors import TrimError
 from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.ledger import Ledger
 from trim.models.prompt import Prompt, at_tags, read_tokenizer
-from trim.steps import PRM_TAG, SEPARATOR, join, messages, tagged
+from trim.steps import PRM_TAG, SEPARATOR, first, join, messages, tagged
+from trim.streams import seed
 
 if TYPE_CHECKING:
     from trim.config import Model
 
 T = TypeVar("T")
-_NEXT = "Write only the next step of this solution: one paragraph without a blank line. {}"
-_LAST = "Only if that step ends the solution, put the final answer in \\boxed{}."
+_NEXT = (
+    "Write only the next step of this solution: one paragraph without a blank line. "
+    "Only if that step ends the solution, put the final answer in \\boxed{}."
+)
 
 
 class _Malformed(Exception):
@@ -124,7 +127,7 @@ class Connection:
             return f"no answer in {self.server.timeout:g} s, {self.server.retries + 1} times; raise server.timeout"
         if isinstance(error, APIConnectionError):
             return "cannot be reached; is the server running at server.url?"
-        said = " ".join(str(error).split()).replace(self._key, "***") if self._key else str(error)
+        said = " ".join(str(error).split()).replace(self._key, "***")
         status = f"status {error.status_code}: " if isinstance(error, APIStatusError) else ""
         return f"{status}{said[:200]}"
 
@@ -168,7 +171,7 @@ class ServedLM:
         if self._api != "chat":
             return [*chat, {"role": "assistant", "content": join(prefix.steps)}] if prefix.steps else chat
         so_far = f"The solution so far:\n\n{join(prefix.steps)}" if prefix.steps else "The solution is still empty.\n\n"
-        return [{"role": "user", "content": f"{chat[0]['content']}\n\n{so_far}{_NEXT.format(_LAST)}"}]
+        return [{"role": "user", "content": f"{chat[0]['content']}\n\n{so_far}{_NEXT}"}]
 
     async def _ask(self, prefix: Prefix, key: bytes) -> Draft:
         common: dict[str, Any] = {
@@ -176,7 +179,7 @@ class ServedLM:
             "max_tokens": self._sampling.max_step_tokens,
             "temperature": self._sampling.temperature,
             "top_p": self._sampling.top_p,
-            "seed": int.from_bytes(key[:8], "little") >> 1,
+            "seed": seed(key),
         }
         client = self._connection.client
         if self._prompt:
@@ -215,12 +218,12 @@ class ServedLM:
         if self._api == "chat":
             # It was asked for one step, so its end is the step's; a reply that says nothing ends the solution.
             stop = ("separator" if text.strip() else "end") if reason == "stop" else "length"
-            return Draft(text.strip().split(SEPARATOR)[0], tokens, stop)
+            return Draft(first(text.strip()), tokens, stop)
         if reason == "stop":
             # Only vLLM tells which stop it was; elsewhere a solution without its box goes on.
             matched = getattr(choice, "stop_reason", SEPARATOR)
             stop = "separator" if matched == SEPARATOR else "end"
-        return Draft(text.split(SEPARATOR)[0] if stop == "separator" else text, tokens, stop)
+        return Draft(first(text) if stop == "separator" else text, tokens, stop)
 
 
 class ServedPRM:

@@ -19,7 +19,7 @@ from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.prompt import Prompt, read_tokenizer
 from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import sample
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, tagged
+from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, first, join, tagged
 from trim.streams import seeds, uniforms
 
 logging.disable_progress_bar()
@@ -94,7 +94,7 @@ class TransformersLM:
             self._decode(batch)
         texts = self.tokenizer.batch_decode([p.written for p in prompts], skip_special_tokens=True)
         return [
-            Draft(text.split(SEPARATOR)[0] if p.stop == "separator" else text, len(p.written), p.stop)
+            Draft(first(text) if p.stop == "separator" else text, len(p.written), p.stop)
             for text, p in zip(texts, prompts, strict=True)
         ]
 

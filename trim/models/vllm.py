@@ -13,7 +13,8 @@ import torch
 from trim.errors import TrimError
 from trim.models.base import Draft, Dtype, Engine, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.prompt import Prompt, at_tags, read_tokenizer
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, tagged
+from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, first, join, tagged
+from trim.streams import seed
 
 _CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
 
@@ -124,7 +125,7 @@ class VllmLM:
             top_k=self.sampling.top_k,
             max_tokens=min(self.sampling.max_step_tokens, room),
             stop=[SEPARATOR],
-            seed=int.from_bytes(key[:8], "little") >> 1,
+            seed=seed(key),
         )
 
     def _draft(self, output: Any) -> Draft:
@@ -133,7 +134,7 @@ class VllmLM:
         if output.finish_reason == "stop":
             stop = "separator" if output.stop_reason == SEPARATOR else "end"
         text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        return Draft(text.split(SEPARATOR)[0] if stop == "separator" else text, len(tokens), stop)
+        return Draft(first(text) if stop == "separator" else text, len(tokens), stop)
 
 
 class VllmPRM:

@@ -16,10 +16,7 @@ rule calibrate:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("weak", "strong", "prm"),
-        weak=1,
-        strong=1,
-        prm=1,
+        **EVERY_MODEL,
     params:
         experiment=PARAMS,
         calibration=config["calibration"],

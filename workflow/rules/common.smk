@@ -121,6 +121,9 @@ def gpus(*roles):
     return 0 if REPLAY else EXPERIMENT.models.gpus(*roles)
 
 
+EVERY_MODEL = {"gpu": gpus(*ROLES), **dict.fromkeys(ROLES, 1)}
+
+
 # Labelled solutions for calibration: a file, or a part of ProcessBench, which is downloaded.
 SOLUTIONS = EXPERIMENT.calibration.solutions
 PART = (

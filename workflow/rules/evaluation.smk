@@ -17,10 +17,7 @@ rule episodes:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("weak", "strong", "prm"),
-        weak=1,
-        strong=1,
-        prm=1,
+        **EVERY_MODEL,
     params:
         experiment=PARAMS,
         router=lambda w: config["routers"][w.router],

@@ -17,10 +17,7 @@ rule trees:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("weak", "strong", "prm"),
-        weak=1,
-        strong=1,
-        prm=1,
+        **EVERY_MODEL,
     params:
         experiment=PARAMS,
         distortion=DISTORTION,
@@ -55,10 +52,7 @@ rule fit:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("weak", "strong", "prm"),
-        weak=1,
-        strong=1,
-        prm=1,
+        **EVERY_MODEL,
     params:
         experiment=PARAMS,
         routers=fitted_routers,
@@ -109,10 +103,7 @@ rule train:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("weak", "strong", "prm"),
-        weak=1,
-        strong=1,
-        prm=1,
+        **EVERY_MODEL,
     params:
         experiment=PARAMS,
         routers=fitted_routers,
@@ -149,10 +140,7 @@ rule draws:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("weak", "strong", "prm"),
-        weak=1,
-        strong=1,
-        prm=1,
+        **EVERY_MODEL,
     params:
         experiment=PARAMS,
         routers=config["routers"],

@@ -81,10 +81,7 @@ rule robustness:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("weak", "strong", "prm"),
-        weak=1,
-        strong=1,
-        prm=1,
+        **EVERY_MODEL,
     params:
         experiment=PARAMS,
         routers=[config["routers"][name] for name in EXPERIMENT.robustness.routers],
@@ -155,10 +152,7 @@ rule ceiling:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("weak", "strong", "prm"),
-        weak=1,
-        strong=1,
-        prm=1,
+        **EVERY_MODEL,
     params:
         experiment=PARAMS,
         ceiling=config.get("ceiling"),
