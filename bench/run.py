@@ -265,7 +265,7 @@ def generation() -> Iterator[Row]:
     def generate_batch(chosen: list) -> int:
         tokenizer = model.tokenizer
         tokenizer.padding_side = "left"
-        inputs = tokenizer([model.prompt(p.question, "") for p in chosen], return_tensors="pt", padding=True)
+        inputs = tokenizer([model.prompt(Prefix(p.question), "") for p in chosen], return_tensors="pt", padding=True)
         with torch.inference_mode():
             out = model.model.generate(
                 input_ids=inputs["input_ids"],

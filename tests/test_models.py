@@ -52,12 +52,12 @@ def test_the_prompt_is_the_chat_template_continued(language_model, prefixes):
         if prefix.steps:
             chat.append({"role": "assistant", "content": join(prefix.steps)})
         whole = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=not prefix.steps)
-        assert whole.startswith(language_model.prompt(prefix.question, join(prefix.steps)))
+        assert whole.startswith(language_model.prompt(prefix, join(prefix.steps)))
 
 
 def test_texts_survive_the_tokenizer(language_model, prefixes):
     for prefix in prefixes[:50]:
-        text = language_model.prompt(prefix.question, join(prefix.steps))
+        text = language_model.prompt(prefix, join(prefix.steps))
         ids = language_model.tokenizer(text)["input_ids"]
         assert language_model.tokenizer.unk_token_id not in ids
         assert language_model.tokenizer.decode(ids) == text
@@ -78,7 +78,7 @@ def test_greedy_decoding_is_that_of_transformers(prefixes):
     model = TransformersLM(resolve("embedded/strong"), Sampling(temperature=0, max_step_tokens=40))
     chosen = prefixes[:12]
     for prefix, draft in zip(chosen, model.next_steps(chosen, keys(chosen)), strict=True):
-        ids = model.tokenizer(model.prompt(prefix.question, join(prefix.steps)), return_tensors="pt")["input_ids"]
+        ids = model.tokenizer(model.prompt(prefix, join(prefix.steps)), return_tensors="pt")["input_ids"]
         out = model.model.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, use_cache=False
         )
@@ -189,4 +189,4 @@ def test_a_missing_or_damaged_model_is_named(tmp_path):
 
 
 def test_the_instruction_reaches_the_prompt(language_model):
-    assert INSTRUCTION in language_model.prompt("Start with 1, add 2.", "")
+    assert INSTRUCTION in language_model.prompt(Prefix("Start with 1, add 2."), "")

@@ -173,7 +173,7 @@ def test_scores_come_from_the_tags_with_one_softmax(served, only_tags):
     solution = Prefix("Start with 1, add 2, add 3, add 4.", ("1 + 2 = 3", "3 + 3 = 6", "6 + 4 = 10"))
     prm = ServedPRM(model, INSTRUCTION)
     (scores,) = prm.score([solution], [2])
-    places = [i for i, token in enumerate(prm._prompt.ids([solution.question], [
+    places = [i for i, token in enumerate(prm._prompt.ids([solution], [
         "".join(step + PRM_TAG for step in solution.steps)])[0]) if token == tag]  # fmt: skip
     assert [s.score for s in scores] == pytest.approx([1 / (1 + np.exp(-place / 10)) for place in places[-2:]])
     assert [s.tokens for s in scores] == np.diff(places).tolist()

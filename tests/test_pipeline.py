@@ -96,7 +96,7 @@ def test_the_summary_follows_from_the_episodes_alone(project):
             n = rows["problem"].nunique()
             strong = rows[rows["writer"] == "strong"]
             weak = rows[rows["writer"] == "weak"]
-            rejected = strong["draft_tokens"].sum()
+            rejected = rows["draft_tokens"].sum() - weak["tokens"].sum()
             expected = {
                 "n": n,
                 "accuracy": rows.groupby("problem")["correct"].first().mean(),
@@ -104,14 +104,14 @@ def test_the_summary_follows_from_the_episodes_alone(project):
                 "weak_tokens_kept": weak["tokens"].sum() / n,
                 "weak_tokens_discarded": rejected / n,
                 "strong_calls": len(strong) / n,
-                "prm_tokens": rows["prm_tokens"].sum() / n,
-                "prm_calls": rows["score"].notna().sum() / n,
-                "steps": len(rows) / n,
+                "prm_tokens": rows["read_tokens"][rows["role"] == "prm"].sum() / n,
+                "prm_calls": ((rows["role"] == "prm") & (rows["read_tokens"] > 0)).sum() / n,
+                "steps": (rows["decision"] != "discard").sum() / n,
                 "flops": 2
                 * (
                     models["weak"]["parameters"] * (weak["tokens"].sum() + rejected)
                     + models["strong"]["parameters"] * strong["tokens"].sum()
-                    + models["prm"]["parameters"] * rows["prm_tokens"].sum()
+                    + models["prm"]["parameters"] * rows["read_tokens"][rows["role"] == "prm"].sum()
                 )
                 / n,
             }

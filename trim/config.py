@@ -147,7 +147,7 @@ class Generation(_Section):
 class Evaluation(_Section):
     """What is measured."""
 
-    cost: Literal["strong_tokens", "flops", "money", "latency"] = "strong_tokens"
+    cost: Literal["strong_tokens", "all_tokens", "flops", "flops_without_prm", "money", "latency"] = "strong_tokens"
     budgets: tuple[Share, ...] = (0.1, 0.15, 0.2, 0.25, 0.3)
     levels: tuple[Share, ...] = (0.5, 0.8, 0.95)
     bootstrap: int = Field(1000, ge=10)

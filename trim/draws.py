@@ -16,7 +16,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -64,10 +64,15 @@ class Node:
         """The node before the first step."""
         return cls(Prefix(question), (digest(question.encode()),))
 
+    @classmethod
+    def asking(cls, text: str, sample: int = 0) -> Node:
+        """The node of a request that is no problem: the text alone is asked, once for each sample."""
+        return cls(Prefix(text, (), ""), (digest(b"ask", str(sample).encode(), text.encode()),))
+
     def child(self, step: str) -> Node:
         """The node after one more step."""
         if step not in self._children:
-            prefix = Prefix(self.prefix.question, (*self.prefix.steps, step))
+            prefix = self.prefix._replace(steps=(*self.prefix.steps, step))
             self._children[step] = Node(prefix, (*self.path, digest(self.path[-1], step.encode())))
         return self._children[step]
 
@@ -283,13 +288,37 @@ class Writer:
         found = {node: _draft(known[key]) for node, key in keys.items()}
         return [found[node] for node in nodes]
 
+    def likelihoods(self, nodes: Sequence[Node]) -> list[StepScore]:
+        """Mean log-probability of the step that each node ends with; see `LanguageModel.likelihoods`."""
+        keys = [digest(b"likelihood", self.identity, node.path[-1]) for node in nodes]
+        unique = dict(zip(keys, nodes, strict=True))
+        known = dict(zip(unique, self._draws.get(list(unique)), strict=True))
+        missing = [key for key, draw in known.items() if draw is None]
+        for rows in _batches([sum(map(len, unique[key].prefix.steps)) for key in missing], self.batch_size):
+            batch = [missing[i] for i in rows]
+            if self._model is None:
+                raise _absent("log-probability", self.identity, unique[batch[0]].prefix)
+
+            def keep(index: int, scores: list[StepScore], batch: list[bytes] = batch) -> None:
+                self._draws.put(_scored([batch[index]], scores))
+
+            made = _scored(batch, self._model().likelihoods([unique[key].prefix for key in batch], keep))
+            self._draws.put(made)
+            known.update(made)
+            if self._report:
+                self._report("scored", len(made), 0)
+        return [_score(known[key]) for key in keys]
+
 
 class Scorer:
     """A reward model behind the store; see `Writer`.
 
     Attributes:
+        rereads: it reads whole solutions, so that every step that stands is scored too.
         reading: everything that decides a score as it is read.
     """
+
+    rereads: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from trim.judge import Judge
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.routers.base import Decisions, Policy
+from trim.scorers import ROLES, Grade, Likelihood, Rater, Role, SelfVerifier, StepScorer, StepVerifier, Verifier
 from trim.steps import SEPARATOR, is_degenerate, is_final
 
 _MOST_PIECES = 30
@@ -28,8 +29,10 @@ class Step:
         tokens: its length in its writer's tokens.
         draft: the rejected weak draft, None if none was rejected.
         draft_tokens: length of the weak draft, kept or rejected; 0 if the weak model wrote none.
-        score: PRM score of the weak draft, NaN if it was not scored.
-        prm_tokens: tokens the PRM read for the first time at this decision.
+        score: of the weak draft, NaN if it was not scored.
+        role: of the model that scored it.
+        read: tokens it read for the first time at this decision.
+        verdict_tokens: tokens it wrote.
     """
 
     writer: str
@@ -38,7 +41,9 @@ class Step:
     draft: str | None
     draft_tokens: int
     score: float
-    prm_tokens: int
+    role: Role | None
+    read: int
+    verdict_tokens: int
 
 
 @dataclass
@@ -50,7 +55,8 @@ class Episode:
         policy: index of the policy in the call of `run`.
         node: where the solution stands in the problem's tree.
         steps: the solution so far.
-        scores: PRM score of each standing step, NaN where it was not scored (yet).
+        scores: of each standing step, NaN where it was not scored (yet).
+        discarded: the steps of a whole weak solution that was thrown away.
         correct: whether the final answer is right.
     """
 
@@ -59,6 +65,7 @@ class Episode:
     node: Node
     steps: list[Step] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    discarded: list[Step] = field(default_factory=list)
     correct: bool = False
 
 
@@ -69,7 +76,9 @@ class _Turn:
     episode: Episode
     draft: Draft | None = None
     score: float = math.nan
-    prm_tokens: int = 0
+    role: Role | None = None
+    read: int = 0
+    verdict_tokens: int = 0
     rewrite: Draft | None = None
 
 
@@ -94,7 +103,7 @@ def run(
         policies: who decides; each is asked once a round, for all its open episodes.
         weak: writes the drafts.
         strong: rewrites the steps that a policy hands over.
-        scorer: scores the solutions so far; not needed if no policy asks for it.
+        scorer: the reward model; not needed if no policy asks for it.
         max_steps: most steps of a solution.
         progress: told before each round how many episodes are finished, of how many.
         judge: of the answers; without one, verdicts are kept for this call only.
@@ -110,22 +119,31 @@ def run(
         for problem, root in zip(problems, roots, strict=True)
     ]
     judge, open_episodes = judge or Judge(Draws()), episodes
+    raters: dict[Rater, StepScorer] = {
+        "weak": Likelihood(weak),
+        "strong": Likelihood(strong),
+        "grade": Grade(strong),
+        **({"prm": scorer} if scorer else {}),
+    }
     while open_episodes:
         if progress:
             progress(len(episodes) - len(open_episodes), len(episodes))
         turns = [_Turn(episode) for episode in open_episodes]
-        delegated = _ask(turns, policies, "delegate")
-        drafting = [turn for turn, strong_writes in zip(turns, delegated, strict=True) if not strong_writes]
+        routed = [turn for turn in turns if not turn.episode.discarded]  # what begins anew is the strong model's
+        delegated = _ask(routed, policies, "delegate")
+        drafting = [turn for turn, strong_writes in zip(routed, delegated, strict=True) if not strong_writes]
         for turn, draft in zip(drafting, write_steps(weak, [turn.episode.node for turn in drafting]), strict=True):
             turn.draft = draft
-        if scorer:
-            _score([turn for turn in drafting if policies[turn.episode.policy].scored], scorer)
+        for rater, by in raters.items():
+            _score([turn for turn in drafting if policies[turn.episode.policy].rater == rater], by, ROLES[rater])
         rejected = _ask(drafting, policies, "regenerate")
         rewriting = [turn for turn, no in zip(drafting, rejected, strict=True) if no]
         rewriting += [turn for turn in turns if turn.draft is None]
         for turn, step in zip(rewriting, write_steps(strong, [turn.episode.node for turn in rewriting]), strict=True):
             turn.rewrite = step
         finished = [not _advance(turn, max_steps) for turn in turns]
+        anew = _restart([turn.episode for turn, ended in zip(turns, finished) if ended], policies, weak, scorer)
+        finished = [ended and id(turn.episode) not in anew for turn, ended in zip(turns, finished, strict=True)]
         if watch:
             for turn in turns:
                 watch(turn.episode)
@@ -155,14 +173,51 @@ def goes_on(step: Draft, steps: int, max_steps: int) -> bool:
     return step.stop == "separator" and not is_final(step.text) and steps < max_steps
 
 
-def _score(turns: Sequence[_Turn], scorer: Scorer) -> None:
-    """Score each draft, and the standing steps before it that have no score yet."""
+def _score(turns: Sequence[_Turn], scorer: StepScorer, role: Role) -> None:
+    """Score each draft, and with a scorer that rereads the standing steps before it that have no score yet."""
     nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
-    unscored = [sum(map(math.isnan, turn.episode.scores)) for turn in turns]
+    unscored = [sum(map(math.isnan, turn.episode.scores)) if scorer.rereads else 0 for turn in turns]
     for turn, missing, scores in zip(turns, unscored, scorer.score(nodes, [n + 1 for n in unscored]), strict=True):
         standing = turn.episode.scores
         standing[len(standing) - missing :] = [s.score for s in scores[:-1]]
-        turn.score, turn.prm_tokens = scores[-1].score, sum(s.tokens for s in scores)
+        turn.score, turn.role, turn.read = scores[-1].score, role, sum(s.tokens for s in scores)
+        turn.verdict_tokens = sum(s.written for s in scores)
+
+
+def _restart(
+    episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writer, scorer: Scorer | None
+) -> set[int]:
+    """Have finished weak solutions verified, and throw away those that the strong model is to write anew.
+
+    Returns:
+        The ids of the episodes that begin anew.
+    """
+    members: dict[int, list[Episode]] = {}
+    for episode in episodes:
+        if policies[episode.policy].verifier and not episode.discarded:
+            members.setdefault(episode.policy, []).append(episode)
+    anew = set()
+    for index, mine in members.items():
+        policy = policies[index]
+        by: Verifier
+        if policy.verifier == "self":
+            by = SelfVerifier(weak, policy.samples)
+        else:
+            assert scorer
+            by = StepVerifier(scorer)
+        found = by.verify([episode.node for episode in mine])
+        again = policy.restart(_decisions([_Turn(e) for e in mine]), np.array([v.values for v in found]))
+        for episode, verification, rejected in zip(mine, found, again.tolist(), strict=True):
+            if by.role == "prm":
+                values = zip(episode.steps, verification.values, strict=True)
+                episode.steps = [replace(step, score=score, role=by.role) for step, score in values]
+            paid = {"role": by.role, "read": verification.read, "verdict_tokens": verification.written}
+            episode.steps[-1] = replace(episode.steps[-1], **paid)
+            if rejected:
+                episode.discarded, episode.steps, episode.scores = episode.steps, [], []
+                episode.node = Node.root(episode.problem.question)
+                anew.add(id(episode))
+    return anew
 
 
 def _ask(turns: Sequence[_Turn], policies: Sequence[Policy], question: str) -> list[bool]:
@@ -218,7 +273,9 @@ def _advance(turn: _Turn, max_steps: int) -> bool:
             draft=draft.text if draft and turn.rewrite else None,
             draft_tokens=draft.tokens if draft else 0,
             score=turn.score,
-            prm_tokens=turn.prm_tokens,
+            role=turn.role,
+            read=turn.read,
+            verdict_tokens=turn.verdict_tokens,
         )
     )
     episode.scores.append(math.nan if turn.rewrite else turn.score)

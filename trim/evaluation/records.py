@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from trim.episodes import Episode
+from trim.episodes import Episode, Step
 from trim.evaluation.costs import ModelCost
 from trim.tables import read_table, write_table
 
@@ -27,11 +27,14 @@ SCHEMA = pa.schema(
         ("score", pa.float64()),
         ("tokens", pa.int32()),
         ("draft_tokens", pa.int32()),
-        ("prm_tokens", pa.int32()),
+        ("role", pa.string()),
+        ("read_tokens", pa.int32()),
+        ("verdict_tokens", pa.int32()),
         ("correct", pa.bool_()),
     ]
 )
-COSTS = ("strong_tokens", "flops", "money", "latency")
+# What is written by the strong model; that is written or read by any; computed, with and without the reward model.
+COSTS = ("strong_tokens", "all_tokens", "flops", "flops_without_prm", "money", "latency")
 PER_PROBLEM = (
     "strong_tokens",
     "weak_tokens_kept",
@@ -39,8 +42,11 @@ PER_PROBLEM = (
     "strong_calls",
     "prm_tokens",
     "prm_calls",
+    "verification_tokens",
     "steps",
+    "all_tokens",
     "flops",
+    "flops_without_prm",
     "latency",
     "money",
 )
@@ -72,28 +78,34 @@ class Results:
 
 
 def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
-    """Write one router's episodes; `header` names benchmark, split, router, title, reference, seeds and models."""
+    """Write one router's episodes, the steps of solutions that were thrown away first.
+
+    `header` names benchmark, split, router, title, reference, seeds and models.
+    """
     rows = []
     for episode in episodes:
-        for index, step in enumerate(episode.steps):
-            decision = "accept" if step.writer == "weak" else "regenerate" if step.draft is not None else "delegate"
-            rows.append(
-                {
-                    "problem": episode.problem.id,
-                    "setting": settings[episode.policy],
-                    "step": index,
-                    "writer": step.writer,
-                    "decision": decision,
-                    "text": step.text,
-                    "draft": step.draft,
-                    "score": None if np.isnan(step.score) else step.score,
-                    "tokens": step.tokens,
-                    "draft_tokens": step.draft_tokens,
-                    "prm_tokens": step.prm_tokens,
-                    "correct": episode.correct,
-                }
-            )
+        common = {"problem": episode.problem.id, "setting": settings[episode.policy], "correct": episode.correct}
+        for index, step in enumerate(episode.discarded):
+            thrown_away = {"decision": "discard", "text": "", "draft": step.text, "tokens": 0}
+            rows.append(common | _row(index, step) | thrown_away)
+        rows += [common | _row(index, step) for index, step in enumerate(episode.steps)]
     write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA), header | {"settings": list(settings)})
+
+
+def _row(index: int, step: Step) -> dict[str, Any]:
+    return {
+        "step": index,
+        "writer": step.writer,
+        "decision": "accept" if step.writer == "weak" else "delegate" if step.draft is None else "regenerate",
+        "text": step.text,
+        "draft": step.draft,
+        "score": None if np.isnan(step.score) else step.score,
+        "tokens": step.tokens,
+        "draft_tokens": step.draft_tokens,
+        "role": step.role,
+        "read_tokens": step.read,
+        "verdict_tokens": step.verdict_tokens,
+    }
 
 
 def read_results(path: Path) -> Results:
@@ -132,33 +144,51 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 def _totals(steps: pd.DataFrame, costs: dict[str, ModelCost]) -> pd.DataFrame:
     strong, drafted = steps["writer"] == "strong", steps["draft_tokens"] > 0
+    paid = {role: steps["role"] == role for role in ("weak", "strong", "prm")}
+    rated = steps["read_tokens"] > 0
     columns = pd.DataFrame(
         {
             "setting": steps["setting"],
             "problem": steps["problem"],
             "correct": steps["correct"],
-            "strong_tokens": steps["tokens"].where(strong, 0),
+            "strong_tokens": steps["tokens"].where(strong, 0) + steps["verdict_tokens"].where(paid["strong"], 0),
             "weak_tokens_kept": steps["tokens"].where(~strong, 0),
-            "weak_tokens_discarded": steps["draft_tokens"].where(strong, 0),
+            "weak_tokens_discarded": steps["draft_tokens"] - steps["tokens"].where(~strong, 0),
             "strong_calls": strong.astype(int),
             "weak_calls": drafted.astype(int),
-            "prm_tokens": steps["prm_tokens"],
-            "prm_calls": steps["score"].notna().astype(int),
-            "steps": 1,
+            "prm_tokens": steps["read_tokens"].where(paid["prm"], 0),
+            "prm_calls": (paid["prm"] & rated).astype(int),
+            "weak_read": steps["read_tokens"].where(paid["weak"], 0),
+            "weak_verdicts": steps["verdict_tokens"].where(paid["weak"], 0),
+            "weak_ratings": (paid["weak"] & rated).astype(int),
+            "strong_read": steps["read_tokens"].where(paid["strong"], 0),
+            "strong_verdicts": steps["verdict_tokens"].where(paid["strong"], 0),
+            "strong_ratings": (paid["strong"] & rated).astype(int),
+            "steps": (steps["decision"] != "discard").astype(int),
         }
     )
     total = columns.groupby(["setting", "problem"], sort=False).agg(
         {name: "max" if name == "correct" else "sum" for name in columns.columns[2:]}
     )
-    used = {
-        "weak": (total["weak_tokens_kept"] + total["weak_tokens_discarded"], total["weak_calls"]),
-        "strong": (total["strong_tokens"], total["strong_calls"]),
-        "prm": (total["prm_tokens"], total["prm_calls"]),
+    weak, strong = costs["weak"], costs["strong"]
+    written = {
+        "weak": total["weak_tokens_kept"] + total["weak_tokens_discarded"] + total["weak_verdicts"],
+        "strong": total["strong_tokens"],
     }
-    total["flops"] = sum(2.0 * costs[name].parameters * tokens for name, (tokens, _) in used.items())
-    total["money"] = sum(costs[name].price / 1e6 * tokens for name, (tokens, _) in used.items())
-    total["latency"] = sum(
-        costs[name].latency_per_call * calls + costs[name].latency_per_token * tokens
-        for name, (tokens, calls) in used.items()
+    read = {"weak": total["weak_read"], "strong": total["strong_read"], "prm": total["prm_tokens"]}
+    total["verification_tokens"] = sum(read.values()) + total["weak_verdicts"] + total["strong_verdicts"]
+    total["all_tokens"] = sum(written.values()) + sum(read.values())
+    used = {role: tokens + written.get(role, 0) for role, tokens in read.items()}
+    total["flops"] = sum(2.0 * costs[role].parameters * tokens for role, tokens in used.items())
+    total["flops_without_prm"] = total["flops"] - 2.0 * costs["prm"].parameters * used["prm"]
+    total["money"] = sum(costs[role].price / 1e6 * tokens for role, tokens in used.items())
+    # A language model that rates a step reads it at one go, with the call.
+    total["latency"] = (
+        weak.latency_per_call * (total["weak_calls"] + total["weak_ratings"])
+        + weak.latency_per_token * written["weak"]
+        + strong.latency_per_call * (total["strong_calls"] + total["strong_ratings"])
+        + strong.latency_per_token * written["strong"]
+        + costs["prm"].latency_per_call * total["prm_calls"]
+        + costs["prm"].latency_per_token * read["prm"]
     )
     return total

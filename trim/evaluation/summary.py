@@ -17,7 +17,7 @@ from trim.evaluation.records import PER_PROBLEM, Results
 SUMMARY_COLUMNS = [
     "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",
     "strong_fraction", "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "prm_calls",
-    "steps", "flops", "latency", "pgr", "money", "seed"
+    "steps", "flops", "latency", "pgr", "money", "seed", "verification_tokens", "all_tokens", "flops_without_prm"
 ]  # fmt: skip
 
 

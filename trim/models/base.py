@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+IMPOSSIBLE = -100.0  # log-probability of a token that cannot be read
 Stop = Literal["separator", "end", "length"]
 Dtype = Literal["float32", "bfloat16"]
 
@@ -72,10 +73,11 @@ class Server(BaseModel):
 
 
 class Prefix(NamedTuple):
-    """A question and the steps that stand so far."""
+    """A question, the steps that stand so far, and what is asked for in place of a solution, if anything."""
 
     question: str
     steps: tuple[str, ...] = ()
+    instruction: str | None = None
 
 
 class Draft(NamedTuple):
@@ -87,10 +89,17 @@ class Draft(NamedTuple):
 
 
 class StepScore(NamedTuple):
-    """Probability in [0, 1] that a step is right, and the tokens the reward model read for it."""
+    """What a step is worth, and what that took to find out.
+
+    Attributes:
+        score: of a reward model, the probability in [0, 1] that the step is right; see `trim.scorers` for others.
+        tokens: read for it.
+        written: tokens, by a language model that was asked.
+    """
 
     score: float
     tokens: int
+    written: int = 0
 
 
 KeepDraft = Callable[[int, Draft], None]
@@ -112,6 +121,13 @@ class LanguageModel(Protocol):
             prefixes: to be continued by one step.
             keys: 16 bytes each; they seed each draft's own random stream.
             keep: told of a draft as soon as it is finished, where drafts are finished one at a time.
+        """
+        ...
+
+    def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """Mean log-probability of the tokens of each solution's last step, at temperature 1, in nats.
+
+        `keep` is told of each one, in a list, as soon as it is there, where they come one by one.
         """
         ...
 

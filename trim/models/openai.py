@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from trim.errors import TrimError
 from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.ledger import Ledger
-from trim.models.prompt import Prompt, at_tags, read_tokenizer
+from trim.models.prompt import Prompt, asked_for, at_tags, read_tokenizer
 from trim.steps import PRM_TAG, SEPARATOR, first, join, messages, tagged
 from trim.streams import seed
 
@@ -161,14 +161,44 @@ class ServedLM:
         texts = [str(self.chat(prefix)) for prefix in prefixes]
         return self._connection.each(requests, [self._connection.most(text, limit) for text in texts], keep)
 
+    def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.likelihoods`.
+
+        Raises:
+            TrimError: if the server is not asked through completions, the one API that tells.
+        """
+        if not self._prompt:
+            raise TrimError(f"{self._connection.name}: log-probabilities of a step need server.api: completions (vLLM)")
+        ids, starts = self._prompt.last_steps(solutions)
+        requests = [partial(self._rate, tokens, start) for tokens, start in zip(ids, starts, strict=True)]
+        prices = [(len(tokens) * self._connection.server.price_in + self._connection.price) / 1e6 for tokens in ids]
+
+        def kept(index: int, score: StepScore) -> None:
+            if keep:
+                keep(index, [score])
+
+        return self._connection.each(requests, prices, kept)
+
+    async def _rate(self, tokens: list[int], start: int) -> StepScore:
+        answer: Any = await self._connection.client.completions.create(
+            model=self._connection.name, prompt=tokens, max_tokens=1, extra_body={"prompt_logprobs": 0}
+        )
+        try:
+            found = answer.choices[0].prompt_logprobs[start:]
+            logs = [float(entry[str(token)]["logprob"]) for entry, token in zip(found, tokens[start:], strict=True)]
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise _Malformed(f"an answer without prompt_logprobs ({error})") from error
+        self._connection.pay(len(tokens), 1)
+        return StepScore(sum(logs) / len(logs), len(logs))
+
     def chat(self, prefix: Prefix) -> Any:
         """The messages that ask for the next step.
 
         A server that can continue the assistant's turn gets the steps so far as that turn. To any
         other the user shows them, and asks for the next step only.
         """
-        chat = messages(prefix.question, self._instruction)
-        if self._api != "chat":
+        chat = messages(prefix.question, asked_for(prefix, self._instruction))
+        if self._api != "chat" or prefix.instruction is not None:
             return [*chat, {"role": "assistant", "content": join(prefix.steps)}] if prefix.steps else chat
         so_far = f"The solution so far:\n\n{join(prefix.steps)}" if prefix.steps else "The solution is still empty.\n\n"
         return [{"role": "user", "content": f"{chat[0]['content']}\n\n{so_far}{_NEXT}"}]
@@ -184,7 +214,7 @@ class ServedLM:
         client = self._connection.client
         if self._prompt:
             answer: Any = await client.completions.create(
-                prompt=self._prompt.ids([prefix.question], [join(prefix.steps)])[0],
+                prompt=self._prompt.ids([prefix], [join(prefix.steps)])[0],
                 stop=[SEPARATOR],
                 extra_body={"top_k": self._sampling.top_k},
                 **common,
@@ -251,7 +281,7 @@ class ServedPRM:
         keep: KeepScores | None = None,
     ) -> list[list[StepScore]]:
         """See `RewardModel.score`."""
-        ids = self._prompt.ids([s.question for s in solutions], [tagged(s.steps) for s in solutions])
+        ids = self._prompt.ids(solutions, [tagged(s.steps) for s in solutions])
         requests = [partial(self._ask, tokens, count) for tokens, count in zip(ids, last, strict=True)]
         prices = [len(tokens) * self._connection.server.price_in / 1e6 for tokens in ids]
         return self._connection.each(requests, prices, keep)

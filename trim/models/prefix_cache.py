@@ -87,9 +87,9 @@ class PrefixCache:
             self._texts.clear()
             self._used, self._full = 1, False
         for text in texts:
-            question, steps = text.prefix
+            steps = text.prefix.steps
             for length in range(len(steps), -1, -1):
-                known = self._texts.get(Prefix(question, steps[:length]))
+                known = self._texts.get(text.prefix._replace(steps=steps[:length]))
                 if known:
                     common = min(len(known[0]), len(text.ids) - 1)
                     differs = known[0][:common] != text.ids[:common]

@@ -10,8 +10,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from trim.errors import TrimError
-from trim.models.base import StepScore
-from trim.steps import messages
+from trim.models.base import Prefix, StepScore
+from trim.steps import join, messages
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -27,6 +27,11 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         raise TrimError(f"{folder}: holds no readable tokenizer ({str(error).splitlines()[0]})") from error
 
 
+def asked_for(prefix: Prefix, instruction: str) -> str:
+    """What a user turn asks for: a solution, by `instruction`, or what the prefix itself asks."""
+    return instruction if prefix.instruction is None else prefix.instruction
+
+
 class Prompt:
     """Prompts of one model.
 
@@ -40,20 +45,32 @@ class Prompt:
         asked = {} if thinking is None else {"enable_thinking": thinking}
 
         @lru_cache(maxsize=100_000)
-        def opened(question: str) -> str:
+        def opened(question: str, instruction: str) -> str:
             chat = messages(question, instruction)
             return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **asked)
 
-        self._tokenizer, self._opened = tokenizer, opened
+        self._tokenizer, self._opened, self._instruction = tokenizer, opened, instruction
 
-    def __call__(self, question: str, turn: str) -> str:
+    def __call__(self, prefix: Prefix, turn: str) -> str:
         """The text that is read, where the assistant's turn begins with `turn`."""
-        return self._opened(question) + turn
+        return self._opened(prefix.question, asked_for(prefix, self._instruction)) + turn
 
-    def ids(self, questions: Sequence[str], turns: Sequence[str]) -> list[list[int]]:
+    def ids(self, prefixes: Sequence[Prefix], turns: Sequence[str]) -> list[list[int]]:
         """The same as token ids, for each question and turn."""
-        texts = [self(question, turn) for question, turn in zip(questions, turns, strict=True)]
+        texts = [self(prefix, turn) for prefix, turn in zip(prefixes, turns, strict=True)]
         return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+    def last_steps(self, solutions: Sequence[Prefix]) -> tuple[list[list[int]], list[int]]:
+        """Token ids of whole solutions, and the place where the last step of each begins."""
+        turns = [join(s.steps[:-1]) for s in solutions]
+        whole = self.ids(solutions, [turn + s.steps[-1] for turn, s in zip(turns, solutions, strict=True)])
+        return whole, [_apart(*both) for both in zip(whole, self.ids(solutions, turns), strict=True)]
+
+
+def _apart(ids: Sequence[int], before: Sequence[int]) -> int:
+    """Where a text goes on after its beginning, whose last token may have become another one."""
+    common = next((i for i, (one, other) in enumerate(zip(ids, before)) if one != other), len(before))
+    return max(1, min(common, len(ids) - 1))
 
 
 def at_tags(scores: Sequence[float], ids: Sequence[int], tag: int, last: int) -> list[StepScore]:

@@ -87,7 +87,7 @@ class TransformersLM:
         """See `LanguageModel.next_steps`."""
         if not prefixes:
             return []
-        ids = self.prompt.ids([p.question for p in prefixes], [join(p.steps) for p in prefixes])
+        ids = self.prompt.ids(prefixes, [join(p.steps) for p in prefixes])
         prompts = [_Prompt(p, np.array(i), key=key) for p, i, key in zip(prefixes, ids, keys, strict=True)]
         self._cache.find(prompts)
         for batch in alike(prompts):
@@ -97,6 +97,27 @@ class TransformersLM:
             Draft(first(text) if p.stop == "separator" else text, len(p.written), p.stop)
             for text, p in zip(texts, prompts, strict=True)
         ]
+
+    @torch.inference_mode()
+    def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.likelihoods`."""
+        if not solutions:
+            return []
+        ids, starts = self.prompt.last_steps(solutions)
+        texts = [Text(solution, np.array(i)) for solution, i in zip(solutions, ids, strict=True)]
+        self._cache.find(texts)
+        for text, start in zip(texts, starts, strict=True):
+            text.slots = text.slots[: start - 1]
+        means: dict[int, float] = {}
+        at = dict(zip(map(id, texts), starts, strict=True))
+        for batch in alike(texts):
+            tokens, positions, seen, cache = self._cache.load(batch)
+            logits = self.model(input_ids=tokens, attention_mask=seen, position_ids=positions, past_key_values=cache)
+            logs = logits.logits[:, :-1].float().log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0].cpu().numpy()
+            self._cache.save(cache, range(len(batch)), batch)
+            for text, row in zip(batch, logs, strict=True):
+                means[id(text)] = float(row[len(row) - (len(text.ids) - at[id(text)]) :].mean())
+        return [StepScore(means[id(text)], len(text.ids) - at[id(text)]) for text in texts]
 
     def _decode(self, rows: list[_Prompt]) -> None:
         """Write the next step of each prompt, all in one batch."""
@@ -165,7 +186,7 @@ class TransformersPRM:
         """See `RewardModel.score`."""
         if not solutions:
             return []
-        ids = self.prompt.ids([s.question for s in solutions], [tagged(s.steps) for s in solutions])
+        ids = self.prompt.ids(solutions, [tagged(s.steps) for s in solutions])
         texts = [Text(solution, np.array(i)) for solution, i in zip(solutions, ids, strict=True)]
         tags = [np.flatnonzero(text.ids == self.tag) for text in texts]
         self._cache.find(texts)

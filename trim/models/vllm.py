@@ -11,7 +11,18 @@ from typing import Any
 import torch
 
 from trim.errors import TrimError
-from trim.models.base import Draft, Dtype, Engine, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
+from trim.models.base import (
+    IMPOSSIBLE,
+    Draft,
+    Dtype,
+    Engine,
+    KeepDraft,
+    KeepScores,
+    Prefix,
+    Sampling,
+    StepScore,
+    Stop,
+)
 from trim.models.prompt import Prompt, at_tags, read_tokenizer
 from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, first, join, tagged
 from trim.streams import seed
@@ -104,7 +115,7 @@ class VllmLM:
         self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
         """See `LanguageModel.next_steps`; a prefix that fills the context gets an empty draft."""
-        ids = self.prompt.ids([p.question for p in prefixes], [join(p.steps) for p in prefixes])
+        ids = self.prompt.ids(prefixes, [join(p.steps) for p in prefixes])
         drafts = [Draft("", 0, "length")] * len(ids)
         fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
         outputs = self.engine.generate(
@@ -115,6 +126,24 @@ class VllmLM:
         for i, output in zip(fitting, outputs, strict=True):
             drafts[i] = self._draft(output.outputs[0])
         return drafts
+
+    def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.likelihoods`; a solution that fills the context counts as impossible."""
+        from vllm import SamplingParams
+
+        ids, starts = self.prompt.last_steps(solutions)
+        scores = [StepScore(IMPOSSIBLE, 0)] * len(ids)
+        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
+        outputs = self.engine.generate(
+            [{"prompt_token_ids": ids[i]} for i in fitting],
+            SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=0),
+            use_tqdm=False,
+        )
+        for i, output in zip(fitting, outputs, strict=True):
+            found = output.prompt_logprobs[starts[i] :]
+            logs = [entry[token].logprob for entry, token in zip(found, ids[i][starts[i] :], strict=True)]
+            scores[i] = StepScore(sum(logs) / len(logs), len(logs))
+        return scores
 
     def _parameters(self, key: bytes, room: int) -> Any:
         from vllm import SamplingParams
@@ -164,7 +193,7 @@ class VllmPRM:
         """See `RewardModel.score`."""
         from vllm import PoolingParams
 
-        ids = self.prompt.ids([s.question for s in solutions], [tagged(s.steps) for s in solutions])
+        ids = self.prompt.ids(solutions, [tagged(s.steps) for s in solutions])
         # The pooler's own activation is switched off, so that the softmax is taken exactly once, here.
         outputs = self.engine.encode(
             [{"prompt_token_ids": tokens} for tokens in ids],

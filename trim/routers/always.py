@@ -8,7 +8,7 @@ from trim.routers.base import Decisions, Policy, Router
 
 
 class _OneModel(Policy):
-    scored = False
+    rater = None
 
     def __init__(self, strong: bool) -> None:
         self.strong = strong

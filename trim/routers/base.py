@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from trim.pomdp.model import StepModel
 from trim.problems import Problem
+from trim.scorers import Rater
 
 if TYPE_CHECKING:
     from trim.rl.tree import Tree
@@ -29,9 +30,9 @@ class Decisions:
         problems: n problems.
         steps: n tuples of step texts.
         nodes: n hashes of the accepted prefixes; equal prefixes have equal hashes.
-        scores: PRM scores in [0, 1], shape (n, t or t + 1); NaN where not scored.
+        scores: by the policy's rater, of a reward model in [0, 1], shape (n, t or t + 1); NaN where not scored.
         tokens: step lengths, same shape.
-        drafts: PRM scores of the weak drafts, the rejected ones included, same shape.
+        drafts: scores of the weak drafts, the rejected ones included, same shape.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
         strong: whether each standing step is the strong model's, shape (n, t).
     """
@@ -60,12 +61,17 @@ class Policy:
     A policy is a pure function of what it is shown; it keeps no state between decisions.
 
     Attributes:
-        scored: whether drafts are scored by the PRM (and that is paid for).
+        rater: who scores drafts before they are judged, and is paid for it: "prm", the reward model; "weak" or
+            "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
+        verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
+        samples: verdicts of the weak model on each.
         seed: of the training that it comes from, None if there was none. The policies of one
             seed make a curve; measures are means over seeds.
     """
 
-    scored: bool = True
+    rater: Rater | None = "prm"
+    verifier: Literal["prm", "self"] | None = None
+    samples: int = 1
     seed: int | None = None
 
     def delegate(self, seen: Decisions) -> np.ndarray:
@@ -74,6 +80,15 @@ class Policy:
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         """After drafting, shape (n,): True has the strong model rewrite the draft."""
+        return np.zeros(len(seen), dtype=bool)
+
+    def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
+        """After a whole weak solution, shape (n,): True has the strong model solve the problem anew.
+
+        Args:
+            seen: n finished solutions.
+            ratings: in [0, 1], shape (n, m): of the steps, or the weak model's verdicts.
+        """
         return np.zeros(len(seen), dtype=bool)
 
 

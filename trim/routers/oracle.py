@@ -9,7 +9,7 @@ from trim.routers.base import Decisions, Policy, Router
 
 
 class _Truth(Policy):
-    scored = False
+    rater = None
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         # After an earlier error nothing can be gained, so only the first one is handed over.

@@ -14,7 +14,7 @@ from trim.streams import seeds, uniforms
 
 
 class _Coin(Policy):
-    scored = False
+    rater = None
 
     def __init__(self, probability: float, seed: int) -> None:
         self.probability, self.seed = probability, seed

@@ -1,0 +1,141 @@
+"""What stands in for a reward model: language models that rate a step, or a whole solution, and are paid for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+from trim.draws import Node, Writer
+from trim.models.base import StepScore
+from trim.steps import SEPARATOR
+
+Rater = Literal["prm", "weak", "strong", "grade"]
+Role = Literal["prm", "weak", "strong"]
+# Who is paid for a rating: the reward model, or the language model whose log-probabilities or grades it takes.
+ROLES: dict[Rater, Role] = {"prm": "prm", "weak": "weak", "strong": "strong", "grade": "strong"}
+
+_GRADE = (
+    "{question}\n\nThe solution so far:\n\n{before}\n\nThe next step:\n\n{step}\n\n"
+    "How useful and correct is this next step? Answer with a single digit from 0 (useless) to 9 (perfect)."
+)
+_VERIFY = (
+    "{question}\n\nA proposed solution:\n\n{solution}\n\n"
+    "Is the final answer of this solution correct? Answer with a single word, yes or no."
+)
+
+
+class StepScorer(Protocol):
+    """Rates the steps of solutions; `trim.draws.Scorer` is one.
+
+    Attributes:
+        rereads: whether steps that it has not seen yet are rated together with a draft.
+    """
+
+    rereads: ClassVar[bool]
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """Scores of the last `last[i]` steps of each solution, in order."""
+        ...
+
+
+class Likelihood:
+    """Mean log-probability of a step's tokens under a language model, in nats: at most 0."""
+
+    rereads: ClassVar[bool] = False
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """See `StepScorer.score`; only one step each."""
+        return [[score] for score in self._writer.likelihoods(nodes)]
+
+
+class Grade:
+    """A language model's own grade of a step, 0...9, over 9 (SpecReason, Pan et al., 2025); no digit counts as 0."""
+
+    rereads: ClassVar[bool] = False
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """See `StepScorer.score`; only one step each, and what is read is told in characters / 4."""
+        asked = []
+        for node in nodes:
+            *before, step = node.prefix.steps
+            asked.append(_GRADE.format(question=node.prefix.question, before=SEPARATOR.join(before), step=step))
+        replies = self._writer.next_steps([Node.asking(text) for text in asked])
+        return [
+            [StepScore(_digit(reply.text) / 9, -(-len(text) // 4), reply.tokens)]
+            for text, reply in zip(asked, replies, strict=True)
+        ]
+
+
+def _digit(reply: str) -> int:
+    found = re.search(r"\d", reply)
+    return int(found[0]) if found else 0
+
+
+class Verification(NamedTuple):
+    """What was found out about a finished solution.
+
+    Attributes:
+        values: m ratings in [0, 1]: of its steps, or verdicts.
+        read, written: tokens that it took.
+    """
+
+    values: tuple[float, ...]
+    read: int
+    written: int
+
+
+class Verifier(Protocol):
+    """Rates whole solutions.
+
+    Attributes:
+        role: of the model that is paid for it.
+    """
+
+    role: Role
+
+    def verify(self, nodes: Sequence[Node]) -> list[Verification]:
+        """What can be told of each solution."""
+        ...
+
+
+class StepVerifier:
+    """A reward model's scores of all steps, read at one go."""
+
+    role: Role = "prm"
+
+    def __init__(self, scorer: StepScorer) -> None:
+        self._scorer = scorer
+
+    def verify(self, nodes: Sequence[Node]) -> list[Verification]:
+        """See `Verifier.verify`."""
+        read = self._scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
+        return [Verification(tuple(s.score for s in row), sum(s.tokens for s in row), 0) for row in read]
+
+
+class SelfVerifier:
+    """Sampled verdicts of the model that wrote the solution, 1 for yes (AutoMix, Aggarwal et al., 2024)."""
+
+    role: Role = "weak"
+
+    def __init__(self, writer: Writer, samples: int) -> None:
+        self._writer, self._samples = writer, samples
+
+    def verify(self, nodes: Sequence[Node]) -> list[Verification]:
+        """See `Verifier.verify`; what is read, once for all samples, is told in characters / 4."""
+        texts = [
+            _VERIFY.format(question=node.prefix.question, solution=SEPARATOR.join(node.prefix.steps)) for node in nodes
+        ]
+        asked = [Node.asking(text, sample) for text in texts for sample in range(self._samples)]
+        replies, found = iter(self._writer.next_steps(asked)), []
+        for text in texts:
+            own = [next(replies) for _ in range(self._samples)]
+            values = tuple(float(reply.text.strip().lower().startswith("yes")) for reply in own)
+            found.append(Verification(values, -(-len(text) // 4), sum(reply.tokens for reply in own)))
+        return found
