@@ -1,8 +1,8 @@
-"""The measures of a router's cost-accuracy curve (design, section 2).
+"""The measures of a router's cost-accuracy curve (design, section 2), of any number of curves at once.
 
 A curve is given by its operating points: `fraction`, the cost over always-strong's, and
-`accuracy`, both of shape (k,); it starts at always-weak, `start` = (fraction, accuracy), is
-linear between points sorted by cost, and is held constant past the last.
+`accuracy`, both of shape (..., k), one curve a row; it starts at always-weak, is linear between
+points sorted by cost, and is held constant past the last. Measures have the shape of the rows.
 """
 
 from __future__ import annotations
@@ -13,20 +13,33 @@ import numpy as np
 
 
 class Scale(NamedTuple):
-    """The two ends: always-weak's accuracy and cost fraction, always-strong's accuracy (at fraction 1)."""
+    """The two ends, shape (...): always-weak's accuracy and cost fraction, always-strong's accuracy (at fraction 1)."""
 
-    weak: float
-    weak_fraction: float
-    strong: float
+    weak: np.ndarray | float
+    weak_fraction: np.ndarray | float
+    strong: np.ndarray | float
 
     def pgr(self, accuracy: np.ndarray | float) -> np.ndarray:
-        """Performance gap recovered: 0 at always-weak, 1 at always-strong; NaN without a gap."""
-        gap = self.strong - self.weak
-        return (np.asarray(accuracy, dtype=float) - self.weak) / gap if gap > 0 else np.asarray(accuracy) * np.nan
+        """Performance gap recovered, shape (..., k): 0 at always-weak, 1 at always-strong; NaN without a gap."""
+        accuracy = np.asarray(accuracy, dtype=float)
+        weak, gap = (np.expand_dims(a, -1) if accuracy.ndim else a for a in (self.weak, self.gap))
+        return (accuracy - weak) / gap
+
+    @property
+    def gap(self) -> np.ndarray:
+        """Accuracy between the ends; NaN where there is none."""
+        gap = np.subtract(self.strong, self.weak)
+        return np.where(gap > 0, gap, np.nan)
+
+    @property
+    def room(self) -> np.ndarray:
+        """Cost between the ends; NaN where always-strong costs no more than always-weak."""
+        room = np.subtract(1.0, self.weak_fraction)
+        return np.where(room > 0, room, np.nan)
 
 
 class Curve(NamedTuple):
-    """Points sorted by cost, the start first."""
+    """Points sorted by cost, the start first; shape (..., k + 1) each."""
 
     fraction: np.ndarray
     accuracy: np.ndarray
@@ -34,80 +47,113 @@ class Curve(NamedTuple):
     @classmethod
     def through(cls, fraction: np.ndarray, accuracy: np.ndarray, scale: Scale) -> Curve:
         """The curve of a router's operating points."""
-        order = np.lexsort((accuracy, fraction))
+        fraction, accuracy = np.asarray(fraction, dtype=float), np.asarray(accuracy, dtype=float)
+        order = np.lexsort((accuracy, fraction), axis=-1)
+        start = np.expand_dims(scale.weak_fraction, -1), np.expand_dims(scale.weak, -1)
         return cls(
-            np.concatenate([[scale.weak_fraction], np.asarray(fraction)[order]]),
-            np.concatenate([[scale.weak], np.asarray(accuracy)[order]]),
+            np.concatenate([start[0], np.take_along_axis(fraction, order, -1)], axis=-1),
+            np.concatenate([start[1], np.take_along_axis(accuracy, order, -1)], axis=-1),
         )
 
-    def at(self, budget: float) -> float:
-        """Accuracy at a cost fraction; NaN below the start."""
-        return float(np.interp(budget, self.fraction, self.accuracy, left=np.nan))
+    def at(self, budget: float) -> np.ndarray:
+        """Accuracy at a cost fraction, shape (...); NaN below the start."""
+        return _interpolate(self.fraction, self.accuracy, budget)
 
 
-def cpt(curve: Curve, scale: Scale, level: float) -> float:
+def _pick(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """One entry of each row."""
+    return np.take_along_axis(values, index[..., None], axis=-1)[..., 0]
+
+
+def _interpolate(x: np.ndarray, y: np.ndarray, at: float) -> np.ndarray:
+    """The height of each piecewise linear function; NaN before its beginning, constant past its end."""
+    left = (x <= at).sum(axis=-1) - 1
+    right = np.minimum(left + 1, x.shape[-1] - 1)
+    before, x0, y0 = left < 0, _pick(x, np.maximum(left, 0)), _pick(y, np.maximum(left, 0))
+    width = _pick(x, right) - x0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(width > 0, (at - x0) / width, 0.0)
+    return np.where(before, np.nan, y0 + share * (_pick(y, right) - y0))
+
+
+def cpt(curve: Curve, scale: Scale, level: float) -> np.ndarray:
     """Call-performance threshold: least cost fraction with PGR = `level`; NaN if not reached."""
     pgr = scale.pgr(curve.accuracy)
-    reached = np.flatnonzero(pgr >= level)
-    if not len(reached):
-        return float("nan")
-    i = reached[0]
-    if i == 0 or pgr[i] == pgr[i - 1]:
-        return float(curve.fraction[i])
-    share = (level - pgr[i - 1]) / (pgr[i] - pgr[i - 1])
-    return float(curve.fraction[i - 1] + share * (curve.fraction[i] - curve.fraction[i - 1]))
+    reached = pgr >= level
+    here = reached.argmax(axis=-1)
+    before = np.maximum(here - 1, 0)
+    x0, x1, y0, y1 = _pick(curve.fraction, before), _pick(curve.fraction, here), _pick(pgr, before), _pick(pgr, here)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(y1 > y0, (level - y0) / (y1 - y0), 1.0)
+    return np.where(reached.any(axis=-1), x0 + share * (x1 - x0), np.nan)
 
 
-def _mean_height(fraction: np.ndarray, height: np.ndarray, start: float) -> float:
-    """Mean height of a piecewise linear function over `start`...1."""
-    inside = (fraction > start) & (fraction < 1)
-    x = np.concatenate([[start], fraction[inside], [1.0]])
-    y = np.concatenate([[height[0]], height[inside], [np.interp(1.0, fraction, height)]])
-    return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / (1 - start))
+def _mean_height(x: np.ndarray, y: np.ndarray, scale: Scale) -> np.ndarray:
+    """Mean height of piecewise linear functions from always-weak's cost to always-strong's."""
+    start = np.expand_dims(scale.weak_fraction, -1)
+    x = np.maximum(x, start)
+    x = np.concatenate([x, np.maximum(x[..., -1:], 1.0)], axis=-1)
+    y = np.concatenate([y, y[..., -1:]], axis=-1)
+    width, inside = np.diff(x), np.diff(np.minimum(x, 1.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cut = np.where(width > 0, inside / width, 0.0)
+    middle = y[..., :-1] + cut * np.diff(y) / 2
+    return np.sum(inside * middle, axis=-1) / scale.room
 
 
-def apgr(curve: Curve, scale: Scale) -> float:
+def apgr(curve: Curve, scale: Scale) -> np.ndarray:
     """Mean PGR over cost fractions up to 1."""
-    return _mean_height(curve.fraction, scale.pgr(curve.accuracy), scale.weak_fraction)
+    return _mean_height(curve.fraction, scale.pgr(curve.accuracy), scale)
 
 
 def hull(curve: Curve) -> Curve:
-    """The non-decreasing concave hull from above (RouterBench's non-decreasing convex hull)."""
-    points: list[tuple[float, float]] = []
-    for x, y in zip(curve.fraction, np.maximum.accumulate(curve.accuracy), strict=True):
-        if points and points[-1][0] == x:
-            points.pop()
-        while len(points) > 1:
-            (x0, y0), (x1, y1) = points[-2:]
-            if (y1 - y0) * (x - x0) > (y - y0) * (x1 - x0):
+    """The non-decreasing concave hull from above (RouterBench's non-decreasing convex hull).
+
+    Rows with fewer corners than others repeat their last one. Andrew's monotone chain, all rows in step.
+    """
+    x, y = curve.fraction.reshape(-1, curve.fraction.shape[-1]), np.maximum.accumulate(curve.accuracy, axis=-1)
+    y = y.reshape(x.shape)
+    rows, size = np.arange(len(x)), np.zeros(len(x), dtype=int)
+    xs, ys = np.empty_like(x), np.empty_like(y)
+    for j in range(x.shape[1]):
+        same = (size > 0) & (xs[rows, size - 1] == x[:, j])
+        size -= same
+        while True:
+            x0, y0, x1, y1 = xs[rows, size - 2], ys[rows, size - 2], xs[rows, size - 1], ys[rows, size - 1]
+            # Entries past `size` are leftovers, hence the first condition.
+            flat = (size > 1) & ((y1 - y0) * (x[:, j] - x0) <= (y[:, j] - y0) * (x1 - x0))
+            if not flat.any():
                 break
-            points.pop()
-        points.append((float(x), float(y)))
-    return Curve(*map(np.array, zip(*points, strict=True)))
+            size -= flat
+        xs[rows, size], ys[rows, size] = x[:, j], y[:, j]
+        size += 1
+    last = np.minimum(np.arange(x.shape[1]), size[:, None] - 1)[:, : size.max()]
+    shape = *curve.fraction.shape[:-1], last.shape[1]
+    return Curve(np.take_along_axis(xs, last, 1).reshape(shape), np.take_along_axis(ys, last, 1).reshape(shape))
 
 
-def aiq(curve: Curve, scale: Scale) -> float:
+def aiq(curve: Curve, scale: Scale) -> np.ndarray:
     """Average improvement in quality (RouterBench): mean height of the hull over fractions up to 1."""
     upper = hull(curve)
-    return _mean_height(upper.fraction, upper.accuracy, scale.weak_fraction)
+    return _mean_height(upper.fraction, upper.accuracy, scale)
 
 
-def ibc(curve: Curve, scale: Scale) -> float:
+def ibc(curve: Curve, scale: Scale) -> np.ndarray:
     """Incremental benefit per cost over always-strong's, as a relative difference (AutoMix).
 
     The mean over operating points that cost more than always-weak; NaN if there are none.
     """
-    base = (scale.strong - scale.weak) / (1 - scale.weak_fraction)
-    dearer = curve.fraction > scale.weak_fraction
-    if base <= 0 or not dearer.any():
-        return float("nan")
-    slope = (curve.accuracy[dearer] - scale.weak) / (curve.fraction[dearer] - scale.weak_fraction)
-    return float(np.mean(slope / base - 1))
+    start = np.expand_dims(scale.weak_fraction, -1)
+    dearer = curve.fraction > start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = (curve.accuracy - np.expand_dims(scale.weak, -1)) / (curve.fraction - start)
+        relative = slope / np.expand_dims(scale.gap / scale.room, -1) - 1
+        return np.where(dearer, relative, 0.0).sum(axis=-1) / dearer.sum(axis=-1)
 
 
 def all_measures(
     fraction: np.ndarray, accuracy: np.ndarray, scale: Scale, levels: tuple[float, ...], budgets: tuple[float, ...]
-) -> dict[str, float]:
+) -> dict[str, np.ndarray]:
     """Every measure by its name in budgets.csv."""
     curve = Curve.through(fraction, accuracy, scale)
     return (

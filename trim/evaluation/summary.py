@@ -72,33 +72,32 @@ class Study:
     @cached_property
     def by_seed(self) -> dict[str, list[pd.DataFrame]]:
         """As `measures`, of the curve of each seed; one where nothing was trained."""
-        protocol, scales = self.protocol, self.scales()
+        protocol, scale = self.protocol, self.scale()
         found: dict[str, list[pd.DataFrame]] = {}
         for router, result in self.routers.items():
             fractions, accuracies = self.fractions(router, protocol.cost), self.means(result.correct)
             found[router] = []
             for seed in dict.fromkeys(result.seeds):
                 mine = [k for k, other in enumerate(result.seeds) if other == seed]
-                rows = zip(fractions[:, mine], accuracies[:, mine], scales, strict=True)
-                found[router].append(
-                    pd.DataFrame(all_measures(f, a, s, protocol.levels, protocol.budgets) for f, a, s in rows)
+                columns = all_measures(
+                    fractions[:, mine], accuracies[:, mine], scale, protocol.levels, protocol.budgets
                 )
+                found[router].append(pd.DataFrame(columns))
         return found
 
     def spread(self, router: str) -> pd.Series:
         """Standard deviation over seeds of each measure as observed; NaN with fewer than two."""
         return pd.DataFrame([frame.iloc[0] for frame in self.by_seed[router]]).std()
 
-    def scales(self) -> list[Scale]:
-        """The two ends, as observed and then per resample."""
+    def scale(self) -> Scale:
+        """The two ends, as observed and then per resample, shape (1 + resamples,)."""
         weak, strong = self.routers["always_weak"], self.routers["always_strong"]
         unit = self.means(strong.totals[self.protocol.cost])[:, 0]
-        columns = (
+        return Scale(
             self.means(weak.correct)[:, 0],
             self.means(weak.totals[self.protocol.cost])[:, 0] / unit,
             self.means(strong.correct)[:, 0],
         )
-        return [Scale(*map(float, row)) for row in zip(*columns, strict=True)]
 
     def fractions(self, router: str, unit: str) -> np.ndarray:
         """Cost over always-strong's, shape (1 + resamples, k)."""
@@ -148,7 +147,7 @@ def resamples(n: int, protocol: Protocol) -> np.ndarray:
 def summary(study: Study) -> pd.DataFrame:
     """A row per operating point; token figures are means per problem."""
     rows: list[dict[str, Any]] = []
-    scale = study.scales()[0]
+    scale = Scale(*(end[0] for end in study.scale()))
     for name, result in study.routers.items():
         accuracy, fraction = study.means(result.correct), study.fractions(name, "strong_tokens")
         for k, setting in enumerate(result.settings):
