@@ -88,11 +88,7 @@ rule all_draws:
 
 rule all_episodes:
     input:
-        expand(
-            "results/episodes/{benchmark}/{router}.parquet",
-            benchmark=BENCHMARKS,
-            router=ROUTERS,
-        ),
+        EPISODES,
 
 
 rule all_evaluation:

@@ -14,6 +14,7 @@ from trim.errors import TrimError
 from trim.models.base import Dtype, Engine, Sampling, Server
 from trim.problems.generated import FAMILIES
 from trim.routers import Router, registry
+from trim.routers.base import Group
 from trim.steps import INSTRUCTION
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -281,8 +282,8 @@ class Params(_Section):
 
     def calibrated(self) -> list[str]:
         """The benchmarks that a POMDP is calibrated on: those that a router which plans is fitted on."""
-        planning = [name for name in self.routers if self.kind(name).calibrated]
-        return [b for b in self.benchmarks if any(self.source(name, b) == b for name in planning)]
+        planning = {self.kind(name).name for name in self.routers if self.kind(name).calibrated}
+        return [b for b in self.benchmarks if any(self.fitted_on(b, kind) for kind in planning)]
 
     def studies(self) -> list[str]:
         """The studies that this experiment makes; see `trim.report.studies`."""
@@ -297,6 +298,23 @@ class Params(_Section):
         }
         return [name for name, wanted in made.items() if wanted]
 
+    def routers_on(self, benchmark: str) -> list[str]:
+        """The routers that are run on a benchmark: all, but for those that are run on `only` some."""
+        return [name for name, own in self.routers.items() if benchmark in own.get("only", self.benchmarks)]
+
+    def fitted_on(self, benchmark: str, kind: str) -> list[str]:
+        """The routers of a kind that are fitted on a benchmark, for use there or elsewhere."""
+        return [
+            name
+            for name in self.routers
+            if self.kind(name).name == kind
+            and any(self.source(name, b) == benchmark for b in self.benchmarks if name in self.routers_on(b))
+        ]
+
+    def group(self, name: str) -> str:
+        """What the router of that name is shown with."""
+        return str(self.routers[name].get("group", self.kind(name).group))
+
     def source(self, name: str, benchmark: str) -> str:
         """The benchmark that a router is fitted on, when it is used on one."""
         return str(self.routers[name].get("fit_on") or benchmark)
@@ -308,7 +326,7 @@ class Params(_Section):
 
 def _own(section: dict[str, Any]) -> dict[str, Any]:
     """A router's section without the keys that every router has."""
-    return {key: value for key, value in section.items() if key not in ("kind", "title", "fit_on")}
+    return {key: value for key, value in section.items() if key not in ("kind", "title", "fit_on", "only", "group")}
 
 
 def load(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:
@@ -361,8 +379,11 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
         ("ceiling.benchmarks", params.ceiling.benchmarks, list(params.benchmarks)),
     ]
     for name, section in params.routers.items():
-        if section.get("fit_on"):
-            named.append((f"routers.{name}.fit_on", (section["fit_on"],), list(params.benchmarks)))
+        for key, found in (("fit_on", [section.get("fit_on")]), ("only", section.get("only", []))):
+            chosen = tuple(value for value in found if value)
+            named.append((f"routers.{name}.{key}", chosen, list(params.benchmarks)))
+        if section.get("group", "trim") not in get_args(Group):
+            raise TrimError(f"{source}: routers.{name}.group: allowed: {', '.join(get_args(Group))}")
     for key, names, known_names in named:
         for name in names:
             if name not in known_names:

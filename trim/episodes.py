@@ -45,6 +45,12 @@ class Step:
     read: int
     verdict_tokens: int
 
+    @property
+    def strong_tokens(self) -> int:
+        """Tokens that the strong model wrote: the step, and a verdict on its draft."""
+        verdict = self.verdict_tokens if self.role == "strong" else 0
+        return verdict + (self.tokens if self.writer == "strong" else 0)
+
 
 @dataclass
 class Episode:
@@ -56,7 +62,8 @@ class Episode:
         node: where the solution stands in the problem's tree.
         steps: the solution so far.
         scores: of each standing step, NaN where it was not scored (yet).
-        discarded: the steps of a whole weak solution that was thrown away.
+        ratings: of the whole weak solution, where it was verified.
+        discarded: the steps of that solution, if it was thrown away.
         correct: whether the final answer is right.
     """
 
@@ -65,6 +72,7 @@ class Episode:
     node: Node
     steps: list[Step] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    ratings: tuple[float, ...] = ()
     discarded: list[Step] = field(default_factory=list)
     correct: bool = False
 
@@ -184,9 +192,7 @@ def _score(turns: Sequence[_Turn], scorer: StepScorer, role: Role) -> None:
         turn.verdict_tokens = sum(s.written for s in scores)
 
 
-def _restart(
-    episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writer, scorer: Scorer | None
-) -> set[int]:
+def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writer, scorer: Scorer | None) -> set[int]:
     """Have finished weak solutions verified, and throw away those that the strong model is to write anew.
 
     Returns:
@@ -208,11 +214,13 @@ def _restart(
         found = by.verify([episode.node for episode in mine])
         again = policy.restart(_decisions([_Turn(e) for e in mine]), np.array([v.values for v in found]))
         for episode, verification, rejected in zip(mine, found, again.tolist(), strict=True):
+            episode.ratings = verification.values
             if by.role == "prm":
                 values = zip(episode.steps, verification.values, strict=True)
                 episode.steps = [replace(step, score=score, role=by.role) for step, score in values]
-            paid = {"role": by.role, "read": verification.read, "verdict_tokens": verification.written}
-            episode.steps[-1] = replace(episode.steps[-1], **paid)
+            episode.steps[-1] = replace(
+                episode.steps[-1], role=by.role, read=verification.read, verdict_tokens=verification.written
+            )
             if rejected:
                 episode.discarded, episode.steps, episode.scores = episode.steps, [], []
                 episode.node = Node.root(episode.problem.question)

@@ -45,6 +45,11 @@ class Workspace:
         models = self.params.models.model_copy(update={"prm": prm})
         return Workspace(self.params.model_copy(update={"models": models}), self.draws, self.tracker)
 
+    def sampled(self, sample: int) -> Workspace:
+        """The same, but for another set of solutions."""
+        generation = self.params.generation.model_copy(update={"sample": self.params.generation.sample + sample})
+        return Workspace(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
+
     @cached_property
     def weak(self) -> Writer:
         """The weak model."""

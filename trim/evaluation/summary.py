@@ -147,7 +147,7 @@ def resamples(n: int, protocol: Protocol) -> np.ndarray:
 def summary(study: Study) -> pd.DataFrame:
     """A row per operating point; token figures are means per problem."""
     rows: list[dict[str, Any]] = []
-    scale = Scale(*(end[0] for end in study.scale()))
+    scale = Scale(*(np.asarray(end)[0] for end in study.scale()))
     for name, result in study.routers.items():
         accuracy, fraction = study.means(result.correct), study.fractions(name, "strong_tokens")
         for k, setting in enumerate(result.settings):

@@ -154,7 +154,7 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
     for name in params.routers:
         for benchmark in params.benchmarks:
             kind = params.kind(name)
-            if not kind.fits:
+            if not kind.fits or name not in params.routers_on(benchmark):
                 continue
             fitted = read_numbers(results / "routers" / params.source(name, benchmark), kind.name, name)
             for budget, value in fitted.get("budgets", {}).items():

@@ -22,6 +22,7 @@ class AlwaysWeak(Router):
 
     name = "always_weak"
     title = "Always weak"
+    group = "reference"
     reference = True
 
     def policies(self) -> dict[str, Policy]:
@@ -34,6 +35,7 @@ class AlwaysStrong(Router):
 
     name = "always_strong"
     title = "Always strong"
+    group = "reference"
     reference = True
 
     def policies(self) -> dict[str, Policy]:

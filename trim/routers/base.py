@@ -16,7 +16,11 @@ from trim.problems import Problem
 from trim.scorers import Rater
 
 if TYPE_CHECKING:
+    from trim.episodes import Episode
     from trim.rl.tree import Tree
+
+Group = Literal["reference", "trim", "query", "cascade", "step", "ablation"]
+Aggregate = Literal["last", "min", "product", "mean"]
 
 
 @dataclass(frozen=True)
@@ -115,15 +119,24 @@ class Trial(Protocol):
     """What a router is fitted with.
 
     Attributes:
+        problems: of the validation split.
         checkpoint: file that a training may keep its state in, if any.
         log: takes the number of updates done, of how many, and figures by name, if there is someone to tell.
     """
 
+    problems: list[Problem]
     checkpoint: Path | None
     log: Callable[[int, int, dict[str, float]], None] | None
 
     def __call__(self, policies: Mapping[str, Policy]) -> Mapping[str, Outcome]:
         """Run policies on the validation problems."""
+        ...
+
+    def episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
+        """Solve the problems of a split under one policy; of the train split only for routers that are `labelled`.
+
+        Another sample gives an independent set of solutions.
+        """
         ...
 
     def calibration(self, kind: str) -> StepModel:
@@ -146,16 +159,22 @@ class Router(ABC):
         title: as it stands in tables and figures.
         fits: whether `fit` is to be called before `policies`.
         calibrated: whether `fit` needs the benchmark's POMDP.
-        trained: whether `fit` needs solutions of the train split.
+        labelled: whether `fit` needs solutions of the train split by either model alone.
+        trained: whether `fit` needs solution trees of the train split, and takes long.
+        group: that it is shown with.
         reference: whether it only marks an end of the scale or a bound.
+        foresees: whether it is a bound that knows how both models alone solve the very problems; see `foresee`.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     fits: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
+    labelled: ClassVar[bool] = False
     trained: ClassVar[bool] = False
+    group: ClassVar[Group] = "trim"
     reference: ClassVar[bool] = False
+    foresees: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 
     def __init__(self, params: Any, fitted: Mapping[str, Any] | None = None) -> None:
@@ -175,6 +194,47 @@ class Router(ABC):
         """
         return {}
 
+    @classmethod
+    def foresee(cls, weak: Sequence[Episode], strong: Sequence[Episode]) -> dict[str, Any]:
+        """What a bound knows, from both models' solutions of the problems that it is run on; taken as `fitted`."""
+        return {}
+
     @abstractmethod
     def policies(self) -> dict[str, Policy]:
         """The operating points by setting, in order of rising cost."""
+
+
+def at_budgets(
+    trial: Trial, knobs: Sequence[float], policies: Sequence[Policy], budgets: Sequence[float]
+) -> dict[str, float]:
+    """The knob that spends each budget on the validation split, interpolated between policies.
+
+    Args:
+        trial: runs them.
+        knobs: one for each policy, cheapest first.
+        policies: see above.
+        budgets: shares of always-strong's tokens.
+    """
+    outcomes = trial({str(i): policy for i, policy in enumerate(policies)})
+    spent = np.maximum.accumulate([outcomes[str(i)].strong_fraction for i in range(len(policies))])
+    return {f"{budget:g}": float(np.interp(budget, spent, knobs)) for budget in sorted(budgets)}
+
+
+def thresholds(values: np.ndarray, shares: np.ndarray) -> list[float]:
+    """Thresholds that have these shares of the values below them; none at 0, all at 1.
+
+    Args:
+        values: shape (n,).
+        shares: in [0, 1], shape (k,).
+    """
+    found = np.quantile(values, shares)
+    return np.where(shares <= 0, -np.inf, np.where(shares >= 1, np.inf, found)).tolist()
+
+
+def aggregated(scores: np.ndarray, how: Aggregate) -> np.ndarray:
+    """One figure for the scores so far, shape (n, m) -> (n,)."""
+    if how == "last":
+        return scores[:, -1]
+    if how == "mean":
+        return scores.mean(axis=1)
+    return scores.min(axis=1) if how == "min" else scores.prod(axis=1)

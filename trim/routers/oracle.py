@@ -22,6 +22,7 @@ class Oracle(Router):
 
     name = "oracle"
     title = "Oracle"
+    group = "reference"
     reference = True
 
     def policies(self) -> dict[str, Policy]:

@@ -30,6 +30,7 @@ class Random(Router):
 
     name = "random"
     title = "Random"
+    group = "reference"
 
     class Params(BaseParams):
         """Probabilities, one policy each."""

@@ -12,7 +12,7 @@ from trim.pomdp.beliefs import History
 from trim.pomdp.model import Calibrated, StepModel
 from trim.pomdp.planner import Plan, plan
 from trim.pomdp.policy import planned
-from trim.routers.base import Decisions, Policy, Router, Trial
+from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets
 from trim.routers.base import Params as BaseParams
 
 
@@ -65,9 +65,8 @@ class TrimPomdp(Router):
             model = model.on_scores()
         costs = sorted(set(self.params.costs))
         first = plan(model, costs)
-        outcomes = trial({f"{c:g}": self._policy(first, i, model) for i, c in enumerate(costs)})
-        spent = np.maximum.accumulate([outcomes[f"{c:g}"].strong_fraction for c in reversed(costs)])
-        chosen = {f"{b:g}": float(np.interp(b, spent, costs[::-1])) for b in sorted(budgets)}
+        dearest_first = [self._policy(first, i, model) for i in reversed(range(len(costs)))]
+        chosen = at_budgets(trial, costs[::-1], dearest_first, budgets)
         whole = first.joined(plan(model, list(chosen.values())))
         arrays = {f"model.{k}": v for k, v in model.arrays().items()} | {f"plan.{k}": v for k, v in vars(whole).items()}
         return {"budgets": chosen, "largest_gap": float(whole.gap.max() / model.reward)} | arrays

@@ -8,18 +8,25 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from trim.routers.base import Decisions, Policy, Router, Trial
+from trim.routers.base import Aggregate, Decisions, Policy, Router, Trial, aggregated, at_budgets
 from trim.routers.base import Params as BaseParams
 
 
 class _Threshold(Policy):
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
+    def __init__(self, threshold: float, span: int | None, aggregate: Aggregate) -> None:
+        self.threshold, self._span, self._aggregate = threshold, span, aggregate
+
+    def delegate(self, seen: Decisions) -> np.ndarray:
+        if self._span is None:
+            return np.any(seen.strong, axis=1)
+        # An intervention begins with a rewritten draft, the only one of its steps that has one.
+        started = seen.strong & (seen.draft_tokens > 0)
+        return np.any(started[:, max(0, started.shape[1] - self._span + 1) :], axis=1)
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         if self.threshold >= 1:
             return np.ones(len(seen), dtype=bool)
-        return seen.scores[:, -1] < self.threshold
+        return aggregated(seen.scores, self._aggregate) < self.threshold
 
 
 class TrimThr(Router):
@@ -33,18 +40,27 @@ class TrimThr(Router):
     fits = True
 
     class Params(BaseParams):
-        """Thresholds of the sweep, one policy each."""
+        """Thresholds of the sweep, one policy each, and variants of the rule.
+
+        Attributes:
+            thresholds: see above.
+            span: steps that the strong model writes at each intervention; null: all the rest (takeover).
+            aggregate: of the scores so far; last: the draft's own (paper).
+        """
 
         thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+        span: Annotated[int, Field(ge=1)] | None = 1
+        aggregate: Aggregate = "last"
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """Thresholds by budget, interpolated between those of the sweep."""
-        thresholds = sorted({0.0, 1.0, *self.params.thresholds})
-        outcomes = trial({f"{t:g}": _Threshold(t) for t in thresholds})
-        spent = np.maximum.accumulate([outcomes[f"{t:g}"].strong_fraction for t in thresholds])
-        return {"budgets": {f"{b:g}": float(np.interp(b, spent, thresholds)) for b in sorted(budgets)}}
+        knobs = sorted({0.0, 1.0, *self.params.thresholds})
+        return {"budgets": at_budgets(trial, knobs, [self._policy(t) for t in knobs], budgets)}
 
     def policies(self) -> dict[str, Policy]:
         """One setting per threshold, and one per fitted budget."""
-        sweep: dict[str, Policy] = {f"tau={t:g}": _Threshold(t) for t in sorted(self.params.thresholds)}
-        return sweep | {f"budget={b}": _Threshold(t) for b, t in self.fitted.get("budgets", {}).items()}
+        sweep: dict[str, Policy] = {f"tau={t:g}": self._policy(t) for t in sorted(self.params.thresholds)}
+        return sweep | {f"budget={b}": self._policy(t) for b, t in self.fitted.get("budgets", {}).items()}
+
+    def _policy(self, threshold: float) -> Policy:
+        return _Threshold(threshold, self.params.span, self.params.aggregate)

@@ -57,7 +57,8 @@ def make_ceiling(
 def make_ceiling_table(params: Params, benchmark: str, results: Path, points: Path, distances: Path) -> None:
     """Write the ceilings' operating points, and every router's measures and their distance to each ceiling."""
     folder = results / "studies" / "ceiling" / benchmark
-    routers = [read_results(results / "episodes" / benchmark / f"{name}.parquet") for name in params.routers]
+    runs = results / "episodes" / benchmark
+    routers = [read_results(runs / f"{name}.parquet") for name in params.routers_on(benchmark)]
     (study,) = studies([*routers, *(read_results(folder / f"{name}.parquet") for name in CEILINGS)], protocol(params))
     rows = summary(study)
     write_text(points, rows[rows["router"].isin(list(CEILINGS))].to_csv(index=False, float_format="%.6g"))

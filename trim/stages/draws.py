@@ -8,7 +8,7 @@ from pathlib import Path
 from trim.config import Params
 from trim.problems import read_problems
 from trim.progress import Tracker
-from trim.stages.fit import fitted_policies
+from trim.stages.fit import policies_for
 from trim.workspace import Workspace
 
 
@@ -37,6 +37,7 @@ def make_draws(
         tracker: told of every batch and round.
     """
     workspace = Workspace.over(params, layers, journal, tracker)
-    routers = [fitted_policies(params, router, benchmark, fits) for router in params.routers]
-    workspace.run(read_problems(problems, split), [policy for found in routers for policy in found.values()])
+    solved = read_problems(problems, split)
+    routers = [policies_for(workspace, router, benchmark, fits, solved) for router in params.routers_on(benchmark)]
+    workspace.run(solved, [policy for found in routers for policy in found.values()])
     return workspace.draws.export(out)

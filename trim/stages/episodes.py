@@ -11,7 +11,7 @@ from trim.evaluation.records import write_episodes
 from trim.problems import Problem, read_problems
 from trim.progress import Tracker
 from trim.routers.base import Policy
-from trim.stages.fit import fitted_policies
+from trim.stages.fit import policies_for
 from trim.workspace import Workspace
 
 
@@ -29,8 +29,9 @@ def make_episodes(
 ) -> None:
     """Run one router and write a row per step; reads all draws from the layers if they hold them."""
     workspace = Workspace.over(params, layers, journal, tracker)
-    policies = fitted_policies(params, router, benchmark, fits)
-    write_run(workspace, benchmark, split, router, read_problems(problems, split), policies, out)
+    solved = read_problems(problems, split)
+    policies = policies_for(workspace, router, benchmark, fits, solved)
+    write_run(workspace, benchmark, split, router, solved, policies, out)
 
 
 def write_run(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from trim.config import Params
+from trim.episodes import Episode
 from trim.errors import TrimError
 from trim.fits import read_fits, write_fits
 from trim.pomdp.model import StepModel
-from trim.problems import read_problems
+from trim.problems import Problem, read_problems
 from trim.progress import Tracker
 from trim.rl.tree import Tree
-from trim.routers.always import AlwaysStrong
+from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.base import Outcome, Policy
 from trim.stages.trees import open_tree
 from trim.workspace import Workspace
@@ -37,23 +38,28 @@ class _Trial:
         training: Path | None = None,
         journal: Path | None = None,
     ) -> None:
-        self._workspace, self._path, self.calibration = workspace, problems, calibration
+        self._workspace, self.calibration = workspace, calibration
         self._training, self._journal = training, journal
-        self._problems = read_problems(problems, "validation")
+        self._split = cache(partial(read_problems, problems))
+        self.problems: list[Problem] = self._split("validation")
         (unit,) = AlwaysStrong(None).policies().values()
-        self._unit = sum(step.tokens for e in workspace.run(self._problems, [unit]) for step in e.steps)
+        self._unit = sum(step.tokens for e in self.episodes(unit) for step in e.steps)
         self.tree = cache(self._tree)
         self.checkpoint: Path | None = None
         self.log: Callable[[int, int, dict[str, float]], None] | None = None
 
     def __call__(self, policies: Mapping[str, Policy]) -> dict[str, Outcome]:
-        episodes = self._workspace.run(self._problems, list(policies.values()))
+        episodes = self._workspace.run(self.problems, list(policies.values()))
         outcomes = {}
         for index, name in enumerate(policies):
             mine = [e for e in episodes if e.policy == index]
-            strong = sum(s.tokens for e in mine for s in e.steps if s.writer == "strong")
+            strong = sum(step.strong_tokens for e in mine for step in e.steps)
             outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / self._unit)
         return outcomes
+
+    def episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
+        workspace = self._workspace if sample == 0 else self._workspace.sampled(sample)
+        return workspace.run(self._split(split), [policy])
 
     @contextmanager
     def of(self, router: str) -> Iterator[_Trial]:
@@ -69,7 +75,7 @@ class _Trial:
             yield self
 
     def _tree(self, split: str) -> Tree:
-        return open_tree(self._workspace, read_problems(self._path, split))
+        return open_tree(self._workspace, self._split(split))
 
 
 def fit_routers(
@@ -123,8 +129,7 @@ def make_fit(
         return StepModel.load(calibrations / f"{name}.json")
 
     workspace = Workspace.over(params, layers, journal, tracker)
-    routers = [n for n in params.routers if params.kind(n).name == kind and params.source(n, benchmark) == benchmark]
-    fitted = fit_routers(workspace, routers, problems, calibration, training, journal)
+    fitted = fit_routers(workspace, params.fitted_on(benchmark, kind), problems, calibration, training, journal)
     workspace.draws.export(draws_out)
     write_fits(out, kind, benchmark, fitted)
 
@@ -136,9 +141,22 @@ def fitted_policies(params: Params, router: str, benchmark: str, fits: Path | No
         TrimError: if a file there is missing or damaged.
     """
     kind = params.kind(router)
+    if kind.foresees:
+        raise TrimError(f"{router}: it knows how problems end, so that it can only be run on a benchmark")
     if not kind.fits:
         return params.router(router).policies()
     if fits is None:
         raise TrimError(f"--fits is missing: {router} is fitted before it is used")
     folder = fits / params.source(router, benchmark)
     return params.router(router, read_fits(folder, kind.name, router)).policies()
+
+
+def policies_for(
+    workspace: Workspace, router: str, benchmark: str, fits: Path | None, problems: Sequence[Problem]
+) -> dict[str, Policy]:
+    """As `fitted_policies`, for routers that are run on these problems; bounds are told how they end."""
+    kind = workspace.params.kind(router)
+    if not kind.foresees:
+        return fitted_policies(workspace.params, router, benchmark, fits)
+    weak, strong = (workspace.run(problems, list(end(None).policies().values())) for end in (AlwaysWeak, AlwaysStrong))
+    return workspace.params.router(router, kind.foresee(weak, strong)).policies()

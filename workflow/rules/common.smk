@@ -73,9 +73,7 @@ def fitted_routers(w):
     """Sections of the routers of a kind that are fitted on a benchmark."""
     return {
         name: config["routers"][name]
-        for name in ROUTERS
-        if KINDS[name].name == w.kind
-        and EXPERIMENT.source(name, w.benchmark) == w.benchmark
+        for name in EXPERIMENT.fitted_on(w.benchmark, w.kind)
     }
 
 
@@ -195,10 +193,20 @@ def fit_files(routers, benchmark):
     )
 
 
-def fits(routers):
-    return lambda w: fit_files(routers, w.benchmark)
-
-
 ALL_FITS = sorted(
-    {path for benchmark in BENCHMARKS for path in fit_files(ROUTERS, benchmark)}
+    {
+        path
+        for benchmark in BENCHMARKS
+        for path in fit_files(EXPERIMENT.routers_on(benchmark), benchmark)
+    }
 )
+
+
+def episodes(benchmark):
+    return [
+        f"results/episodes/{benchmark}/{router}.parquet"
+        for router in EXPERIMENT.routers_on(benchmark)
+    ]
+
+
+EPISODES = [path for benchmark in BENCHMARKS for path in episodes(benchmark)]

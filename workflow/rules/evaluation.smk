@@ -3,7 +3,7 @@ rule episodes:
         problems="results/problems/{benchmark}.parquet",
         layers=test_layers,
         draws="results/draws/{benchmark}/test.parquet",
-        fits=lambda w: fits([w.router])(w),
+        fits=lambda w: fit_files([w.router], w.benchmark),
         models=models(),
         code=code("trim.stages.episodes"),
         router=lambda w: router_code(KINDS[w.router]),
@@ -34,11 +34,7 @@ rule episodes:
 
 rule evaluate:
     input:
-        episodes=expand(
-            "results/episodes/{benchmark}/{router}.parquet",
-            benchmark=BENCHMARKS,
-            router=ROUTERS,
-        ),
+        episodes=EPISODES,
         code=code("trim.stages.evaluate"),
     output:
         "results/summary.csv",

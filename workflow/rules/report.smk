@@ -70,11 +70,7 @@ rule tables:
 rule figures:
     input:
         EVALUATED,
-        episodes=expand(
-            "results/episodes/{benchmark}/{router}.parquet",
-            benchmark=BENCHMARKS,
-            router=ROUTERS,
-        ),
+        episodes=EPISODES,
         code=code("trim.report.figures"),
     output:
         report(FIGURES, caption="../report/figure.rst", category="Figures"),

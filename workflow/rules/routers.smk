@@ -33,6 +33,9 @@ rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("validation") + scores("validation"),
+        labels=lambda w: (
+            rollouts("train") + scores("train") if FITTED[w.kind].labelled else []
+        ),
         trees=trees("validation"),
         calibration=lambda w: calibrations() if FITTED[w.kind].calibrated else [],
         models=models(),
@@ -60,7 +63,7 @@ rule fit:
         generation=config["generation"],
         budgets=config["evaluation"]["budgets"],
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, *input.trees]
+            f"--layer {path}" for path in [*input.layers, *input.labels, *input.trees]
         ],
         calibrations=lambda w, input: (
             f"--calibrations results/calibration/{w.benchmark}"
@@ -127,7 +130,7 @@ rule draws:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=test_layers,
-        fits=fits(ROUTERS),
+        fits=lambda w: fit_files(EXPERIMENT.routers_on(w.benchmark), w.benchmark),
         models=models(),
         code=code("trim.stages.draws"),
     output:

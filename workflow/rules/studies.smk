@@ -169,7 +169,7 @@ rule ceiling:
 rule ceiling_table:
     input:
         rules.ceiling.output,
-        expand("results/episodes/{{benchmark}}/{router}.parquet", router=ROUTERS),
+        lambda w: episodes(w.benchmark),
         code=code("trim.stages.ceiling"),
     output:
         points="results/studies/ceiling/{benchmark}.points.csv",

@@ -1,0 +1,135 @@
+"""AutoMix (Aggarwal et al., 2024): the weak model solves, its solution is verified, the strong model solves anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from trim.routers.always import AlwaysStrong
+from trim.routers.base import Aggregate, Decisions, Policy, Router, Trial, aggregated, at_budgets, thresholds
+from trim.routers.base import Params as BaseParams
+from trim.routers.query import Shares
+
+_GRID = np.linspace(0, 1, 101)
+
+
+class _Cascade(Policy):
+    rater = None
+
+    def __init__(
+        self,
+        verifier: Literal["prm", "self"],
+        samples: int,
+        aggregate: Aggregate,
+        rejects: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        self.verifier, self.samples, self._aggregate, self._rejects = verifier, samples, aggregate, rejects
+
+    def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
+        return self._rejects(aggregated(ratings, self._aggregate))
+
+
+class AutoMix(Router):
+    """A cascade with a meta-verifier over the confidence that verification gives.
+
+    threshold: below it the strong model solves anew; one setting per share of the validation
+    problems. pomdp: the hidden state is which models solve the problem; its belief given the
+    confidence, by kernel densities on the train split, tells what the strong model gains; one
+    setting per cost of a token, where a right solution is worth 1. What the weak model wrote
+    and the verification are paid for.
+    """
+
+    name = "automix"
+    title = "AutoMix"
+    group = "cascade"
+    fits = True
+    labelled = True
+
+    class Params(BaseParams):
+        """How solutions are verified, and what follows from it.
+
+        Attributes:
+            verifier: "prm", the reward model's scores; "self", sampled verdicts of the weak model.
+            aggregate: of the scores; of verdicts the mean is taken.
+            samples: verdicts on each solution.
+            meta: "threshold" or "pomdp".
+            shares: of the problems that are solved anew, for thresholds.
+            costs: of a strong token, for the POMDP.
+        """
+
+        verifier: Literal["prm", "self"] = "prm"
+        aggregate: Aggregate = "min"
+        samples: int = Field(8, ge=1)
+        meta: Literal["threshold", "pomdp"] = "threshold"
+        shares: Shares = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+        costs: tuple[Annotated[float, Field(gt=0)], ...] = ()
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """Confidences on the validation split or gains over the confidence, and knobs by budget."""
+        found: dict[str, Any]
+        if self.params.meta == "threshold":
+            knobs = sorted({0.0, 1.0, *self.params.shares})
+            found = {"confidence": self._confidence(trial, "validation")[0]}
+        else:
+            knobs, found = sorted(self.params.costs, reverse=True), self._gains(trial)
+        policies = self._policies(found, knobs)
+        return found | {"budgets": at_budgets(trial, knobs, policies, budgets)}
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per share or cost, and one per fitted budget."""
+        if self.params.meta == "threshold":
+            knobs = {f"share={share:g}": share for share in sorted(self.params.shares)}
+        else:
+            knobs = {f"cost={cost:g}": cost for cost in sorted(self.params.costs, reverse=True)}
+        knobs |= {f"budget={budget}": knob for budget, knob in self.fitted["budgets"].items()}
+        return dict(zip(knobs, self._policies(self.fitted, list(knobs.values())), strict=True))
+
+    def _policies(self, found: dict[str, Any], knobs: Sequence[float]) -> list[Policy]:
+        if self.params.meta == "threshold":
+            return [self._cascade(_below(t)) for t in thresholds(found["confidence"], np.asarray(knobs))]
+        return [self._cascade(_worth(found["gain"], cost * found["tokens"])) for cost in knobs]
+
+    @property
+    def _aggregate(self) -> Aggregate:
+        return "mean" if self.params.verifier == "self" else self.params.aggregate
+
+    def _cascade(self, rejects: Callable[[np.ndarray], np.ndarray]) -> Policy:
+        return _Cascade(self.params.verifier, self.params.samples, self._aggregate, rejects)
+
+    def _confidence(self, trial: Trial, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Of the weak solutions of a split, and whether these are right."""
+        policy = self._cascade(lambda confidence: np.zeros(len(confidence), dtype=bool))
+        solved = trial.episodes(policy, split)
+        values = [aggregated(np.array([episode.ratings]), self._aggregate)[0] for episode in solved]
+        return np.array(values), np.array([episode.correct for episode in solved])
+
+    def _gains(self, trial: Trial) -> dict[str, Any]:
+        """Expected gain of the strong model over a grid of confidences, and its mean tokens."""
+        confidence, weak = self._confidence(trial, "train")
+        (always,) = AlwaysStrong(None).policies().values()
+        solved = trial.episodes(always, "train")
+        gain = np.array([episode.correct for episode in solved]).astype(int) - weak
+        joint = np.stack([_density(confidence[gain == g]) * (gain == g).mean() for g in (-1, 0, 1)])
+        belief = joint / np.maximum(joint.sum(axis=0), 1e-12)
+        tokens = np.mean([sum(step.tokens for step in episode.steps) for episode in solved])
+        return {"gain": belief[2] - belief[0], "tokens": float(tokens)}
+
+
+def _density(values: np.ndarray) -> np.ndarray:
+    """Of values in [0, 1], over `_GRID`, by Gaussian kernels mirrored at both ends."""
+    if not len(values):
+        return np.zeros(len(_GRID))
+    width = max(0.02, len(values) ** -0.2 * values.std())
+    mirrored = np.concatenate([-values, values, 2 - values])
+    return np.exp(-(((_GRID[:, None] - mirrored) / width) ** 2) / 2).sum(axis=1) / len(values) / width
+
+
+def _below(threshold: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda confidence: confidence < threshold
+
+
+def _worth(gain: np.ndarray, price: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda confidence: np.interp(confidence, _GRID, gain) > price

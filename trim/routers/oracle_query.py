@@ -1,0 +1,40 @@
+"""The ceiling at the level of the query: hand over exactly the problems that this solves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trim.routers.base import Policy, Router
+from trim.routers.query import Delegate
+
+if TYPE_CHECKING:
+    from trim.episodes import Episode
+
+
+class OracleQuery(Router):
+    """Knows which problems only the strong model solves, and what that costs; the cheapest of them go first."""
+
+    name = "oracle_query"
+    title = "Oracle, query level"
+    group = "reference"
+    reference = True
+    foresees = True
+
+    @classmethod
+    def foresee(cls, weak: Sequence[Episode], strong: Sequence[Episode]) -> dict[str, Any]:
+        """The questions that are worth handing over, cheapest first."""
+        gained = [s for w, s in zip(weak, strong, strict=True) if s.correct and not w.correct]
+        gained.sort(key=lambda episode: sum(step.tokens for step in episode.steps))
+        return {"questions": [episode.problem.question for episode in gained]}
+
+    def policies(self) -> dict[str, Policy]:
+        """Shares of the questions."""
+        place = {question: i for i, question in enumerate(self.fitted["questions"])}
+
+        def scores(questions: Sequence[str]) -> np.ndarray:
+            return -np.array([place.get(question, np.inf) for question in questions])
+
+        return {f"share={share:g}": Delegate(scores, -share * len(place)) for share in (0.25, 0.5, 0.75, 1)}

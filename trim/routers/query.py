@@ -1,0 +1,132 @@
+"""Routers at the level of the query: one model for the whole problem, chosen from the question alone."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from trim.embeddings import Embedding, embedder
+from trim.routers.always import AlwaysStrong, AlwaysWeak
+from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, thresholds
+from trim.routers.base import Params as BaseParams
+
+Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
+
+
+class Delegate(Policy):
+    """The strong model solves the problems whose score is above a threshold.
+
+    Args:
+        scores: of n problems, shape (n,).
+        threshold: see above.
+    """
+
+    rater = None
+
+    def __init__(self, scores: Callable[[Sequence[str]], np.ndarray], threshold: float) -> None:
+        self._scores, self._threshold = scores, threshold
+
+    def delegate(self, seen: Decisions) -> np.ndarray:
+        """See `Policy.delegate`."""
+        if seen.strong.shape[1]:
+            return seen.strong[:, -1]
+        return self._scores([problem.question for problem in seen.problems]) > self._threshold
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a query router learns from: n problems of the train split, solved by each model alone.
+
+    Attributes:
+        embeddings: of the questions, standardised, shape (n, d).
+        weak, strong: whether each model's answer is right, shape (n,).
+        trial: for what else it may need.
+    """
+
+    embeddings: np.ndarray
+    weak: np.ndarray
+    strong: np.ndarray
+    trial: Trial
+
+    @property
+    def preference(self) -> np.ndarray:
+        """1 where the strong model wins, 0 where the weak one does, 0.5 for ties, shape (n,)."""
+        return (1 + self.strong.astype(float) - self.weak) / 2
+
+
+class QueryRouter(Router):
+    """Learns on the train split which questions the strong model is worth; one setting per share that it gets.
+
+    Fitting also finds the share that spends each budget on the validation split; a share is
+    turned into a threshold by the scores of the validation problems.
+    """
+
+    group = "query"
+    fits = True
+    labelled = True
+
+    class Params(BaseParams):
+        """How questions are embedded, and shares of the problems that are handed over, one policy each."""
+
+        embedding: Embedding = Embedding()
+        shares: Shares = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+    @abstractmethod
+    def learn(self, labels: Labels) -> dict[str, np.ndarray]:
+        """The arrays that `score` needs."""
+
+    @abstractmethod
+    def score(self, embeddings: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What the strong model is worth on n questions, in any unit, shape (n,); embeddings have shape (n, d)."""
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """Standardisation, what was learned, scores of the validation problems, and shares by budget."""
+        weak, strong = (
+            trial.episodes(next(iter(kind(None).policies().values())), "train") for kind in (AlwaysWeak, AlwaysStrong)
+        )
+        raw = embedder(self.params.embedding)([episode.problem.question for episode in weak])
+        learned = {"mean": raw.mean(axis=0), "deviation": raw.std(axis=0) + 1e-6}
+        right = [np.array([episode.correct for episode in solved]) for solved in (weak, strong)]
+        learned |= self.learn(Labels(_standardised(raw, learned), right[0], right[1], trial))
+        learned = {name: np.asarray(array, dtype=np.float32) for name, array in learned.items()}
+        scores = self._scores(learned)([problem.question for problem in trial.problems])
+        found = learned | {"validation": scores}
+        knobs = sorted({0.0, 1.0, *self.params.shares})
+        return found | {"budgets": at_budgets(trial, knobs, self._delegating(found, knobs), budgets)}
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per share, and one per fitted budget."""
+        shares = {f"share={share:g}": share for share in sorted(self.params.shares)}
+        shares |= {f"budget={budget}": share for budget, share in self.fitted["budgets"].items()}
+        return dict(zip(shares, self._delegating(self.fitted, list(shares.values())), strict=True))
+
+    def _delegating(self, found: Mapping[str, Any], shares: Sequence[float]) -> list[Policy]:
+        scores = self._scores(found)
+        return [Delegate(scores, t) for t in thresholds(found["validation"], 1 - np.asarray(shares))]
+
+    def _scores(self, learned: Mapping[str, np.ndarray]) -> Callable[[Sequence[str]], np.ndarray]:
+        embed = embedder(self.params.embedding)
+        known: dict[str, float] = {}  # all settings ask about the same questions
+
+        def scores(questions: Sequence[str]) -> np.ndarray:
+            missing = [question for question in dict.fromkeys(questions) if question not in known]
+            if missing:
+                values = self.score(_standardised(embed(missing), learned), learned)
+                known.update(zip(missing, values.tolist(), strict=True))
+            return np.array([known[question] for question in questions])
+
+        return scores
+
+
+def _standardised(raw: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndarray:
+    return (raw - learned["mean"]) / learned["deviation"]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1, shape (n, d)."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -1,0 +1,58 @@
+"""Step routers that ask a language model, not a reward model, what a weak step is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, thresholds
+from trim.routers.base import Params as BaseParams
+from trim.routers.query import Shares
+from trim.scorers import Rater
+
+
+class _Rated(Policy):
+    def __init__(self, rater: Rater, threshold: float) -> None:
+        self.rater, self._threshold = rater, threshold
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        return seen.drafts[:, -1] < self._threshold
+
+
+class RatedRouter(Router):
+    """Hands over the steps whose rating is below a threshold; one setting per share of the weak model's own steps.
+
+    A share is turned into a threshold by the ratings of the weak solutions of the validation split.
+    """
+
+    group = "step"
+    fits = True
+
+    class Params(BaseParams):
+        """Shares of the steps, one policy each."""
+
+        shares: Shares = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 0.9)
+
+    @property
+    def rater(self) -> Rater:
+        """Who rates the steps."""
+        raise NotImplementedError
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """Ratings on the validation split, and shares by budget."""
+        accepting = trial.episodes(_Rated(self.rater, -np.inf), "validation")
+        ratings = np.array([step.score for episode in accepting for step in episode.steps])
+        found = {"ratings": np.quantile(ratings, np.linspace(0, 1, 1001))}
+        knobs = sorted({0.0, 1.0, *self.params.shares})
+        return found | {"budgets": at_budgets(trial, knobs, self._policies(found, knobs), budgets)}
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per share, and one per fitted budget."""
+        shares = {f"share={share:g}": share for share in sorted(self.params.shares)}
+        shares |= {f"budget={budget}": share for budget, share in self.fitted["budgets"].items()}
+        return dict(zip(shares, self._policies(self.fitted, list(shares.values())), strict=True))
+
+    def _policies(self, found: dict[str, Any], shares: Sequence[float]) -> list[Policy]:
+        return [_Rated(self.rater, t) for t in thresholds(found["ratings"], np.asarray(shares))]

@@ -1,0 +1,79 @@
+"""Reward-guided speculative decoding (Liao et al., 2025): a step is accepted with a chance that its reward decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+from scipy.special import expit
+
+from trim.draws import digest
+from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets
+from trim.routers.base import Params as BaseParams
+from trim.streams import seeds, uniforms
+
+Acceptance = Literal["indicator", "linear", "clipped", "sigmoid"]
+
+
+def _acceptance(form: Acceptance, at: float, width: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Chance of acceptance by reward in [0, 1]."""
+    forms: dict[Acceptance, Callable[[np.ndarray], np.ndarray]] = {
+        "indicator": lambda reward: (reward >= at).astype(float),
+        "linear": lambda reward: reward**at,
+        "clipped": lambda reward: np.clip((reward - at) / width + 0.5, 0, 1),
+        "sigmoid": lambda reward: expit((reward - at) / width),
+    }
+    return forms[form]
+
+
+class _Accepting(Policy):
+    def __init__(self, chance: Callable[[np.ndarray], np.ndarray], seed: int) -> None:
+        self._chance, self._seed = chance, seed
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        # One coin per node, whatever the setting: a stricter one hands over a superset.
+        keys = [digest(b"rsd", str(self._seed).encode(), node) for node in seen.nodes]
+        return uniforms(seeds(keys), 0) >= self._chance(seen.scores[:, -1])
+
+
+class RSD(Router):
+    """Four forms of the acceptance: a step at a threshold, the reward itself to a power, a ramp and a sigmoid.
+
+    A step at the threshold is TRIM-Thr. The knob is the threshold, the middle of the ramp or the
+    sigmoid, or the power (1: the paper's).
+    """
+
+    name = "rsd"
+    title = "RSD"
+    group = "step"
+    fits = True
+
+    class Params(BaseParams):
+        """Form of the acceptance.
+
+        Attributes:
+            form: see above.
+            knobs: one policy each.
+            width: of the ramp, and scale of the sigmoid.
+            seed: of the coins.
+        """
+
+        form: Acceptance = "sigmoid"
+        knobs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
+        width: float = Field(0.1, gt=0)
+        seed: int = 0
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """Knobs by budget, interpolated between those of the sweep."""
+        knobs = sorted(set(self.params.knobs))
+        return {"budgets": at_budgets(trial, knobs, [self._policy(knob) for knob in knobs], budgets)}
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per knob, and one per fitted budget."""
+        sweep = {f"{self.params.form}={knob:g}": self._policy(knob) for knob in sorted(self.params.knobs)}
+        return sweep | {f"budget={b}": self._policy(knob) for b, knob in self.fitted.get("budgets", {}).items()}
+
+    def _policy(self, knob: float) -> Policy:
+        return _Accepting(_acceptance(self.params.form, knob, self.params.width), self.params.seed)

@@ -1,0 +1,18 @@
+"""Routing by the weak model's own uncertainty, without a reward model."""
+
+from __future__ import annotations
+
+from trim.routers.rated import RatedRouter
+from trim.scorers import Rater
+
+
+class Uncertainty(RatedRouter):
+    """Hands over the steps whose mean token log-probability under the weak model is least."""
+
+    name = "uncertainty"
+    title = "Weak log-probability"
+
+    @property
+    def rater(self) -> Rater:
+        """The weak model."""
+        return "weak"
