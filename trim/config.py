@@ -149,12 +149,17 @@ class Evaluation(_Section):
     """What is measured."""
 
     cost: Literal["strong_tokens", "all_tokens", "flops", "flops_without_prm", "money", "latency"] = "strong_tokens"
-    budgets: tuple[Share, ...] = (0.1, 0.15, 0.2, 0.25, 0.3)
+    budgets: tuple[Share, ...] = Field((0.1, 0.15, 0.2, 0.25, 0.3), min_length=1)
     levels: tuple[Share, ...] = (0.5, 0.8, 0.95)
     bootstrap: int = Field(1000, ge=10)
     confidence: float = Field(0.95, gt=0, lt=1)
     seed: int = 0
     baselines: tuple[Name, ...] = Field(("random",), min_length=1)
+
+    @property
+    def middle(self) -> float:
+        """The budget in the middle of the list, which headlines are given at."""
+        return self.budgets[len(self.budgets) // 2]
 
 
 class Training(_Section):
@@ -248,6 +253,12 @@ class Ceiling(_Section):
     costs: tuple[Positive, ...] = ()
 
 
+class Transfer(_Section):
+    """Routers that are run on every benchmark as they were fitted on each."""
+
+    routers: tuple[Name, ...] = ()
+
+
 class Params(_Section):
     """A whole experiment; `replay` forbids the use of models, so that all must come from draws made before."""
 
@@ -261,6 +272,7 @@ class Params(_Section):
     simulation: Simulation
     robustness: Robustness
     ceiling: Ceiling = Ceiling()
+    transfer: Transfer = Transfer()
     pretrain: Pretrain | None = None
     replay: bool = False
 
@@ -295,6 +307,11 @@ class Params(_Section):
             "robustness": bool(self.robustness.benchmarks),
             "ceiling": bool(self.ceiling.benchmarks),
             "generalisation": any(section.get("fit_on") for section in self.routers.values()),
+            "transfer": bool(self.transfer.routers) and len(self.benchmarks) > 1,
+            "interventions": True,
+            "units": True,
+            "paper": "trim_thr" in self.routers,
+            "claims": "trim_thr" in self.routers,
         }
         return [name for name, wanted in made.items() if wanted]
 
@@ -322,6 +339,12 @@ class Params(_Section):
     def title(self, name: str) -> str:
         """The router of that name, in tables and figures."""
         return str(self.routers[name].get("title", self.kind(name).title))
+
+
+def _moves(params: Params, name: str) -> bool:
+    """Whether a router is fitted on every benchmark, and so can be run on any as fitted on another."""
+    own = params.routers[name]
+    return params.kind(name).fits and not own.get("fit_on") and not own.get("only")
 
 
 def _own(section: dict[str, Any]) -> dict[str, Any]:
@@ -377,6 +400,7 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
         ("robustness.routers", params.robustness.routers, list(params.routers)),
         ("robustness.benchmarks", params.robustness.benchmarks, list(params.benchmarks)),
         ("ceiling.benchmarks", params.ceiling.benchmarks, list(params.benchmarks)),
+        ("transfer.routers", params.transfer.routers, [n for n in params.routers if _moves(params, n)]),
     ]
     for name, section in params.routers.items():
         for key, found in (("fit_on", [section.get("fit_on")]), ("only", section.get("only", []))):

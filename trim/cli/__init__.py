@@ -12,6 +12,7 @@ from trim.cli.pretrain import pretrain
 from trim.cli.reports import reports
 from trim.cli.solve import solve
 from trim.cli.stages import stages
+from trim.cli.studies import studies
 from trim.errors import TrimError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(solve)
 app.add_typer(stages)
+app.add_typer(studies)
 app.add_typer(reports)
 app.add_typer(pomdp, name="pomdp")
 app.add_typer(pretrain, name="pretrain")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trim.episodes import Episode, Step
 from trim.evaluation.costs import ModelCost
@@ -130,6 +131,16 @@ def read_results(path: Path) -> Results:
         correct=totals["correct"].to_numpy(dtype=bool).reshape(shape),
         totals={name: totals[name].to_numpy(dtype=float).reshape(shape) for name in PER_PROBLEM},
     )
+
+
+def read_steps(path: Path, setting: str) -> pd.DataFrame:
+    """The rows of one setting.
+
+    Raises:
+        TrimError: if the file is damaged.
+    """
+    table, _ = read_table(path, SCHEMA)
+    return table.filter(pc.field("setting") == setting).to_pandas()
 
 
 def read_scores(path: Path) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +12,14 @@ import pandas as pd
 
 from trim.errors import TrimError
 from trim.evaluation.measures import Scale, all_measures
-from trim.evaluation.records import PER_PROBLEM, Results
+from trim.evaluation.records import COSTS, PER_PROBLEM, Results
 
 SUMMARY_COLUMNS = [
     "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",
     "strong_fraction", "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "prm_calls",
     "steps", "flops", "latency", "pgr", "money", "seed", "verification_tokens", "all_tokens", "flops_without_prm"
 ]  # fmt: skip
+UNIT_MEASURES = ("cpt50", "cpt80", "apgr", "ibc")
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,53 @@ def differences(study: Study, baseline: str) -> pd.DataFrame:
             value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
             rows.append((result.benchmark, name, baseline, measure, value, low, high))
     return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
+
+
+def ratios(study: Study, routers: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:
+    """How many times as cost-efficient routers are as rivals: value, low, high.
+
+    `ibc` is the ratio of the incremental benefits per cost over always-strong's (the paper's measure), empty where
+    the rival has none; `slope` that of the accuracies gained per cost.
+    """
+    rows, benchmark = [], study.routers["always_strong"].benchmark
+    for name in routers:
+        for rival in rivals:
+            one, other = (study.measures[r]["ibc"].to_numpy() for r in (name, rival))
+            both = {"ibc": (one, np.where(other > 0, other, np.nan)), "slope": (1 + one, 1 + other)}
+            for measure, (above, below) in both.items():
+                samples = above / below
+                low, high = study.interval(samples[1:]) if np.isfinite(samples[0]) else (np.nan, np.nan)
+                rows.append((benchmark, name, rival, measure, samples[0], low, high))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
+
+
+def units(study: Study, budget: float) -> pd.DataFrame:
+    """What each router costs in every unit.
+
+    Rows of unit and router: the middle measures in that unit, and `spent`, always-strong's cost being 1, at
+    the setting that is nearest to a share `budget` of its tokens; with low and high.
+    """
+    tables = []
+    for unit in COSTS:
+        other = replace(study, protocol=replace(study.protocol, cost=unit))
+        table = budgets(other)
+        tables.append(table[table["measure"].isin(UNIT_MEASURES)].assign(unit=unit))
+        rows = []
+        for name, result in study.routers.items():
+            setting = nearest_setting(result, study.routers["always_strong"], budget)
+            spent = other.fractions(name, unit)[:, setting]
+            rows.append((result.benchmark, name, "spent", spent[0], *study.interval(spent[1:]), np.nan))
+        tables.append(pd.DataFrame(rows, columns=list(table.columns)).assign(unit=unit))
+    return pd.concat(tables)
+
+
+def nearest_setting(result: Results, unit: Results, budget: float) -> int:
+    """Index of the setting that was fitted for a budget, or else spends nearest to it, of the first seed."""
+    fitted = [k for k, name in enumerate(result.settings) if name.split()[0] == f"budget={budget:g}"]
+    if fitted:
+        return fitted[0]
+    spent = result.totals["strong_tokens"].mean(axis=1) / unit.totals["strong_tokens"].mean()
+    return int(np.abs(spent - budget).argmin())
 
 
 def headline(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -82,23 +82,23 @@ def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
 
 
-def _first_of_kinds(params: Params) -> list[str]:
-    """The first router of each kind, the ends aside."""
-    firsts: dict[str, str] = {}
+def first_of_kinds(params: Params) -> list[str]:
+    """The first router of each kind and group, the ends aside."""
+    firsts: dict[tuple[str, str], str] = {}
     for name in params.routers:
-        firsts.setdefault(params.kind(name).name, name)
+        firsts.setdefault((params.kind(name).name, params.group(name)), name)
     return [name for name in firsts.values() if name not in ENDS]
 
 
 def _main_curves(results: Path, params: Params) -> Figure:
     """The first router of each kind."""
-    return curves(read_csv(results / "summary.csv"), titles(params)[0], _named(_first_of_kinds(params), params))
+    return curves(read_csv(results / "summary.csv"), titles(params)[0], _named(first_of_kinds(params), params))
 
 
 def _variants(results: Path, params: Params) -> Figure:
     """All routers of the kinds that have several, beside the first of the fitted kinds."""
     kinds = [params.kind(name).name for name in params.routers]
-    fitted = [name for name in _first_of_kinds(params) if params.kind(name).fits]
+    fitted = [name for name in first_of_kinds(params) if params.kind(name).fits]
     several = [name for name in params.routers if kinds.count(params.kind(name).name) > 1]
     shown = list(dict.fromkeys(fitted[:1] + several))
     return curves(read_csv(results / "summary.csv"), titles(params)[0], _named(shown, params))
@@ -147,7 +147,7 @@ def curves(summary: pd.DataFrame, benchmarks: Mapping[str, str], routers: Mappin
 def _bars(results: Path, params: Params) -> Figure:
     """Accuracy at each budget, by router."""
     budgets, (benchmarks, names) = read_csv(results / "budgets.csv"), titles(params)
-    looks = styles(_first_of_kinds(params))
+    looks = styles(first_of_kinds(params))
     shown = at_budgets(params)
     width = 0.8 / max(1, len(looks))
     figure, axes_of = panels(benchmarks, height=2.6)

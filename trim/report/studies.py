@@ -14,8 +14,17 @@ from matplotlib.figure import Figure
 from trim.config import Params
 from trim.pomdp.calibration import STATES
 from trim.pomdp.model import StepModel
+from trim.report.claims import claims_figure, claims_table, paper_figure, paper_table
 from trim.report.figures import draw, legend, panels, styles
 from trim.report.gain import ceiling_figure, ceiling_table, generalisation_figure, generalisation_table
+from trim.report.rivals import (
+    interventions_figure,
+    interventions_table,
+    transfer_figure,
+    transfer_table,
+    units_figure,
+    units_table,
+)
 from trim.report.tables import at_budgets, figure, read_csv, titles, write
 from trim.tables import read_json
 
@@ -219,4 +228,9 @@ STUDIES: dict[str, tuple[Table, Picture]] = {
     "robustness": (_robustness_table, _robustness_figure),
     "ceiling": (ceiling_table, ceiling_figure),
     "generalisation": (generalisation_table, generalisation_figure),
+    "transfer": (transfer_table, transfer_figure),
+    "interventions": (interventions_table, interventions_figure),
+    "units": (units_table, units_figure),
+    "paper": (paper_table, paper_figure),
+    "claims": (claims_table, claims_figure),
 }

@@ -27,7 +27,11 @@ class HybridLLM(QueryRouter):
         from sklearn.neural_network import MLPRegressor
 
         model = MLPRegressor(
-            (self.params.hidden,), alpha=self.params.penalty, early_stopping=True, max_iter=300, random_state=0
+            hidden_layer_sizes=(self.params.hidden,),
+            alpha=self.params.penalty,
+            early_stopping=True,
+            max_iter=300,
+            random_state=0,
         )
         model.fit(labels.embeddings, labels.strong.astype(float) - labels.weak)
         (first, second), (inner, outer) = model.coefs_, model.intercepts_

@@ -10,7 +10,17 @@ import pandas as pd
 from trim.config import Params
 from trim.errors import TrimError
 from trim.evaluation.records import COSTS, read_results
-from trim.evaluation.summary import Protocol, Study, budgets, differences, headline, studies, summary
+from trim.evaluation.summary import (
+    Protocol,
+    Study,
+    budgets,
+    differences,
+    headline,
+    ratios,
+    studies,
+    summary,
+    units,
+)
 from trim.tables import write_json, write_text
 
 
@@ -28,7 +38,7 @@ def protocol(params: Params, cost: str | None = None) -> Protocol:
 
 
 def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:
-    """Write summary.csv, budgets.csv, differences.csv and metrics.json into `results`.
+    """Write summary.csv, budgets.csv, differences.csv, ratios.csv, units.csv and metrics.json into `results`.
 
     Benchmarks and routers come in the order of the experiment; differences are to each of the experiment's baselines.
 
@@ -48,4 +58,13 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
 
     write("summary.csv", summary)
     write("differences.csv", lambda study: pd.concat(differences(study, b) for b in params.evaluation.baselines))
+    write("ratios.csv", lambda study: ratios(study, *_rivals(params, study)))
+    write("units.csv", lambda study: units(study, params.evaluation.middle))
     write_json(results / "metrics.json", headline(write("budgets.csv", budgets)))
+
+
+def _rivals(params: Params, study: Study) -> tuple[list[str], list[str]]:
+    """TRIM's routers, and those that choose one model for the whole problem, beside each other and their bound."""
+    names = list(study.routers)
+    trim = [name for name in names if params.group(name) == "trim"]
+    return trim, [name for name in names if params.group(name) in ("query", "cascade") or name == "oracle_query"]

@@ -47,7 +47,7 @@ SHARDS = range(EXPERIMENT.shards)
 wildcard_constraints:
     benchmark="|".join(BENCHMARKS),
     router="|".join(ROUTERS),
-    study="calibration|prediction|published|robustness|ceiling|generalisation",
+    study="|".join(EXPERIMENT.studies()),
     kind="|".join(FITTED) or "-",
     split="|".join(SPLITS),
     model="weak|strong",

@@ -40,6 +40,8 @@ rule evaluate:
         "results/summary.csv",
         "results/budgets.csv",
         "results/differences.csv",
+        "results/ratios.csv",
+        "results/units.csv",
         "results/metrics.json",
     log:
         "logs/evaluate.log",

@@ -34,11 +34,28 @@ STUDY_INPUTS = {
         file=["points", "distances"],
     ),
     "generalisation": "results/budgets.csv",
+    "transfer": expand(
+        "results/studies/transfer/{benchmark}.csv", benchmark=BENCHMARKS
+    ),
+    "interventions": expand(
+        "results/studies/interventions/{benchmark}.csv", benchmark=BENCHMARKS
+    ),
+    "units": "results/units.csv",
+    "paper": ["results/summary.csv", "results/budgets.csv"],
 }
+STUDY_INPUTS["claims"] = [
+    "results/budgets.csv",
+    "results/differences.csv",
+    "results/ratios.csv",
+    *(STUDY_INPUTS["transfer"] if "transfer" in EXPERIMENT.studies() else []),
+    *STUDY_INPUTS["robustness"],
+]
 EVALUATED = [
     "results/summary.csv",
     "results/budgets.csv",
     "results/differences.csv",
+    "results/ratios.csv",
+    "results/units.csv",
 ]
 
 

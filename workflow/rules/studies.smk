@@ -5,6 +5,7 @@ ROBUST_KINDS = [
     KINDS[name].name for name in EXPERIMENT.robustness.routers if KINDS[name].fits
 ]
 ROBUST = [f"{name}.parquet" for name in EXPERIMENT.robustness.routers]
+MOVED = EXPERIMENT.transfer.routers
 
 
 rule predict:
@@ -187,3 +188,85 @@ rule ceiling_table:
     shell:
         "trim ceiling-table --params {params.experiment} --benchmark {wildcards.benchmark} --points {output.points}"
         " --distances {output.distances} > {log} 2>&1"
+
+
+# Which steps are handed over, and which of these were wrong.
+rule interventions:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        episodes=lambda w: episodes(w.benchmark),
+        code=code("trim.stages.interventions"),
+    output:
+        "results/studies/interventions/{benchmark}.csv",
+    log:
+        "logs/interventions/{benchmark}.log",
+    benchmark:
+        "benchmarks/interventions/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
+    shell:
+        "trim interventions --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
+        " --out {output} {input.episodes} > {log} 2>&1"
+
+
+# Routers as they were fitted on every other benchmark.
+rule transfer:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=test_layers,
+        draws="results/draws/{benchmark}/test.parquet",
+        fits=[fit_files(MOVED, benchmark) for benchmark in BENCHMARKS],
+        models=models(),
+        code=code("trim.stages.transfer", *(KINDS[name].__module__ for name in MOVED)),
+    output:
+        "results/studies/transfer/{benchmark}/draws.parquet",
+        directory("results/studies/transfer/{benchmark}/episodes"),
+    log:
+        "logs/transfer/{benchmark}.log",
+    benchmark:
+        "benchmarks/transfer/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    resources:
+        **EVERY_MODEL,
+    params:
+        experiment=PARAMS,
+        routers=[config["routers"][name] for name in MOVED],
+        generation=config["generation"],
+        layers=lambda w, input: [
+            f"--layer {path}" for path in [*input.layers, input.draws]
+        ],
+    shell:
+        "trim transfer --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
+        " {params.layers} --fits results/routers --out {output[1]} --draws-out {output[0]}"
+        " --journal results/.journal/{wildcards.benchmark}-transfer.sqlite > {log} 2>&1"
+
+
+rule transfer_table:
+    input:
+        "results/studies/transfer/{benchmark}/episodes",
+        expand(
+            "results/episodes/{{benchmark}}/{router}.parquet",
+            router=["always_weak", "always_strong", *MOVED],
+        ),
+        code=code("trim.stages.transfer"),
+    output:
+        "results/studies/transfer/{benchmark}.csv",
+    log:
+        "logs/transfer_table/{benchmark}.log",
+    benchmark:
+        "benchmarks/transfer_table/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
+    shell:
+        "trim transfer-table --params {params.experiment} --benchmark {wildcards.benchmark} --out {output}"
+        " > {log} 2>&1"

@@ -1,0 +1,149 @@
+"""Beyond the main table: other units of cost, where routers intervene, and routers away from home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from trim.config import Params
+from trim.evaluation.interventions import RATES
+from trim.evaluation.records import COSTS
+from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
+from trim.report.tables import figure, read_csv, titles
+
+UNITS = {
+    "strong_tokens": "strong tokens",
+    "all_tokens": "all tokens",
+    "flops": "FLOPs",
+    "flops_without_prm": "FLOPs without PRM",
+    "money": "money",
+    "latency": "latency",
+}
+assert set(UNITS) == set(COSTS)
+
+
+def units_table(results: Path, params: Params) -> pd.DataFrame:
+    """Per benchmark, router and measure, a column for each unit."""
+    benchmarks, routers = titles(params)
+    found, rows = read_csv(results / "units.csv"), []
+    found = found[~found["router"].isin(ENDS)]
+    for (benchmark, router, measure), group in found.groupby(["benchmark", "router", "measure"], sort=False):
+        cells = {UNITS[row.unit]: figure(row.value, row.low, row.high, row.spread) for row in group.itertuples()}
+        keys = {"benchmark": benchmarks[benchmark], "router": routers[router], "measure": measure}
+        rows.append(keys | {name: cells[name] for name in UNITS.values()})
+    return pd.DataFrame(rows)
+
+
+def units_figure(results: Path, params: Params) -> Figure:
+    """What each router costs in every unit at the middle budget, a panel a benchmark."""
+    benchmarks, routers = titles(params)
+    found = read_csv(results / "units.csv")
+    found = found[found["measure"] == "spent"]
+    names = [name for name in first_of_kinds(params) if params.group(name) != "ablation"]
+    picture, axes_of = panels(benchmarks, height=0.22 * len(names) + 0.9)
+    for benchmark, axes in axes_of.items():
+        for unit, (colour, marker) in styles(UNITS).items():
+            rows = found[(found["benchmark"] == benchmark) & (found["unit"] == unit)].set_index("router")
+            shown = [(i, rows.loc[name, "value"]) for i, name in enumerate(names) if name in rows.index]
+            axes.plot(
+                [x for _, x in shown], [-i for i, _ in shown], marker, color=colour, markersize=4, label=UNITS[unit]
+            )
+        axes.axvline(1, color="0.4", linewidth=0.8)
+        axes.set_xscale("log")
+        axes.set_yticks([-i for i in range(len(names))], [routers[name] for name in names], fontsize=7)
+        axes.set_xlabel("cost, always-strong's is 1")
+    return legend(picture, axes)
+
+
+def _interventions(results: Path, params: Params) -> pd.DataFrame:
+    folder = results / "studies" / "interventions"
+    return pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])
+
+
+def interventions_table(results: Path, params: Params) -> pd.DataFrame:
+    """Share of drafts handed over, of first wrong steps caught, and of interventions wasted on right steps."""
+    benchmarks, routers = titles(params)
+    found = _interventions(results, params)
+    table = found.assign(benchmark=found["benchmark"].map(benchmarks), router=found["router"].map(routers))
+    for name in RATES:
+        columns = [name, f"{name}_low", f"{name}_high"]
+        cells = ["" if np.isnan(row[0]) else figure(*row) for row in found[columns].itertuples(index=False, name=None)]
+        table[name] = cells
+    return table[["benchmark", "router", "setting", "by", "bin", "drafts", *RATES]]
+
+
+def interventions_figure(results: Path, params: Params) -> Figure:
+    """On the first benchmark: what is handed over by position, score and difficulty; what that catches and wastes."""
+    _, routers = titles(params)
+    found = _interventions(results, params)
+    found = found[found["benchmark"] == next(iter(params.benchmarks))]
+    kinds = [name for name in first_of_kinds(params) if name in set(found["router"])]
+    names = [name for name in kinds if params.group(name) in ("trim", "step") or name in ("random", "oracle")]
+    labels = {"position": "by step", "score": "by PRM score", "difficulty": "by difficulty", "all": "caught and wasted"}
+    picture, axes_of = panels(labels, height=3)
+    for router, (colour, marker) in styles(names).items():
+        mine = found[found["router"] == router]
+        for by in ("position", "score", "difficulty"):
+            axes, rows = axes_of[by], mine[mine["by"] == by]
+            places = list(dict.fromkeys(found[found["by"] == by]["bin"]))
+            at = [places.index(name) for name in rows["bin"]]
+            axes.plot(at, rows["handed_over"], marker + "-", color=colour, markersize=3.5, label=routers[router])
+            axes.set_xticks(range(len(places)), places, rotation=30, ha="right", fontsize=6)
+            axes.set_ylabel("share handed over")
+        for row in mine[mine["by"] == "all"].itertuples():
+            across = [[row.wasted - row.wasted_low], [row.wasted_high - row.wasted]]
+            up = [[row.caught - row.caught_low], [row.caught_high - row.caught]]
+            axes_of["all"].errorbar(row.wasted, row.caught, up, across, marker, color=colour, markersize=5, capsize=2)
+    axes_of["all"].set_xlabel("share of interventions on right steps")
+    axes_of["all"].set_ylabel("share of first wrong steps caught")
+    return legend(picture, axes_of["position"])
+
+
+def _transfers(results: Path, params: Params) -> pd.DataFrame:
+    folder = results / "studies" / "transfer"
+    found = pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])
+    return found[found["measure"] == "apgr"]
+
+
+def transfer_table(results: Path, params: Params) -> pd.DataFrame:
+    """APGR by router and benchmark that it was fitted on; below, whether the order of the routers holds."""
+    benchmarks, routers = titles(params)
+    found, rows = _transfers(results, params), []
+    for router in params.transfer.routers:
+        for source in benchmarks:
+            chosen = found[(found["router"] == router) & (found["source"] == source)]
+            cells = {benchmarks[row.benchmark]: figure(row.value, row.low, row.high) for row in chosen.itertuples()}
+            rows.append({"router": routers[router], "fitted on": benchmarks[source]} | cells)
+    values = found.pivot(index="router", columns=["source", "benchmark"], values="value")
+    for source in benchmarks:
+        same = {
+            title: f"{values[(source, name)].corr(values[(name, name)], method='spearman'):.2f}"
+            for name, title in benchmarks.items()
+        }
+        rows.append({"router": "rank correlation with routers fitted there", "fitted on": benchmarks[source]} | same)
+    return pd.DataFrame(rows)
+
+
+def transfer_figure(results: Path, params: Params) -> Figure:
+    """The same, a panel a router: rows are where it was fitted, columns where it is used."""
+    benchmarks, routers = titles(params)
+    found = _transfers(results, params)
+    picture, axes_of = panels({name: routers[name] for name in params.transfer.routers}, height=2.6)
+    low, high = found["value"].min(), found["value"].max()
+    for router, axes in axes_of.items():
+        values = found[found["router"] == router].pivot(index="source", columns="benchmark", values="value")
+        grid = values.loc[list(benchmarks), list(benchmarks)].to_numpy()
+        axes.imshow(grid, cmap="viridis", vmin=low, vmax=high)
+        axes.grid(False)
+        for (i, j), value in np.ndenumerate(grid):
+            colour = "white" if value < (low + high) / 2 else "black"
+            axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
+        names = list(benchmarks.values())
+        axes.set_xticks(range(len(names)), names, fontsize=7, rotation=20, ha="right")
+        axes.set_yticks(range(len(names)), names, fontsize=7)
+        axes.set_xlabel("used on")
+        axes.set_ylabel("fitted on")
+    return picture
