@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from trim.cli.audit import audits
 from trim.cli.pomdp import pomdp
 from trim.cli.pretrain import pretrain
 from trim.cli.reports import reports
@@ -27,6 +28,7 @@ app.command()(solve)
 app.add_typer(stages)
 app.add_typer(studies)
 app.add_typer(reports)
+app.add_typer(audits)
 app.add_typer(pomdp, name="pomdp")
 app.add_typer(pretrain, name="pretrain")
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
+from vl_convert import javascript_bundle
 
 from trim.config import Params
 from trim.errors import TrimError
+from trim.report.browser import as_lists, chart, episodes
 from trim.report.tables import read_csv, titles
 from trim.tables import write_text
 
@@ -29,9 +35,36 @@ SECTIONS = {
         "Fitted settings",
         "Chosen on validation for each budget; spent and reached on test.",
     ),
-    "operating_points": ("All operating points", "Token and cost figures are means per problem."),
 }
 STUDY_SECTIONS = {
+    "claims": (
+        "The paper's claims",
+        "Each one beside the run that was released with the paper (TRIM-Thr on MATH-500) and beside this experiment, "
+        "by the same code, and by what the intervals can tell. ΔIBC: incremental benefit per cost, relative to "
+        "always-strong's.",
+    ),
+    "paper": (
+        "The published run",
+        "TRIM-Thr's measures as published for MATH-500, and here. The published intervals are those of independent "
+        "binomial counts, since only sums were released.",
+    ),
+    "interventions": (
+        "Where routers intervene",
+        "At the setting for the middle budget: the share of judged drafts that is handed over; of first wrong steps, "
+        "the share that is caught; of interventions, the share wasted on right steps. By position, PRM score, and by "
+        "which model alone solves the problem.",
+    ),
+    "units": (
+        "In other units of cost",
+        "`spent`: the cost at the setting for the middle budget, always-strong's being 1. All tokens: written by both "
+        "models, and read or written to rate. The other rows are measures of the curves over that cost; they are not "
+        "defined where always-weak alone costs more than always-strong.",
+    ),
+    "transfer": (
+        "Fitted here, used there",
+        "APGR of routers as fitted on one benchmark and used on another; below, how far the order of the routers "
+        "agrees with that of routers fitted there.",
+    ),
     "calibration": (
         "Calibration of the POMDP",
         "From labelled steps, from the threshold rule, and with difficulty classes. `apart`: total variation distance "
@@ -64,12 +97,18 @@ STUDY_SECTIONS = {
         "TRIM-POMDP's variants simulated in the calibration released with the paper; no policy exceeds `bound`.",
     ),
 }
+PROSE = ("claims", "paper")  # tables that are read, not scanned
 FIGURES = {
     "curves": "Cost-accuracy curves. Bands: intervals over problems. Dotted: mixing the two models at random.",
     "budgets": "Accuracy at fixed budgets.",
     "variants": "Variants of one kind of router.",
 }
 STUDY_FIGURES = {
+    "claims": "Accuracy gained per strong token: TRIM-Thr's over that of routers that choose one model for a problem.",
+    "paper": "The share of the gap that TRIM-Thr recovers: published for MATH-500, and here.",
+    "interventions": "What is handed over, what that catches and wastes, on the first benchmark.",
+    "units": "Cost at the middle budget in every unit.",
+    "transfer": "APGR by where a router was fitted and where it is used.",
     "calibration": "What is observed in each hidden state, and where solutions end.",
     "prediction": "TRIM-Thr's curve as the calibrated models predict it, and as it was measured.",
     "robustness": "Accuracy at the middle budget on distorted scores; strength 0 and temperature 1 change nothing.",
@@ -85,37 +124,48 @@ def write_page(results: Path, params: Params) -> Path:
     Raises:
         TrimError: if a table or figure is missing.
     """
-    tables = []
     studies = params.studies()
-    sections = SECTIONS | {name: STUDY_SECTIONS[name] for name in studies}
-    shown = FIGURES | {name: STUDY_FIGURES[name] for name in studies}
+    sections = {name: STUDY_SECTIONS[name] for name in PROSE if name in studies}
+    sections |= SECTIONS | {name: STUDY_SECTIONS[name] for name in STUDY_SECTIONS if name in studies}
+    tables = []
     for name, (title, text) in sections.items():
-        table = read_csv(results / "tables" / f"{name}.csv").fillna("")
-        tables.append(
-            {
-                "name": name,
-                "title": title,
-                "text": text,
-                "columns": list(table.columns),
-                "rows": table.astype(str).to_numpy().tolist(),
-            }
-        )
+        columns, rows = as_lists(read_csv(results / "tables" / f"{name}.csv"))
+        prose = name in PROSE
+        tables.append({"name": name, "title": title, "text": text, "columns": columns, "rows": rows, "prose": prose})
+    shown = FIGURES | {name: STUDY_FIGURES[name] for name in STUDY_FIGURES if name in studies}
     figures = [
-        {"name": name, "text": text, "data": _embed(results / "figures" / f"{name}.svg")}
+        {"title": text.split(".")[0], "text": text, "data": _embed(results / "figures" / f"{name}.svg")}
         for name, text in shown.items()
     ]
     environment = Environment(loader=PackageLoader("trim.report", "."), autoescape=select_autoescape(default=True))
+    environment.filters["json"] = _json
     page = environment.get_template("page.html.jinja").render(
         figures=figures,
         tables=tables,
-        benchmarks=titles(params)[0],
         cards=_cards(results, params),
         cost=params.evaluation.cost,
+        budget=f"{100 * params.evaluation.middle:g} %",
         resamples=params.evaluation.bootstrap,
+        chart=chart(results, params),
+        episodes=episodes(results, params),
+        css=_own("page.css"),
+        script=_own("page.js"),
+        vega=Markup(javascript_bundle("window.vegaEmbed = vegaEmbed;")),
     )
     path = results / "report.html"
     write_text(path, page)
     return path
+
+
+def _own(name: str) -> Markup:
+    """A file of this package, which needs no escaping."""
+    return Markup((files("trim.report") / name).read_text(encoding="utf-8"))
+
+
+def _json(value: Any) -> Markup:
+    """JSON that cannot end the element it stands in, whatever texts it holds."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def _embed(path: Path) -> str:
@@ -126,17 +176,24 @@ def _embed(path: Path) -> str:
 
 
 def _cards(results: Path, params: Params) -> list[dict[str, str]]:
-    """Per benchmark: the least share of strong tokens at which the first fitted router recovers most of the gap."""
-    budgets, (names, routers) = read_csv(results / "budgets.csv"), titles(params)
+    """Per benchmark: accuracy of the first fitted router at the middle budget, between both ends."""
+    budgets, summary, (names, routers) = (
+        read_csv(results / "budgets.csv"),
+        read_csv(results / "summary.csv"),
+        titles(params),
+    )
     fitted = [name for name in params.routers if params.kind(name).fits]
     router = fitted[0] if fitted else list(params.routers)[-1]
-    measure = f"cpt{round(100 * params.evaluation.levels[-1])}" if params.evaluation.levels else "apgr"
+    measure = f"acc@{100 * params.evaluation.middle:g}"
     rows = budgets[(budgets["router"] == router) & (budgets["measure"] == measure)].dropna(subset=["value"])
+    ends = summary.set_index(["benchmark", "router"])["accuracy"]
     return [
         {
             "title": names[row.benchmark],
-            "figure": f"{100 * row.value:.0f} %",
-            "text": f"of always-strong's cost: {routers[router]} recovers {measure.removeprefix('cpt')} % of the gap",
+            "figure": f"{row.value:.3f}",
+            "interval": f"[{row.low:.3f}, {row.high:.3f}]",
+            "text": f"accuracy of {routers[router]} for {measure.removeprefix('acc@')} % of always-strong's cost; weak "
+            f"{ends[(row.benchmark, 'always_weak')]:.3f}, strong {ends[(row.benchmark, 'always_strong')]:.3f}",
         }
         for row in rows.itertuples()
     ]

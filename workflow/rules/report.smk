@@ -140,8 +140,10 @@ rule page:
         TABLES,
         FIGURES,
         STUDIES,
+        problems=expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
+        episodes=EPISODES,
         code=code("trim.report.page"),
-        template="trim/report/page.html.jinja",
+        template=expand("trim/report/page.{kind}", kind=["html.jinja", "css", "js"]),
     output:
         report("results/report.html", caption="../report/page.rst", category="Report"),
     log:

@@ -1,0 +1,93 @@
+"""Checks of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, ParamsFile, Results, load_params
+from trim.progress import display
+
+if TYPE_CHECKING:
+    from trim.report.audit import Check
+
+audits = typer.Typer()
+STYLES = {"pass": "green", "fail": "bold red", "not recorded": "yellow"}
+
+
+@audits.command()
+def audit(
+    reference: Annotated[
+        Path | None, typer.Option("--against", help="Reference figures, with the columns of results/budgets.csv.")
+    ] = None,
+    lineage: Annotated[bool, typer.Option(help="Ask Snakemake and DVC what they recorded.")] = True,
+    results: Results = DEFAULT_RESULTS,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Make every number of every table again from the episodes, and check where each result came from.
+
+    Exit status 1 if anything fails.
+
+    Example: trim audit --against workflow/reference/embedded.csv
+    """
+    from trim.report.audit import against, recomputed
+    from trim.report.audit import lineage as recorded
+
+    found = load_params(params)
+    kinds: list[Iterator[Check]] = [recomputed(found, results)]
+    kinds += [recorded(params.parent)] if lineage else []
+    kinds += [against(reference, results)] if reference else []
+    checks = []
+    with display("audit") as tracker:
+        for check in chain.from_iterable(kinds):
+            checks.append(check)
+            tracker.advanced(len(checks), len(checks))
+    table = Table("check", "of", "result", "detail")
+    figures = [check for check in checks if check.kind == "reference"]
+    shown = [check for check in checks if check.kind != "reference" or check.outcome == "fail"]
+    for check in shown:
+        table.add_row(check.kind, check.what, f"[{STYLES[check.outcome]}]{check.outcome}[/]", check.detail)
+    console = Console()
+    console.print(table)
+    if figures:
+        inside = sum(check.outcome == "pass" for check in figures)
+        console.print(f"{inside} of {len(figures)} figures lie in the intervals of {reference}", highlight=False)
+    failed = sum(check.outcome == "fail" for check in checks)
+    console.print(
+        f"{len(checks) - failed} of {len(checks)} checks passed" if failed else f"all {len(checks)} checks passed"
+    )
+    if failed:
+        raise typer.Exit(1)
+
+
+@audits.command()
+def diff(
+    one: Annotated[Path, typer.Argument(help="Results of a run.")],
+    other: Annotated[Path, typer.Argument(help="Results of another, on the same problems.")],
+    measure: Annotated[list[str] | None, typer.Option(help="Such as apgr; repeat for more.")] = None,
+    changed: Annotated[bool, typer.Option(help="Only rows whose interval leaves out 0.")] = False,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Compare two runs' routers: the second minus the first, with paired intervals.
+
+    Example: trim diff results ../other/results --measure apgr
+    """
+    from trim.report.compare import difference
+    from trim.report.tables import figure
+
+    found = load_params(params)
+    middle = f"acc@{100 * found.evaluation.middle:g}"
+    rows = difference(one, other, found, measure or [middle, "apgr"])
+    table = Table("benchmark", "router", "measure", str(one), str(other), "difference")
+    for row in rows.itertuples():
+        apart = row.low > 0 or row.high < 0
+        if apart or not changed:
+            cells = (f"{row.one:.3f}", f"{row.other:.3f}", figure(row.difference, row.low, row.high))
+            table.add_row(row.benchmark, row.router, row.measure, *cells, style="bold" if apart else "")
+    Console().print(table)
