@@ -37,19 +37,36 @@ def shrink(raw: dict) -> dict:
     """The shipped experiment at smoke size."""
     small = yaml.safe_load(yaml.safe_dump(raw))
     source = {"title": "Standard", "family": "standard", "seed": 0}
-    small["benchmarks"] = {"standard": source | {"sizes": {"train": 160, "validation": 12, "test": 16}}}
+    small["benchmarks"] = {
+        "standard": source | {"sizes": {"train": 160, "validation": 12, "test": 16}},
+        "renamed": source
+        | {"title": "Renamed", "family": "renamed"}
+        | {"sizes": {"train": 30, "validation": 6, "test": 8}},
+    }
     small["routers"]["random"]["probabilities"] = [0.2, 0.6]
     small["routers"]["trim_thr"]["thresholds"] = [0, 0.5, 0.9, 1]
     small["models"]["strong"]["batch_size"] = 2  # many batches, so that a kill falls between two
     costs = [1, 4]
     small["routers"]["trim_pomdp"]["costs"] = costs
-    for name in ("pomdp_pair", "pomdp_latest", "pomdp_classes"):
-        del small["routers"][name]
+    kept = (
+        "always_weak", "always_strong", "random", "oracle", "oracle_query", "trim_thr", "trim_pomdp", "pomdp_paper",
+        "trim_agg", "trim_budget", "routellm", "smoothie", "automix", "automix_pomdp", "rsd", "specreason",
+        "uncertainty", "takeover",
+    )  # fmt: skip
+    small["routers"] = {name: small["routers"][name] for name in kept}
     small["routers"]["pomdp_paper"]["costs"] = costs
+    for name in ("routellm", "smoothie", "automix", "specreason", "uncertainty"):
+        small["routers"][name]["shares"] = [0.3, 0.6]
+    small["routers"]["automix_pomdp"]["costs"] = [0.001, 0.01]
+    small["routers"]["rsd"]["knobs"] = [0.3, 0.9]
+    small["routers"]["takeover"]["thresholds"] = [0.5, 0.9]
+    small["transfer"] = {"routers": ["trim_thr", "routellm"]}
     trained = {"fit_on": "standard", "seeds": [0, 1], "training": {"epochs": 1}}
-    del small["routers"]["trim_seq"]
     small["routers"]["trim_agg"] = {"costs": [0.01]} | trained
     small["routers"]["trim_budget"] = {"costs": [0.005, 0.02], "repeats": 2} | trained
+    for name, own in small["routers"].items():
+        if name not in ("always_weak", "always_strong", "trim_thr", "routellm"):
+            own["only"] = ["standard"]
     small["ceiling"] = {"benchmarks": ["standard"], "costs": [0.01]}
     small["simulation"] |= {"solutions": 100, "costs": [0.2, 0.5]}
     small["robustness"] |= {"noise": [1], "temperature": [], "random": []}

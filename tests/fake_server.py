@@ -84,6 +84,8 @@ class FakeServer:
             self.answered.append(body)
 
     def _text(self, path, body):
+        if "prompt_logprobs" in body:
+            return self._likelihoods(body)
         asked = json.dumps([body.get("messages"), body.get("prompt"), body["seed"]])
         word = hashlib.sha256(asked.encode()).hexdigest()[:6]
         choice = {"index": 0, "finish_reason": "stop", "stop_reason": "\n\n"}
@@ -91,6 +93,13 @@ class FakeServer:
             "message": {"role": "assistant", "content": word}
         }  # fmt: skip
         usage = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
+        return {"id": "x", "object": "o", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
+
+    def _likelihoods(self, body):
+        """Each token's log-probability is a hundredth of its negative id."""
+        found = [None, *({str(token): {"logprob": -token / 100}} for token in body["prompt"][1:])]
+        choice = {"index": 0, "finish_reason": "length", "text": "", "prompt_logprobs": found}
+        usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": 1, "total_tokens": 0}
         return {"id": "x", "object": "o", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
 
     def _scores(self, body):

@@ -86,6 +86,32 @@ def test_greedy_decoding_is_that_of_transformers(prefixes):
         assert draft.text == text.split(SEPARATOR)[0]
 
 
+def test_likelihoods_are_those_of_one_whole_pass(language_model, prefixes):
+    solutions = [p for p in prefixes if p.steps]
+    found = language_model.likelihoods(solutions)
+    language_model.next_steps(solutions[:30], keys(solutions[:30]))  # what is cached changes nothing
+    order = np.random.default_rng(0).permutation(len(solutions)).tolist()
+    again = language_model.likelihoods([solutions[i] for i in order])
+    assert [again[order.index(i)].tokens for i in range(len(order))] == [s.tokens for s in found]
+    assert [again[order.index(i)].score for i in range(len(order))] == pytest.approx([s.score for s in found], abs=1e-4)
+    for solution, rated in list(zip(solutions, found, strict=True))[::12]:
+        before = language_model.prompt(solution, join(solution.steps[:-1]))
+        start = len(language_model.tokenizer(before)["input_ids"])
+        ids = language_model.tokenizer(before + solution.steps[-1], return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            logs = language_model.model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+        expected = logs.gather(-1, ids[0, 1:, None])[start - 1 :, 0]
+        assert rated.tokens == len(expected)
+        assert rated.score == pytest.approx(float(expected.mean()), abs=1e-4)
+    assert np.std([s.score for s in found]) > 0.01
+
+
+def test_what_is_asked_takes_the_place_of_the_instruction(language_model):
+    asked = language_model.prompt(Prefix("Is 2 even?", (), ""), "")
+    assert "Is 2 even?" in asked
+    assert INSTRUCTION not in asked
+
+
 def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
     solutions = [p for p in prefixes if p.steps][::15]
     for solution, scores in zip(solutions, score(prm, solutions), strict=True):

@@ -199,3 +199,23 @@ def test_an_experiment_runs_on_a_server_and_pays_once(served, raw, tmp_path):
     assert [e.steps for e in solve()[1]] == [e.steps for e in episodes]
     assert len(server.answered) == 12
     assert Ledger(tmp_path, "embedded/prm", None).spent == pytest.approx(12 * PRICE)
+
+
+def test_likelihoods_come_from_the_tokens_of_the_last_step(served):
+    faults = ["drop", 429, "malformed", "empty", 503]
+    _, model = served(faults, api="completions")
+    lm, kept = language_model(model), {}
+    solutions = [Prefix("Start with 1, add 2.", ("1 + 2 = 3",) * (1 + i % 3)) for i in range(12)]
+    found = lm.likelihoods(solutions, lambda index, scores: kept.update({index: scores}))
+    whole, starts = lm._prompt.last_steps(solutions)
+    for i, (ids, start) in enumerate(zip(whole, starts, strict=True)):
+        assert lm._prompt._tokenizer.decode(ids[start:]).strip() == "1 + 2 = 3"
+        assert found[i].tokens == len(ids) - start
+        assert found[i].score == pytest.approx(-np.mean(ids[start:]) / 100)
+        assert kept[i] == [found[i]]
+
+
+def test_an_api_that_tells_no_likelihoods_is_named(served):
+    _, model = served(api="chat")
+    with pytest.raises(TrimError, match=r"server\.api: completions"):
+        language_model(model).likelihoods(PREFIXES)

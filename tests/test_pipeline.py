@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import shrink
+from playwright.sync_api import sync_playwright
 from workflow_project import environment, make_project, run
 
 
@@ -42,17 +43,17 @@ def test_the_contract_of_the_outputs(project):
         "weak_tokens_kept,weak_tokens_discarded,strong_calls,prm_tokens,prm_calls,steps,flops,latency,pgr"
     )
     assert ",".join(summary.columns).startswith(contract)
-    assert set(summary["router"]) == {
-        "always_weak", "always_strong", "random", "oracle", "trim_thr", "trim_pomdp", "pomdp_paper", "trim_agg",
-        "trim_budget",
-    }  # fmt: skip
+    assert set(summary["router"]) == set(yaml.safe_load((project / "params.yaml").read_text())["routers"])
     budgets = pd.read_csv(project / "results/budgets.csv")
     assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high", "spread"]
     assert set(budgets.dropna(subset=["spread"])["router"]) == {"trim_agg", "trim_budget"}
     assert {"cpt50", "cpt80", "cpt95", "apgr", "aiq", "ibc", "acc@10", "acc@30"} <= set(budgets["measure"])
     metrics = json.loads((project / "results/metrics.json").read_text())
     assert "acc@20" in metrics["standard"]["trim_thr"]
-    studies = ("calibration", "prediction", "published", "robustness", "ceiling", "generalisation")
+    studies = (
+        "calibration", "prediction", "published", "robustness", "ceiling", "generalisation", "transfer",
+        "interventions", "units", "paper", "claims",
+    )  # fmt: skip
     for name in ("main", "budgets", "operating_points", "differences", "thresholds", *studies):
         for suffix in ("md", "csv", "tex"):
             assert (project / f"results/tables/{name}.{suffix}").stat().st_size
@@ -80,9 +81,91 @@ def test_no_router_is_above_the_clairvoyant_one(project):
 
 def test_the_page_needs_nothing_else(project):
     page = (project / "results/report.html").read_text()
-    assert "<script" not in page
-    assert "http" not in page
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert 'src="data:image/svg+xml' in page
+    assert len(page) < 5e6
+
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_page_works_in_a_browser(project, width, scheme):
+    with sync_playwright() as tool:
+        browser = tool.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        said, asked = [], []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((project / "results/report.html").as_uri())
+        page.wait_for_selector("#chart svg")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        # The chart follows its choices.
+        points = int(page.get_attribute("#chart", "data-points"))
+        page.check("#chart-groups input[value=cascade]")
+        page.wait_for_function(f"Number(document.querySelector('#chart').dataset.points) > {points}")
+        page.select_option("#chart-unit", "latency")
+        page.wait_for_function("document.querySelector('#chart svg').textContent.includes('latency')")
+        page.select_option("#chart-benchmark", "renamed")
+        page.wait_for_function(f"Number(document.querySelector('#chart').dataset.points) < {points}")
+        # Episodes: another row, another problem.
+        before = page.inner_text("#episode-steps")
+        page.click("#episode-rows tr:nth-child(2)")
+        assert page.inner_text("#episode-steps") != before
+        question = page.inner_text("#episode-question")
+        page.select_option("#episode-problem", index=1)
+        assert page.inner_text("#episode-question") != question
+        # Tables: sorting and filtering.
+        table = page.locator("section", has=page.locator("#main"))
+        column = table.locator("thead th", has_text="apgr")
+        place = table.locator("thead th").all_inner_texts().index("apgr")
+        column.click()
+        texts = table.locator(f"tbody td:nth-child({place + 1})").all_inner_texts()
+        cells = [float(text.split()[0]) for text in texts]
+        assert cells == sorted(cells)
+        rows = table.locator("tbody tr:visible").count()
+        table.locator("input.filter").fill("trim-thr")
+        assert 0 < table.locator("tbody tr:visible").count() < rows
+        assert said == []
+        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+        browser.close()
+
+
+def test_the_audit_passes_and_finds_what_was_changed(project):
+    reference = project / "reference.csv"
+    shutil.copy(project / "results/budgets.csv", reference)
+    done = run(project, "trim", "audit", "--against", "reference.csv")
+    assert re.search(r"all \d+ checks passed", done.stdout)
+    assert "Snakemake, episodes" in done.stdout
+    assert "not recorded" in done.stdout  # DVC was not asked yet
+    for path, column in (("results/summary.csv", "accuracy"), ("results/studies/interventions/standard.csv", "caught")):
+        whole, table = (project / path).read_text(), pd.read_csv(project / path)
+        table.loc[1, column] = 0.123
+        table.to_csv(project / path, index=False)
+        done = run(project, "trim", "audit", "--no-lineage", check=False)
+        (project / path).write_text(whole)
+        assert done.returncode == 1
+        assert f"line 3, {column}: 0.123 found" in " ".join(done.stdout.split())
+    table = pd.read_csv(reference)
+    table.loc[table["measure"] == "apgr", ["value", "low", "high"]] = [9, 8, 10]
+    table.to_csv(reference, index=False)
+    done = run(project, "trim", "audit", "--no-lineage", "--against", "reference.csv", check=False)
+    assert done.returncode == 1
+    assert "apgr" in done.stdout
+
+
+def test_two_runs_are_compared_on_the_same_resamples(project):
+    done = run(project, "trim", "diff", "results", "results", "--measure", "apgr")
+    figures = re.findall(r"(-?\d\.\d{3}) \[(-?\d\.\d{3}), (-?\d\.\d{3})\]", done.stdout)
+    assert figures
+    assert {float(part) for row in figures for part in row} == {0.0}
+    run(project, "trim", "diff", "results", "nowhere", check=False).stderr.startswith(
+        "trim: results and nowhere have no"
+    )
 
 
 def test_the_summary_follows_from_the_episodes_alone(project):

@@ -71,6 +71,12 @@ def test_greedy_text_is_that_of_transformers(engine, prefixes, keys, greedy):
 
 
 @needs_vllm
+def test_likelihoods_are_those_of_transformers(engine, solutions):
+    expected = TransformersLM(resolve("embedded/strong"), GREEDY).likelihoods(solutions)
+    alike([[score] for score in engine.likelihoods(solutions)], [[score] for score in expected])
+
+
+@needs_vllm
 def test_a_seeded_draft_depends_on_its_key_alone(engine, prefixes, keys):
     engine.sampling = Sampling(temperature=2, top_p=1, max_step_tokens=60)
     together = engine.next_steps(prefixes[:80], keys[:80])

@@ -111,7 +111,7 @@ def _studies(params: Params, again: Path) -> Iterator[list[Path]]:
         yield made
     if "published" in wanted:
         made = [folder / "published.csv"]
-        make_simulation(params, *made, lambda done, of: None)
+        make_simulation(params, made[0], lambda done, of: None)
         yield made
 
 

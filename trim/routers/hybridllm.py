@@ -20,7 +20,7 @@ class HybridLLM(QueryRouter):
         """Size of the network's hidden layer, and weight of its L2 penalty."""
 
         hidden: int = Field(32, ge=1)
-        penalty: float = Field(3.0, ge=0)
+        penalty: float = Field(100.0, ge=0)
 
     def learn(self, labels: Labels) -> dict[str, np.ndarray]:
         """See `QueryRouter.learn`."""
@@ -29,8 +29,8 @@ class HybridLLM(QueryRouter):
         model = MLPRegressor(
             hidden_layer_sizes=(self.params.hidden,),
             alpha=self.params.penalty,
-            early_stopping=True,
-            max_iter=300,
+            solver="lbfgs",
+            max_iter=200,
             random_state=0,
         )
         model.fit(labels.embeddings, labels.strong.astype(float) - labels.weak)

@@ -90,7 +90,7 @@ class QueryRouter(Router):
             trial.episodes(next(iter(kind(None).policies().values())), "train") for kind in (AlwaysWeak, AlwaysStrong)
         )
         raw = embedder(self.params.embedding)([episode.problem.question for episode in weak])
-        learned = {"mean": raw.mean(axis=0), "deviation": raw.std(axis=0) + 1e-6}
+        learned = {"mean": raw.mean(axis=0), "deviation": deviation(raw)}
         right = [np.array([episode.correct for episode in solved]) for solved in (weak, strong)]
         learned |= self.learn(Labels(_standardised(raw, learned), right[0], right[1], trial))
         learned = {name: np.asarray(array, dtype=np.float32) for name, array in learned.items()}
@@ -125,6 +125,12 @@ class QueryRouter(Router):
 
 def _standardised(raw: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndarray:
     return (raw - learned["mean"]) / learned["deviation"]
+
+
+def deviation(vectors: np.ndarray) -> np.ndarray:
+    """Standard deviation of each of d dimensions, 1 where it is none, shape (n, d) -> (d,)."""
+    found = vectors.std(axis=0)
+    return np.where(found > 1e-6, found, 1.0)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from trim.embeddings import embedder
 from trim.routers.always import AlwaysStrong, AlwaysWeak
-from trim.routers.query import Labels, QueryRouter, unit
+from trim.routers.query import Labels, QueryRouter, deviation, unit
 
 
 class Smoothie(QueryRouter):
@@ -36,8 +36,8 @@ class Smoothie(QueryRouter):
         for policy, sample in ((weak, 0), (weak, 1), (strong, 0)):
             solved = labels.trial.episodes(policy, "train", sample)
             vectors.append(embed([" ".join(step.text for step in episode.steps) for episode in solved]))
-        deviation = np.std(vectors[0], axis=0) + 1e-6
-        first, second, other = (vector / deviation for vector in vectors)
+        scale = deviation(vectors[0])
+        first, second, other = (vector / scale for vector in vectors)
         gained = ((first - second) ** 2).mean(axis=1) - ((first - other) ** 2).mean(axis=1)
         return {"known": unit(labels.embeddings), "gained": gained}
 
