@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+from evaluation import measure, study
 
 from trim.config import load
 from trim.draws import Draws, Scorer, Writer, digest
@@ -90,10 +91,15 @@ def pipeline() -> Iterator[Row]:
             time.sleep(0.25)
         if process.returncode:
             raise SystemExit("the pipeline failed")
-        yield at_most("fresh run of the pipeline", time.perf_counter() - start, "s", 600)
+        yield at_most("fresh run of the pipeline", time.perf_counter() - start, "s", 900)
         yield at_most("peak memory of the pipeline", peak / 2**30, "GiB", 4)
         idle = seconds(lambda: subprocess.run(command, cwd=folder, check=True))
         yield at_most("run with nothing to do", idle, "s", 10)
+        page = Path(folder) / "results" / "report.html"
+        page.unlink()
+        spent = seconds(lambda: subprocess.run(["trim", "report"], cwd=folder, check=True, stdout=subprocess.DEVNULL))
+        yield at_most("report", spent, "s", 10)
+        yield at_most("its size", page.stat().st_size / 1e6, "MB", 5)
         for name in (".journal", "trees", "training"):
             shutil.rmtree(Path(folder) / "results" / name)
         trained = [f"results/routers/standard/trim_{name}.json" for name in ("agg", "seq", "budget")]
@@ -437,6 +443,12 @@ def answers() -> Iterator[Row]:
     yield at_least("answers judged by algebra, kept", 20 * len(texts) / kept, "/s", 2000)
 
 
+def evaluation() -> Iterator[Row]:
+    """Measures and their intervals."""
+    found = study(points=200, problems=500)
+    yield at_most("measures of 200 points x 500 problems, 1,000 resamples", seconds(lambda: measure(found)), "s", 3)
+
+
 def main() -> None:
     """Run all, or those named on the command line."""
     torch.set_num_threads(os.cpu_count() or 1)
@@ -455,6 +467,7 @@ def main() -> None:
             replay,
             engine,
             independence,
+            evaluation,
             pipeline,
         )
     }
