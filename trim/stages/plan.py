@@ -17,6 +17,7 @@ from trim.problems.catalogue import SIZES
 # repository Vansh28Kapoor/TRIM, commit 5ec6323): always-weak, always-strong, and over the thresholds between.
 WEAK_TOKENS, STRONG_TOKENS, STEPS = 400.9, 494.8, 8.0
 ROUTED_WEAK, ROUTED_STRONG = 483.6, 163.5
+ENDS = ("always_weak", "always_strong")
 _PROMPT = 150  # tokens of a question with its template
 _BYTES = 12  # a token on disk: its text in a layer and in a journal
 _EPOCHS = 10  # of a training, where the experiment does not say
@@ -88,9 +89,12 @@ def _phases(params: Params) -> Iterable[tuple[str, float, float, float]]:
     train = sum(sizes[name][0] for name in params.calibrated())
     yield "calibration", 0, 0, train * (_PROMPT + STRONG_TOKENS)
     for name in params.routers:
-        fitted = {params.source(name, b) for b in params.benchmarks} if params.kind(name).fits else set()
+        kind = params.kind(name)
+        fitted = {params.source(name, b) for b in params.benchmarks} if kind.fits else set()
         points = _points(params, name)
-        if params.kind(name).trained:
+        if kind.group in ("query", "cascade"):
+            continue
+        if kind.trained:
             section = params.routers[name].get("training") or {}
             solved = sum(sizes[b][0] for b in fitted) * points * section.get("epochs", _EPOCHS)
         else:
@@ -98,8 +102,9 @@ def _phases(params: Params) -> Iterable[tuple[str, float, float, float]]:
         if solved:
             yield f"fit {name}", *_routed(solved)
     tested = sum(size[2] for size in sizes.values())
-    points = sum(_points(params, n) for n in params.routers if n not in ("always_weak", "always_strong"))
-    yield "test draws", *_routed(tested * points)
+    # What chooses one model for a whole problem finds its solutions among the rollouts.
+    stepwise = [n for n in params.routers if n not in ENDS and params.kind(n).group not in ("query", "cascade")]
+    yield "test draws", *_routed(tested * sum(_points(params, name) for name in stepwise))
 
 
 def _routed(solutions: float) -> tuple[float, float, float]:
@@ -108,10 +113,12 @@ def _routed(solutions: float) -> tuple[float, float, float]:
 
 def _points(params: Params, name: str) -> int:
     """Operating points of a router: its listed settings, for each seed, and one for each budget that is fitted."""
-    section = params.routers[name]
-    listed = max((len(section[k]) for k in ("thresholds", "costs", "probabilities") if k in section), default=1)
+    own = params.router(name).params.model_dump()
+    listed = max(
+        (len(own[k]) for k in ("thresholds", "costs", "probabilities", "shares", "knobs") if own.get(k)), default=1
+    )
     budgets = len(params.evaluation.budgets) if params.kind(name).fits else 0
-    return listed * len(section.get("seeds", (0,))) + budgets
+    return listed * len(own.get("seeds", (0,))) + budgets
 
 
 def _sizes(params: Params, name: str) -> tuple[int, int, int]:

@@ -29,6 +29,17 @@ rule trees:
         " --journal results/.journal/{wildcards.benchmark}-trees.sqlite > {log} 2>&1"
 
 
+# What TRIM-Thr's sweep leads to, other routers mostly meet too.
+def explored(w):
+    first = "trim_thr"
+    known = first in FITTED and EXPERIMENT.fitted_on(w.benchmark, first)
+    return (
+        [f"results/draws/{w.benchmark}/fit-{first}.parquet"]
+        if known and w.kind != first
+        else []
+    )
+
+
 rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",
@@ -37,6 +48,7 @@ rule fit:
             rollouts("train") + scores("train") if FITTED[w.kind].labelled else []
         ),
         trees=trees("validation"),
+        explored=explored,
         calibration=lambda w: calibrations() if FITTED[w.kind].calibrated else [],
         models=models(),
         code=code("trim.stages.fit"),
@@ -63,7 +75,8 @@ rule fit:
         generation=config["generation"],
         budgets=config["evaluation"]["budgets"],
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, *input.labels, *input.trees]
+            f"--layer {path}"
+            for path in [*input.layers, *input.labels, *input.trees, *input.explored]
         ],
         calibrations=lambda w, input: (
             f"--calibrations results/calibration/{w.benchmark}"
