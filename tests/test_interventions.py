@@ -87,10 +87,10 @@ def test_ratios_are_those_of_the_measures(study):
     one, other = (study.measures[name]["ibc"].iloc[0] for name in ("thrifty", "dear"))
     assert table.loc["slope", "value"] == pytest.approx((1 + one) / (1 + other))
     assert table.loc["slope", "low"] < table.loc["slope", "value"] < table.loc["slope", "high"]
-    if other > 0:
-        assert table.loc["ibc", "value"] == pytest.approx(one / other)
-    else:
-        assert np.isnan(table.loc["ibc", "value"])
+    assert table.loc["ibc", "value"] == (pytest.approx(one / other) if other > 0 else np.inf)
+    backwards = ratios(study, ["dear"], ["thrifty"]).set_index("measure")
+    assert np.isnan(backwards.loc["ibc", "value"]) == (other <= 0)
+    assert table.loc["slope", "low"] == pytest.approx(1 / backwards.loc["slope", "high"]) or other <= 0
 
 
 def test_a_unit_in_which_the_weak_model_is_dearer_has_no_measure(study):
@@ -103,11 +103,9 @@ def test_a_unit_in_which_the_weak_model_is_dearer_has_no_measure(study):
 
 
 def test_the_setting_that_was_fitted_comes_before_the_nearest():
-    tokens = np.array([[10.0], [20.0], [50.0]])
-    correct = np.ones((3, 1), dtype=bool)
-    unit = results("always_strong", correct[:1], np.array([[100.0]]))
-    assert nearest_setting(results("r", correct, tokens, ("a", "b", "c")), unit, 0.2) == 1
-    assert nearest_setting(results("r", correct, tokens, ("a", "b", "budget=0.2 seed=1")), unit, 0.2) == 2
+    spent = np.array([0.1, 0.2, 0.5])
+    assert nearest_setting(["a", "b", "c"], spent, 0.2) == 1
+    assert nearest_setting(["a", "b", "budget=0.2 seed=1"], spent, 0.2) == 2
 
 
 def test_the_published_run_misses_what_is_claimed_of_it():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, ParamsFile, Results, load_params
 from trim.progress import display
@@ -48,7 +48,7 @@ def audit(
         for check in chain.from_iterable(kinds):
             checks.append(check)
             tracker.advanced(len(checks), len(checks))
-    table = Table("check", "of", "result", "detail")
+    table = Table("check", Column("of", overflow="fold"), "result", Column("detail", overflow="fold"))
     figures = [check for check in checks if check.kind == "reference"]
     shown = [check for check in checks if check.kind != "reference" or check.outcome == "fail"]
     for check in shown:

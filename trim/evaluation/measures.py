@@ -12,6 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 
+_SAME = 1e-9  # costs that differ by rounding only
+
+
 class Scale(NamedTuple):
     """The two ends, shape (...): always-weak's accuracy and cost fraction, always-strong's accuracy (at fraction 1)."""
 
@@ -144,7 +147,7 @@ def ibc(curve: Curve, scale: Scale) -> np.ndarray:
     The mean over operating points that cost more than always-weak; NaN if there are none.
     """
     start = np.expand_dims(scale.weak_fraction, -1)
-    dearer = curve.fraction > start
+    dearer = curve.fraction > start + _SAME
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (curve.accuracy - np.expand_dims(scale.weak, -1)) / (curve.fraction - start)
         relative = slope / np.expand_dims(scale.gap / scale.room, -1) - 1

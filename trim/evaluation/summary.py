@@ -201,18 +201,24 @@ def differences(study: Study, baseline: str) -> pd.DataFrame:
 def ratios(study: Study, routers: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:
     """How many times as cost-efficient routers are as rivals: value, low, high.
 
-    `ibc` is the ratio of the incremental benefits per cost over always-strong's (the paper's measure), empty where
-    the rival has none; `slope` that of the accuracies gained per cost.
+    `ibc` is the ratio of the incremental benefits per cost over always-strong's (the paper's measure), infinite where
+    the rival has none and empty where the router itself has none; `slope` that of the accuracies gained per cost.
     """
+
+    def over(share: float) -> float:
+        return 1 / share if share > 0 else np.inf
+
     rows, benchmark = [], study.routers["always_strong"].benchmark
     for name in routers:
         for rival in rivals:
             one, other = (study.measures[r]["ibc"].to_numpy() for r in (name, rival))
-            both = {"ibc": (one, np.where(other > 0, other, np.nan)), "slope": (1 + one, 1 + other)}
-            for measure, (above, below) in both.items():
-                samples = above / below
-                low, high = study.interval(samples[1:]) if np.isfinite(samples[0]) else (np.nan, np.nan)
-                rows.append((benchmark, name, rival, measure, samples[0], low, high))
+            for measure, shares in (("ibc", other / one), ("slope", (1 + other) / (1 + one))):
+                # Quantiles of the rival's share, which is finite, in place of those of the ratio.
+                if np.isfinite(one[0]) and one[0] > 0:
+                    low, high = study.interval(shares[1:])
+                    rows.append((benchmark, name, rival, measure, over(shares[0]), over(high), over(low)))
+                else:
+                    rows.append((benchmark, name, rival, measure, *(np.nan,) * 3))
     return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
 
 
@@ -229,20 +235,23 @@ def units(study: Study, budget: float) -> pd.DataFrame:
         tables.append(table[table["measure"].isin(UNIT_MEASURES)].assign(unit=unit))
         rows = []
         for name, result in study.routers.items():
-            setting = nearest_setting(result, study.routers["always_strong"], budget)
+            setting = nearest_setting(result.settings, study.fractions(name, "strong_tokens")[0], budget)
             spent = other.fractions(name, unit)[:, setting]
             rows.append((result.benchmark, name, "spent", spent[0], *study.interval(spent[1:]), np.nan))
         tables.append(pd.DataFrame(rows, columns=list(table.columns)).assign(unit=unit))
     return pd.concat(tables)
 
 
-def nearest_setting(result: Results, unit: Results, budget: float) -> int:
-    """Index of the setting that was fitted for a budget, or else spends nearest to it, of the first seed."""
-    fitted = [k for k, name in enumerate(result.settings) if name.split()[0] == f"budget={budget:g}"]
-    if fitted:
-        return fitted[0]
-    spent = result.totals["strong_tokens"].mean(axis=1) / unit.totals["strong_tokens"].mean()
-    return int(np.abs(spent - budget).argmin())
+def nearest_setting(settings: Sequence[str], spent: np.ndarray, budget: float) -> int:
+    """Index of the setting that was fitted for a budget, or else spends nearest to it, of the first seed.
+
+    Args:
+        settings: k names.
+        spent: strong tokens of each over always-strong's, shape (k,).
+        budget: in the same unit.
+    """
+    fitted = [k for k, name in enumerate(settings) if name.split()[0] == f"budget={budget:g}"]
+    return fitted[0] if fitted else int(np.abs(spent - budget).argmin())
 
 
 def headline(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:

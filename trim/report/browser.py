@@ -51,17 +51,19 @@ def chart(results: Path, params: Params) -> dict[str, Any]:
 def episodes(results: Path, params: Params) -> dict[str, Any]:
     """Episodes of some test problems of each benchmark, under every router at the middle budget."""
     texts: dict[str, int] = {}
-    shown = {}
+    summary, shown = read_csv(results / "summary.csv"), {}
     for benchmark, title in titles(params)[0].items():
         names = [n for n in params.routers_on(benchmark) if params.group(n) != "ablation" or n in ENDS]
         paths = {name: results / "episodes" / benchmark / f"{name}.parquet" for name in names}
-        found = {name: read_results(path) for name, path in paths.items()}
+        points = summary[summary["benchmark"] == benchmark].set_index("router")
         problems = {p.id: p for p in read_problems(results / "problems" / f"{benchmark}.parquet", "test")}
-        chosen = _chosen(found["always_weak"], found["always_strong"])
+        chosen = _chosen(*(read_results(paths[end]) for end in ENDS))
         runs = []
-        for name, result in found.items():
-            setting = result.settings[nearest_setting(result, found["always_strong"], params.evaluation.middle)]
-            steps = read_steps(paths[name], setting)
+        for name, path in paths.items():
+            own = points.loc[[name]]
+            spent = own["strong_fraction"].to_numpy()
+            setting = own["setting"].iloc[nearest_setting(own["setting"].tolist(), spent, params.evaluation.middle)]
+            steps = read_steps(path, setting)
             groups = dict(iter(steps[steps["problem"].isin(list(chosen))].groupby("problem", sort=False)))
             runs.append(
                 {

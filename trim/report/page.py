@@ -36,7 +36,7 @@ SECTIONS = {
         "Chosen on validation for each budget; spent and reached on test.",
     ),
 }
-STUDY_SECTIONS = {
+STUDIES = {
     "claims": (
         "The paper's claims",
         "Each one beside the run that was released with the paper (TRIM-Thr on MATH-500) and beside this experiment, "
@@ -99,11 +99,6 @@ STUDY_SECTIONS = {
 }
 PROSE = ("claims", "paper")  # tables that are read, not scanned
 FIGURES = {
-    "curves": "Cost-accuracy curves. Bands: intervals over problems. Dotted: mixing the two models at random.",
-    "budgets": "Accuracy at fixed budgets.",
-    "variants": "Variants of one kind of router.",
-}
-STUDY_FIGURES = {
     "claims": "Accuracy gained per strong token: TRIM-Thr's over that of routers that choose one model for a problem.",
     "paper": "The share of the gap that TRIM-Thr recovers: published for MATH-500, and here.",
     "interventions": "What is handed over, what that catches and wastes, on the first benchmark.",
@@ -125,14 +120,14 @@ def write_page(results: Path, params: Params) -> Path:
         TrimError: if a table or figure is missing.
     """
     studies = params.studies()
-    sections = {name: STUDY_SECTIONS[name] for name in PROSE if name in studies}
-    sections |= SECTIONS | {name: STUDY_SECTIONS[name] for name in STUDY_SECTIONS if name in studies}
+    sections = {name: STUDIES[name] for name in PROSE if name in studies}
+    sections |= SECTIONS | {name: STUDIES[name] for name in STUDIES if name in studies}
     tables = []
     for name, (title, text) in sections.items():
         columns, rows = as_lists(read_csv(results / "tables" / f"{name}.csv"))
         prose = name in PROSE
         tables.append({"name": name, "title": title, "text": text, "columns": columns, "rows": rows, "prose": prose})
-    shown = FIGURES | {name: STUDY_FIGURES[name] for name in STUDY_FIGURES if name in studies}
+    shown = {name: FIGURES[name] for name in FIGURES if name in studies}
     figures = [
         {"title": text.split(".")[0], "text": text, "data": _embed(results / "figures" / f"{name}.svg")}
         for name, text in shown.items()

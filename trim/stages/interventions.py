@@ -32,7 +32,8 @@ def make_interventions(params: Params, benchmark: str, problems: Path, episodes:
     tables = []
     for path in episodes:
         result = found[path.stem]
-        setting = result.settings[nearest_setting(result, found["always_strong"], params.evaluation.middle)]
+        spent = study.fractions(path.stem, "strong_tokens")[0]
+        setting = result.settings[nearest_setting(result.settings, spent, params.evaluation.middle)]
         judged = decisions(read_steps(path, setting), known, difficulty)
         if judged.empty or not judged["handed"].any():
             continue
