@@ -60,6 +60,7 @@ def shrink(raw: dict) -> dict:
     small["routers"]["automix_pomdp"]["costs"] = [0.001, 0.01]
     small["routers"]["rsd"]["knobs"] = [0.3, 0.9]
     small["routers"]["takeover"]["thresholds"] = [0.5, 0.9]
+    small["definitions"] |= {"steps": [8], "thresholds": [0.5, 0.9]}
     small["transfer"] = {"routers": ["trim_thr", "routellm"]}
     trained = {"fit_on": "standard", "seeds": [0, 1], "training": {"epochs": 1}}
     small["routers"]["trim_agg"] = {"costs": [0.01]} | trained

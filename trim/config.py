@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from trim.distortion import Distortion, Kind
 from trim.errors import TrimError
-from trim.models.base import Dtype, Engine, Sampling, Server
+from trim.models.base import Definition, Dtype, Engine, Sampling, Server
 from trim.problems.generated import FAMILIES
 from trim.routers import Router, registry
 from trim.routers.base import Group
@@ -144,6 +144,12 @@ class Generation(_Section):
     instruction: str = INSTRUCTION
     sampling: Sampling = Sampling()
 
+    @model_validator(mode="after")
+    def _paragraphs(self) -> Generation:
+        if self.sampling.step != "paragraph":
+            raise ValueError("sampling.step: paragraph; `definitions` compares others")
+        return self
+
 
 class Evaluation(_Section):
     """What is measured."""
@@ -259,6 +265,18 @@ class Transfer(_Section):
     routers: tuple[Name, ...] = ()
 
 
+class Definitions(_Section):
+    """TRIM-Thr where a step is something else than a paragraph: a sentence, or a number of tokens."""
+
+    benchmarks: tuple[Name, ...] = ()
+    steps: tuple[Definition, ...] = ()
+    thresholds: tuple[Share, ...] = ()
+
+    def names(self) -> list[str]:
+        """All definitions that are compared, paragraphs first."""
+        return ["paragraph", *(str(step) for step in self.steps if step != "paragraph")] if self.benchmarks else []
+
+
 class Params(_Section):
     """A whole experiment; `replay` forbids the use of models, so that all must come from draws made before."""
 
@@ -273,6 +291,7 @@ class Params(_Section):
     robustness: Robustness
     ceiling: Ceiling = Ceiling()
     transfer: Transfer = Transfer()
+    definitions: Definitions = Definitions()
     pretrain: Pretrain | None = None
     replay: bool = False
 
@@ -309,6 +328,7 @@ class Params(_Section):
             "generalisation": any(section.get("fit_on") for section in self.routers.values()),
             "transfer": bool(self.transfer.routers) and len(self.benchmarks) > 1,
             "interventions": True,
+            "definitions": bool(self.definitions.names()),
             "units": True,
             "paper": "trim_thr" in self.routers,
             "claims": "trim_thr" in self.routers,
@@ -400,6 +420,7 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
         ("robustness.routers", params.robustness.routers, list(params.routers)),
         ("robustness.benchmarks", params.robustness.benchmarks, list(params.benchmarks)),
         ("ceiling.benchmarks", params.ceiling.benchmarks, list(params.benchmarks)),
+        ("definitions.benchmarks", params.definitions.benchmarks, list(params.benchmarks)),
         ("transfer.routers", params.transfer.routers, [n for n in params.routers if _moves(params, n)]),
     ]
     for name, section in params.routers.items():

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from trim.errors import TrimError
 from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore, Stop
+from trim.steps import SEPARATOR
 from trim.tables import read_table, write_table
 
 SCHEMA = pa.schema(
@@ -60,9 +61,10 @@ class Node:
         self._children: dict[str, Node] = {}
 
     @classmethod
-    def root(cls, question: str) -> Node:
-        """The node before the first step."""
-        return cls(Prefix(question), (digest(question.encode()),))
+    def root(cls, question: str, joint: str = SEPARATOR) -> Node:
+        """The node before the first step; see `trim.models.base.Sampling.joint`."""
+        named = [question.encode()] if joint == SEPARATOR else [question.encode(), joint.encode()]
+        return cls(Prefix(question, joint=joint), (digest(*named),))
 
     @classmethod
     def asking(cls, text: str, sample: int = 0) -> Node:

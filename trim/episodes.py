@@ -100,6 +100,7 @@ def run(
     progress: Callable[[int, int], None] | None = None,
     judge: Judge | None = None,
     watch: Callable[[Episode], None] | None = None,
+    joint: str = SEPARATOR,
 ) -> list[Episode]:
     """Solve every problem under every policy (design, section 1: the step loop).
 
@@ -116,11 +117,12 @@ def run(
         progress: told before each round how many episodes are finished, of how many.
         judge: of the answers; without one, verdicts are kept for this call only.
         watch: told of an episode whenever it has one more step.
+        joint: what stands between two steps.
 
     Returns:
         Finished episodes, by policy and then by problem.
     """
-    roots = [Node.root(problem.question) for problem in problems]
+    roots = [Node.root(problem.question, joint) for problem in problems]
     episodes = [
         Episode(problem, index, root)
         for index in range(len(policies))
@@ -157,7 +159,7 @@ def run(
                 watch(turn.episode)
         open_episodes = [turn.episode for turn, ended in zip(turns, finished, strict=True) if not ended]
         closed = [turn.episode for turn, ended in zip(turns, finished, strict=True) if ended]
-        verdicts = judge.right([e.problem for e in closed], [e.steps[-1].text for e in closed])
+        verdicts = judge.right([e.problem for e in closed], [e.node.prefix.text for e in closed])
         for episode, verdict in zip(closed, verdicts, strict=True):
             episode.correct = verdict
     return episodes
@@ -171,7 +173,7 @@ def write_steps(writer: Writer, nodes: Sequence[Node]) -> list[Draft]:
         if not bare:
             break
         for i, more in zip(bare, writer.next_steps([nodes[i].child(steps[i].text) for i in bare]), strict=True):
-            text = steps[i].text + SEPARATOR + more.text
+            text = steps[i].text + nodes[i].prefix.joint + more.text
             steps[i] = Draft(text, steps[i].tokens + more.tokens, more.stop)
     return steps
 
@@ -223,7 +225,7 @@ def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writ
             )
             if rejected:
                 episode.discarded, episode.steps, episode.scores = episode.steps, [], []
-                episode.node = Node.root(episode.problem.question)
+                episode.node = Node.root(episode.problem.question, episode.node.prefix.joint)
                 anew.add(id(episode))
     return anew
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from trim.draws import Node, Writer
 from trim.models.base import StepScore
-from trim.steps import SEPARATOR
+from trim.steps import join
 
 Rater = Literal["prm", "weak", "strong", "grade"]
 Role = Literal["prm", "weak", "strong"]
@@ -65,7 +65,9 @@ class Grade:
         asked = []
         for node in nodes:
             *before, step = node.prefix.steps
-            asked.append(_GRADE.format(question=node.prefix.question, before=SEPARATOR.join(before), step=step))
+            asked.append(
+                _GRADE.format(question=node.prefix.question, before=join(before, node.prefix.joint).strip(), step=step)
+            )
         replies = self._writer.next_steps([Node.asking(text) for text in asked])
         return [
             [StepScore(_digit(reply.text) / 9, -(-len(text) // 4), reply.tokens)]
@@ -129,9 +131,7 @@ class SelfVerifier:
 
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
         """See `Verifier.verify`; what is read, once for all samples, is told in characters / 4."""
-        texts = [
-            _VERIFY.format(question=node.prefix.question, solution=SEPARATOR.join(node.prefix.steps)) for node in nodes
-        ]
+        texts = [_VERIFY.format(question=node.prefix.question, solution=node.prefix.text.strip()) for node in nodes]
         asked = [Node.asking(text, sample) for text in texts for sample in range(self._samples)]
         replies, found = iter(self._writer.next_steps(asked)), []
         for text in texts:

@@ -10,6 +10,7 @@ PRM_TAG = "<extra_0>"
 INSTRUCTION = "Solve the problem step by step and put the final answer in \\boxed{}."
 
 _CONTENT = re.compile(r"\w")
+_SENTENCE = re.compile(r"[.!?]\s|\n\n")
 
 
 def messages(question: str, instruction: str = INSTRUCTION) -> list[dict[str, str]]:
@@ -17,14 +18,23 @@ def messages(question: str, instruction: str = INSTRUCTION) -> list[dict[str, st
     return [{"role": "user", "content": f"{question}\n{instruction}" if instruction else question}]
 
 
-def join(steps: Sequence[str]) -> str:
-    """The assistant turn that holds `steps` and is to be continued."""
-    return "".join(step + SEPARATOR for step in steps)
+def join(steps: Sequence[str], joint: str = SEPARATOR) -> str:
+    """The assistant turn that holds `steps`, each ended by `joint`, and is to be continued."""
+    return "".join(step + joint for step in steps)
 
 
-def tagged(steps: Sequence[str]) -> str:
-    """The assistant turn that a reward model reads: a tag after every step, and no other."""
-    return "".join(step.replace(PRM_TAG, "") + PRM_TAG for step in steps)
+def tagged(steps: Sequence[str], joint: str = SEPARATOR) -> str:
+    """The assistant turn that a reward model reads: a tag after every step, and no other.
+
+    Steps that carry their own ending lose the blanks around them, as there are none where steps are paragraphs.
+    """
+    texts = (step.replace(PRM_TAG, "") for step in steps)
+    return "".join((text if joint else text.strip()) + PRM_TAG for text in texts)
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a sentence ends in a text: by its mark and a blank, or by a blank line."""
+    return bool(_SENTENCE.search(text))
 
 
 def first(text: str) -> str:

@@ -12,6 +12,7 @@ from trim.draws import Draws, Scorer, Writer
 from trim.episodes import Episode, run
 from trim.evaluation.costs import ModelCost
 from trim.judge import Judge
+from trim.models.base import Definition
 from trim.models.load import language_model, name, reward_model, weights
 from trim.problems import Problem
 from trim.progress import Tracker
@@ -48,6 +49,12 @@ class Workspace:
     def sampled(self, sample: int) -> Workspace:
         """The same, but for another set of solutions."""
         generation = self.params.generation.model_copy(update={"sample": self.params.generation.sample + sample})
+        return Workspace(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
+
+    def cut(self, step: Definition) -> Workspace:
+        """The same models, but steps that end elsewhere."""
+        sampling = self.params.generation.sampling.model_copy(update={"step": step})
+        generation = self.params.generation.model_copy(update={"sampling": sampling})
         return Workspace(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
 
     @cached_property
@@ -95,13 +102,15 @@ class Workspace:
         """Solve every problem under every policy; see `trim.episodes.run`."""
         steps = self.params.generation.max_steps
         progress = self.tracker.advanced
-        return run(problems, policies, self.weak, self.strong, self.scorer, steps, progress, self.judge, watch)
+        parts = self.weak, self.strong, self.scorer, steps, progress, self.judge, watch
+        return run(problems, policies, *parts, self.params.generation.sampling.joint)
 
     def _writer(self, model: Model) -> Writer:
         generation = self.params.generation
         parts = [
             name(model),
-            generation.sampling.model_dump_json(),
+            # Draws of paragraphs are named as they were before there was another definition.
+            generation.sampling.model_dump_json(exclude={"step"} if generation.sampling.joint else None),
             generation.instruction,
             f"{generation.seed}.{generation.sample}",
         ]

@@ -136,6 +136,39 @@ def interventions(
 
 
 @studies.command()
+def definition(
+    benchmark: Benchmark,
+    step: Annotated[str, typer.Argument(help="paragraph, sentence, or a number of tokens.")],
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write ROUTER.parquet into.")],
+    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Run TRIM-Thr with steps that are cut in one way."""
+    from trim.stages.definitions import make_definition
+
+    found = load_params(params, benchmark)
+    if step not in found.definitions.names():
+        raise TrimError(f"definition {step}: not in {params}; it has: {', '.join(found.definitions.names())}")
+    with display(f"steps: {step}, {benchmark}") as tracker:
+        make_definition(found, benchmark, step, problems, layer or [], out, draws_out, journal, tracker)
+    print(out)
+
+
+@studies.command()
+def definitions_table(
+    benchmark: Benchmark, out: Out, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
+) -> None:
+    """Measure what `trim definition` made."""
+    from trim.stages.definitions import make_definitions_table
+
+    make_definitions_table(load_params(params, benchmark), benchmark, results, out)
+    print(out)
+
+
+@studies.command()
 def transfer(
     benchmark: Benchmark,
     problems: Problems,

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-
 _SAME = 1e-9  # costs that differ by rounding only
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trim.steps import SEPARATOR, join
+
+Definition = Literal["paragraph", "sentence"] | Annotated[int, Field(ge=1)]
 IMPOSSIBLE = -100.0  # log-probability of a token that cannot be read
 Stop = Literal["separator", "end", "length"]
 Dtype = Literal["float32", "bfloat16"]
 
 
 class Sampling(BaseModel):
-    """How the next step is sampled (paper, section 5: 0.7, 0.8, 20)."""
+    """How the next step is sampled (paper, section 5: 0.7, 0.8, 20), and where it ends.
+
+    Attributes:
+        step: ends at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -21,6 +28,12 @@ class Sampling(BaseModel):
     top_p: float = Field(0.8, gt=0, le=1)
     top_k: int = Field(20, ge=1)
     max_step_tokens: int = Field(2048, ge=1)
+    step: Definition = "paragraph"
+
+    @property
+    def joint(self) -> str:
+        """What stands between two steps; steps that are no paragraphs carry their own endings."""
+        return SEPARATOR if self.step == "paragraph" else ""
 
 
 class Engine(BaseModel):
@@ -73,11 +86,17 @@ class Server(BaseModel):
 
 
 class Prefix(NamedTuple):
-    """A question, the steps that stand so far, and what is asked for in place of a solution, if anything."""
+    """A question, the steps that stand so far, what is asked for in place of a solution, and what joins steps."""
 
     question: str
     steps: tuple[str, ...] = ()
     instruction: str | None = None
+    joint: str = SEPARATOR
+
+    @property
+    def text(self) -> str:
+        """The steps, to be continued."""
+        return join(self.steps, self.joint)
 
 
 class Draft(NamedTuple):

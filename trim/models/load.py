@@ -75,6 +75,8 @@ def language_model(model: Model, sampling: Sampling, instruction: str, spending:
     Raises:
         TrimError: if it cannot be loaded.
     """
+    if model.backend != "transformers" and sampling.step != "paragraph":
+        raise TrimError(f"{model.path}: steps that are no paragraphs are written by the backend transformers only")
     if model.server:
         from trim.models.openai import ServedLM
 

@@ -19,7 +19,7 @@ from trim.errors import TrimError
 from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.ledger import Ledger
 from trim.models.prompt import Prompt, asked_for, at_tags, read_tokenizer
-from trim.steps import PRM_TAG, SEPARATOR, first, join, messages, tagged
+from trim.steps import PRM_TAG, SEPARATOR, first, messages, tagged
 from trim.streams import seed
 
 if TYPE_CHECKING:
@@ -199,8 +199,8 @@ class ServedLM:
         """
         chat = messages(prefix.question, asked_for(prefix, self._instruction))
         if self._api != "chat" or prefix.instruction is not None:
-            return [*chat, {"role": "assistant", "content": join(prefix.steps)}] if prefix.steps else chat
-        so_far = f"The solution so far:\n\n{join(prefix.steps)}" if prefix.steps else "The solution is still empty.\n\n"
+            return [*chat, {"role": "assistant", "content": prefix.text}] if prefix.steps else chat
+        so_far = f"The solution so far:\n\n{prefix.text}" if prefix.steps else "The solution is still empty.\n\n"
         return [{"role": "user", "content": f"{chat[0]['content']}\n\n{so_far}{_NEXT}"}]
 
     async def _ask(self, prefix: Prefix, key: bytes) -> Draft:
@@ -214,7 +214,7 @@ class ServedLM:
         client = self._connection.client
         if self._prompt:
             answer: Any = await client.completions.create(
-                prompt=self._prompt.ids([prefix], [join(prefix.steps)])[0],
+                prompt=self._prompt.ids([prefix], [prefix.text])[0],
                 stop=[SEPARATOR],
                 extra_body={"top_k": self._sampling.top_k},
                 **common,

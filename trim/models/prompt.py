@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from trim.errors import TrimError
 from trim.models.base import Prefix, StepScore
-from trim.steps import join, messages
+from trim.steps import messages
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -62,7 +62,7 @@ class Prompt:
 
     def last_steps(self, solutions: Sequence[Prefix]) -> tuple[list[list[int]], list[int]]:
         """Token ids of whole solutions, and the place where the last step of each begins."""
-        turns = [join(s.steps[:-1]) for s in solutions]
+        turns = [s._replace(steps=s.steps[:-1]).text for s in solutions]
         whole = self.ids(solutions, [turn + s.steps[-1] for turn, s in zip(turns, solutions, strict=True)])
         return whole, [_apart(*both) for both in zip(whole, self.ids(solutions, turns), strict=True)]
 

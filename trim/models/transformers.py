@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
+from trim.answers import boxed
 from trim.errors import TrimError
 from trim.models.base import Draft, Dtype, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.folder import identity
@@ -19,7 +20,7 @@ from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.prompt import Prompt, read_tokenizer
 from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import sample
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, first, join, tagged
+from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, ends_sentence, first, is_final, tagged
 from trim.streams import seeds, uniforms
 
 logging.disable_progress_bar()
@@ -87,14 +88,14 @@ class TransformersLM:
         """See `LanguageModel.next_steps`."""
         if not prefixes:
             return []
-        ids = self.prompt.ids(prefixes, [join(p.steps) for p in prefixes])
+        ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
         prompts = [_Prompt(p, np.array(i), key=key) for p, i, key in zip(prefixes, ids, keys, strict=True)]
         self._cache.find(prompts)
         for batch in alike(prompts):
             self._decode(batch)
         texts = self.tokenizer.batch_decode([p.written for p in prompts], skip_special_tokens=True)
         return [
-            Draft(first(text) if p.stop == "separator" else text, len(p.written), p.stop)
+            Draft(first(text) if p.stop == "separator" and self.sampling.joint else text, len(p.written), p.stop)
             for text, p in zip(texts, prompts, strict=True)
         ]
 
@@ -152,11 +153,20 @@ class TransformersLM:
         """Why a step that ends so is finished; "length" while it is not."""
         if written[-1] in self._ends:
             return "end"
+        if self.sampling.step == "sentence":
+            return "separator" if ends_sentence(self.tokenizer.decode(written[-8:])) else "length"
+        if self.sampling.step != "paragraph":
+            return "separator" if len(written) >= self.sampling.step and self._closed(written) else "length"
         if self._separates[written[-1]] or (
             self._newline[written[-1]] and SEPARATOR in self.tokenizer.decode(written[-8:])
         ):
             return "separator"
         return "length"
+
+    def _closed(self, written: list[int]) -> bool:
+        """Whether no box is open, which would be cut in two."""
+        text = self.tokenizer.decode(written)
+        return not is_final(text) or boxed(text) is not None
 
 
 class TransformersPRM:
@@ -186,7 +196,7 @@ class TransformersPRM:
         """See `RewardModel.score`."""
         if not solutions:
             return []
-        ids = self.prompt.ids(solutions, [tagged(s.steps) for s in solutions])
+        ids = self.prompt.ids(solutions, [tagged(s.steps, s.joint) for s in solutions])
         texts = [Text(solution, np.array(i)) for solution, i in zip(solutions, ids, strict=True)]
         tags = [np.flatnonzero(text.ids == self.tag) for text in texts]
         self._cache.find(texts)

@@ -24,7 +24,7 @@ from trim.models.base import (
     Stop,
 )
 from trim.models.prompt import Prompt, at_tags, read_tokenizer
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, first, join, tagged
+from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, first, tagged
 from trim.streams import seed
 
 _CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
@@ -115,7 +115,7 @@ class VllmLM:
         self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
         """See `LanguageModel.next_steps`; a prefix that fills the context gets an empty draft."""
-        ids = self.prompt.ids(prefixes, [join(p.steps) for p in prefixes])
+        ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
         drafts = [Draft("", 0, "length")] * len(ids)
         fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
         outputs = self.engine.generate(

@@ -20,6 +20,7 @@ from trim.errors import TrimError
 from trim.report.studies import STUDIES
 from trim.report.tables import read_csv, write, write_tables
 from trim.stages.ceiling import make_ceiling_table
+from trim.stages.definitions import make_definitions_table
 from trim.stages.evaluate import make_evaluation
 from trim.stages.interventions import make_interventions
 from trim.stages.predict import make_prediction
@@ -108,6 +109,10 @@ def _studies(params: Params, again: Path) -> Iterator[list[Path]]:
     for b in params.calibrated() if "prediction" in wanted else ():
         made = paths("prediction", f"{b}.points.csv", f"{b}.errors.csv")
         make_prediction(params, again / "calibration" / b, again / "episodes" / b / "trim_thr.parquet", *made)
+        yield made
+    for b in params.definitions.benchmarks:
+        made = paths("definitions", f"{b}.csv")
+        make_definitions_table(params, b, again, *made)
         yield made
     if "published" in wanted:
         made = [folder / "published.csv"]

@@ -54,6 +54,11 @@ STUDIES = {
         "the share that is caught; of interventions, the share wasted on right steps. By position, PRM score, and by "
         "which model alone solves the problem.",
     ),
+    "definitions": (
+        "What a step is",
+        "TRIM-Thr where a step ends at a blank line, with a sentence or after a number of tokens; the reward model was "
+        "trained on paragraphs. The embedded models write no full stops, so that their sentences are paragraphs too.",
+    ),
     "units": (
         "In other units of cost",
         "`spent`: the cost at the setting for the middle budget, always-strong's being 1. All tokens: written by both "
@@ -102,6 +107,7 @@ FIGURES = {
     "claims": "Accuracy gained per strong token: TRIM-Thr's over that of routers that choose one model for a problem.",
     "paper": "The share of the gap that TRIM-Thr recovers: published for MATH-500, and here.",
     "interventions": "What is handed over, what that catches and wastes, on the first benchmark.",
+    "definitions": "TRIM-Thr by what a step is.",
     "units": "Cost at the middle budget in every unit.",
     "transfer": "APGR by where a router was fitted and where it is used.",
     "calibration": "What is observed in each hidden state, and where solutions end.",

@@ -102,6 +102,42 @@ def interventions_figure(results: Path, params: Params) -> Figure:
     return legend(picture, axes_of["position"])
 
 
+def definitions_table(results: Path, params: Params) -> pd.DataFrame:
+    """TRIM-Thr and the ends by what a step is."""
+    benchmarks, _ = titles(params)
+    rows = []
+    for name in params.definitions.benchmarks:
+        found = read_csv(results / "studies" / "definitions" / f"{name}.csv")
+        for definition, group in found.groupby("definition", sort=False):
+            ends = {f"{row.router.removeprefix('always_')}": row for row in group.itertuples() if row.router in ENDS}
+            cells = {end: figure(row.value, row.low, row.high) for end, row in ends.items()}
+            own = group[group["router"] == "trim_thr"]
+            cells |= {row.measure: figure(row.value, row.low, row.high) for row in own.itertuples()}
+            what = f"{definition} tokens" if str(definition).isdigit() else str(definition)
+            steps = f"{group['steps'].iloc[0]:.1f}"
+            rows.append({"benchmark": benchmarks[name], "a step is": what, "steps of a solution": steps} | cells)
+    return pd.DataFrame(rows)
+
+
+def definitions_figure(results: Path, params: Params) -> Figure:
+    """Accuracy of TRIM-Thr at the budgets, by what a step is."""
+    names = {name: title for name, title in titles(params)[0].items() if name in params.definitions.benchmarks}
+    picture, axes_of = panels(names)
+    shown = {f"acc@{100 * budget:g}": 100 * budget for budget in params.evaluation.budgets}
+    for benchmark, axes in axes_of.items():
+        found = read_csv(results / "studies" / "definitions" / f"{benchmark}.csv")
+        rows = found[found["measure"].isin(list(shown))]
+        for definition, (colour, marker) in styles(params.definitions.names()).items():
+            own = rows[rows["definition"].astype(str) == definition]
+            error = np.abs(own[["low", "high"]].to_numpy().T - own["value"].to_numpy())
+            label = f"{definition} tokens" if definition.isdigit() else definition
+            axes.errorbar(own["measure"].map(shown), own["value"], error, fmt=marker + "-", color=colour, capsize=2)
+            axes.plot([], [], marker + "-", color=colour, label=label)
+        axes.set_xlabel("budget: % of always-strong's tokens")
+        axes.set_ylabel("accuracy of TRIM-Thr")
+    return legend(picture, axes)
+
+
 def _transfers(results: Path, params: Params) -> pd.DataFrame:
     folder = results / "studies" / "transfer"
     found = pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])

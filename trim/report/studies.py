@@ -18,6 +18,8 @@ from trim.report.claims import claims_figure, claims_table, paper_figure, paper_
 from trim.report.figures import draw, legend, panels, styles
 from trim.report.gain import ceiling_figure, ceiling_table, generalisation_figure, generalisation_table
 from trim.report.rivals import (
+    definitions_figure,
+    definitions_table,
     interventions_figure,
     interventions_table,
     transfer_figure,
@@ -230,6 +232,7 @@ STUDIES: dict[str, tuple[Table, Picture]] = {
     "generalisation": (generalisation_table, generalisation_figure),
     "transfer": (transfer_table, transfer_figure),
     "interventions": (interventions_table, interventions_figure),
+    "definitions": (definitions_table, definitions_figure),
     "units": (units_table, units_figure),
     "paper": (paper_table, paper_figure),
     "claims": (claims_table, claims_figure),

@@ -53,6 +53,7 @@ wildcard_constraints:
     model="weak|strong",
     role="weak|strong|prm",
     shard=r"\d+",
+    step="|".join(EXPERIMENT.definitions.names()) or "-",
     distortion="|".join(EXPERIMENT.robustness.distortions()) or "-",
 
 

@@ -41,6 +41,10 @@ STUDY_INPUTS = {
         "results/studies/interventions/{benchmark}.csv", benchmark=BENCHMARKS
     ),
     "units": "results/units.csv",
+    "definitions": expand(
+        "results/studies/definitions/{benchmark}.csv",
+        benchmark=EXPERIMENT.definitions.benchmarks,
+    ),
     "paper": ["results/summary.csv", "results/budgets.csv"],
 }
 STUDY_INPUTS["claims"] = [

@@ -270,3 +270,60 @@ rule transfer_table:
     shell:
         "trim transfer-table --params {params.experiment} --benchmark {wildcards.benchmark} --out {output}"
         " > {log} 2>&1"
+
+
+# TRIM-Thr where a step is something else than a paragraph.
+rule definition:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=test_layers,
+        draws="results/draws/{benchmark}/test.parquet",
+        models=models(),
+        code=code("trim.stages.definitions"),
+    output:
+        "results/studies/definitions/{benchmark}/{step}.parquet",
+        directory("results/studies/definitions/{benchmark}/{step}"),
+    log:
+        "logs/definition/{benchmark}/{step}.log",
+    benchmark:
+        "benchmarks/definition/{benchmark}/{step}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    resources:
+        **EVERY_MODEL,
+    params:
+        experiment=PARAMS,
+        generation=config["generation"],
+        thresholds=list(EXPERIMENT.definitions.thresholds),
+        layers=lambda w, input: [
+            f"--layer {path}" for path in [*input.layers, input.draws]
+        ],
+    shell:
+        "trim definition {wildcards.step} --params {params.experiment} --benchmark {wildcards.benchmark}"
+        " --problems {input.problems} {params.layers} --out {output[1]} --draws-out {output[0]}"
+        " --journal results/.journal/{wildcards.benchmark}-definition-{wildcards.step}.sqlite > {log} 2>&1"
+
+
+rule definitions_table:
+    input:
+        expand(
+            "results/studies/definitions/{{benchmark}}/{step}",
+            step=EXPERIMENT.definitions.names(),
+        ),
+        code=code("trim.stages.definitions"),
+    output:
+        "results/studies/definitions/{benchmark}.csv",
+    log:
+        "logs/definitions_table/{benchmark}.log",
+    benchmark:
+        "benchmarks/definitions_table/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    params:
+        experiment=PARAMS,
+        evaluation=config["evaluation"],
+    shell:
+        "trim definitions-table --params {params.experiment} --benchmark {wildcards.benchmark} --out {output}"
+        " > {log} 2>&1"
