@@ -9,15 +9,41 @@ from pathlib import Path
 
 import pandas as pd
 
+from trim.config import load
+from trim.evaluation.published import published_budgets
 from trim.report.tables import markdown
+from trim.stages.evaluate import protocol
+from trim.tables import write_text
 
 ROOT = Path(__file__).parent.parent
 ROUTERS = ("Random", "TRIM-Thr", "TRIM-POMDP", "TRIM-Agg", "TRIM-Seq", "TRIM-Budget", "Oracle")
 
 
+RIVALS = (
+    "Oracle, query level", "RouteLLM, similarity", "RouteLLM, factorisation", "RouteLLM, classifier", "HybridLLM",
+    "Smoothie", "AutoMix, threshold", "AutoMix, POMDP", "RSD, sigmoid", "SpecReason, log-probability",
+    "Weak log-probability", "Takeover",
+)  # fmt: skip
+# Files of reference figures for `trim audit --against`, and the benchmark of those that were published.
+REFERENCES = {"embedded.csv": None, "math500.csv": "math500"}
+
+
+def write_reference(path: Path, benchmark: str | None) -> None:
+    """Write figures to compare a run with: those of this run, or of the published one."""
+    if benchmark is None:
+        rows = pd.read_csv(ROOT / "results/budgets.csv").drop(columns="spread")
+    else:
+        rows = published_budgets(protocol(load(ROOT / "params.yaml")))
+        rows = rows.assign(benchmark=benchmark, router="trim_thr")[["benchmark", "router", *rows.columns]]
+    write_text(path, rows.to_csv(index=False, float_format="%.6g"))
+
+
 def main() -> None:
-    """Update README.md and docs/curves.png from results/."""
-    shutil.copy(ROOT / "results/figures/curves.png", ROOT / "docs/curves.png")
+    """Update README.md, the pictures in docs/ and the reference figures from results/."""
+    for name in ("curves", "rivals"):
+        shutil.copy(ROOT / f"results/figures/{name}.png", ROOT / f"docs/{name}.png")
+    for name, benchmark in REFERENCES.items():
+        write_reference(ROOT / "workflow/reference" / name, benchmark)
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     for name, make in BLOCKS.items():
@@ -70,12 +96,31 @@ def _prediction() -> pd.DataFrame:
     return _first(table("prediction")).drop(columns="benchmark")
 
 
+def _rivals() -> pd.DataFrame:
+    rows = _first(table("main"))
+    rows = rows[rows["router"].isin((*RIVALS, "TRIM-Thr"))]
+    return rows[["router", "acc@20", "cpt50", "cpt80", "apgr", "ibc"]]
+
+
+def _spent() -> pd.DataFrame:
+    rows = _first(table("units"))
+    rows = rows[rows["router"].isin((*RIVALS, "TRIM-Thr")) & (rows["measure"] == "spent")]
+    return rows.drop(columns=["benchmark", "measure"])
+
+
+def _claims() -> pd.DataFrame:
+    return table("claims")
+
+
 BLOCKS: dict[str, Callable[[], pd.DataFrame]] = {
     "main": _main,
     "generalisation": _generalisation,
     "ceiling": _ceiling,
     "pomdp": _pomdp,
     "prediction": _prediction,
+    "rivals": _rivals,
+    "spent": _spent,
+    "claims": _claims,
 }
 
 

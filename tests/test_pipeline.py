@@ -57,7 +57,7 @@ def test_the_contract_of_the_outputs(project):
     for name in ("main", "budgets", "operating_points", "differences", "thresholds", *studies):
         for suffix in ("md", "csv", "tex"):
             assert (project / f"results/tables/{name}.{suffix}").stat().st_size
-    for name in ("curves", "variants", "budgets", "scores", *studies):
+    for name in ("curves", "rivals", "variants", "budgets", "scores", *studies):
         assert (project / f"results/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (project / f"results/figures/{name}.svg").read_bytes()[:800]
 

@@ -192,8 +192,8 @@ def test_a_rated_router_pays_its_rater_and_no_reward_model(talking, some_problem
     assert {step.writer for step in drafts} == {"weak", "strong"}
     for step in drafts:
         assert step.role == role
-        assert step.read > 0
-        assert step.verdict_tokens == (2 if rater == "grade" else 0)
+        assert (step.read > 0) == (rater != "weak")  # its own log-probabilities come with the draft
+        assert step.verdict_tokens == {"weak": 0, "strong": 1, "grade": 2}[rater]
         assert step.strong_tokens == (step.tokens if step.writer == "strong" else 0) + step.verdict_tokens
     assert not talking[3]["prm"].requests
 

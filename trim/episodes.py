@@ -130,8 +130,8 @@ def run(
     ]
     judge, open_episodes = judge or Judge(Draws()), episodes
     raters: dict[Rater, StepScorer] = {
-        "weak": Likelihood(weak),
-        "strong": Likelihood(strong),
+        "weak": Likelihood(weak, own=True),
+        "strong": Likelihood(strong, own=False),
         "grade": Grade(strong),
         **({"prm": scorer} if scorer else {}),
     }

@@ -40,16 +40,23 @@ class StepScorer(Protocol):
 
 
 class Likelihood:
-    """Mean log-probability of a step's tokens under a language model, in nats: at most 0."""
+    """Mean log-probability of a step's tokens under a language model, in nats: at most 0.
+
+    Args:
+        writer: the language model.
+        own: the steps are its own drafts, whose log-probabilities come with them and cost nothing; another
+            model reads the step and is asked for one token.
+    """
 
     rereads: ClassVar[bool] = False
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writer: Writer, own: bool) -> None:
+        self._writer, self._own = writer, own
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
         """See `StepScorer.score`; only one step each."""
-        return [[score] for score in self._writer.likelihoods(nodes)]
+        found = self._writer.likelihoods(nodes)
+        return [[StepScore(s.score, 0, 0) if self._own else s._replace(written=1)] for s in found]
 
 
 class Grade:

@@ -216,7 +216,7 @@ def claims_figure(results: Path, params: Params) -> Figure:
     axes.axvline(1, color="0.4", linewidth=0.8)
     axes.set_yticks(-np.arange(len(rivals)), [routers[name] for name in rivals])
     axes.set_xlabel("accuracy per strong token: TRIM-Thr's over the rival's")
-    return legend(picture, axes)
+    return legend(picture)
 
 
 def paper_table(results: Path, params: Params) -> pd.DataFrame:

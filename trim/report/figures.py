@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -38,7 +39,8 @@ PLOTTED = ["strong_fraction", "accuracy", "accuracy_low", "accuracy_high"]
 def draw_figures(results: Path, params: Params) -> list[Path]:
     """Draw every figure as SVG and PNG into results/figures; returns the paths."""
     paths = []
-    for name, make in (("curves", _main_curves), ("variants", _variants), ("budgets", _bars), ("scores", _scores)):
+    makers = {"curves": _main_curves, "rivals": _rivals, "variants": _variants, "budgets": _bars, "scores": _scores}
+    for name, make in makers.items():
         paths += draw(results, name, partial(make, results, params))
     return paths
 
@@ -69,17 +71,22 @@ def panels(names: Mapping[str, str], height: float = 3.1) -> tuple[Figure, dict[
     return figure, dict(zip(names, grid, strict=False))
 
 
-def legend(figure: Figure, axes: Axes) -> Figure:
-    """One legend under all panels, of what one of them shows."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend(figure: Figure) -> Figure:
+    """One legend under all panels, of what any of them shows."""
+    known: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            known.setdefault(label, handle)
+    labels, handles = list(known), list(known.values())
     column = 0.065 * max(map(len, labels)) + 0.5  # inches, about
     figure.legend(handles, labels, loc="outside lower center", ncols=max(1, int(figure.get_figwidth() // column)))
     return figure
 
 
 def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a marker for each name."""
-    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
+    """A colour and a marker for each name, no pair twice."""
+    number = len(COLOURS)
+    return {name: (COLOURS[i % number], MARKERS[(i + i // number) % len(MARKERS)]) for i, name in enumerate(names)}
 
 
 def first_of_kinds(params: Params) -> list[str]:
@@ -90,22 +97,31 @@ def first_of_kinds(params: Params) -> list[str]:
     return [name for name in firsts.values() if name not in ENDS]
 
 
+def _of_groups(params: Params, *groups: str) -> list[str]:
+    return [name for name in first_of_kinds(params) if params.group(name) in groups]
+
+
+def _curves(results: Path, params: Params, shown: Sequence[str]) -> Figure:
+    return curves(read_csv(results / "summary.csv"), titles(params)[0], {name: params.title(name) for name in shown})
+
+
 def _main_curves(results: Path, params: Params) -> Figure:
-    """The first router of each kind."""
-    return curves(read_csv(results / "summary.csv"), titles(params)[0], _named(first_of_kinds(params), params))
+    """TRIM's routers between random and oracle."""
+    return _curves(results, params, [n for n in _of_groups(params, "trim", "reference") if n != "oracle_query"])
+
+
+def _rivals(results: Path, params: Params) -> Figure:
+    """The first of TRIM's routers beside its rivals."""
+    bound = [name for name in params.routers if name == "oracle_query"]
+    return _curves(
+        results, params, [*_of_groups(params, "trim")[:1], *bound, *_of_groups(params, "query", "cascade", "step")]
+    )
 
 
 def _variants(results: Path, params: Params) -> Figure:
-    """All routers of the kinds that have several, beside the first of the fitted kinds."""
-    kinds = [params.kind(name).name for name in params.routers]
-    fitted = [name for name in first_of_kinds(params) if params.kind(name).fits]
-    several = [name for name in params.routers if kinds.count(params.kind(name).name) > 1]
-    shown = list(dict.fromkeys(fitted[:1] + several))
-    return curves(read_csv(results / "summary.csv"), titles(params)[0], _named(shown, params))
-
-
-def _named(routers: Sequence[str], params: Params) -> dict[str, str]:
-    return {name: params.title(name) for name in routers}
+    """The ablations beside the first of TRIM's routers."""
+    shown = [name for name in params.routers if params.group(name) == "ablation"]
+    return _curves(results, params, [*_of_groups(params, "trim")[:1], *shown])
 
 
 def curves(summary: pd.DataFrame, benchmarks: Mapping[str, str], routers: Mapping[str, str]) -> Figure:
@@ -127,6 +143,8 @@ def curves(summary: pd.DataFrame, benchmarks: Mapping[str, str], routers: Mappin
         for router, (colour, marker) in styles(routers).items():
             points = rows[rows["router"] == router].groupby("point", sort=False)[PLOTTED].mean()
             points = points.sort_values(["strong_fraction", "accuracy"])
+            if points.empty:
+                continue
             x, y = points["strong_fraction"].to_numpy(), points["accuracy"].to_numpy()
             low, high = points["accuracy_low"].to_numpy(), points["accuracy_high"].to_numpy()
             if len(points) > 1:
@@ -141,13 +159,13 @@ def curves(summary: pd.DataFrame, benchmarks: Mapping[str, str], routers: Mappin
         axes.set_xlim(-0.02, 1.1)
         axes.set_xlabel("strong tokens / always-strong's")
         axes.set_ylabel("accuracy")
-    return legend(figure, axes)
+    return legend(figure)
 
 
 def _bars(results: Path, params: Params) -> Figure:
     """Accuracy at each budget, by router."""
     budgets, (benchmarks, names) = read_csv(results / "budgets.csv"), titles(params)
-    looks = styles(first_of_kinds(params))
+    looks = styles([*_of_groups(params, "trim"), *_of_groups(params, "query", "cascade", "step")])
     shown = at_budgets(params)
     width = 0.8 / max(1, len(looks))
     figure, axes_of = panels(benchmarks, height=2.6)
@@ -162,7 +180,7 @@ def _bars(results: Path, params: Params) -> Figure:
         axes.set_xticks(range(len(shown)), [name.removeprefix("acc@") + " %" for name in shown])
         axes.set_xlabel("budget: share of always-strong's cost")
         axes.set_ylabel("accuracy")
-    return legend(figure, axes)
+    return legend(figure)
 
 
 def _scores(results: Path, params: Params) -> Figure:
@@ -178,4 +196,4 @@ def _scores(results: Path, params: Params) -> Figure:
         axes.set_yscale("log")
         axes.set_xlabel("PRM score of a draft")
         axes.set_ylabel("density")
-    return legend(figure, axes)
+    return legend(figure)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from trim.config import Params
 from trim.evaluation.interventions import RATES
@@ -53,9 +54,12 @@ def units_figure(results: Path, params: Params) -> Figure:
             )
         axes.axvline(1, color="0.4", linewidth=0.8)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5]))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks([-i for i in range(len(names))], [routers[name] for name in names], fontsize=7)
         axes.set_xlabel("cost, always-strong's is 1")
-    return legend(picture, axes)
+    return legend(picture)
 
 
 def _interventions(results: Path, params: Params) -> pd.DataFrame:
@@ -99,7 +103,7 @@ def interventions_figure(results: Path, params: Params) -> Figure:
             axes_of["all"].errorbar(row.wasted, row.caught, up, across, marker, color=colour, markersize=5, capsize=2)
     axes_of["all"].set_xlabel("share of interventions on right steps")
     axes_of["all"].set_ylabel("share of first wrong steps caught")
-    return legend(picture, axes_of["position"])
+    return legend(picture)
 
 
 def definitions_table(results: Path, params: Params) -> pd.DataFrame:
@@ -135,7 +139,7 @@ def definitions_figure(results: Path, params: Params) -> Figure:
             axes.plot([], [], marker + "-", color=colour, label=label)
         axes.set_xlabel("budget: % of always-strong's tokens")
         axes.set_ylabel("accuracy of TRIM-Thr")
-    return legend(picture, axes)
+    return legend(picture)
 
 
 def _transfers(results: Path, params: Params) -> pd.DataFrame:

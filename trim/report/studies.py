@@ -138,7 +138,7 @@ def _prediction_figure(results: Path, params: Params) -> Figure:
             axes.plot(rows["calls"], rows["accuracy"], marker + "-", color=colour, markersize=3, label=LABELS[kind])
         axes.plot(rows["measured_calls"], rows["measured_accuracy"], "k.-", linewidth=1.6, label="measured")
         _curve_axes(axes)
-    return legend(picture, axes)
+    return legend(picture)
 
 
 def _curve_axes(axes: Axes) -> None:
@@ -171,7 +171,7 @@ def _published_figure(results: Path, params: Params) -> Figure:
         if points["low"].notna().any():
             axes.fill_between(points["calls"], points["low"], points["high"], color=colour, alpha=0.15, linewidth=0)
     _curve_axes(axes)
-    return legend(picture, axes)
+    return legend(picture)
 
 
 def _robustness(results: Path, params: Params) -> pd.DataFrame:
@@ -218,7 +218,7 @@ def _robustness_figure(results: Path, params: Params) -> Figure:
             axes.plot([], [], marker + "-", color=colour, label=router)
         axes.set_xlabel("strength")
         axes.set_ylabel(f"accuracy at {measure.removeprefix('acc@')} %")
-    return legend(picture, axes)
+    return legend(picture)
 
 
 Table = Callable[[Path, Params], pd.DataFrame]

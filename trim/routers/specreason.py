@@ -11,7 +11,8 @@ from trim.scorers import Rater
 class SpecReason(RatedRouter):
     """Hands over the steps of least utility; what the strong model reads and writes to tell it is paid for.
 
-    A grade that it writes counts among its tokens, what it reads among all tokens, FLOPs, money and calls.
+    A grade that it writes, or the one token that it is asked for where its log-probabilities are read, counts among its
+    tokens; what it reads counts among all tokens, FLOPs, money and calls.
     """
 
     name = "specreason"

@@ -7,7 +7,7 @@ from trim.scorers import Rater
 
 
 class Uncertainty(RatedRouter):
-    """Hands over the steps whose mean token log-probability under the weak model is least."""
+    """Hands over the steps whose mean token log-probability under the weak model is least; it comes with the draft."""
 
     name = "uncertainty"
     title = "Weak log-probability"

@@ -5,7 +5,7 @@ TABLES = expand(
 )
 FIGURES = expand(
     "results/figures/{name}.{format}",
-    name=["curves", "variants", "budgets", "scores"],
+    name=["curves", "rivals", "variants", "budgets", "scores"],
     format=["svg", "png"],
 )
 STUDIES = expand(
