@@ -46,6 +46,7 @@ rule all_problems:
 rule all_models:
     input:
         expand("results/models/{role}.json", role=FROM_HUB),
+        ENCODERS,
 
 
 rule all_rollouts:

@@ -5,17 +5,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from conftest import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
+from transformers import BertConfig, BertModel
 
 from trim.draws import Draws, Node, Scorer, Writer
 from trim.embeddings import Embedding, embedder
 from trim.episodes import run
+from trim.errors import TrimError
 from trim.evaluation.records import read_results, write_episodes
 from trim.models.base import Draft, StepScore
+from trim.models.folder import resolve
+from trim.models.prompt import read_tokenizer
 from trim.problems import Problem
 from trim.problems.generated import generate
 from trim.routers import registry
@@ -329,3 +334,23 @@ def test_the_query_oracle_hands_over_what_only_the_strong_model_solves(engine, s
         assert e.node.path == (s if s.correct and not w.correct else w).node.path
     gained = [sum(e.correct for e in episodes) for episodes in found]
     assert gained == sorted(gained)
+
+
+def test_an_encoder_is_pooled_over_its_tokens_alone(tmp_path):
+    """A tiny encoder with the embedded tokenizer; the mean leaves out the padding."""
+    tokenizer = read_tokenizer(resolve("embedded/weak"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    BertModel(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    encode = embedder(Embedding(path=str(tmp_path)))
+    asked = questions(9)
+    together = encode(asked)
+    assert together.shape == (9, 32)
+    for question, vector in zip(asked, together, strict=True):
+        assert encode([question])[0] == pytest.approx(vector, abs=1e-5)
+    assert np.std(together, axis=0).max() > 1e-3
+    with pytest.raises(TrimError, match=r"embedding\.path"):
+        embedder(Embedding(path=str(tmp_path / "nowhere")))

@@ -348,6 +348,11 @@ class Params(_Section):
             and any(self.source(name, b) == benchmark for b in self.benchmarks if name in self.routers_on(b))
         ]
 
+    def encoders(self) -> dict[str, str]:
+        """Encoders on the hub that routers embed questions with: revision by name."""
+        embeddings = [getattr(self.router(name).params, "embedding", None) for name in self.routers]
+        return {e.path: e.revision for e in embeddings if e and e.path and e.revision}
+
     def group(self, name: str) -> str:
         """What the router of that name is shown with."""
         return str(self.routers[name].get("group", self.kind(name).group))

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit, logit, ndtri
 
 from trim.draws import Node, Scorer, digest
 from trim.models.base import StepScore
@@ -38,6 +37,8 @@ class Distortion(BaseModel):
         first, second = (uniforms(streams, position) for position in range(2))
         if self.kind == "random":
             return np.where(first < self.strength, second, scores)
+        from scipy.special import expit, logit, ndtri
+
         inner = logit(np.clip(scores, _LEAST, 1 - _LEAST))
         if self.kind == "temperature":
             return expit(inner / max(self.strength, _LEAST))

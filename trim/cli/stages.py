@@ -67,7 +67,7 @@ def labelled(
 
 @stages.command()
 def download(
-    model: Annotated[str, typer.Option(help="weak, strong or prm; all three by default.")] = "",
+    model: Annotated[str, typer.Option(help="weak, strong, prm or encoders; all by default.")] = "",
     out: Annotated[Path | None, typer.Option(help="File for a record of it.")] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -77,14 +77,14 @@ def download(
 
     Example: trim download --model strong
     """
-    from trim.stages.download import download_model
+    from trim.stages.download import download_encoders, download_model
 
     found = load_params(params)
-    roles = [model] if model else list(type(found.models).model_fields)
-    for role in roles:
-        if role not in type(found.models).model_fields:
-            raise TrimError(f"--model {role}: allowed: weak, strong, prm")
-        print(download_model(found, role, out))
+    known = [*type(found.models).model_fields, "encoders"]
+    if model and model not in known:
+        raise TrimError(f"--model {model}: allowed: {', '.join(known)}")
+    for role in [model] if model else known:
+        print(download_encoders(found, out) if role == "encoders" else download_model(found, role, out))
 
 
 @stages.command()

@@ -18,12 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from trim.pomdp.grid import StandingGrid
 from trim.pomdp.model import S0, S1, S2, StepModel
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _GRIDS = {1: (128, 1), 2: (32, 4), 3: (10, 2)}  # by classes: resolution of the masses, of the shares
 _NEGLIGIBLE = 1e-12
@@ -83,6 +86,8 @@ class _Stage:
     """All that does not depend on the costs, for one step."""
 
     def __init__(self, model: StepModel, grid: StandingGrid, survival: np.ndarray, draws: np.ndarray) -> None:
+        from scipy.sparse import csr_array
+
         standing = grid.vertices.reshape(-1, model.classes, 2) * survival[:, None]
         states = model.draft(standing)[:, None] * draws[None, :, None, :]  # vertex, observation, class, state
         self.mass = states.sum(axis=(2, 3)).ravel()

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import expit, softmax
 
 from trim.routers.query import Labels, QueryRouter, unit
 
@@ -48,6 +47,8 @@ class RouteLLM(QueryRouter):
 
     def score(self, embeddings: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `QueryRouter.score`."""
+        from scipy.special import expit, softmax
+
         if self.params.method == "similarity":
             alike = unit(embeddings) @ learned["known"].T
             weights = self.params.sharpness ** (1 + alike / alike.max(axis=1, keepdims=True))

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import expit
 
 from trim.draws import digest
 from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets
@@ -23,7 +22,7 @@ def _acceptance(form: Acceptance, at: float, width: float) -> Callable[[np.ndarr
         "indicator": lambda reward: (reward >= at).astype(float),
         "linear": lambda reward: reward**at,
         "clipped": lambda reward: np.clip((reward - at) / width + 0.5, 0, 1),
-        "sigmoid": lambda reward: expit((reward - at) / width),
+        "sigmoid": lambda reward: 1 / (1 + np.exp((at - reward) / width)),
     }
     return forms[form]
 

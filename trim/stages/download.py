@@ -15,6 +15,20 @@ from trim.tables import write_json
 _ROUNDED = 0.05  # `weights` may be a round number
 
 
+def download_encoders(params: Params, out: Path | None = None) -> str:
+    """Download the encoders that routers embed questions with; returns what was done, and writes it to `out` too.
+
+    Raises:
+        TrimError: if one cannot be had.
+    """
+    found = params.encoders()
+    for path, revision in found.items():
+        download(path, revision, "model")
+    if out:
+        write_json(out, found)
+    return f"encoders: {', '.join(found) or 'none is of the hub'}"
+
+
 def download_model(params: Params, role: str, out: Path | None = None) -> str:
     """Download the model of a role; returns what was done, and writes it to `out` too.
 

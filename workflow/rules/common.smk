@@ -51,7 +51,7 @@ wildcard_constraints:
     kind="|".join(FITTED) or "-",
     split="|".join(SPLITS),
     model="weak|strong",
-    role="weak|strong|prm",
+    role="weak|strong|prm|encoders",
     shard=r"\d+",
     step="|".join(EXPERIMENT.definitions.names()) or "-",
     distortion="|".join(EXPERIMENT.robustness.distortions()) or "-",
@@ -80,6 +80,7 @@ def fitted_routers(w):
 
 ROLES = {role: getattr(EXPERIMENT.models, role) for role in ("weak", "strong", "prm")}
 FROM_HUB = [role for role, found in ROLES.items() if on_hub(found)]
+ENCODERS = ["results/models/encoders.json"] if EXPERIMENT.encoders() else []
 KEYS = {
     found.server.key for found in ROLES.values() if found.server and found.server.key
 }
@@ -103,7 +104,8 @@ def model(role):
 
 
 def models():
-    return [path for role in ROLES for path in [model(role)] if path]
+    files = [path for role in ROLES for path in [model(role)] if path]
+    return files if REPLAY else files + ENCODERS
 
 
 def settings(role):

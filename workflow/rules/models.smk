@@ -17,6 +17,8 @@ rule model:
     threads: 1
     params:
         experiment=PARAMS,
-        source=lambda w: settings(w.role),
+        source=lambda w: (
+            EXPERIMENT.encoders() if w.role == "encoders" else settings(w.role)
+        ),
     shell:
         "trim download --params {params.experiment} --model {wildcards.role} --out {output} > {log} 2>&1"
