@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from trim.distortion import Distortion, Kind
+from trim.distortion import Distortion
 from trim.errors import TrimError
-from trim.models.base import Definition, Dtype, Engine, Sampling, Server
+from trim.models.base import Dtype, Engine, Sampling, Server
 from trim.problems.generated import FAMILIES
 from trim.routers import Router, registry
 from trim.routers.base import Group
+from trim.sections import (
+    Ceiling,
+    Definitions,
+    Name,
+    Pretrain,
+    Robustness,
+    Section,
+    Share,
+    Simulation,
+    Transfer,
+)
 from trim.steps import INSTRUCTION
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sizes(_Section):
+class Sizes(Section):
     """Problems per split; of a published benchmark or a file at most so many are used."""
 
     train: int = Field(0, ge=0)
@@ -34,7 +37,7 @@ class Sizes(_Section):
     test: int = Field(ge=1)
 
 
-class Benchmark(_Section):
+class Benchmark(Section):
     """Where the problems of a benchmark come from: a generated family, the hub or a local file.
 
     Attributes:
@@ -63,7 +66,7 @@ class Benchmark(_Section):
         return self
 
 
-class Model(_Section):
+class Model(Section):
     """One model and what its use costs.
 
     Attributes:
@@ -117,7 +120,7 @@ class RewardModel(Model):
     distortion: Distortion | None = None
 
 
-class Models(_Section):
+class Models(Section):
     """The three models."""
 
     weak: Model
@@ -135,7 +138,7 @@ class Models(_Section):
         return len(used)
 
 
-class Generation(_Section):
+class Generation(Section):
     """The step loop."""
 
     seed: int = 10
@@ -151,7 +154,7 @@ class Generation(_Section):
         return self
 
 
-class Evaluation(_Section):
+class Evaluation(Section):
     """What is measured."""
 
     cost: Literal["strong_tokens", "all_tokens", "flops", "flops_without_prm", "money", "latency"] = "strong_tokens"
@@ -168,48 +171,7 @@ class Evaluation(_Section):
         return self.budgets[len(self.budgets) // 2]
 
 
-class Training(_Section):
-    """How one embedded language model is trained."""
-
-    hidden: int = Field(ge=32)
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    intermediate: int = Field(ge=32)
-    updates: int = Field(ge=1)
-    batch_tokens: int = Field(ge=256)
-    learning_rate: Positive
-    embedding_rate: Positive
-
-    @model_validator(mode="after")
-    def _head_size(self) -> Training:
-        if self.hidden % self.heads or self.hidden // self.heads < 32:
-            raise ValueError(f"hidden {self.hidden} over {self.heads} heads: a head needs a size of at least 32")
-        return self
-
-
-class RewardTraining(_Section):
-    """How the embedded reward model is trained, from the strong model's weights."""
-
-    weak_problems: int = Field(ge=10)
-    strong_problems: int = Field(ge=10)
-    updates: int = Field(ge=1)
-    batch_tokens: int = Field(ge=256)
-    learning_rate: Positive
-
-
-class Pretrain(_Section):
-    """`make pretrain`: the embedded models from scratch."""
-
-    out: str
-    seed: int = 0
-    shares: dict[str, Positive]
-    probe: int = Field(ge=10)
-    weak: Training
-    strong: Training
-    prm: RewardTraining
-
-
-class Calibration(_Section):
+class Calibration(Section):
     """How the POMDP is calibrated, on the train split.
 
     Attributes:
@@ -226,58 +188,7 @@ class Calibration(_Section):
     classes: int = Field(2, ge=2, le=3)
 
 
-class Simulation(_Section):
-    """Solutions simulated in the calibration released with the paper."""
-
-    solutions: int = Field(10_000, ge=100)
-    seed: int = 0
-    costs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
-
-
-class Robustness(_Section):
-    """Routers on distorted scores: the benchmarks, the routers, and the strengths of each distortion."""
-
-    benchmarks: tuple[Name, ...]
-    routers: tuple[Name, ...]
-    noise: tuple[Positive, ...] = ()
-    temperature: tuple[Positive, ...] = ()
-    random: tuple[Share, ...] = ()
-
-    def distortions(self) -> dict[str, Distortion]:
-        """Every distortion, by name."""
-        return {
-            f"{kind}-{strength:g}": Distortion(kind=kind, strength=strength)
-            for kind in get_args(Kind)
-            for strength in getattr(self, kind)
-        }
-
-
-class Ceiling(_Section):
-    """What there is to gain: benchmarks whose solution trees are made whole, and costs of a strong token."""
-
-    benchmarks: tuple[Name, ...] = ()
-    costs: tuple[Positive, ...] = ()
-
-
-class Transfer(_Section):
-    """Routers that are run on every benchmark as they were fitted on each."""
-
-    routers: tuple[Name, ...] = ()
-
-
-class Definitions(_Section):
-    """TRIM-Thr where a step is something else than a paragraph: a sentence, or a number of tokens."""
-
-    benchmarks: tuple[Name, ...] = ()
-    steps: tuple[Definition, ...] = ()
-    thresholds: tuple[Share, ...] = ()
-
-    def names(self) -> list[str]:
-        """All definitions that are compared, paragraphs first."""
-        return ["paragraph", *(str(step) for step in self.steps if step != "paragraph")] if self.benchmarks else []
-
-
-class Params(_Section):
+class Params(Section):
     """A whole experiment; `replay` forbids the use of models, so that all must come from draws made before."""
 
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)

@@ -13,7 +13,6 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from trim.answers import first_error
-from trim.config import Pretrain, RewardTraining, Training
 from trim.draws import Draws, Writer
 from trim.episodes import run
 from trim.judge import Judge
@@ -24,6 +23,7 @@ from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems import Problem
 from trim.problems.generated import training_stream
 from trim.routers.always import AlwaysWeak
+from trim.sections import Pretrain, RewardTraining, Training
 from trim.steps import PRM_TAG, SEPARATOR, messages
 
 IGNORED = -100

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trim.config import Params, Pretrain
+from trim.config import Params
 from trim.errors import TrimError
 from trim.models.pretrain import measure_language_model, measure_reward_model, train_language_model, train_reward_model
 from trim.problems.generated import FAMILIES, generate
 from trim.progress import Tracker
+from trim.sections import Pretrain
 from trim.tables import write_text
 
 

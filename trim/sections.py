@@ -1,0 +1,112 @@
+"""Sections of params.yaml beside the main comparison: studies, and the training of the embedded models."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from trim.distortion import Distortion, Kind
+from trim.models.base import Definition
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """A part of params.yaml; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Simulation(Section):
+    """Solutions simulated in the calibration released with the paper."""
+
+    solutions: int = Field(10_000, ge=100)
+    seed: int = 0
+    costs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
+
+
+class Robustness(Section):
+    """Routers on distorted scores: the benchmarks, the routers, and the strengths of each distortion."""
+
+    benchmarks: tuple[Name, ...]
+    routers: tuple[Name, ...]
+    noise: tuple[Positive, ...] = ()
+    temperature: tuple[Positive, ...] = ()
+    random: tuple[Share, ...] = ()
+
+    def distortions(self) -> dict[str, Distortion]:
+        """Every distortion, by name."""
+        return {
+            f"{kind}-{strength:g}": Distortion(kind=kind, strength=strength)
+            for kind in get_args(Kind)
+            for strength in getattr(self, kind)
+        }
+
+
+class Ceiling(Section):
+    """What there is to gain: benchmarks whose solution trees are made whole, and costs of a strong token."""
+
+    benchmarks: tuple[Name, ...] = ()
+    costs: tuple[Positive, ...] = ()
+
+
+class Transfer(Section):
+    """Routers that are run on every benchmark as they were fitted on each."""
+
+    routers: tuple[Name, ...] = ()
+
+
+class Definitions(Section):
+    """TRIM-Thr where a step is something else than a paragraph: a sentence, or a number of tokens."""
+
+    benchmarks: tuple[Name, ...] = ()
+    steps: tuple[Definition, ...] = ()
+    thresholds: tuple[Share, ...] = ()
+
+    def names(self) -> list[str]:
+        """All definitions that are compared, paragraphs first."""
+        return ["paragraph", *(str(step) for step in self.steps if step != "paragraph")] if self.benchmarks else []
+
+
+class Training(Section):
+    """How one embedded language model is trained."""
+
+    hidden: int = Field(ge=32)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    intermediate: int = Field(ge=32)
+    updates: int = Field(ge=1)
+    batch_tokens: int = Field(ge=256)
+    learning_rate: Positive
+    embedding_rate: Positive
+
+    @model_validator(mode="after")
+    def _head_size(self) -> Training:
+        if self.hidden % self.heads or self.hidden // self.heads < 32:
+            raise ValueError(f"hidden {self.hidden} over {self.heads} heads: a head needs a size of at least 32")
+        return self
+
+
+class RewardTraining(Section):
+    """How the embedded reward model is trained, from the strong model's weights."""
+
+    weak_problems: int = Field(ge=10)
+    strong_problems: int = Field(ge=10)
+    updates: int = Field(ge=1)
+    batch_tokens: int = Field(ge=256)
+    learning_rate: Positive
+
+
+class Pretrain(Section):
+    """`make pretrain`: the embedded models from scratch."""
+
+    out: str
+    seed: int = 0
+    shares: dict[str, Positive]
+    probe: int = Field(ge=10)
+    weak: Training
+    strong: Training
+    prm: RewardTraining
