@@ -7,8 +7,10 @@ from conftest import ROOT
 from typer.testing import CliRunner
 
 from trim.cli import app
+from trim.config import load
 from trim.errors import TrimError
 from trim.problems.generated import FAMILIES, generate, is_chain
+from trim.routers.automix import _Cascade
 from trim.solve import Solver
 
 QUESTION = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
@@ -38,6 +40,15 @@ def test_three_lines_of_python():
     assert solution.answer == "46"
     assert solution.strong_tokens == solution.always_strong_tokens
     assert solution.saving == 0
+
+
+def test_a_cascade_shows_what_it_throws_away():
+    solver = Solver(load(ROOT / "params.yaml"), _Cascade("prm", 1, "min", lambda confidence: confidence <= 1))
+    seen = []
+    (solution,) = solver([QUESTION], lambda episode: seen.append(episode.steps[-1].writer))
+    assert seen == ["weak"] * len(solution.discarded) + ["strong"] * len(solution.steps)
+    assert solution.weak_tokens == sum(step.tokens for step in solution.discarded) > 0
+    assert solution.answer == "46"
 
 
 def test_what_cannot_be_used_is_named():

@@ -152,11 +152,11 @@ def run(
         for turn, step in zip(rewriting, write_steps(strong, [turn.episode.node for turn in rewriting]), strict=True):
             turn.rewrite = step
         finished = [not _advance(turn, max_steps) for turn in turns]
-        anew = _restart([turn.episode for turn, ended in zip(turns, finished) if ended], policies, weak, scorer)
-        finished = [ended and id(turn.episode) not in anew for turn, ended in zip(turns, finished, strict=True)]
         if watch:
             for turn in turns:
                 watch(turn.episode)
+        anew = _restart([turn.episode for turn, ended in zip(turns, finished) if ended], policies, weak, scorer)
+        finished = [ended and id(turn.episode) not in anew for turn, ended in zip(turns, finished, strict=True)]
         open_episodes = [turn.episode for turn, ended in zip(turns, finished, strict=True) if not ended]
         closed = [turn.episode for turn, ended in zip(turns, finished, strict=True) if ended]
         verdicts = judge.right([e.problem for e in closed], [e.node.prefix.text for e in closed])

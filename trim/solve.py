@@ -33,10 +33,12 @@ class Solution:
     Attributes:
         question: as it was asked.
         steps: the solution; each knows its writer, score and thrown-away draft.
+        discarded: the steps of a whole weak solution that was thrown away before it.
     """
 
     question: str
     steps: tuple[Step, ...]
+    discarded: tuple[Step, ...] = ()
 
     @property
     def answer(self) -> str | None:
@@ -46,12 +48,12 @@ class Solution:
     @property
     def weak_tokens(self) -> int:
         """Tokens of the weak model, thrown-away drafts among them."""
-        return sum(step.draft_tokens for step in self.steps)
+        return sum(step.draft_tokens for step in (*self.discarded, *self.steps))
 
     @property
     def strong_tokens(self) -> int:
         """Tokens of the strong model."""
-        return sum(step.tokens for step in self.steps if step.writer == "strong")
+        return sum(step.strong_tokens for step in (*self.discarded, *self.steps))
 
     @property
     def always_strong_tokens(self) -> int:
@@ -125,4 +127,4 @@ class Solver:
                 )
         problems = [Problem(str(i), question, "", "test") for i, question in enumerate(questions)]
         episodes = self._workspace.run(problems, [self._policy], watch)
-        return [Solution(e.problem.question, tuple(e.steps)) for e in episodes]
+        return [Solution(e.problem.question, tuple(e.steps), tuple(e.discarded)) for e in episodes]

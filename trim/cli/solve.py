@@ -70,6 +70,8 @@ def _questions(question: str | None, file: Path | None) -> list[str]:
 
 def _show(console: Console, episode: Episode, drafts: bool) -> None:
     step = episode.steps[-1]
+    if episode.discarded and len(episode.steps) == 1:
+        console.print(Text("  The solution so far is thrown away; the strong model begins anew.", style="dim"))
     if drafts and step.draft is not None:
         console.print(Text(f"  draft  {step.score:.3f}  {strip_control_codes(step.draft)}", style="dim strike"))
     line = f"  {step.writer:6} {_score(step)}  {strip_control_codes(step.text)}"
@@ -103,6 +105,7 @@ def _record(solution: Solution) -> dict[str, object]:
         "question": solution.question,
         "answer": solution.answer,
         "steps": steps,
+        "discarded": [step.text for step in solution.discarded],
         "weak_tokens": solution.weak_tokens,
         "strong_tokens": solution.strong_tokens,
         "always_strong_tokens": solution.always_strong_tokens,
