@@ -341,7 +341,7 @@ def test_an_encoder_is_pooled_over_its_tokens_alone(tmp_path):
     tokenizer = read_tokenizer(resolve("embedded/weak"))
     torch.manual_seed(0)
     config = BertConfig(
-        len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
     )
     BertModel(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)

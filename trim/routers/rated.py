@@ -33,7 +33,7 @@ class RatedRouter(Router):
     class Params(BaseParams):
         """Shares of the steps, one policy each."""
 
-        shares: Shares = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 0.9)
+        shares: Shares = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
 
     @property
     def rater(self) -> Rater:

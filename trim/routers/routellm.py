@@ -88,9 +88,9 @@ def _classified(embeddings: np.ndarray, preference: np.ndarray) -> dict[str, np.
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     classes = np.rint(2 * preference).astype(int)
-    folds = max(2, min(5, np.bincount(classes)[np.unique(classes)].min()))
+    folds = max(2, min(3, np.bincount(classes)[np.unique(classes)].min()))
     search = GridSearchCV(
-        LogisticRegression(max_iter=300),
+        LogisticRegression(max_iter=200),
         {"C": [1e-4, 1e-3, 1e-2, 1e-1]},
         scoring="neg_log_loss",
         cv=StratifiedKFold(folds, shuffle=True, random_state=0),
