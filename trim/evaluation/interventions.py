@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from trim.answers import first_error
+from trim.answers import is_right_step
 from trim.problems import Problem
 
 SCORES = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1)
@@ -29,17 +29,20 @@ def decisions(steps: pd.DataFrame, problems: Mapping[str, Problem], difficulty: 
         before), position, score, difficulty.
     """
     rows = []
-    for problem, group in steps[steps["decision"] != "discard"].groupby("problem", sort=False):
-        source = problems[str(problem)]
-        standing: list[str] = []
-        sound = bool(source.reference)
-        for step in group.itertuples():
-            if step.draft_tokens > 0:
-                text = step.draft if step.decision == "regenerate" else step.text
-                wrong = sound and first_error(source, [*standing, text]) == len(standing)
-                rows.append((problem, step.decision == "regenerate", wrong, sound, len(standing), step.score))
-            standing.append(step.text)
-            sound = sound and first_error(source, standing) < 0
+    names = ["problem", "decision", "text", "draft", "draft_tokens", "score"]
+    last, place, sound = None, 0, False
+    for problem, decision, text, draft, drafted, score in zip(*(steps[name].tolist() for name in names), strict=True):
+        if decision == "discard":
+            continue
+        source = problems[problem]
+        if problem != last:
+            last, place, sound = problem, 0, bool(source.reference)
+        if drafted > 0:
+            judged = draft if decision == "regenerate" else text
+            wrong = sound and not is_right_step(source, place, judged)
+            rows.append((problem, decision == "regenerate", wrong, sound, place, score))
+        sound = sound and is_right_step(source, place, text)
+        place += 1
     found = pd.DataFrame(rows, columns=["problem", "handed", "first", "known", "position", "score"])
     return found.assign(difficulty=found["problem"].map(difficulty))
 

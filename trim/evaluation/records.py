@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trim.episodes import Episode, Step
 from trim.evaluation.costs import ModelCost
 from trim.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = pa.schema(
     [
@@ -115,11 +117,13 @@ def read_results(path: Path) -> Results:
     Raises:
         TrimError: if the file is damaged.
     """
+    import pandas as pd
+
     table, header = read_table(path, SCHEMA)
     steps = table.drop_columns(["text", "draft"]).to_pandas()
     costs = {name: ModelCost(**values) for name, values in header["models"].items()}
     totals = _totals(steps, costs)
-    problems = list(dict.fromkeys(steps["problem"]))
+    problems = steps["problem"].unique().tolist()
     index = pd.MultiIndex.from_product([header["settings"], problems])
     shape = len(header["settings"]), len(problems)
     totals = totals.reindex(index)
@@ -154,6 +158,8 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def _totals(steps: pd.DataFrame, costs: dict[str, ModelCost]) -> pd.DataFrame:
+    import pandas as pd
+
     strong, drafted = steps["writer"] == "strong", steps["draft_tokens"] > 0
     paid = {role: steps["role"] == role for role in ("weak", "strong", "prm")}
     rated = steps["read_tokens"] > 0

@@ -34,9 +34,10 @@ def make_interventions(params: Params, benchmark: str, problems: Path, episodes:
         result = found[path.stem]
         spent = study.fractions(path.stem, "strong_tokens")[0]
         setting = result.settings[nearest_setting(result.settings, spent, params.evaluation.middle)]
-        judged = decisions(read_steps(path, setting), known, difficulty)
-        if judged.empty or not judged["handed"].any():
+        steps = read_steps(path, setting)
+        if not (steps["decision"] == "regenerate").any():
             continue
+        judged = decisions(steps, known, difficulty)
         table = rates(judged, result.problems, study.weights, study.interval)
         tables.append(table.assign(benchmark=benchmark, router=path.stem, setting=setting))
     write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.6g"))
