@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -17,23 +18,20 @@ class HybridLLM(QueryRouter):
     title = "HybridLLM"
 
     class Params(QueryRouter.Params):
-        """Size of the network's hidden layer, and weight of its L2 penalty."""
+        """Size of the network's hidden layer, and weights of its L2 penalty, the best of which is taken."""
 
-        hidden: int = Field(32, ge=1)
-        penalty: float = Field(100.0, ge=0)
+        hidden: int = Field(16, ge=1)
+        penalties: tuple[Annotated[float, Field(ge=0)], ...] = Field((3, 30, 100, 300), min_length=1)
 
     def learn(self, labels: Labels) -> dict[str, np.ndarray]:
-        """See `QueryRouter.learn`."""
+        """See `QueryRouter.learn`; the penalty is chosen by cross-validation on the train split."""
+        from sklearn.model_selection import GridSearchCV, KFold
         from sklearn.neural_network import MLPRegressor
 
-        model = MLPRegressor(
-            hidden_layer_sizes=(self.params.hidden,),
-            alpha=self.params.penalty,
-            solver="lbfgs",
-            max_iter=200,
-            random_state=0,
-        )
-        model.fit(labels.embeddings, labels.strong.astype(float) - labels.weak)
+        network = MLPRegressor(hidden_layer_sizes=(self.params.hidden,), solver="lbfgs", max_iter=60, random_state=0)
+        folds = KFold(3, shuffle=True, random_state=0)
+        search = GridSearchCV(network, {"alpha": self.params.penalties}, scoring="neg_mean_squared_error", cv=folds)
+        model = search.fit(labels.embeddings, labels.strong.astype(float) - labels.weak).best_estimator_
         (first, second), (inner, outer) = model.coefs_, model.intercepts_
         return {"first": first, "second": second[:, 0], "inner": inner, "outer": outer}
 
