@@ -50,15 +50,12 @@ def shrink(raw: dict) -> dict:
     small["routers"]["trim_pomdp"]["costs"] = costs
     kept = (
         "always_weak", "always_strong", "random", "oracle", "oracle_query", "trim_thr", "trim_pomdp", "pomdp_paper",
-        "trim_agg", "trim_budget", "routellm", "smoothie", "automix", "automix_pomdp", "rsd", "specreason",
-        "uncertainty", "takeover",
+        "trim_agg", "trim_budget", "routellm", "automix", "specreason", "takeover",
     )  # fmt: skip
     small["routers"] = {name: small["routers"][name] for name in kept}
     small["routers"]["pomdp_paper"]["costs"] = costs
-    for name in ("routellm", "smoothie", "automix", "specreason", "uncertainty"):
+    for name in ("routellm", "automix", "specreason"):
         small["routers"][name]["shares"] = [0.3, 0.6]
-    small["routers"]["automix_pomdp"]["costs"] = [0.001, 0.01]
-    small["routers"]["rsd"]["knobs"] = [0.3, 0.9]
     small["routers"]["takeover"]["thresholds"] = [0.5, 0.9]
     small["definitions"] |= {"steps": [8], "thresholds": [0.5, 0.9]}
     small["transfer"] = {"routers": ["trim_thr", "routellm"]}

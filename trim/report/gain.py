@@ -64,7 +64,8 @@ def generalisation_table(results: Path, params: Params) -> pd.DataFrame:
         cells = values.pivot(index="router", columns="benchmark", values="cell")
         ranks = values.pivot(index="router", columns="benchmark", values="rank")
         order = [name for name in routers if name in cells.index]
-        table = cells.loc[order, list(benchmarks)].rename(index=routers, columns=benchmarks).reset_index()
+        table = cells.reindex(index=order, columns=list(benchmarks)).fillna("")
+        table = table.rename(index=routers, columns=benchmarks).reset_index()
         first = ranks.iloc[:, ranks.columns.get_loc(next(iter(benchmarks)))]
         same = {benchmarks[b]: f"{ranks[b].corr(first, method='spearman'):.2f}" for b in benchmarks}
         table.loc[len(table)] = {"router": "rank correlation with the first benchmark"} | same
@@ -83,6 +84,8 @@ def generalisation_figure(results: Path, params: Params) -> Figure:
     for benchmark, axes in axes_of.items():
         found = values[values["benchmark"] == benchmark].set_index("router")
         for place, (router, (colour, marker)) in enumerate(looks.items()):
+            if router not in found.index:
+                continue
             row = found.loc[router]
             error = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
             axes.errorbar(row["value"], -place, xerr=error, fmt=marker, color=colour, capsize=2)

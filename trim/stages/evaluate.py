@@ -57,7 +57,8 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
         return rows
 
     write("summary.csv", summary)
-    write("differences.csv", lambda study: pd.concat(differences(study, b) for b in params.evaluation.baselines))
+    baselines = params.evaluation.baselines
+    write("differences.csv", lambda study: pd.concat(differences(study, b) for b in baselines if b in study.routers))
     write("ratios.csv", lambda study: ratios(study, *_rivals(params, study)))
     write("units.csv", lambda study: units(study, params.evaluation.middle))
     write_json(results / "metrics.json", headline(write("budgets.csv", budgets)))
