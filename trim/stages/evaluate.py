@@ -57,8 +57,12 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
         return rows
 
     write("summary.csv", summary)
-    baselines = params.evaluation.baselines
-    write("differences.csv", lambda study: pd.concat(differences(study, b) for b in baselines if b in study.routers))
+
+    def all_differences(study: Study) -> pd.DataFrame:
+        parts = [differences(study, name) for name in params.evaluation.baselines if name in study.routers]
+        return pd.concat(parts) if parts else pd.DataFrame()
+
+    write("differences.csv", all_differences)
     write("ratios.csv", lambda study: ratios(study, *_rivals(params, study)))
     write("units.csv", lambda study: units(study, params.evaluation.middle))
     write_json(results / "metrics.json", headline(write("budgets.csv", budgets)))
