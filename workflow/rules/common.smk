@@ -196,6 +196,17 @@ def fit_files(routers, benchmark):
     )
 
 
+# What TRIM-Thr's sweep leads to, other routers mostly meet too.
+def explored(w):
+    first = "trim_thr"
+    known = first in FITTED and EXPERIMENT.fitted_on(w.benchmark, first)
+    return (
+        [f"results/draws/{w.benchmark}/fit-{first}.parquet"]
+        if known and w.kind != first
+        else []
+    )
+
+
 ALL_FITS = sorted(
     {
         path

@@ -29,17 +29,6 @@ rule trees:
         " --journal results/.journal/{wildcards.benchmark}-trees.sqlite > {log} 2>&1"
 
 
-# What TRIM-Thr's sweep leads to, other routers mostly meet too.
-def explored(w):
-    first = "trim_thr"
-    known = first in FITTED and EXPERIMENT.fitted_on(w.benchmark, first)
-    return (
-        [f"results/draws/{w.benchmark}/fit-{first}.parquet"]
-        if known and w.kind != first
-        else []
-    )
-
-
 rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",

@@ -223,8 +223,8 @@ rule transfer:
         models=models(),
         code=code("trim.stages.transfer", *(KINDS[name].__module__ for name in MOVED)),
     output:
-        "results/studies/transfer/{benchmark}/draws.parquet",
-        directory("results/studies/transfer/{benchmark}/episodes"),
+        draws="results/studies/transfer/{benchmark}/draws.parquet",
+        episodes=directory("results/studies/transfer/{benchmark}/episodes"),
     log:
         "logs/transfer/{benchmark}.log",
     benchmark:
@@ -243,7 +243,7 @@ rule transfer:
         ],
     shell:
         "trim transfer --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
-        " {params.layers} --fits results/routers --out {output[1]} --draws-out {output[0]}"
+        " {params.layers} --fits results/routers --out {output.episodes} --draws-out {output.draws}"
         " --journal results/.journal/{wildcards.benchmark}-transfer.sqlite > {log} 2>&1"
 
 
@@ -281,8 +281,8 @@ rule definition:
         models=models(),
         code=code("trim.stages.definitions"),
     output:
-        "results/studies/definitions/{benchmark}/{step}.parquet",
-        directory("results/studies/definitions/{benchmark}/{step}"),
+        draws="results/studies/definitions/{benchmark}/{step}.parquet",
+        episodes=directory("results/studies/definitions/{benchmark}/{step}"),
     log:
         "logs/definition/{benchmark}/{step}.log",
     benchmark:
@@ -301,7 +301,7 @@ rule definition:
         ],
     shell:
         "trim definition {wildcards.step} --params {params.experiment} --benchmark {wildcards.benchmark}"
-        " --problems {input.problems} {params.layers} --out {output[1]} --draws-out {output[0]}"
+        " --problems {input.problems} {params.layers} --out {output.episodes} --draws-out {output.draws}"
         " --journal results/.journal/{wildcards.benchmark}-definition-{wildcards.step}.sqlite > {log} 2>&1"
 
 
