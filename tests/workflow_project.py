@@ -22,6 +22,7 @@ def environment(folder: Path) -> dict[str, str]:
         "PYTHONPATH": str(folder),
         "DVC_NO_ANALYTICS": "1",
         "HF_HUB_OFFLINE": "1",
+        "COLUMNS": "400",
     }
 
 

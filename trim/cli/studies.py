@@ -24,6 +24,7 @@ from trim.errors import TrimError
 from trim.progress import display
 
 studies = typer.Typer()
+DrawsOut = Annotated[Path | None, typer.Option(help="Layer of the draws made on the way, if they are to be kept.")]
 
 
 @studies.command()
@@ -141,8 +142,8 @@ def definition(
     step: Annotated[str, typer.Argument(help="paragraph, sentence, or a number of tokens.")],
     problems: Problems,
     out: Annotated[Path, typer.Option(help="Folder to write ROUTER.parquet into.")],
-    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
     journal: Journal,
+    draws_out: DrawsOut = None,
     layer: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -174,8 +175,8 @@ def transfer(
     problems: Problems,
     fits: Annotated[Path, typer.Option(help="Folder of what `trim fit` made, BENCHMARK/ each.")],
     out: Annotated[Path, typer.Option(help="Folder to write SOURCE.ROUTER.parquet into.")],
-    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
     journal: Journal,
+    draws_out: DrawsOut = None,
     layer: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:

@@ -27,7 +27,7 @@ def make_definition(
     problems: Path,
     layers: Sequence[Path],
     out: Path,
-    draws_out: Path,
+    draws_out: Path | None,
     journal: Path,
     tracker: Tracker,
 ) -> None:
@@ -41,7 +41,8 @@ def make_definition(
     for router in (AlwaysWeak(None), AlwaysStrong(None), TrimThr(thresholds)):
         path = out / f"{router.name}.parquet"
         write_run(workspace, benchmark, "test", router.name, test, router.policies(), path, router.title)
-    workspace.draws.export(draws_out)
+    if draws_out:
+        workspace.draws.export(draws_out)
 
 
 def make_definitions_table(params: Params, benchmark: str, results: Path, out: Path) -> None:

@@ -26,7 +26,7 @@ def make_transfer(
     layers: Sequence[Path],
     fits: Path,
     out: Path,
-    draws_out: Path,
+    draws_out: Path | None,
     journal: Path,
     tracker: Tracker,
 ) -> None:
@@ -41,7 +41,8 @@ def make_transfer(
             fitted = read_fits(fits / source, params.kind(router).name, router)
             policies = params.router(router, fitted).policies()
             write_run(workspace, benchmark, "test", router, test, policies, out / f"{source}.{router}.parquet")
-    workspace.draws.export(draws_out)
+    if draws_out:
+        workspace.draws.export(draws_out)
 
 
 def make_transfer_table(params: Params, benchmark: str, results: Path, out: Path) -> None:

@@ -179,6 +179,19 @@ def every_layer(w):
     ]
 
 
+# Draws that only a study needs are made with it; with replay they are given.
+STUDY_DRAWS = "results/studies/draws/{benchmark}/"
+
+
+def study_draws(name):
+    return {} if REPLAY else {"draws": f"{STUDY_DRAWS}{name}.parquet"}
+
+
+def known_draws(w, name):
+    path = f"{STUDY_DRAWS}{name}.parquet".format(benchmark=w.benchmark)
+    return [path] if REPLAY else []
+
+
 def test_layers(w):
     """Everything that is known of the test problems before routers are run."""
     return rollouts("test") + scores("test") + trees("test")(w)

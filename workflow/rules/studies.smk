@@ -219,11 +219,12 @@ rule transfer:
         problems="results/problems/{benchmark}.parquet",
         layers=test_layers,
         draws="results/draws/{benchmark}/test.parquet",
+        known=lambda w: known_draws(w, "transfer"),
         fits=[fit_files(MOVED, benchmark) for benchmark in BENCHMARKS],
         models=models(),
         code=code("trim.stages.transfer", *(KINDS[name].__module__ for name in MOVED)),
     output:
-        draws="results/studies/transfer/{benchmark}/draws.parquet",
+        **study_draws("transfer"),
         episodes=directory("results/studies/transfer/{benchmark}/episodes"),
     log:
         "logs/transfer/{benchmark}.log",
@@ -236,14 +237,15 @@ rule transfer:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
+        draws_out=lambda w, output: "" if REPLAY else f"--draws-out {output.draws}",
         routers=[config["routers"][name] for name in MOVED],
         generation=config["generation"],
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, input.draws]
+            f"--layer {path}" for path in [*input.layers, input.draws, *input.known]
         ],
     shell:
         "trim transfer --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
-        " {params.layers} --fits results/routers --out {output.episodes} --draws-out {output.draws}"
+        " {params.layers} --fits results/routers --out {output.episodes} {params.draws_out}"
         " --journal results/.journal/{wildcards.benchmark}-transfer.sqlite > {log} 2>&1"
 
 
@@ -278,10 +280,11 @@ rule definition:
         problems="results/problems/{benchmark}.parquet",
         layers=test_layers,
         draws="results/draws/{benchmark}/test.parquet",
+        known=lambda w: known_draws(w, f"definition-{w.step}"),
         models=models(),
         code=code("trim.stages.definitions"),
     output:
-        draws="results/studies/definitions/{benchmark}/{step}.parquet",
+        **study_draws("definition-{step}"),
         episodes=directory("results/studies/definitions/{benchmark}/{step}"),
     log:
         "logs/definition/{benchmark}/{step}.log",
@@ -294,14 +297,15 @@ rule definition:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
+        draws_out=lambda w, output: "" if REPLAY else f"--draws-out {output.draws}",
         generation=config["generation"],
         thresholds=list(EXPERIMENT.definitions.thresholds),
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, input.draws]
+            f"--layer {path}" for path in [*input.layers, input.draws, *input.known]
         ],
     shell:
         "trim definition {wildcards.step} --params {params.experiment} --benchmark {wildcards.benchmark}"
-        " --problems {input.problems} {params.layers} --out {output.episodes} --draws-out {output.draws}"
+        " --problems {input.problems} {params.layers} --out {output.episodes} {params.draws_out}"
         " --journal results/.journal/{wildcards.benchmark}-definition-{wildcards.step}.sqlite > {log} 2>&1"
 
 
