@@ -58,11 +58,11 @@ def engine():
     return VllmLM(resolve("embedded/strong"), GREEDY, dtype="float32", engine=Engine(context=512))
 
 
-def alike(found, expected):
+def alike(found, expected, varied=0.1):
     assert [[s.tokens for s in row] for row in found] == [[s.tokens for s in row] for row in expected]
     apart = [a.score - b.score for one, other in zip(found, expected, strict=True) for a, b in zip(one, other)]
     assert np.abs(apart).max() < 1e-3
-    assert np.std([s.score for row in expected for s in row]) > 0.1
+    assert np.std([s.score for row in expected for s in row]) > varied
 
 
 @needs_vllm
@@ -73,7 +73,7 @@ def test_greedy_text_is_that_of_transformers(engine, prefixes, keys, greedy):
 @needs_vllm
 def test_likelihoods_are_those_of_transformers(engine, solutions):
     expected = TransformersLM(resolve("embedded/strong"), GREEDY).likelihoods(solutions)
-    alike([[score] for score in engine.likelihoods(solutions)], [[score] for score in expected])
+    alike([[score] for score in engine.likelihoods(solutions)], [[score] for score in expected], varied=0.05)
 
 
 @needs_vllm
