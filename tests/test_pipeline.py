@@ -182,11 +182,14 @@ def test_the_summary_follows_from_the_episodes_alone(project):
             n = rows["problem"].nunique()
             strong = rows[rows["writer"] == "strong"]
             weak = rows[rows["writer"] == "weak"]
+            by_role = {role: rows[rows["role"] == role] for role in ("weak", "strong")}
+            verdicts = {role: own["verdict_tokens"].sum() for role, own in by_role.items()}
+            read = {role: own["read_tokens"].sum() for role, own in by_role.items()}
             rejected = rows["draft_tokens"].sum() - weak["tokens"].sum()
             expected = {
                 "n": n,
                 "accuracy": rows.groupby("problem")["correct"].first().mean(),
-                "strong_tokens": strong["tokens"].sum() / n,
+                "strong_tokens": (strong["tokens"].sum() + verdicts["strong"]) / n,
                 "weak_tokens_kept": weak["tokens"].sum() / n,
                 "weak_tokens_discarded": rejected / n,
                 "strong_calls": len(strong) / n,
@@ -195,8 +198,8 @@ def test_the_summary_follows_from_the_episodes_alone(project):
                 "steps": (rows["decision"] != "discard").sum() / n,
                 "flops": 2
                 * (
-                    models["weak"]["parameters"] * (weak["tokens"].sum() + rejected)
-                    + models["strong"]["parameters"] * strong["tokens"].sum()
+                    models["weak"]["parameters"] * (weak["tokens"].sum() + rejected + verdicts["weak"] + read["weak"])
+                    + models["strong"]["parameters"] * (strong["tokens"].sum() + verdicts["strong"] + read["strong"])
                     + models["prm"]["parameters"] * rows["read_tokens"][rows["role"] == "prm"].sum()
                 )
                 / n,
@@ -267,7 +270,8 @@ def test_tables_are_made_again_from_the_draws_alone(project, tmp_path):
     done = run(copy, "snakemake", "--cores", "1", "--config", "replay=true", "--forcerun", "episodes", check=False)
     assert done.returncode
     assert re.search(
-        r"trim: no step by \w+@\w+.* for the problem '.+' (after step \d+|at the start)", done.stdout + done.stderr
+        r"trim: no (?:step|score|log-probability) by \w+@\w+.* for the problem '.+' (after step \d+|at the start)",
+        done.stdout + done.stderr,
     )
 
 
