@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -269,47 +269,68 @@ class Writer:
     def next_steps(self, nodes: Sequence[Node]) -> list[Draft]:
         """The next step at each node; equal nodes are drawn once."""
         keys = {node: digest(b"draft", self.identity, node.path[-1]) for node in dict.fromkeys(nodes)}
-        unique = {key: node for node, key in keys.items()}
-        known = dict(zip(unique, self._draws.get(list(unique)), strict=True))
-        missing = [key for key, draw in known.items() if draw is None]
-        sizes = [sum(map(len, unique[key].prefix.steps)) + len(unique[key].prefix.question) for key in missing]
-        for rows in _batches(sizes, self.batch_size):
-            batch = [missing[i] for i in rows]
-            if self._model is None:
-                raise _absent("step", self.identity, unique[batch[0]].prefix)
 
-            def keep(index: int, draft: Draft, batch: list[bytes] = batch) -> None:
+        def size(prefix: Prefix) -> int:
+            return sum(map(len, prefix.steps)) + len(prefix.question)
+
+        def make(model: LanguageModel, prefixes: list[Prefix], batch: list[bytes]) -> list[Draw]:
+            def keep(index: int, draft: Draft) -> None:
                 self._draws.put([(batch[index], _drawn(draft))])
 
-            drafts = self._model().next_steps([unique[key].prefix for key in batch], batch, keep)
-            made = [(key, _drawn(draft)) for key, draft in zip(batch, drafts, strict=True)]
-            self._draws.put(made)
-            known.update(made)
-            if self._report:
-                self._report("generated", len(made), sum(draft.tokens for draft in drafts))
+            return [_drawn(draft) for draft in model.next_steps(prefixes, batch, keep)]
+
+        unique = {key: node.prefix for node, key in keys.items()}
+        known = self._all(unique, size, make, "step", "generated")
         found = {node: _draft(known[key]) for node, key in keys.items()}
         return [found[node] for node in nodes]
 
     def likelihoods(self, nodes: Sequence[Node]) -> list[StepScore]:
         """Mean log-probability of the step that each node ends with; see `LanguageModel.likelihoods`."""
         keys = [digest(b"likelihood", self.identity, node.path[-1]) for node in nodes]
-        unique = dict(zip(keys, nodes, strict=True))
-        known = dict(zip(unique, self._draws.get(list(unique)), strict=True))
-        missing = [key for key, draw in known.items() if draw is None]
-        for rows in _batches([sum(map(len, unique[key].prefix.steps)) for key in missing], self.batch_size):
-            batch = [missing[i] for i in rows]
-            if self._model is None:
-                raise _absent("log-probability", self.identity, unique[batch[0]].prefix)
 
-            def keep(index: int, scores: list[StepScore], batch: list[bytes] = batch) -> None:
+        def size(prefix: Prefix) -> int:
+            return sum(map(len, prefix.steps))
+
+        def make(model: LanguageModel, prefixes: list[Prefix], batch: list[bytes]) -> list[Draw]:
+            def keep(index: int, scores: list[StepScore]) -> None:
                 self._draws.put(_scored([batch[index]], scores))
 
-            made = _scored(batch, self._model().likelihoods([unique[key].prefix for key in batch], keep))
+            return [draw for _, draw in _scored(batch, model.likelihoods(prefixes, keep))]
+
+        unique = {key: node.prefix for key, node in zip(keys, nodes, strict=True)}
+        known = self._all(unique, size, make, "log-probability", "scored")
+        return [_score(known[key]) for key in keys]
+
+    def _all(
+        self,
+        prefixes: Mapping[bytes, Prefix],
+        size: Callable[[Prefix], int],
+        make: Callable[[LanguageModel, list[Prefix], list[bytes]], list[Draw]],
+        what: str,
+        done: str,
+    ) -> dict[bytes, Draw | None]:
+        """The draw of each key: what is stored is read, the rest is made in batches of alike sizes and stored.
+
+        Args:
+            prefixes: by key.
+            size: of a prefix.
+            make: the draws of a batch, by the model, from prefixes and keys.
+            what: a draw is, for the one that is missing where there is no model.
+            done: with them, for the report; tokens are told of what is generated.
+        """
+        known = dict(zip(prefixes, self._draws.get(list(prefixes)), strict=True))
+        missing = [key for key, draw in known.items() if draw is None]
+        for rows in _batches([size(prefixes[key]) for key in missing], self.batch_size):
+            batch = [missing[i] for i in rows]
+            if self._model is None:
+                raise _absent(what, self.identity, prefixes[batch[0]])
+            draws = make(self._model(), [prefixes[key] for key in batch], batch)
+            made = list(zip(batch, draws, strict=True))
             self._draws.put(made)
             known.update(made)
             if self._report:
-                self._report("scored", len(made), 0)
-        return [_score(known[key]) for key in keys]
+                self._report(done, len(made), sum(draw.tokens for draw in draws) if done == "generated" else 0)
+        return known
 
 
 class Scorer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -42,8 +43,9 @@ class Embedder(Protocol):
         ...
 
 
+@cache
 def embedder(embedding: Embedding) -> Embedder:
-    """The embedder that is asked for.
+    """The embedder that is asked for, made once a process.
 
     Raises:
         TrimError: if an encoder was not downloaded.

@@ -155,8 +155,8 @@ def run(
         if watch:
             for turn in turns:
                 watch(turn.episode)
-        anew = _restart([turn.episode for turn, ended in zip(turns, finished) if ended], policies, weak, scorer)
-        finished = [ended and id(turn.episode) not in anew for turn, ended in zip(turns, finished, strict=True)]
+        _restart([turn.episode for turn, ended in zip(turns, finished) if ended], policies, weak, scorer)
+        finished = [ended and bool(turn.episode.steps) for turn, ended in zip(turns, finished, strict=True)]
         open_episodes = [turn.episode for turn, ended in zip(turns, finished, strict=True) if not ended]
         closed = [turn.episode for turn, ended in zip(turns, finished, strict=True) if ended]
         verdicts = judge.right([e.problem for e in closed], [e.node.prefix.text for e in closed])
@@ -194,17 +194,12 @@ def _score(turns: Sequence[_Turn], scorer: StepScorer, role: Role) -> None:
         turn.verdict_tokens = sum(s.written for s in scores)
 
 
-def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writer, scorer: Scorer | None) -> set[int]:
-    """Have finished weak solutions verified, and throw away those that the strong model is to write anew.
-
-    Returns:
-        The ids of the episodes that begin anew.
-    """
+def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writer, scorer: Scorer | None) -> None:
+    """Have finished weak solutions verified; those that the strong model is to write anew lose all their steps."""
     members: dict[int, list[Episode]] = {}
     for episode in episodes:
         if policies[episode.policy].verifier and not episode.discarded:
             members.setdefault(episode.policy, []).append(episode)
-    anew = set()
     for index, mine in members.items():
         policy = policies[index]
         by: Verifier
@@ -226,8 +221,6 @@ def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writ
             if rejected:
                 episode.discarded, episode.steps, episode.scores = episode.steps, [], []
                 episode.node = Node.root(episode.problem.question, episode.node.prefix.joint)
-                anew.add(id(episode))
-    return anew
 
 
 def _ask(turns: Sequence[_Turn], policies: Sequence[Policy], question: str) -> list[bool]:

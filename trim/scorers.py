@@ -77,9 +77,14 @@ class Grade:
             )
         replies = self._writer.next_steps([Node.asking(text) for text in asked])
         return [
-            [StepScore(_digit(reply.text) / 9, -(-len(text) // 4), reply.tokens)]
+            [StepScore(_digit(reply.text) / 9, _length(text), reply.tokens)]
             for text, reply in zip(asked, replies, strict=True)
         ]
+
+
+def _length(text: str) -> int:
+    """About how many tokens a text has, told by its characters."""
+    return -(-len(text) // 4)
 
 
 def _digit(reply: str) -> int:
@@ -144,5 +149,5 @@ class SelfVerifier:
         for text in texts:
             own = [next(replies) for _ in range(self._samples)]
             values = tuple(float(reply.text.strip().lower().startswith("yes")) for reply in own)
-            found.append(Verification(values, -(-len(text) // 4), sum(reply.tokens for reply in own)))
+            found.append(Verification(values, _length(text), sum(reply.tokens for reply in own)))
         return found

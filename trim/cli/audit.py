@@ -79,11 +79,10 @@ def diff(
     Example: trim diff results ../other/results --measure apgr
     """
     from trim.report.compare import difference
-    from trim.report.tables import figure
+    from trim.report.tables import at_middle, figure
 
     found = load_params(params)
-    middle = f"acc@{100 * found.evaluation.middle:g}"
-    rows = difference(one, other, found, measure or [middle, "apgr"])
+    rows = difference(one, other, found, measure or [at_middle(found), "apgr"])
     table = Table("benchmark", "router", "measure", str(one), str(other), "difference")
     for row in rows.itertuples():
         apart = row.low > 0 or row.high < 0

@@ -61,7 +61,7 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
         for name in GIVEN:
             if (results / name).exists():
                 (again / name).symlink_to((results / name).resolve())
-        yield from _compared("again", results, again, _evaluation(params, again))
+        yield from _compared(results, again, _evaluation(params, again))
         studies = results / "studies"
         for path in sorted(studies.glob("*/*")) if studies.exists() else []:
             if path.is_dir():
@@ -69,16 +69,18 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(path.resolve())
         for paths in _studies(params, again):
-            yield from _compared("again", results, again, paths)
-        yield from _compared("again", results, again, [p for p in write_tables(again, params) if p.suffix == ".csv"])
+            yield from _compared(results, again, paths)
+        yield from _compared(results, again, write_tables(again, params))
         for name in params.studies():
-            written = write(again, name, STUDIES[name][0](again, params))
-            yield from _compared("again", results, again, [path for path in written if path.suffix == ".csv"])
+            yield from _compared(results, again, write(again, name, STUDIES[name][0](again, params)))
+
+
+def _episodes(params: Params, results: Path, benchmark: str) -> list[Path]:
+    return [results / "episodes" / benchmark / f"{router}.parquet" for router in params.routers_on(benchmark)]
 
 
 def _evaluation(params: Params, again: Path) -> list[Path]:
-    paths = [again / "episodes" / b / f"{router}.parquet" for b in params.benchmarks for router in params.routers_on(b)]
-    make_evaluation(params, paths, again)
+    make_evaluation(params, [path for b in params.benchmarks for path in _episodes(params, again, b)], again)
     return [again / f"{name}.csv" for name in ("summary", "budgets", "differences", "ratios", "units")]
 
 
@@ -91,7 +93,7 @@ def _studies(params: Params, again: Path) -> Iterator[list[Path]]:
 
     for b in params.benchmarks:
         made = paths("interventions", f"{b}.csv")
-        runs = [again / "episodes" / b / f"{router}.parquet" for router in params.routers_on(b)]
+        runs = _episodes(params, again, b)
         make_interventions(params, b, again / "problems" / f"{b}.parquet", runs, *made)
         yield made
         if "transfer" in wanted:
@@ -120,14 +122,17 @@ def _studies(params: Params, again: Path) -> Iterator[list[Path]]:
         yield made
 
 
-def _compared(kind: str, results: Path, again: Path, paths: list[Path]) -> Iterator[Check]:
+def _compared(results: Path, again: Path, paths: list[Path]) -> Iterator[Check]:
+    """Compare the CSV files among `paths`; other formats of a table say the same."""
     for path in paths:
+        if path.suffix != ".csv":
+            continue
         name = path.relative_to(again)
         try:
             detail = _apart(read_csv(results / name), read_csv(path))
         except TrimError as error:
             detail = str(error)
-        yield Check(kind, str(name), "fail" if detail else "pass", detail)
+        yield Check("again", str(name), "fail" if detail else "pass", detail)
 
 
 def _apart(found: pd.DataFrame, again: pd.DataFrame) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +113,3 @@ def _steps(rows: pd.DataFrame, problem: Problem, texts: dict[str, int]) -> list[
         ]
         for row in rows.itertuples()
     ]
-
-
-def as_lists(table: pd.DataFrame) -> tuple[Sequence[str], list[list[str]]]:
-    """Columns and cells of a table, as text."""
-    return list(table.columns), table.fillna("").astype(str).to_numpy().tolist()

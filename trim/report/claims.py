@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from trim.config import Params
 from trim.evaluation.published import SETTING, published_budgets, published_points
 from trim.report.figures import ENDS, legend, styles
-from trim.report.tables import at_budgets, figure, read_csv, titles
+from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles
 from trim.stages.evaluate import protocol
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
@@ -106,10 +106,9 @@ def _thrift(results: Path, params: Params) -> list[Row]:
     return [*rows, _row(claim, here, here.at_most(0.2) if here else "")]
 
 
-def best_rival(results: Path, params: Params, benchmark: str) -> str | None:
+def _best_rival(budgets: pd.DataFrame, params: Params, benchmark: str) -> str | None:
     """The query-level router of most incremental benefit per cost."""
     rivals = [name for name in params.routers_on(benchmark) if params.group(name) == "query"]
-    budgets = read_csv(results / "budgets.csv")
     rows = budgets[(budgets["benchmark"] == benchmark) & (budgets["measure"] == "ibc") & budgets["router"].isin(rivals)]
     return str(rows.loc[rows["value"].idxmax(), "router"]) if rows["value"].notna().any() else None
 
@@ -117,9 +116,9 @@ def best_rival(results: Path, params: Params, benchmark: str) -> str | None:
 def _efficiency(results: Path, params: Params) -> list[Row]:
     """Times as cost-efficient as choosing a model by the query."""
     ratios, (benchmarks, routers) = read_csv(results / "ratios.csv"), titles(params)
-    rows = []
+    budgets, rows = read_csv(results / "budgets.csv"), []
     for index, (benchmark, title) in enumerate(benchmarks.items()):
-        rival = best_rival(results, params, benchmark)
+        rival = _best_rival(budgets, params, benchmark)
         if rival is None:
             continue
         bound = 6 if index else 5
@@ -144,7 +143,7 @@ def _takeover(results: Path, params: Params) -> list[Row]:
     if "takeover" not in params.routers:
         return []
     differences, first = read_csv(results / "differences.csv"), next(iter(params.benchmarks))
-    middle = f"acc@{100 * params.evaluation.middle:g}"
+    middle = at_middle(params)
     keys = {"benchmark": first, "router": "takeover", "baseline": "trim_thr", "measure": middle}
     here = _found(differences, f"takeover minus TRIM-Thr, {middle}", **keys)
     verdict = here.at_most(0) if here else ""
@@ -185,7 +184,7 @@ def _noise(results: Path, params: Params) -> list[Row]:
         return []
     benchmark = params.robustness.benchmarks[0]
     found = read_csv(results / "studies" / "robustness" / f"{benchmark}.csv").fillna({"baseline": ""})
-    middle = f"acc@{100 * params.evaluation.middle:g}"
+    middle = at_middle(params)
     found = found[(found["router"] == "trim_thr") & (found["baseline"] == "") & (found["measure"] == middle)]
     rows, plain = [], _found(found, distortion="none")
     for level in noise:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from trim.config import Params
 from trim.report.figures import ENDS, curves, panels, styles
-from trim.report.tables import at_budgets, figure, read_csv, titles
+from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles
 from trim.rl.settings import CEILINGS
 
 
@@ -43,11 +43,10 @@ def ceiling_figure(results: Path, params: Params) -> Figure:
 
 def _carried(results: Path, params: Params) -> tuple[pd.DataFrame, str]:
     """Measures of the routers that a benchmark was fitted for elsewhere, and of the baselines beside them."""
-    accuracies = at_budgets(params)
     carried = [name for name, section in params.routers.items() if section.get("fit_on")]
     shown = [name for name in params.routers if name in carried or name in params.evaluation.baselines]
     rows = read_csv(results / "budgets.csv")
-    return rows[rows["router"].isin(shown)], accuracies[len(accuracies) // 2]
+    return rows[rows["router"].isin(shown)], at_middle(params)
 
 
 def generalisation_table(results: Path, params: Params) -> pd.DataFrame:

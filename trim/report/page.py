@@ -14,8 +14,8 @@ from vl_convert import javascript_bundle
 
 from trim.config import Params
 from trim.errors import TrimError
-from trim.report.browser import as_lists, chart, episodes
-from trim.report.tables import read_csv, titles
+from trim.report.browser import chart, episodes
+from trim.report.tables import at_middle, read_csv, titles
 from trim.tables import write_text
 
 SECTIONS = {
@@ -130,9 +130,18 @@ def write_page(results: Path, params: Params) -> Path:
     sections |= SECTIONS | {name: STUDIES[name] for name in STUDIES if name in studies}
     tables = []
     for name, (title, text) in sections.items():
-        columns, rows = as_lists(read_csv(results / "tables" / f"{name}.csv"))
+        table = read_csv(results / "tables" / f"{name}.csv").fillna("").astype(str)
         prose = name in PROSE
-        tables.append({"name": name, "title": title, "text": text, "columns": columns, "rows": rows, "prose": prose})
+        tables.append(
+            {
+                "name": name,
+                "title": title,
+                "text": text,
+                "columns": list(table),
+                "rows": table.to_numpy().tolist(),
+                "prose": prose,
+            }
+        )
     shown = {name: FIGURES[name] for name in FIGURES if name in studies}
     figures = [
         {"title": text.split(".")[0], "text": text, "data": _embed(results / "figures" / f"{name}.svg")}
@@ -185,7 +194,7 @@ def _cards(results: Path, params: Params) -> list[dict[str, str]]:
     )
     fitted = [name for name in params.routers if params.kind(name).fits]
     router = fitted[0] if fitted else list(params.routers)[-1]
-    measure = f"acc@{100 * params.evaluation.middle:g}"
+    measure = at_middle(params)
     rows = budgets[(budgets["router"] == router) & (budgets["measure"] == measure)].dropna(subset=["value"])
     ends = summary.set_index(["benchmark", "router"])["accuracy"]
     return [

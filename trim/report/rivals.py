@@ -13,7 +13,7 @@ from trim.config import Params
 from trim.evaluation.interventions import RATES
 from trim.evaluation.records import COSTS
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
-from trim.report.tables import figure, read_csv, titles
+from trim.report.tables import at_budgets, figure, read_csv, titles
 
 UNITS = {
     "strong_tokens": "strong tokens",
@@ -127,7 +127,7 @@ def definitions_figure(results: Path, params: Params) -> Figure:
     """Accuracy of TRIM-Thr at the budgets, by what a step is."""
     names = {name: title for name, title in titles(params)[0].items() if name in params.definitions.benchmarks}
     picture, axes_of = panels(names)
-    shown = {f"acc@{100 * budget:g}": 100 * budget for budget in params.evaluation.budgets}
+    shown = {name: 100 * budget for name, budget in zip(at_budgets(params), params.evaluation.budgets, strict=True)}
     for benchmark, axes in axes_of.items():
         found = read_csv(results / "studies" / "definitions" / f"{benchmark}.csv")
         rows = found[found["measure"].isin(list(shown))]

@@ -27,7 +27,7 @@ from trim.report.rivals import (
     units_figure,
     units_table,
 )
-from trim.report.tables import at_budgets, figure, read_csv, titles, write
+from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles, write
 from trim.tables import read_json
 
 LABELS = {"single": "labelled steps", "rule": "threshold rule", "classes": "difficulty classes"}
@@ -200,8 +200,7 @@ def _robustness_table(results: Path, params: Params) -> pd.DataFrame:
 def _robustness_figure(results: Path, params: Params) -> Figure:
     """Accuracy at the middle budget over the strength of each distortion."""
     table = _robustness(results, params)
-    accuracies = at_budgets(params)
-    measure = accuracies[len(accuracies) // 2]
+    measure = at_middle(params)
     first = titles(params)[0][params.robustness.benchmarks[0]]
     table = table[(table["measure"] == measure) & (table["minus"] == "") & (table["benchmark"] == first)]
     kinds = [kind for kind in table["distortion"].unique() if kind != "none"]

@@ -83,6 +83,11 @@ def at_budgets(params: Params) -> list[str]:
     return [f"acc@{100 * budget:g}" for budget in params.evaluation.budgets]
 
 
+def at_middle(params: Params) -> str:
+    """Name of the measure of accuracy at the middle budget."""
+    return f"acc@{100 * params.evaluation.middle:g}"
+
+
 def _wide(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
     """One row per benchmark and router, one column per measure."""
     chosen = table[table["measure"].isin(measures)]
@@ -101,9 +106,7 @@ def _references(params: Params) -> set[str]:
 def _main(results: Path, params: Params) -> pd.DataFrame:
     """The ends' accuracy, then each router's measures, accuracy at 20 % first."""
     summary, budgets = read_csv(results / "summary.csv"), read_csv(results / "budgets.csv")
-    accuracies = at_budgets(params)
-    middle = accuracies[len(accuracies) // 2 :][:1]
-    measures = [*middle, *_levels(params), "apgr", "aiq", "ibc"]
+    measures = [at_middle(params), *_levels(params), "apgr", "aiq", "ibc"]
     table = _wide(budgets[~budgets["router"].isin(_references(params))], measures, params)
     benchmarks, _ = titles(params)
     for end, column in (("always_weak", "weak"), ("always_strong", "strong")):

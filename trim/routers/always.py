@@ -17,6 +17,9 @@ class _OneModel(Policy):
         return np.full(len(seen), self.strong)
 
 
+WEAK, STRONG = _OneModel(strong=False), _OneModel(strong=True)
+
+
 class AlwaysWeak(Router):
     """The weak model alone."""
 
@@ -27,7 +30,7 @@ class AlwaysWeak(Router):
 
     def policies(self) -> dict[str, Policy]:
         """One setting."""
-        return {"-": _OneModel(strong=False)}
+        return {"-": WEAK}
 
 
 class AlwaysStrong(Router):
@@ -40,4 +43,4 @@ class AlwaysStrong(Router):
 
     def policies(self) -> dict[str, Policy]:
         """One setting."""
-        return {"-": _OneModel(strong=True)}
+        return {"-": STRONG}

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from trim.routers.always import AlwaysStrong
-from trim.routers.base import Aggregate, Decisions, Policy, Router, Trial, aggregated, at_budgets, thresholds
+from trim.routers.always import STRONG
+from trim.routers.base import Aggregate, Decisions, Policy, Router, Trial, aggregated, at_budgets, settings, thresholds
 from trim.routers.base import Params as BaseParams
 from trim.routers.query import Shares
 
@@ -81,10 +81,9 @@ class AutoMix(Router):
     def policies(self) -> dict[str, Policy]:
         """One setting per share or cost, and one per fitted budget."""
         if self.params.meta == "threshold":
-            knobs = {f"share={share:g}": share for share in sorted(self.params.shares)}
+            knobs = settings("share", self.params.shares, self.fitted)
         else:
-            knobs = {f"cost={cost:g}": cost for cost in sorted(self.params.costs, reverse=True)}
-        knobs |= {f"budget={budget}": knob for budget, knob in self.fitted["budgets"].items()}
+            knobs = settings("cost", self.params.costs, self.fitted, dear_first=True)
         return dict(zip(knobs, self._policies(self.fitted, list(knobs.values())), strict=True))
 
     def _policies(self, found: dict[str, Any], knobs: Sequence[float]) -> list[Policy]:
@@ -109,8 +108,7 @@ class AutoMix(Router):
     def _gains(self, trial: Trial) -> dict[str, Any]:
         """Expected gain of the strong model over a grid of confidences, and its mean tokens."""
         confidence, weak = self._confidence(trial, "train")
-        (always,) = AlwaysStrong(None).policies().values()
-        solved = trial.episodes(always, "train")
+        solved = trial.episodes(STRONG, "train")
         gain = np.array([episode.correct for episode in solved]).astype(int) - weak
         joint = np.stack([_density(confidence[gain == g]) * (gain == g).mean() for g in (-1, 0, 1)])
         belief = joint / np.maximum(joint.sum(axis=0), 1e-12)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from trim.draws import digest
 from trim.pomdp.model import StepModel
 from trim.problems import Problem
 from trim.scorers import Rater
+from trim.streams import seeds, uniforms
 
 if TYPE_CHECKING:
     from trim.episodes import Episode
@@ -218,6 +220,26 @@ def at_budgets(
     outcomes = trial({str(i): policy for i, policy in enumerate(policies)})
     spent = np.maximum.accumulate([outcomes[str(i)].strong_fraction for i in range(len(policies))])
     return {f"{budget:g}": float(np.interp(budget, spent, knobs)) for budget in sorted(budgets)}
+
+
+def settings(
+    knob: str, values: Sequence[float], fitted: Mapping[str, Any], dear_first: bool = False
+) -> dict[str, float]:
+    """Values of a knob by setting: those of the sweep, sorted, and those that were fitted for budgets.
+
+    Args:
+        knob: its name in the settings.
+        values: of the sweep.
+        fitted: with or without the `budgets` of `at_budgets`.
+        dear_first: whether a greater value spends less.
+    """
+    sweep = {f"{knob}={value:g}": value for value in sorted(values, reverse=dear_first)}
+    return sweep | {f"budget={budget}": value for budget, value in fitted.get("budgets", {}).items()}
+
+
+def coins(kind: bytes, seed: int | None, nodes: Sequence[bytes]) -> np.ndarray:
+    """A number in [0, 1) for each node, shape (n,); the same in every setting, so that a dearer one does a superset."""
+    return uniforms(seeds([digest(kind, str(seed).encode(), node) for node in nodes]), 0)
 
 
 def thresholds(values: np.ndarray, shares: np.ndarray) -> list[float]:

@@ -11,10 +11,11 @@ import numpy as np
 from pydantic import Field
 
 from trim.embeddings import Embedding, embedder
-from trim.routers.always import AlwaysStrong, AlwaysWeak
-from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, thresholds
+from trim.routers.always import STRONG, WEAK
+from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, settings, thresholds
 from trim.routers.base import Params as BaseParams
 
+Scores = Callable[[Sequence[str]], np.ndarray]
 Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
 
 
@@ -28,7 +29,7 @@ class Delegate(Policy):
 
     rater = None
 
-    def __init__(self, scores: Callable[[Sequence[str]], np.ndarray], threshold: float) -> None:
+    def __init__(self, scores: Scores, threshold: float) -> None:
         self._scores, self._threshold = scores, threshold
 
     def delegate(self, seen: Decisions) -> np.ndarray:
@@ -86,30 +87,25 @@ class QueryRouter(Router):
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """Standardisation, what was learned, scores of the validation problems, and shares by budget."""
-        weak, strong = (
-            trial.episodes(next(iter(kind(None).policies().values())), "train") for kind in (AlwaysWeak, AlwaysStrong)
-        )
+        weak, strong = (trial.episodes(end, "train") for end in (WEAK, STRONG))
         raw = embedder(self.params.embedding)([episode.problem.question for episode in weak])
         learned = {"mean": raw.mean(axis=0), "deviation": deviation(raw)}
         right = [np.array([episode.correct for episode in solved]) for solved in (weak, strong)]
         learned |= self.learn(Labels(_standardised(raw, learned), right[0], right[1], trial))
         learned = {name: np.asarray(array, dtype=np.float32) for name, array in learned.items()}
-        scores = self._scores(learned)([problem.question for problem in trial.problems])
-        found = learned | {"validation": scores}
+        scores = self._scores(learned)
+        validation = scores([problem.question for problem in trial.problems])
         knobs = sorted({0.0, 1.0, *self.params.shares})
-        return found | {"budgets": at_budgets(trial, knobs, self._delegating(found, knobs), budgets)}
+        chosen = at_budgets(trial, knobs, _delegating(scores, validation, knobs), budgets)
+        return learned | {"validation": validation, "budgets": chosen}
 
     def policies(self) -> dict[str, Policy]:
         """One setting per share, and one per fitted budget."""
-        shares = {f"share={share:g}": share for share in sorted(self.params.shares)}
-        shares |= {f"budget={budget}": share for budget, share in self.fitted["budgets"].items()}
-        return dict(zip(shares, self._delegating(self.fitted, list(shares.values())), strict=True))
+        shares = settings("share", self.params.shares, self.fitted)
+        made = _delegating(self._scores(self.fitted), self.fitted["validation"], list(shares.values()))
+        return dict(zip(shares, made, strict=True))
 
-    def _delegating(self, found: Mapping[str, Any], shares: Sequence[float]) -> list[Policy]:
-        scores = self._scores(found)
-        return [Delegate(scores, t) for t in thresholds(found["validation"], 1 - np.asarray(shares))]
-
-    def _scores(self, learned: Mapping[str, np.ndarray]) -> Callable[[Sequence[str]], np.ndarray]:
+    def _scores(self, learned: Mapping[str, np.ndarray]) -> Scores:
         embed = embedder(self.params.embedding)
         known: dict[str, float] = {}  # all settings ask about the same questions
 
@@ -121,6 +117,10 @@ class QueryRouter(Router):
             return np.array([known[question] for question in questions])
 
         return scores
+
+
+def _delegating(scores: Scores, validation: np.ndarray, shares: Sequence[float]) -> list[Policy]:
+    return [Delegate(scores, t) for t in thresholds(validation, 1 - np.asarray(shares))]
 
 
 def _standardised(raw: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndarray:

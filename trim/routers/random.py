@@ -7,10 +7,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from trim.draws import digest
-from trim.routers.base import Decisions, Policy, Router
+from trim.routers.base import Decisions, Policy, Router, coins
 from trim.routers.base import Params as BaseParams
-from trim.streams import seeds, uniforms
 
 
 class _Coin(Policy):
@@ -20,9 +18,7 @@ class _Coin(Policy):
         self.probability, self.seed = probability, seed
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
-        # One coin per node, not per probability: a dearer policy hands over a superset.
-        keys = [digest(b"random", str(self.seed).encode(), node) for node in seen.nodes]
-        return uniforms(seeds(keys), 0) < self.probability
+        return coins(b"random", self.seed, seen.nodes) < self.probability
 
 
 class Random(Router):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, thresholds
+from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, settings, thresholds
 from trim.routers.base import Params as BaseParams
 from trim.routers.query import Shares
 from trim.scorers import Rater
@@ -50,8 +50,7 @@ class RatedRouter(Router):
 
     def policies(self) -> dict[str, Policy]:
         """One setting per share, and one per fitted budget."""
-        shares = {f"share={share:g}": share for share in sorted(self.params.shares)}
-        shares |= {f"budget={budget}": share for budget, share in self.fitted["budgets"].items()}
+        shares = settings("share", self.params.shares, self.fitted)
         return dict(zip(shares, self._policies(self.fitted, list(shares.values())), strict=True))
 
     def _policies(self, found: dict[str, Any], shares: Sequence[float]) -> list[Policy]:

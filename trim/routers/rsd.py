@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from trim.draws import digest
-from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets
+from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, coins, settings
 from trim.routers.base import Params as BaseParams
-from trim.streams import seeds, uniforms
 
 Acceptance = Literal["indicator", "linear", "clipped", "sigmoid"]
 
@@ -32,9 +30,7 @@ class _Accepting(Policy):
         self._chance, self._seed = chance, seed
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
-        # One coin per node, whatever the setting: a stricter one hands over a superset.
-        keys = [digest(b"rsd", str(self._seed).encode(), node) for node in seen.nodes]
-        return uniforms(seeds(keys), 0) >= self._chance(seen.scores[:, -1])
+        return coins(b"rsd", self._seed, seen.nodes) >= self._chance(seen.scores[:, -1])
 
 
 class RSD(Router):
@@ -71,8 +67,8 @@ class RSD(Router):
 
     def policies(self) -> dict[str, Policy]:
         """One setting per knob, and one per fitted budget."""
-        sweep = {f"{self.params.form}={knob:g}": self._policy(knob) for knob in sorted(self.params.knobs)}
-        return sweep | {f"budget={b}": self._policy(knob) for b, knob in self.fitted.get("budgets", {}).items()}
+        knobs = settings(self.params.form, self.params.knobs, self.fitted)
+        return {name: self._policy(knob) for name, knob in knobs.items()}
 
     def _policy(self, knob: float) -> Policy:
         return _Accepting(_acceptance(self.params.form, knob, self.params.width), self.params.seed)

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.embeddings import embedder
-from trim.routers.always import AlwaysStrong, AlwaysWeak
+from trim.routers.always import STRONG, WEAK
 from trim.routers.query import Labels, QueryRouter, deviation, unit
 
 
@@ -31,9 +31,8 @@ class Smoothie(QueryRouter):
 
     def learn(self, labels: Labels) -> dict[str, np.ndarray]:
         """See `QueryRouter.learn`; whether answers are right is not looked at."""
-        (weak,), (strong,) = (kind(None).policies().values() for kind in (AlwaysWeak, AlwaysStrong))
         embed, vectors = embedder(self.params.embedding), []
-        for policy, sample in ((weak, 0), (weak, 1), (strong, 0)):
+        for policy, sample in ((WEAK, 0), (WEAK, 1), (STRONG, 0)):
             solved = labels.trial.episodes(policy, "train", sample)
             vectors.append(embed([" ".join(step.text for step in episode.steps) for episode in solved]))
         scale = deviation(vectors[0])

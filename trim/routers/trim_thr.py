@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from trim.routers.base import Aggregate, Decisions, Policy, Router, Trial, aggregated, at_budgets
+from trim.routers.base import Aggregate, Decisions, Policy, Router, Trial, aggregated, at_budgets, settings
 from trim.routers.base import Params as BaseParams
 
 
@@ -59,8 +59,8 @@ class TrimThr(Router):
 
     def policies(self) -> dict[str, Policy]:
         """One setting per threshold, and one per fitted budget."""
-        sweep: dict[str, Policy] = {f"tau={t:g}": self._policy(t) for t in sorted(self.params.thresholds)}
-        return sweep | {f"budget={b}": self._policy(t) for b, t in self.fitted.get("budgets", {}).items()}
+        knobs = settings("tau", self.params.thresholds, self.fitted)
+        return {name: self._policy(threshold) for name, threshold in knobs.items()}
 
     def _policy(self, threshold: float) -> Policy:
         return _Threshold(threshold, self.params.span, self.params.aggregate)

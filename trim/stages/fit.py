@@ -16,7 +16,7 @@ from trim.pomdp.model import StepModel
 from trim.problems import Problem, read_problems
 from trim.progress import Tracker
 from trim.rl.tree import Tree
-from trim.routers.always import AlwaysStrong, AlwaysWeak
+from trim.routers.always import STRONG, WEAK
 from trim.routers.base import Outcome, Policy
 from trim.stages.trees import open_tree
 from trim.workspace import Workspace
@@ -42,9 +42,8 @@ class _Trial:
         self._training, self._journal = training, journal
         self._split = cache(partial(read_problems, problems))
         self.problems: list[Problem] = self._split("validation")
-        (unit,) = AlwaysStrong(None).policies().values()
-        self._unit = sum(step.tokens for e in self.episodes(unit) for step in e.steps)
-        self.tree = cache(self._tree)
+        self.tree, self.episodes = cache(self._tree), cache(self._episodes)
+        self._unit = sum(step.tokens for e in self.episodes(STRONG) for step in e.steps)
         self.checkpoint: Path | None = None
         self.log: Callable[[int, int, dict[str, float]], None] | None = None
 
@@ -57,7 +56,7 @@ class _Trial:
             outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / self._unit)
         return outcomes
 
-    def episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
+    def _episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
         workspace = self._workspace if sample == 0 else self._workspace.sampled(sample)
         return workspace.run(self._split(split), [policy])
 
@@ -158,5 +157,5 @@ def policies_for(
     kind = workspace.params.kind(router)
     if not kind.foresees:
         return fitted_policies(workspace.params, router, benchmark, fits)
-    weak, strong = (workspace.run(problems, list(end(None).policies().values())) for end in (AlwaysWeak, AlwaysStrong))
+    weak, strong = (workspace.run(problems, [end]) for end in (WEAK, STRONG))
     return workspace.params.router(router, kind.foresee(weak, strong)).policies()
