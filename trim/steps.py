@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from trim.answers import is_boxed
+
 SEPARATOR = "\n\n"
 PRM_TAG = "<extra_0>"
 INSTRUCTION = "Solve the problem step by step and put the final answer in \\boxed{}."
@@ -63,5 +65,5 @@ def is_degenerate(text: str) -> bool:
 
 
 def is_final(text: str) -> bool:
-    """True for a step that gives the final answer."""
-    return "\\boxed{" in text
+    """True for a step that gives the final answer; one that only mentions the box does not."""
+    return is_boxed(text)

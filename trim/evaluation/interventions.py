@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from trim.answers import is_right_step
+from trim.problems.checks import is_right_step
 from trim.problems import Problem
 
 SCORES = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1)

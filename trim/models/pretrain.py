@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from trim.answers import first_error
+from trim.problems.checks import first_error
 from trim.draws import Draws, Writer
 from trim.episodes import run
 from trim.judge import Judge

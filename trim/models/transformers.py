@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from trim.answers import boxed
+from trim.answers import is_open
 from trim.errors import TrimError
 from trim.models.base import Draft, Dtype, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.folder import identity
@@ -20,7 +20,7 @@ from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.prompt import Prompt, read_tokenizer
 from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import sample
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, ends_sentence, first, is_final, tagged
+from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, ends_sentence, first, tagged
 from trim.streams import seeds, uniforms
 
 logging.disable_progress_bar()
@@ -165,8 +165,7 @@ class TransformersLM:
 
     def _closed(self, written: list[int]) -> bool:
         """Whether no box is open, which would be cut in two."""
-        text = self.tokenizer.decode(written)
-        return not is_final(text) or boxed(text) is not None
+        return not is_open(self.tokenizer.decode(written))
 
 
 class TransformersPRM:

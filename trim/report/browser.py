@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trim.answers import is_right_step
+from trim.problems.checks import is_right_step
 from trim.config import Params
 from trim.evaluation.records import COSTS, Results, read_results, read_steps
 from trim.evaluation.summary import nearest_setting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trim.answers import first_error
+from trim.problems.checks import first_error
 from trim.routers.base import Decisions, Policy, Router
 
 

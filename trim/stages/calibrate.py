@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trim.answers import first_error
+from trim.problems.checks import first_error
 from trim.config import Params
 from trim.draws import Node
 from trim.episodes import Episode

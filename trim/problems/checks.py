@@ -1,46 +1,15 @@
-"""Final answers and exact checks of steps."""
+"""Exact checks of the steps of generated problems."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from trim.problems.generated import apply
 from trim.problems.problem import Problem
 
-_BOX = "\\boxed{"
 _EXPRESSION = re.compile(r"(\d{1,2})((?: [-+*%^] \d{1,2})*)")
 _TERM = re.compile(r" ([-+*%^]) (\d{1,2})")
-
-
-def boxed(text: str) -> str | None:
-    r"""The content of the last complete ``\boxed{...}``, braces balanced; None if there is none."""
-    start = text.rfind(_BOX)
-    while start >= 0:
-        depth, first = 1, start + len(_BOX)
-        for end in range(first, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if not depth:
-                return text[first:end].strip()
-        start = text.rfind(_BOX, 0, start)
-    return None
-
-
-@lru_cache(maxsize=100_000)
-def normalise(answer: str) -> str:
-    """An answer without the marks that do not change its value."""
-    answer = answer.strip().strip("$").rstrip(".")
-    for mark in ("\\left", "\\right", "\\!", "\\,", "\\;", "\\ ", "\\$", "\\%", "%", "^{\\circ}", "^\\circ"):
-        answer = answer.replace(mark, "")
-    answer = answer.replace("dfrac", "frac").replace("tfrac", "frac")
-    answer = re.sub(r"\\(?:text|mathrm)\{([^{}]*)\}", r"\1", answer)
-    answer = re.sub(r"(?<=\d),(?=\d{3}\b)", "", re.sub(r"\s+", "", answer))
-    number = re.fullmatch(r"(-?)0*(\d+?)(?:\.(\d*?)0*)?", answer)
-    if number:
-        sign, whole, fraction = number.groups()
-        return f"{sign}{whole}" + (f".{fraction}" if fraction else "")
-    return answer
 
 
 def _value(expression: str) -> int | None:

@@ -1,0 +1,75 @@
+r"""The answer that a solution marks: ``\boxed{5}``, ``\fbox{5}``, ``\boxed 5``."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from trim.answers.text import braced, normalise, number
+
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])[ \t]*")
+_COMMAND = re.compile(r"\\(?:d|t|c)?frac\s*(?:\{[^{}]*\}|\d)\s*(?:\{[^{}]*\}|\d)|\\sqrt\s*(?:\{[^{}]*\}|\d)|\\[a-zA-Z]+")
+_BARE = re.compile(r"[-+]?\\?\$?\d+(?:[.,]\d+)*(?:\\?%)?|[A-Za-z0-9]+")
+# What may stand between two boxes that give one answer together.
+_BETWEEN = re.compile(r"[\s$,;.]*(?:\\text\{\s*)?(?:and|or|,|;|)(?:\s*\})?[\s$,;]*")
+_PLACEHOLDER = re.compile(r"[\s.…_?]*|\\(?:ldots|dots|cdots|square|ldotp|_+)|(?:\\text\{)?\s*(?:final |your )?answer\s*\}?", re.I)
+# "put the final answer as \\boxed{X}" says how, not what.
+_ASKS = re.compile(r"answer\s+(?:in|as|inside|within|using|with)\s+(?:the\s+(?:form|format|box)\s+(?:of\s+)?)?[$`\"'(]*$", re.I)
+
+
+class _Box(NamedTuple):
+    content: str
+    start: int
+    end: int
+
+
+def _boxes(text: str) -> list[_Box]:
+    """All boxes that hold something, in order."""
+    found: list[_Box] = []
+    place = 0
+    while match := _BOX.search(text, place):
+        place = match.end()
+        if text.startswith("{", place):
+            end = braced(text, place)
+            content = text[place + 1 : end - 1] if end else None
+        else:
+            bare = _COMMAND.match(text, place) or _BARE.match(text, place)
+            end, content = (bare.end(), bare[0]) if bare else (None, None)
+        mentioned = content is not None and (
+            _PLACEHOLDER.fullmatch(content) or (content.strip("{} ") in "XYN" and _ASKS.search(text, 0, match.start()))
+        )
+        if end and content is not None and not mentioned:
+            found.append(_Box(content.strip(), match.start(), end))
+            place = end
+    return found
+
+
+def boxed(text: str) -> str | None:
+    r"""The content of the last box; boxes that follow one another, as in ``\boxed{2}, \boxed{3}``, are one list.
+
+    Empty boxes and placeholders are mentions, not answers. None if there is no answer.
+    """
+    boxes = _boxes(text)
+    if not boxes:
+        return None
+    joined = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        if not _BETWEEN.fullmatch(text, box.end, joined[0].start):
+            break
+        joined.insert(0, box)
+    # One value in two forms is one answer.
+    forms = {number(box.content) or normalise(box.content): box.content for box in reversed(joined)}
+    return ", ".join(reversed(forms.values()))
+
+
+def is_boxed(text: str) -> bool:
+    """Whether a text gives an answer, and does not only mention the box that it will stand in."""
+    return bool(_boxes(text))
+
+
+def is_open(text: str) -> bool:
+    """Whether a text ends within a box."""
+    last = None
+    for last in _BOX.finditer(text):
+        pass
+    return last is not None and text.startswith("{", last.end()) and braced(text, last.end()) is None
