@@ -1,4 +1,10 @@
-configfile: "params.yaml"
+from pathlib import Path
+
+# The experiment of the folder that it is run in, or else the one that is shipped.
+SHIPPED = Path(workflow.basedir) / "params.yaml"
+
+
+configfile: "params.yaml" if Path("params.yaml").is_file() else str(SHIPPED)
 
 
 include: "workflow/rules/common.smk"

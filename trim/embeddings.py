@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -94,15 +95,17 @@ class Encoder:
     """
 
     def __init__(self, path: str, revision: str | None) -> None:
+        import torch
         from transformers import AutoModel, AutoTokenizer
 
         from trim.errors import TrimError
         from trim.hub import cached
+        from trim.models.weights import load_whole
 
-        folder = cached(path, revision) if revision else path
+        folder = cached(path, revision) if revision else Path(path)
+        self._model = load_whole(AutoModel, folder, torch.float32, "encoder")
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:
             raise TrimError(f"embedding.path: {path}: not a readable encoder ({str(error).splitlines()[0]})") from error
 

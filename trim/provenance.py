@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,12 +14,24 @@ _ROOT = Path(__file__).parent
 @cache
 def _imports(module: str) -> frozenset[str]:
     found = set()
-    for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8"))):
+    for node in _behaviour(ast.parse(_file(module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return frozenset(name for name in found if name.split(".")[0] == _ROOT.name and _exists(name))
+
+
+def _behaviour(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker reads."""
+    queue = [tree]
+    while queue:
+        node = queue.pop()
+        yield node
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            queue += node.orelse
+        else:
+            queue += ast.iter_child_nodes(node)
 
 
 def _file(module: str) -> Path:
@@ -43,3 +57,17 @@ def sources(*modules: str) -> list[Path]:
             seen.add(module)
             queue += _imports(module)
     return sorted(map(_file, seen))
+
+
+def digest_of(*modules: str, data: Sequence[str] = ()) -> str:
+    """A digest of the source of `modules` and of all that they import, and of other files of the package.
+
+    Args:
+        modules: dotted names.
+        data: paths in the package, such as "report/page.css".
+    """
+    state = hashlib.sha256()
+    for path in [*sources(*modules), *(_ROOT / name for name in data)]:
+        content = path.read_bytes()
+        state.update(f"{path.relative_to(_ROOT)} {len(content)} ".encode() + content)
+    return state.hexdigest()[:16]

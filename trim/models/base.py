@@ -70,6 +70,7 @@ class Server(BaseModel):
         retries: of a request that was refused or lost, with growing waits.
         price_in: money per million tokens that are read.
         cap: most money that one folder of results may cost on this server.
+        context: most tokens of a prompt with its step; a reward model's longer prompt is cut from the left.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,6 +84,7 @@ class Server(BaseModel):
     retries: int = Field(8, ge=0)
     price_in: float = Field(0, ge=0)
     cap: float | None = Field(None, ge=0)
+    context: int | None = Field(None, ge=64)
 
 
 class Prefix(NamedTuple):

@@ -32,28 +32,37 @@ def weight_files(folder: Path) -> list[Path]:
     return found
 
 
+# Files that decide what a model writes: those that it must have, and those that it may have.
+_NEEDED = ("config.json", "tokenizer.json")
+_OPTIONAL = (
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
+
+
 def identity(folder: Path) -> str:
     """Name and revision: a digest of the files that decide what the model writes.
 
     Raises:
         TrimError: if a file is missing.
     """
-    template = folder / "chat_template.jinja"
-    if not template.is_file() and (folder / "tokenizer_config.json").is_file():
-        template = folder / "tokenizer_config.json"
-    digest = hashlib.sha256()
+    state = hashlib.sha256()
     try:
-        for path in (folder / "config.json", folder / "tokenizer.json", template):
-            content = path.read_bytes()
-            digest.update(len(content).to_bytes(8, "little") + content)
+        for path in [folder / name for name in (*_NEEDED, *_OPTIONAL)]:
+            if path.name in _NEEDED or path.is_file():
+                content = path.read_bytes()
+                state.update(path.name.encode() + len(content).to_bytes(8, "little") + content)
+        for path in weight_files(folder):
+            state.update(path.stat().st_size.to_bytes(8, "little"))
+            with path.open("rb") as file:
+                while block := file.read(1 << 24):
+                    state.update(block)
     except OSError as error:
         raise TrimError(f"{error.filename}: {error.strerror}; restore the model folder") from error
-    for path in weight_files(folder):
-        digest.update(path.stat().st_size.to_bytes(8, "little"))
-        with path.open("rb") as file:
-            while block := file.read(1 << 24):
-                digest.update(block)
-    return f"{folder.name}@{digest.hexdigest()[:16]}"
+    return f"{folder.name}@{state.hexdigest()[:16]}"
 
 
 def parameters(folder: Path) -> int:

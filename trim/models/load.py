@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trim.errors import TrimError
 from trim.hub import cached
@@ -29,22 +29,32 @@ def folder(model: Model) -> Path:
     return cached(model.path, str(model.revision)) if on_hub(model) else resolve(model.path)
 
 
+def causes(model: Model) -> dict[str, Any]:
+    """Everything in a model's section that can change a text or a score, but for the texts and the sampling."""
+    found: dict[str, Any] = {"backend": model.backend, "path": model.path, "revision": model.revision}
+    found |= {"dtype": model.dtype, "thinking": model.thinking}
+    if model.server:
+        found |= {"model": model.server.model, "api": model.server.api, "context": model.server.context}
+    elif model.backend == "vllm":
+        found |= {"context": model.engine.context}
+    return found
+
+
 def name(model: Model) -> str:
-    """What a model's draws are filed under: all that decides them but the texts and the sampling.
+    """What a model's draws are filed under: its `causes`, with the digest of a folder for its path.
 
     Raises:
         TrimError: if it is a folder without revision, and a file of it is missing.
     """
-    if model.backend == "openai" or model.revision:
-        who = f"{model.path}@{model.revision}" if model.revision else model.path
-    else:
+    found = causes(model)
+    revision = found.pop("revision")
+    who = found.pop("path")
+    if revision:
+        who = f"{who}@{revision}"
+    elif not model.server:
         who = identity(resolve(model.path))
-    parts = [who, model.dtype]
-    if model.server:
-        parts = [model.backend, model.server.api, who]
-    elif model.backend != "transformers":
-        parts = [model.backend, *parts]
-    return "/".join([*parts, *([] if model.thinking is None else [f"thinking={model.thinking}"])])
+    rest = [f"{key}={value}" for key, value in found.items() if value is not None]
+    return "/".join([who, *rest])
 
 
 def weights(model: Model) -> int:

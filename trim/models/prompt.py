@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from trim.errors import TrimError
 from trim.models.base import Prefix, StepScore
-from trim.steps import messages
+from trim.steps import PRM_TAG, messages
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -25,6 +25,18 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except Exception as error:
         raise TrimError(f"{folder}: holds no readable tokenizer ({str(error).splitlines()[0]})") from error
+
+
+def step_tag(tokenizer: PreTrainedTokenizerFast, folder: Path) -> int:
+    """The id of the token after each step that a reward model reads.
+
+    Raises:
+        TrimError: if the tokenizer has none.
+    """
+    tag = tokenizer.get_vocab().get(PRM_TAG)
+    if tag is None:
+        raise TrimError(f"{folder}: not a reward model: its tokenizer has no token {PRM_TAG}")
+    return int(tag)
 
 
 def asked_for(prefix: Prefix, instruction: str) -> str:
@@ -47,7 +59,11 @@ class Prompt:
         @lru_cache(maxsize=100_000)
         def opened(question: str, instruction: str) -> str:
             chat = messages(question, instruction)
-            return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **asked)
+            try:
+                return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **asked)
+            except Exception as error:  # a template is a program, and raises what it likes
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise TrimError(f"{tokenizer.name_or_path}: its chat template fails ({reason[:300]})") from error
 
         self._tokenizer, self._opened, self._instruction = tokenizer, opened, instruction
 

@@ -17,13 +17,15 @@ from trim.errors import TrimError
 from trim.models.base import Draft, Dtype, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
 from trim.models.folder import identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
-from trim.models.prompt import Prompt, read_tokenizer
+from trim.models.prompt import Prompt, read_tokenizer, step_tag
 from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import sample
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, ends_sentence, first, tagged
+from trim.models.weights import load_whole
+from trim.steps import INSTRUCTION, SEPARATOR, ends_sentence, first, tagged
 from trim.streams import seeds, uniforms
 
 logging.disable_progress_bar()
+logging.set_verbosity_error()  # what a load report says is refused here, by name
 _HALF_EMPTY = 0.6  # share of open rows below which closed ones are dropped from a batch
 
 
@@ -42,12 +44,12 @@ class _Prompt(Text):
     stop: Stop = "length"
 
 
-def _load(cls: type[Any], folder: Path, dtype: Dtype) -> tuple[Any, PreTrainedTokenizerFast]:
-    try:
-        model = cls.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
-    except Exception as error:
-        raise TrimError(f"{folder}: not a readable model ({str(error).splitlines()[0]})") from error
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), read_tokenizer(folder)
+def _load(cls: type[Any], folder: Path, dtype: Dtype, what: str) -> tuple[Any, PreTrainedTokenizerFast]:
+    model, tokenizer = load_whole(cls, folder, getattr(torch, dtype), what), read_tokenizer(folder)
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise TrimError(f"{folder}: its tokenizer has {len(tokenizer)} tokens and its model {rows}; restore the folder")
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
 class TransformersLM:
@@ -70,7 +72,7 @@ class TransformersLM:
         thinking: bool | None = None,
     ) -> None:
         self.id, self.sampling = identity(folder), sampling
-        self.model, self.tokenizer = _load(AutoModelForCausalLM, folder, dtype)
+        self.model, self.tokenizer = _load(AutoModelForCausalLM, folder, dtype, "language model")
         self.parameters = self.model.num_parameters()
         self.prompt = Prompt(self.tokenizer, instruction, thinking)
         ends = self.model.generation_config.eos_token_id
@@ -179,10 +181,10 @@ class TransformersPRM:
 
     def __init__(self, folder: Path, instruction: str = INSTRUCTION, dtype: Dtype = "float32") -> None:
         self.id = identity(folder)
-        self.model, self.tokenizer = _load(Qwen2ForProcessRewardModel, folder, dtype)
+        self.model, self.tokenizer = _load(Qwen2ForProcessRewardModel, folder, dtype, "reward model")
         self.parameters = self.model.num_parameters()
         self.prompt = Prompt(self.tokenizer, instruction)
-        self.tag = self.tokenizer.convert_tokens_to_ids(PRM_TAG)
+        self.tag = step_tag(self.tokenizer, folder)
         self._cache = PrefixCache(self.model)
 
     @torch.inference_mode()

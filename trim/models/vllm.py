@@ -23,8 +23,9 @@ from trim.models.base import (
     StepScore,
     Stop,
 )
-from trim.models.prompt import Prompt, at_tags, read_tokenizer
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, first, tagged
+from trim.models.prompt import Prompt, at_tags, read_tokenizer, step_tag
+from trim.models.weights import check_folder
+from trim.steps import INSTRUCTION, SEPARATOR, first, tagged
 from trim.streams import seed
 
 _CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
@@ -50,12 +51,13 @@ def _placed(devices: tuple[int, ...] | None) -> Iterator[None]:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def _load(folder: Path, dtype: Dtype, engine: Engine, **options: Any) -> Any:
+def _load(folder: Path, dtype: Dtype, engine: Engine, what: str, **options: Any) -> Any:
     """An engine in processes of its own.
 
     Raises:
-        TrimError: if vLLM is not installed or cannot run the model.
+        TrimError: if vLLM is not installed, or the folder does not hold the model whole.
     """
+    check_folder(folder, what)
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", _CPU_CACHE)
@@ -78,6 +80,8 @@ def _load(folder: Path, dtype: Dtype, engine: Engine, **options: Any) -> Any:
                 max_model_len=engine.context,
                 disable_log_stats=True,
                 seed=0,
+                load_format="safetensors",
+                trust_remote_code=False,
                 **whole,
                 **options,
             )
@@ -108,7 +112,7 @@ class VllmLM:
     ) -> None:
         self.sampling, self.tokenizer = sampling, read_tokenizer(folder)
         self.prompt = Prompt(self.tokenizer, instruction, thinking)
-        self.engine = _load(folder, dtype, engine or Engine(), enable_prefix_caching=True)
+        self.engine = _load(folder, dtype, engine or Engine(), "language model", enable_prefix_caching=True)
         self._context: int = self.engine.model_config.max_model_len
 
     def next_steps(
@@ -181,8 +185,8 @@ class VllmPRM:
     ) -> None:
         tokenizer = read_tokenizer(folder)
         self.prompt = Prompt(tokenizer, instruction)
-        self.tag: int = tokenizer.convert_tokens_to_ids(PRM_TAG)
-        self.engine = _load(folder, dtype, engine or Engine(), runner="pooling")
+        self.tag = step_tag(tokenizer, folder)
+        self.engine = _load(folder, dtype, engine or Engine(), "reward model", runner="pooling")
 
     def score(
         self,

@@ -4,7 +4,6 @@ rule calibrate:
         layers=rollouts("train") + scores("train"),
         models=models(),
         solutions=LABELLED,
-        code=code("trim.stages.calibrate"),
     output:
         calibrations(),
         draws="results/calibration/{benchmark}/draws.parquet",
@@ -19,13 +18,15 @@ rule calibrate:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        calibration=config["calibration"],
+        code=code("trim.stages.calibrate"),
+        identities=IDENTITIES,
+        calibration=PLAN["calibration"],
         distortion=DISTORTION,
-        generation=config["generation"],
-        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
-        solutions=[f"--solutions {path}" for path in LABELLED],
+        generation=PLAN["generation"],
+        layers=lambda w, input: [f"--layer={path}" for path in input.layers],
+        solutions=[f"--solutions={path}" for path in LABELLED],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim calibrate --params {params.experiment} --benchmark {wildcards.benchmark}"
-        " --problems {input.problems} {params.layers} {params.solutions} --out {params.out} --draws-out {output.draws}"
-        " --journal results/.journal/{wildcards.benchmark}-calibration.sqlite > {log} 2>&1"
+        "trim calibrate --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        " --problems {input.problems:q} {params.layers:q} {params.solutions:q} --out {params.out:q} --draws-out {output.draws:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-calibration.sqlite > {log:q} 2>&1"

@@ -5,11 +5,11 @@ from snakemake.exceptions import WorkflowError
 
 from trim.config import check
 from trim.errors import TrimError
-from trim.models.folder import resolve, weight_files
-from trim.models.load import on_hub
+from trim.models.folder import EMBEDDED, resolve, weight_files
+from trim.models.load import causes, name, on_hub
 from trim.pomdp.model import CALIBRATIONS
 from trim.problems import SPLITS
-from trim.provenance import sources
+from trim.provenance import digest_of
 from trim.rl.settings import CEILINGS
 from trim.tables import write_text
 
@@ -17,19 +17,33 @@ from trim.tables import write_text
 report: "../report/workflow.rst"
 
 
+# A run's parameters are written once it holds the lock, and its jobs, on this machine or another, read that copy
+# alone: what is edited or only looked at meanwhile changes nothing of it.
+PARAMS = "results/params.yaml"
+if not workflow.is_main_process and Path(PARAMS).is_file():
+    config.clear()
+    config.update(yaml.safe_load(Path(PARAMS).read_text(encoding="utf-8")))
+elif not workflow.is_main_process:
+    write_text(Path(PARAMS), yaml.safe_dump(config, sort_keys=False))
+elif workflow.execution_settings and workflow.execution_settings.no_hooks:
+    raise WorkflowError(
+        "--no-hooks leaves out what fixes a run's parameters; run without it"
+    )
+
 try:
     EXPERIMENT = check(config)
 except TrimError as error:
     raise WorkflowError(str(error)) from None
 
+PLAN = EXPERIMENT.model_dump(mode="json")
+
+
+onstart:
+    write_text(Path(PARAMS), yaml.safe_dump(config, sort_keys=False))
+
+
 # With replay, what models made is given: nothing that would need one is made again.
 REPLAY = EXPERIMENT.replay
-
-# The configuration as Snakemake sees it, so that --config and --configfile reach the commands.
-PARAMS = "results/params.yaml"
-resolved = yaml.safe_dump(config, sort_keys=False)
-if not Path(PARAMS).is_file() or Path(PARAMS).read_text() != resolved:
-    write_text(Path(PARAMS), resolved)
 
 BENCHMARKS = list(EXPERIMENT.benchmarks)
 CALIBRATED = EXPERIMENT.calibrated()
@@ -40,7 +54,7 @@ TRAINED = [name for name, kind in FITTED.items() if kind.trained]
 WHOLE = list(
     EXPERIMENT.ceiling.benchmarks
 )  # benchmarks whose solution trees are made whole
-DISTORTION = config["models"]["prm"].get("distortion")
+DISTORTION = PLAN["models"]["prm"]["distortion"]
 SHARDS = range(EXPERIMENT.shards)
 
 
@@ -57,13 +71,9 @@ wildcard_constraints:
     distortion="|".join(EXPERIMENT.robustness.distortions()) or "-",
 
 
-def code(*modules):
-    """Source files that the modules' behaviour depends on."""
-    root = Path(workflow.basedir)
-    return [
-        str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-        for path in sources(*modules)
-    ]
+def code(*modules, data=()):
+    """A digest of the source that the modules' behaviour depends on: it is known by its content, wherever it lies."""
+    return digest_of(*modules, data=data)
 
 
 def router_code(kind):
@@ -73,7 +83,7 @@ def router_code(kind):
 def fitted_routers(w):
     """Sections of the routers of a kind that are fitted on a benchmark."""
     return {
-        name: config["routers"][name]
+        name: PLAN["routers"][name]
         for name in EXPERIMENT.fitted_on(w.benchmark, w.kind)
     }
 
@@ -92,8 +102,11 @@ if KEYS and not REPLAY:
 
 
 def model(role):
-    """The files that decide what a model writes, or the record of their download; a server has none."""
-    if REPLAY or ROLES[role].server:
+    """The files that decide what a model writes, or the record of their download.
+
+    A server has none, and a model of the package is known by its identity alone.
+    """
+    if REPLAY or ROLES[role].server or ROLES[role].path.startswith(EMBEDDED):
         return []
     if role in FROM_HUB:
         return f"results/models/{role}.json"
@@ -110,8 +123,23 @@ def models():
 
 def settings(role):
     """What decides a model's draws beside its files."""
-    decisive = ("backend", "path", "revision", "dtype", "thinking", "instruction")
-    return {key: config["models"][role].get(key) for key in decisive}
+    found = causes(ROLES[role]) | {
+        "instruction": getattr(ROLES[role], "instruction", None)
+    }
+    try:
+        embedded = ROLES[role].path.startswith(EMBEDDED)
+        return found | ({"identity": name(ROLES[role])} if embedded else {})
+    except TrimError as error:
+        raise WorkflowError(f"models.{role}: {error}") from None
+
+
+IDENTITIES = {role: settings(role) for role in ROLES}
+# What reports read of the experiment.
+REPORTED = {
+    key: value
+    for key, value in PLAN.items()
+    if key not in ("shards", "replay", "pretrain")
+}
 
 
 def gpus(*roles):

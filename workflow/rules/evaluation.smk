@@ -5,8 +5,6 @@ rule episodes:
         draws="results/draws/{benchmark}/test.parquet",
         fits=lambda w: fit_files([w.router], w.benchmark),
         models=models(),
-        code=code("trim.stages.episodes"),
-        router=lambda w: router_code(KINDS[w.router]),
     output:
         "results/episodes/{benchmark}/{router}.parquet",
     log:
@@ -20,22 +18,24 @@ rule episodes:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        router=lambda w: config["routers"][w.router],
-        models=config["models"],
-        generation=config["generation"],
+        code=code("trim.stages.episodes"),
+        router_code=lambda w: router_code(KINDS[w.router]),
+        identities=IDENTITIES,
+        router=lambda w: PLAN["routers"][w.router],
+        models=PLAN["models"],
+        generation=PLAN["generation"],
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, input.draws]
+            f"--layer={path}" for path in [*input.layers, input.draws]
         ],
     shell:
-        "trim episodes --params {params.experiment} --benchmark {wildcards.benchmark} --router {wildcards.router}"
-        " --problems {input.problems} --split test {params.layers} --fits results/routers"
-        " --out {output} --journal results/.journal/{wildcards.benchmark}-test-{wildcards.router}.sqlite > {log} 2>&1"
+        "trim episodes --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
+        " --problems {input.problems:q} --split test {params.layers:q} --fits results/routers"
+        " --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-test-{wildcards.router:q}.sqlite > {log:q} 2>&1"
 
 
 rule evaluate:
     input:
         episodes=EPISODES,
-        code=code("trim.stages.evaluate"),
     output:
         "results/summary.csv",
         "results/budgets.csv",
@@ -52,6 +52,7 @@ rule evaluate:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.stages.evaluate"),
+        reads=REPORTED,
     shell:
-        "trim evaluate --params {params.experiment} {input.episodes} > {log} 2>&1"
+        "trim evaluate --params {params.experiment:q} {input.episodes:q} > {log:q} 2>&1"

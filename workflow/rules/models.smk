@@ -4,8 +4,6 @@ localrules:
 
 
 rule model:
-    input:
-        code=code("trim.stages.download"),
     output:
         "results/models/{role}.json",
     log:
@@ -17,8 +15,9 @@ rule model:
     threads: 1
     params:
         experiment=PARAMS,
+        code=code("trim.stages.download"),
         source=lambda w: (
             EXPERIMENT.encoders() if w.role == "encoders" else settings(w.role)
         ),
     shell:
-        "trim download --params {params.experiment} --model {wildcards.role} --out {output} > {log} 2>&1"
+        "trim download --params {params.experiment:q} --model {wildcards.role:q} --out {output:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-OUT = config["pretrain"]["out"]
+OUT = PLAN["pretrain"]["out"]
 MODEL_FILES = [
     "config.json",
     "tokenizer.json",
@@ -14,8 +14,6 @@ rule pretrain:
 
 
 rule pretrain_lm:
-    input:
-        code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/{{{{model}}}}/{{file}}", file=MODEL_FILES),
     log:
@@ -27,19 +25,19 @@ rule pretrain_lm:
     threads: 1
     params:
         experiment=PARAMS,
-        training=lambda w: config["pretrain"][w.model],
-        shares=config["pretrain"]["shares"],
-        seed=config["pretrain"]["seed"],
+        code=code("trim.stages.pretrain"),
+        training=lambda w: PLAN["pretrain"][w.model],
+        shares=PLAN["pretrain"]["shares"],
+        seed=PLAN["pretrain"]["seed"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim pretrain lm --params {params.experiment} --model {wildcards.model} --out {params.out} > {log} 2>&1"
+        "trim pretrain lm --params {params.experiment:q} --model {wildcards.model:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule pretrain_prm:
     input:
         weak=f"{OUT}/weak/model.safetensors",
         strong=f"{OUT}/strong/model.safetensors",
-        code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/prm/{{file}}", file=MODEL_FILES),
     log:
@@ -51,21 +49,21 @@ rule pretrain_prm:
     threads: 2
     params:
         experiment=PARAMS,
-        training=config["pretrain"]["prm"],
-        shares=config["pretrain"]["shares"],
-        seed=config["pretrain"]["seed"],
+        code=code("trim.stages.pretrain"),
+        training=PLAN["pretrain"]["prm"],
+        shares=PLAN["pretrain"]["shares"],
+        seed=PLAN["pretrain"]["seed"],
         weak=lambda w, input: Path(input.weak).parent,
         strong=lambda w, input: Path(input.strong).parent,
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim pretrain prm --params {params.experiment} --weak {params.weak} --strong {params.strong}"
-        " --out {params.out} > {log} 2>&1"
+        "trim pretrain prm --params {params.experiment:q} --weak {params.weak:q} --strong {params.strong:q}"
+        " --out {params.out:q} > {log:q} 2>&1"
 
 
 rule pretrain_cards:
     input:
         expand(f"{OUT}/{{model}}/model.safetensors", model=["weak", "strong", "prm"]),
-        code=code("trim.stages.pretrain"),
     output:
         expand(f"{OUT}/{{model}}/README.md", model=["weak", "strong", "prm"]),
     log:
@@ -77,7 +75,8 @@ rule pretrain_cards:
     threads: 2
     params:
         experiment=PARAMS,
-        probe=config["pretrain"]["probe"],
+        code=code("trim.stages.pretrain"),
+        probe=PLAN["pretrain"]["probe"],
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:
-        "trim pretrain cards --params {params.experiment} {params.out} > {log} 2>&1"
+        "trim pretrain cards --params {params.experiment:q} {params.out:q} > {log:q} 2>&1"

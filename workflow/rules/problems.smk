@@ -5,8 +5,7 @@ localrules:
 
 rule problems:
     input:
-        code=code("trim.stages.problems"),
-        local=lambda w: config["benchmarks"][w.benchmark].get("path") or [],
+        local=lambda w: PLAN["benchmarks"][w.benchmark].get("path") or [],
     output:
         "results/problems/{benchmark}.parquet",
     log:
@@ -18,14 +17,13 @@ rule problems:
     threads: 1
     params:
         experiment=PARAMS,
-        source=lambda w: config["benchmarks"][w.benchmark],
+        code=code("trim.stages.problems"),
+        source=lambda w: PLAN["benchmarks"][w.benchmark],
     shell:
-        "trim problems --params {params.experiment} --benchmark {wildcards.benchmark} --out {output} > {log} 2>&1"
+        "trim problems --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule labelled:
-    input:
-        code=code("trim.stages.problems"),
     output:
         "results/problems/processbench.jsonl",
     log:
@@ -36,6 +34,7 @@ rule labelled:
         "../envs/trim.yaml"
     threads: 1
     params:
+        code=code("trim.stages.problems"),
         part=PART,
     shell:
-        "trim labelled {params.part} --out {output} > {log} 2>&1"
+        "trim labelled {params.part:q} --out {output:q} > {log:q} 2>&1"

@@ -67,7 +67,6 @@ rule tables:
     input:
         EVALUATED,
         fits=ALL_FITS,
-        code=code("trim.report.tables"),
     output:
         report(
             TABLES,
@@ -83,16 +82,16 @@ rule tables:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.report.tables"),
+        reads=REPORTED,
     shell:
-        "trim tables --params {params.experiment} > {log} 2>&1"
+        "trim tables --params {params.experiment:q} > {log:q} 2>&1"
 
 
 rule figures:
     input:
         EVALUATED,
         episodes=EPISODES,
-        code=code("trim.report.figures"),
     output:
         report(FIGURES, caption="../report/figure.rst", category="Figures"),
     log:
@@ -104,15 +103,15 @@ rule figures:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.report.figures"),
+        reads=REPORTED,
     shell:
-        "trim figures --params {params.experiment} > {log} 2>&1"
+        "trim figures --params {params.experiment:q} > {log:q} 2>&1"
 
 
 rule study:
     input:
         lambda w: STUDY_INPUTS[w.study],
-        code=code("trim.report.studies"),
     output:
         report(
             expand("results/tables/{{study}}.{format}", format=["md", "csv", "tex"]),
@@ -133,9 +132,10 @@ rule study:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.report.studies"),
+        reads=REPORTED,
     shell:
-        "trim study {wildcards.study} --params {params.experiment} > {log} 2>&1"
+        "trim study {wildcards.study:q} --params {params.experiment:q} > {log:q} 2>&1"
 
 
 rule page:
@@ -146,8 +146,6 @@ rule page:
         STUDIES,
         problems=expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
         episodes=EPISODES,
-        code=code("trim.report.page"),
-        template=expand("trim/report/page.{kind}", kind=["html.jinja", "css", "js"]),
     output:
         report("results/report.html", caption="../report/page.rst", category="Report"),
     log:
@@ -159,5 +157,10 @@ rule page:
     threads: 1
     params:
         experiment=PARAMS,
+        code=code(
+            "trim.report.page",
+            data=["report/page.html.jinja", "report/page.css", "report/page.js"],
+        ),
+        reads=REPORTED,
     shell:
-        "trim report --params {params.experiment} > {log} 2>&1"
+        "trim report --params {params.experiment:q} > {log:q} 2>&1"

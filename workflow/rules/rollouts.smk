@@ -2,7 +2,6 @@ rule rollouts:
     input:
         problems="results/problems/{benchmark}.parquet",
         model=lambda w: model(w.model),
-        code=code("trim.stages.rollouts"),
     output:
         expand(
             "results/rollouts/{{benchmark}}/{split}/{{model}}.{{shard}}.parquet",
@@ -21,11 +20,12 @@ rule rollouts:
         strong=lambda w: int(w.model == "strong"),
     params:
         experiment=PARAMS,
-        generation=config["generation"],
+        code=code("trim.stages.rollouts"),
+        generation=PLAN["generation"],
         settings=lambda w: settings(w.model),
         shards=config.get("shards", 1),
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:
-        "trim rollouts --params {params.experiment} --problems {input.problems} --model {wildcards.model}"
-        " --shard {wildcards.shard} --out {params.out}"
-        " --journal results/.journal/{wildcards.benchmark}-{wildcards.model}-{wildcards.shard}.sqlite > {log} 2>&1"
+        "trim rollouts --params {params.experiment:q} --problems {input.problems:q} --model {wildcards.model:q}"
+        " --shard {wildcards.shard:q} --out {params.out:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.model:q}-{wildcards.shard:q}.sqlite > {log:q} 2>&1"

@@ -5,7 +5,6 @@ rule trees:
         problems="results/problems/{benchmark}.parquet",
         layers=[path for split in SPLITS for path in rollouts(split) + scores(split)],
         models=models(),
-        code=code("trim.stages.trees"),
     output:
         expand("results/trees/{{benchmark}}/{split}.parquet", split=SPLITS),
     log:
@@ -20,13 +19,15 @@ rule trees:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
+        code=code("trim.stages.trees"),
+        identities=IDENTITIES,
         distortion=DISTORTION,
-        generation=config["generation"],
-        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        generation=PLAN["generation"],
+        layers=lambda w, input: [f"--layer={path}" for path in input.layers],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim trees --params {params.experiment} --problems {input.problems} {params.layers} --out {params.out}"
-        " --journal results/.journal/{wildcards.benchmark}-trees.sqlite > {log} 2>&1"
+        "trim trees --params {params.experiment:q} --problems {input.problems:q} {params.layers:q} --out {params.out:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-trees.sqlite > {log:q} 2>&1"
 
 
 rule fit:
@@ -40,8 +41,6 @@ rule fit:
         explored=explored,
         calibration=lambda w: calibrations() if FITTED[w.kind].calibrated else [],
         models=models(),
-        code=code("trim.stages.fit"),
-        router=lambda w: router_code(FITTED[w.kind]),
     output:
         "results/routers/{benchmark}/{kind}.json",
         "results/routers/{benchmark}/{kind}.safetensors",
@@ -59,12 +58,15 @@ rule fit:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
+        code=code("trim.stages.fit"),
+        router_code=lambda w: router_code(FITTED[w.kind]),
+        identities=IDENTITIES,
         routers=fitted_routers,
         distortion=DISTORTION,
-        generation=config["generation"],
-        budgets=config["evaluation"]["budgets"],
+        generation=PLAN["generation"],
+        budgets=PLAN["evaluation"]["budgets"],
         layers=lambda w, input: [
-            f"--layer {path}"
+            f"--layer={path}"
             for path in [*input.layers, *input.labels, *input.trees, *input.explored]
         ],
         calibrations=lambda w, input: (
@@ -74,10 +76,10 @@ rule fit:
         ),
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim fit --params {params.experiment} --benchmark {wildcards.benchmark} --kind {wildcards.kind}"
-        " --problems {input.problems} {params.layers} {params.calibrations} --out {params.out} --draws-out {output.draws}"
-        " --journal results/.journal/{wildcards.benchmark}-fit-{wildcards.kind}.sqlite"
-        " > {log} 2>&1"
+        "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --kind {wildcards.kind:q}"
+        " --problems {input.problems:q} {params.layers:q} {params.calibrations:q} --out {params.out:q} --draws-out {output.draws:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-fit-{wildcards.kind:q}.sqlite"
+        " > {log:q} 2>&1"
 
 
 # Fitting by training, on the train split; the journal also keeps the state after each epoch.
@@ -90,8 +92,6 @@ rule train:
         + scores("validation"),
         trees=lambda w: trees("train")(w) + trees("validation")(w),
         models=models(),
-        code=code("trim.stages.fit"),
-        router=lambda w: router_code(FITTED[w.kind]),
     output:
         "results/routers/{benchmark}/{kind}.json",
         "results/routers/{benchmark}/{kind}.safetensors",
@@ -111,19 +111,22 @@ rule train:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
+        code=code("trim.stages.fit"),
+        router_code=lambda w: router_code(FITTED[w.kind]),
+        identities=IDENTITIES,
         routers=fitted_routers,
         distortion=DISTORTION,
-        generation=config["generation"],
-        budgets=config["evaluation"]["budgets"],
+        generation=PLAN["generation"],
+        budgets=PLAN["evaluation"]["budgets"],
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, *input.trees]
+            f"--layer={path}" for path in [*input.layers, *input.trees]
         ],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim fit --params {params.experiment} --benchmark {wildcards.benchmark} --kind {wildcards.kind}"
-        " --problems {input.problems} {params.layers} --out {params.out} --draws-out {output.draws}"
-        " --training {output.training} --journal results/.journal/{wildcards.benchmark}-train-{wildcards.kind}.sqlite"
-        " > {log} 2>&1"
+        "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --kind {wildcards.kind:q}"
+        " --problems {input.problems:q} {params.layers:q} --out {params.out:q} --draws-out {output.draws:q}"
+        " --training {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.kind:q}.sqlite"
+        " > {log:q} 2>&1"
 
 
 # The code of single routers is no input here: after an edit, `episodes` of that router makes
@@ -134,7 +137,6 @@ rule draws:
         layers=test_layers,
         fits=lambda w: fit_files(EXPERIMENT.routers_on(w.benchmark), w.benchmark),
         models=models(),
-        code=code("trim.stages.draws"),
     output:
         "results/draws/{benchmark}/test.parquet",
     log:
@@ -148,11 +150,13 @@ rule draws:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        routers=config["routers"],
+        code=code("trim.stages.draws"),
+        identities=IDENTITIES,
+        routers=PLAN["routers"],
         distortion=DISTORTION,
-        generation=config["generation"],
-        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        generation=PLAN["generation"],
+        layers=lambda w, input: [f"--layer={path}" for path in input.layers],
     shell:
-        "trim draws --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
-        " --split test {params.layers} --fits results/routers --out {output}"
-        " --journal results/.journal/{wildcards.benchmark}-test.sqlite > {log} 2>&1"
+        "trim draws --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " --split test {params.layers:q} --fits results/routers --out {output:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-test.sqlite > {log:q} 2>&1"

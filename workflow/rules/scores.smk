@@ -6,7 +6,6 @@ rule scores:
             split=SPLITS,
         ),
         model=model("prm"),
-        code=code("trim.stages.scores"),
     output:
         expand("results/scores/{{benchmark}}/{split}.{{shard}}.parquet", split=SPLITS),
     log:
@@ -21,11 +20,12 @@ rule scores:
         prm=1,
     params:
         experiment=PARAMS,
-        generation=config["generation"],
+        code=code("trim.stages.scores"),
+        generation=PLAN["generation"],
         settings=settings("prm"),
-        layers=lambda w, input: [f"--layer {path}" for path in input.weak],
+        layers=lambda w, input: [f"--layer={path}" for path in input.weak],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim scores --params {params.experiment} --problems {input.problems} --shard {wildcards.shard}"
-        " {params.layers} --out {params.out}"
-        " --journal results/.journal/{wildcards.benchmark}-scores-{wildcards.shard}.sqlite > {log} 2>&1"
+        "trim scores --params {params.experiment:q} --problems {input.problems:q} --shard {wildcards.shard:q}"
+        " {params.layers:q} --out {params.out:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-scores-{wildcards.shard:q}.sqlite > {log:q} 2>&1"

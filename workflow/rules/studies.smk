@@ -12,7 +12,6 @@ rule predict:
     input:
         calibrations(),
         episodes="results/episodes/{benchmark}/trim_thr.parquet",
-        code=code("trim.stages.predict"),
     output:
         points="results/studies/prediction/{benchmark}.points.csv",
         errors="results/studies/prediction/{benchmark}.errors.csv",
@@ -25,16 +24,15 @@ rule predict:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.stages.predict"),
+        reads=REPORTED,
         calibrations=lambda w, input: Path(input[0]).parent,
     shell:
-        "trim predict --params {params.experiment} --calibrations {params.calibrations} --episodes {input.episodes}"
-        " --points {output.points} --errors {output.errors} > {log} 2>&1"
+        "trim predict --params {params.experiment:q} --calibrations {params.calibrations:q} --episodes {input.episodes:q}"
+        " --points {output.points:q} --errors {output.errors:q} > {log:q} 2>&1"
 
 
 rule simulate:
-    input:
-        code=code("trim.stages.simulate"),
     output:
         "results/studies/published.csv",
     log:
@@ -46,9 +44,10 @@ rule simulate:
     threads: 1
     params:
         experiment=PARAMS,
-        simulation=config["simulation"],
+        code=code("trim.stages.simulate"),
+        simulation=PLAN["simulation"],
     shell:
-        "trim simulate --params {params.experiment} --out {output} > {log} 2>&1"
+        "trim simulate --params {params.experiment:q} --out {output:q} > {log:q} 2>&1"
 
 
 # Draws made for the main comparison are read, so that only what the distorted scores lead to is new.
@@ -65,10 +64,6 @@ rule robustness:
         ],
         solutions=LABELLED,
         models=models(),
-        code=code(
-            "trim.stages.robustness",
-            *(KINDS[name].__module__ for name in EXPERIMENT.robustness.routers),
-        ),
     output:
         expand(
             "results/studies/robustness/{{benchmark}}/{{distortion}}/{file}",
@@ -85,19 +80,24 @@ rule robustness:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        routers=[config["routers"][name] for name in EXPERIMENT.robustness.routers],
-        budgets=config["evaluation"]["budgets"],
-        calibration=config["calibration"],
-        generation=config["generation"],
+        code=code(
+            "trim.stages.robustness",
+            *(KINDS[name].__module__ for name in EXPERIMENT.robustness.routers),
+        ),
+        identities=IDENTITIES,
+        routers=[PLAN["routers"][name] for name in EXPERIMENT.robustness.routers],
+        budgets=PLAN["evaluation"]["budgets"],
+        calibration=PLAN["calibration"],
+        generation=PLAN["generation"],
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, *input.draws]
+            f"--layer={path}" for path in [*input.layers, *input.draws]
         ],
-        solutions=[f"--solutions {path}" for path in LABELLED],
+        solutions=[f"--solutions={path}" for path in LABELLED],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim robustness --params {params.experiment} --benchmark {wildcards.benchmark}"
-        " --distortion {wildcards.distortion} --problems {input.problems} {params.layers} {params.solutions} --out {params.out}"
-        " --journal results/.journal/{wildcards.benchmark}-{wildcards.distortion}.sqlite > {log} 2>&1"
+        "trim robustness --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        " --distortion {wildcards.distortion:q} --problems {input.problems:q} {params.layers:q} {params.solutions:q} --out {params.out:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.distortion:q}.sqlite > {log:q} 2>&1"
 
 
 rule robustness_table:
@@ -116,7 +116,6 @@ rule robustness_table:
                 *EXPERIMENT.robustness.routers,
             ],
         ),
-        code=code("trim.stages.robustness"),
     output:
         "results/studies/robustness/{benchmark}.csv",
     log:
@@ -128,10 +127,11 @@ rule robustness_table:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.stages.robustness"),
+        reads=REPORTED,
     shell:
-        "trim robustness-table --params {params.experiment} --benchmark {wildcards.benchmark} --out {output}"
-        " > {log} 2>&1"
+        "trim robustness-table --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q}"
+        " > {log:q} 2>&1"
 
 
 rule ceiling:
@@ -139,7 +139,6 @@ rule ceiling:
         problems="results/problems/{benchmark}.parquet",
         layers=every_layer,
         models=models(),
-        code=code("trim.stages.ceiling"),
     output:
         expand(
             "results/studies/ceiling/{{benchmark}}/{name}.parquet",
@@ -156,22 +155,23 @@ rule ceiling:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
+        code=code("trim.stages.ceiling"),
+        identities=IDENTITIES,
         ceiling=config.get("ceiling"),
         distortion=DISTORTION,
-        generation=config["generation"],
-        layers=lambda w, input: [f"--layer {path}" for path in input.layers],
+        generation=PLAN["generation"],
+        layers=lambda w, input: [f"--layer={path}" for path in input.layers],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim ceiling --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
-        " {params.layers} --out {params.out} --journal results/.journal/{wildcards.benchmark}-ceiling.sqlite"
-        " > {log} 2>&1"
+        "trim ceiling --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {params.layers:q} --out {params.out:q} --journal results/.journal/{wildcards.benchmark:q}-ceiling.sqlite"
+        " > {log:q} 2>&1"
 
 
 rule ceiling_table:
     input:
         rules.ceiling.output,
         lambda w: episodes(w.benchmark),
-        code=code("trim.stages.ceiling"),
     output:
         points="results/studies/ceiling/{benchmark}.points.csv",
         distances="results/studies/ceiling/{benchmark}.distances.csv",
@@ -184,10 +184,11 @@ rule ceiling_table:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.stages.ceiling"),
+        reads=REPORTED,
     shell:
-        "trim ceiling-table --params {params.experiment} --benchmark {wildcards.benchmark} --points {output.points}"
-        " --distances {output.distances} > {log} 2>&1"
+        "trim ceiling-table --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --points {output.points:q}"
+        " --distances {output.distances:q} > {log:q} 2>&1"
 
 
 # Which steps are handed over, and which of these were wrong.
@@ -195,7 +196,6 @@ rule interventions:
     input:
         problems="results/problems/{benchmark}.parquet",
         episodes=lambda w: episodes(w.benchmark),
-        code=code("trim.stages.interventions"),
     output:
         "results/studies/interventions/{benchmark}.csv",
     log:
@@ -207,10 +207,11 @@ rule interventions:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.stages.interventions"),
+        reads=REPORTED,
     shell:
-        "trim interventions --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
-        " --out {output} {input.episodes} > {log} 2>&1"
+        "trim interventions --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " --out {output:q} {input.episodes:q} > {log:q} 2>&1"
 
 
 # Routers as they were fitted on every other benchmark.
@@ -222,7 +223,6 @@ rule transfer:
         known=lambda w: known_draws(w, "transfer"),
         fits=[fit_files(MOVED, benchmark) for benchmark in BENCHMARKS],
         models=models(),
-        code=code("trim.stages.transfer", *(KINDS[name].__module__ for name in MOVED)),
     output:
         **study_draws("transfer"),
         episodes=directory("results/studies/transfer/{benchmark}/episodes"),
@@ -237,16 +237,18 @@ rule transfer:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
+        code=code("trim.stages.transfer", *(KINDS[name].__module__ for name in MOVED)),
+        identities=IDENTITIES,
         draws_out=lambda w, output: "" if REPLAY else f"--draws-out {output.draws}",
-        routers=[config["routers"][name] for name in MOVED],
-        generation=config["generation"],
+        routers=[PLAN["routers"][name] for name in MOVED],
+        generation=PLAN["generation"],
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, input.draws, *input.known]
+            f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
         ],
     shell:
-        "trim transfer --params {params.experiment} --benchmark {wildcards.benchmark} --problems {input.problems}"
-        " {params.layers} --fits results/routers --out {output.episodes} {params.draws_out}"
-        " --journal results/.journal/{wildcards.benchmark}-transfer.sqlite > {log} 2>&1"
+        "trim transfer --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {params.layers:q} --fits results/routers --out {output.episodes:q} {params.draws_out:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-transfer.sqlite > {log:q} 2>&1"
 
 
 rule transfer_table:
@@ -256,7 +258,6 @@ rule transfer_table:
             "results/episodes/{{benchmark}}/{router}.parquet",
             router=["always_weak", "always_strong", *MOVED],
         ),
-        code=code("trim.stages.transfer"),
     output:
         "results/studies/transfer/{benchmark}.csv",
     log:
@@ -268,10 +269,11 @@ rule transfer_table:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.stages.transfer"),
+        reads=REPORTED,
     shell:
-        "trim transfer-table --params {params.experiment} --benchmark {wildcards.benchmark} --out {output}"
-        " > {log} 2>&1"
+        "trim transfer-table --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q}"
+        " > {log:q} 2>&1"
 
 
 # TRIM-Thr where a step is something else than a paragraph.
@@ -282,7 +284,6 @@ rule definition:
         draws="results/draws/{benchmark}/test.parquet",
         known=lambda w: known_draws(w, f"definition-{w.step}"),
         models=models(),
-        code=code("trim.stages.definitions"),
     output:
         **study_draws("definition-{step}"),
         episodes=directory("results/studies/definitions/{benchmark}/{step}"),
@@ -297,16 +298,18 @@ rule definition:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
+        code=code("trim.stages.definitions"),
+        identities=IDENTITIES,
         draws_out=lambda w, output: "" if REPLAY else f"--draws-out {output.draws}",
-        generation=config["generation"],
+        generation=PLAN["generation"],
         thresholds=list(EXPERIMENT.definitions.thresholds),
         layers=lambda w, input: [
-            f"--layer {path}" for path in [*input.layers, input.draws, *input.known]
+            f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
         ],
     shell:
-        "trim definition {wildcards.step} --params {params.experiment} --benchmark {wildcards.benchmark}"
-        " --problems {input.problems} {params.layers} --out {output.episodes} {params.draws_out}"
-        " --journal results/.journal/{wildcards.benchmark}-definition-{wildcards.step}.sqlite > {log} 2>&1"
+        "trim definition {wildcards.step:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        " --problems {input.problems:q} {params.layers:q} --out {output.episodes:q} {params.draws_out:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-definition-{wildcards.step:q}.sqlite > {log:q} 2>&1"
 
 
 rule definitions_table:
@@ -315,7 +318,6 @@ rule definitions_table:
             "results/studies/definitions/{{benchmark}}/{step}",
             step=EXPERIMENT.definitions.names(),
         ),
-        code=code("trim.stages.definitions"),
     output:
         "results/studies/definitions/{benchmark}.csv",
     log:
@@ -327,7 +329,8 @@ rule definitions_table:
     threads: 1
     params:
         experiment=PARAMS,
-        evaluation=config["evaluation"],
+        code=code("trim.stages.definitions"),
+        reads=REPORTED,
     shell:
-        "trim definitions-table --params {params.experiment} --benchmark {wildcards.benchmark} --out {output}"
-        " > {log} 2>&1"
+        "trim definitions-table --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q}"
+        " > {log:q} 2>&1"
