@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from trim.distortion import Distortion
 from trim.errors import TrimError
@@ -15,26 +15,22 @@ from trim.models.base import Dtype, Engine, Sampling, Server
 from trim.problems.generated import FAMILIES
 from trim.routers import Router, registry
 from trim.routers.base import Group
-from trim.sections import (
-    Ceiling,
-    Definitions,
-    Name,
-    Pretrain,
-    Robustness,
-    Section,
-    Share,
-    Simulation,
-    Transfer,
-)
+from trim.section import Cost, Name, PathText, Section, Seed, Share, Title, explain, shown
+from trim.sections import Ceiling, Definitions, Pretrain, Robustness, Simulation, Transfer
 from trim.steps import INSTRUCTION
+from trim.strict_yaml import read_yaml
+
+_PROCESSBENCH = "processbench/"
+PARTS = ("gsm8k", "math", "olympiadbench", "omnimath")
+_MOST = 1_000_000  # problems of a split
 
 
 class Sizes(Section):
     """Problems per split; of a published benchmark or a file at most so many are used."""
 
-    train: int = Field(0, ge=0)
-    validation: int = Field(ge=0)
-    test: int = Field(ge=1)
+    train: int = Field(0, ge=0, le=_MOST)
+    validation: int = Field(ge=0, le=_MOST)
+    test: int = Field(ge=1, le=_MOST)
 
 
 class Benchmark(Section):
@@ -49,12 +45,12 @@ class Benchmark(Section):
         tolerance: relative, within which a numeric answer is right.
     """
 
-    title: str = ""
+    title: Title = ""
     family: Literal["standard", "long", "hard", "renamed"] | None = None
     hub: Literal["math500", "aime", "olympiadbench", "minerva", "gsm8k"] | None = None
-    seed: int = 0
+    seed: Seed = 0
     sizes: Sizes | None = None
-    path: Path | None = None
+    path: PathText | None = None
     tolerance: Share = 0.0
 
     @model_validator(mode="after")
@@ -89,14 +85,14 @@ class Model(Section):
     """
 
     backend: Literal["transformers", "vllm", "openai"] = "transformers"
-    path: str
-    revision: str | None = None
-    weights: int | None = Field(None, ge=1)
+    path: PathText
+    revision: str | None = Field(None, pattern=r"^[0-9A-Za-z._/-]{1,100}$")
+    weights: int | None = Field(None, ge=1, le=10**15)
     dtype: Dtype = "float32"
-    batch_size: int = Field(256, ge=1)
-    price: float = Field(ge=0)
-    latency_per_call: float = Field(ge=0)
-    latency_per_token: float = Field(ge=0)
+    batch_size: int = Field(256, ge=1, le=10**6)
+    price: Cost
+    latency_per_call: Cost
+    latency_per_token: Cost
     thinking: bool | None = None
     engine: Engine = Engine()
     server: Server | None = None
@@ -141,9 +137,9 @@ class Models(Section):
 class Generation(Section):
     """The step loop."""
 
-    seed: int = 10
-    sample: int = Field(0, ge=0)
-    max_steps: int = Field(30, ge=1)
+    seed: Seed = 10
+    sample: int = Field(0, ge=0, lt=2**31)
+    max_steps: int = Field(30, ge=1, le=1000)
     instruction: str = INSTRUCTION
     sampling: Sampling = Sampling()
 
@@ -158,12 +154,23 @@ class Evaluation(Section):
     """What is measured."""
 
     cost: Literal["strong_tokens", "all_tokens", "flops", "flops_without_prm", "money", "latency"] = "strong_tokens"
-    budgets: tuple[Share, ...] = Field((0.1, 0.15, 0.2, 0.25, 0.3), min_length=1)
+    budgets: tuple[Share, ...] = (0.1, 0.15, 0.2, 0.25, 0.3)
     levels: tuple[Share, ...] = (0.5, 0.8, 0.95)
-    bootstrap: int = Field(1000, ge=10)
+    bootstrap: int = Field(1000, ge=10, le=10**6)
     confidence: float = Field(0.95, gt=0, lt=1)
-    seed: int = 0
-    baselines: tuple[Name, ...] = Field(("random",), min_length=1)
+    seed: Seed = 0
+    baselines: tuple[Name, ...] = ("random",)
+
+    @model_validator(mode="after")
+    def _columns_of_their_own(self) -> Evaluation:
+        for key, columns in (
+            ("budgets", [f"{100 * budget:g}" for budget in self.budgets]),
+            ("levels", [f"{round(100 * level)}" for level in self.levels]),
+        ):
+            twice = next((c for index, c in enumerate(columns) if c in columns[:index]), None)
+            if twice:
+                raise ValueError(f"{key}: two of them are {twice} % in tables; leave one out")
+        return self
 
     @property
     def middle(self) -> float:
@@ -183,16 +190,48 @@ class Calibration(Section):
     """
 
     labels: Literal["steps", "rule"] = "steps"
-    solutions: str | None = None
+    solutions: PathText | None = None
     threshold: Share = 0.35
     classes: int = Field(2, ge=2, le=3)
+
+    @field_validator("solutions")
+    @classmethod
+    def _known_part(cls, solutions: str | None) -> str | None:
+        part = (solutions or "").removeprefix(_PROCESSBENCH)
+        if solutions and solutions.startswith(_PROCESSBENCH) and part not in PARTS:
+            raise ValueError(f"{shown(part)} is no part of ProcessBench; it has: {', '.join(PARTS)}")
+        return solutions
+
+    @property
+    def part(self) -> str | None:
+        """The part of ProcessBench that the solutions are, None if they are not."""
+        found = (self.solutions or "").startswith(_PROCESSBENCH)
+        return str(self.solutions).removeprefix(_PROCESSBENCH) if found else None
+
+
+class RouterKeys(Section):
+    """What every router's section may hold beside its own parameters.
+
+    Attributes:
+        kind: name of the file in `trim/routers/` that it is one of; its own name by default.
+        title: in tables and figures.
+        fit_on: the benchmark that it is fitted on, for use everywhere.
+        only: the benchmarks that it is run on.
+        group: what it is shown with.
+    """
+
+    kind: Name | None = None
+    title: Title | None = None
+    fit_on: Name | None = None
+    only: tuple[Name, ...] | None = None
+    group: Group | None = None
 
 
 class Params(Section):
     """A whole experiment; `replay` forbids the use of models, so that all must come from draws made before."""
 
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
-    shards: int = Field(1, ge=1)
+    shards: int = Field(1, ge=1, le=10_000)
     models: Models
     generation: Generation
     calibration: Calibration
@@ -216,7 +255,8 @@ class Params(Section):
     def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
         """The router of that name, with its parameters."""
         kind = self.kind(name)
-        return kind(kind.Params(**_own(self.routers[name])), fitted)
+        own = {key: value for key, value in self.routers[name].items() if key not in RouterKeys.model_fields}
+        return kind(kind.Params(**own), fitted)
 
     def kind(self, name: str) -> type[Router]:
         """The class of the router of that name."""
@@ -273,19 +313,18 @@ class Params(Section):
         return str(self.routers[name].get("fit_on") or benchmark)
 
     def title(self, name: str) -> str:
-        """The router of that name, in tables and figures."""
-        return str(self.routers[name].get("title", self.kind(name).title))
+        """The router of that name, in tables and figures; with its name where another has the same title."""
+        return _apart({n: str(own.get("title") or self.kind(n).title) for n, own in self.routers.items()})[name]
+
+    def benchmark_title(self, name: str) -> str:
+        """The benchmark of that name, in tables and figures; with its name where another has the same title."""
+        return _apart({n: own.title or n for n, own in self.benchmarks.items()})[name]
 
 
-def _moves(params: Params, name: str) -> bool:
-    """Whether a router is fitted on every benchmark, and so can be run on any as fitted on another."""
-    own = params.routers[name]
-    return params.kind(name).fits and not own.get("fit_on") and not own.get("only")
-
-
-def _own(section: dict[str, Any]) -> dict[str, Any]:
-    """A router's section without the keys that every router has."""
-    return {key: value for key, value in section.items() if key not in ("kind", "title", "fit_on", "only", "group")}
+def _apart(titles: Mapping[str, str]) -> dict[str, str]:
+    """Titles that differ, since tables are read by them: a shared one is followed by the name."""
+    counts = Counter(titles.values())
+    return {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
 
 
 def load(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:
@@ -294,81 +333,29 @@ def load(path: Path, benchmark: str | None = None, router: str | None = None) ->
     Raises:
         TrimError: one line that names the file, the key, what was found and what is allowed.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TrimError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise TrimError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    params = check(raw, str(path))
+    params = check(read_yaml(path), str(path))
     for name, known in ((benchmark, params.benchmarks), (router, params.routers)):
         if name is not None and name not in known:
-            raise TrimError(f"{path}: {name!r} is not in it; it has: {', '.join(known)}")
+            raise TrimError(f"{path}: {shown(name)} is not in it; it has: {', '.join(known)}")
     return params
 
 
 def check(raw: Any, source: str = "params.yaml") -> Params:
     """Check an experiment that was already read; see `load`."""
+    from trim.soundness import fault
+
+    above: tuple[str, ...] = ()
     try:
         params = Params.model_validate(raw)
+        for name, section in params.routers.items():
+            above = ("routers", name)
+            kind = RouterKeys.model_validate({k: v for k, v in section.items() if k in RouterKeys.model_fields}).kind
+            if (kind or name) not in registry():
+                key = f"routers.{name}.kind" if kind else f"routers.{name}"
+                raise TrimError(f"{source}: {key}: unknown router; allowed: {', '.join(sorted(registry()))}")
+            params.router(name)
     except ValidationError as error:
-        raise TrimError(f"{source}: {_first(error, ())}") from error
-    if params.evaluation.cost == "flops":
-        for role in type(params.models).model_fields:
-            model = getattr(params.models, role)
-            if model.server and model.weights is None:
-                raise TrimError(f"{source}: models.{role}.weights: missing; evaluation.cost: flops needs it")
-    known = registry()
-    for name in ("always_weak", "always_strong"):
-        if name not in params.routers:
-            raise TrimError(f"{source}: routers.{name}: missing; both ends of the scale are needed")
-    for name, section in params.routers.items():
-        kind = section.get("kind", name)
-        if kind not in known:
-            key = f"routers.{name}.kind" if "kind" in section else f"routers.{name}"
-            raise TrimError(f"{source}: {key}: unknown router; allowed: {', '.join(sorted(known))}")
-        try:
-            known[kind].Params(**_own(section))
-        except ValidationError as error:
-            raise TrimError(f"{source}: {_first(error, ('routers', name))}") from error
-    named = [
-        ("evaluation.baselines", params.evaluation.baselines, list(params.routers)),
-        ("robustness.routers", params.robustness.routers, list(params.routers)),
-        ("robustness.benchmarks", params.robustness.benchmarks, list(params.benchmarks)),
-        ("ceiling.benchmarks", params.ceiling.benchmarks, list(params.benchmarks)),
-        ("definitions.benchmarks", params.definitions.benchmarks, list(params.benchmarks)),
-        ("transfer.routers", params.transfer.routers, [n for n in params.routers if _moves(params, n)]),
-    ]
-    for name, section in params.routers.items():
-        for key, found in (("fit_on", [section.get("fit_on")]), ("only", section.get("only", []))):
-            chosen = tuple(value for value in found if value)
-            named.append((f"routers.{name}.{key}", chosen, list(params.benchmarks)))
-        if section.get("group", "trim") not in get_args(Group):
-            raise TrimError(f"{source}: routers.{name}.group: allowed: {', '.join(get_args(Group))}")
-    for key, names, known_names in named:
-        for name in names:
-            if name not in known_names:
-                raise TrimError(f"{source}: {key}: {name!r} found, allowed: {', '.join(known_names)}")
+        raise TrimError(f"{source}: {explain(error, above)}") from error
+    if found := fault(params):
+        raise TrimError(f"{source}: {found}")
     return params
-
-
-_ALLOWED = {
-    "greater_than_equal": "at least {ge}",
-    "greater_than": "more than {gt}",
-    "less_than_equal": "at most {le}",
-    "less_than": "less than {lt}",
-    "literal_error": "{expected}",
-}
-
-
-def _first(error: ValidationError, above: tuple[str, ...]) -> str:
-    found = error.errors()[0]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in above + found["loc"]).lstrip(".")
-    if found["type"] == "extra_forbidden":
-        return f"{key}: unknown key; check its spelling"
-    if found["type"] == "missing":
-        return f"{key}: missing"
-    allowed = _ALLOWED.get(found["type"], "{}").format(found["msg"], **found.get("ctx", {}))
-    if found["type"] == "value_error":
-        return f"{key}: {found['ctx']['error']}".lstrip(": ")
-    return f"{key}: {found['input']!r} found, allowed: {allowed}"

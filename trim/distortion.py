@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from trim.draws import Node, Scorer, digest
 from trim.models.base import StepScore
+from trim.section import Section
 from trim.streams import seeds, uniforms
 
 Kind = Literal["noise", "temperature", "random"]
 _LEAST = 1e-6  # scores are kept this far from 0 and 1, whose logits are infinite
 
 
-class Distortion(BaseModel):
+class Distortion(Section):
     """One way to spoil scores.
 
     Attributes:
@@ -25,8 +26,6 @@ class Distortion(BaseModel):
             the scores by uniform ones.
         strength: standard deviation, divisor, or share.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind
     strength: Annotated[float, Field(ge=0)]

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from trim.section import PathText, Section
 
 _NUMBER = re.compile(r"\d+")
 _BATCH = 64
 
 
-class Embedding(BaseModel):
+class Embedding(Section):
     """How texts are embedded.
 
     Attributes:
@@ -23,11 +25,9 @@ class Embedding(BaseModel):
         path, revision: an encoder on the hub in place of them; or the path of its folder.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     size: int = Field(256, ge=16)
-    path: str | None = None
-    revision: str | None = None
+    path: PathText | None = None
+    revision: str | None = Field(None, pattern=r"^[0-9A-Za-z._/-]{1,100}$")
 
     @model_validator(mode="after")
     def _revision_of_a_path(self) -> Embedding:

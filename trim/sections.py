@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from typing import get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from trim.distortion import Distortion, Kind
 from trim.models.base import Definition
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class Section(BaseModel):
-    """A part of params.yaml; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+from trim.section import Cost, Name, PathText, Positive, Section, Seed, Share
 
 class Simulation(Section):
     """Solutions simulated in the calibration released with the paper."""
 
-    solutions: int = Field(10_000, ge=100)
-    seed: int = 0
-    costs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
+    solutions: int = Field(10_000, ge=100, le=10**7)
+    seed: Seed = 0
+    costs: tuple[Cost, ...] = Field(min_length=2)
 
 
 class Robustness(Section):
     """Routers on distorted scores: the benchmarks, the routers, and the strengths of each distortion."""
 
-    benchmarks: tuple[Name, ...]
-    routers: tuple[Name, ...]
+    benchmarks: tuple[Name, ...] = ()
+    routers: tuple[Name, ...] = ()
     noise: tuple[Positive, ...] = ()
     temperature: tuple[Positive, ...] = ()
     random: tuple[Share, ...] = ()
@@ -74,12 +64,12 @@ class Definitions(Section):
 class Training(Section):
     """How one embedded language model is trained."""
 
-    hidden: int = Field(ge=32)
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    intermediate: int = Field(ge=32)
-    updates: int = Field(ge=1)
-    batch_tokens: int = Field(ge=256)
+    hidden: int = Field(ge=32, le=2**16)
+    layers: int = Field(ge=1, le=1000)
+    heads: int = Field(ge=1, le=1000)
+    intermediate: int = Field(ge=32, le=2**16)
+    updates: int = Field(ge=1, le=10**7)
+    batch_tokens: int = Field(ge=256, le=10**7)
     learning_rate: Positive
     embedding_rate: Positive
 
@@ -93,20 +83,20 @@ class Training(Section):
 class RewardTraining(Section):
     """How the embedded reward model is trained, from the strong model's weights."""
 
-    weak_problems: int = Field(ge=10)
-    strong_problems: int = Field(ge=10)
-    updates: int = Field(ge=1)
-    batch_tokens: int = Field(ge=256)
+    weak_problems: int = Field(ge=10, le=10**7)
+    strong_problems: int = Field(ge=10, le=10**7)
+    updates: int = Field(ge=1, le=10**7)
+    batch_tokens: int = Field(ge=256, le=10**7)
     learning_rate: Positive
 
 
 class Pretrain(Section):
     """`make pretrain`: the embedded models from scratch."""
 
-    out: str
-    seed: int = 0
+    out: PathText
+    seed: Seed = 0
     shares: dict[str, Positive]
-    probe: int = Field(ge=10)
+    probe: int = Field(ge=10, le=10**7)
     weak: Training
     strong: Training
     prm: RewardTraining

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 
 from trim.errors import TrimError
 
+_LARGEST = 1 << 30  # bytes of a text file
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -25,6 +27,27 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        TrimError: if it cannot be read, is not UTF-8, or is larger than 1 GiB.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise TrimError(f"{path}: larger than 1 GiB; is it the file that you mean?")
+        content = path.read_bytes()
+    except OSError as error:
+        raise TrimError(f"{path}: {error.strerror}") from error
+    if b"\0" in content[:4096]:
+        raise TrimError(f"{path}: not text in UTF-8 (UTF-16, or a binary file); save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TrimError(f"{path}:{line}: not UTF-8 ({content[error.start : error.start + 1]!r}); save it as UTF-8") from error
 
 
 def write_text(path: Path, text: str) -> None:

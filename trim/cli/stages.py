@@ -37,7 +37,11 @@ def check(params: ParamsFile = DEFAULT_PARAMS) -> None:
     Example: trim check --params params.yaml
     """
     found = load_params(params)
-    print(f"{params}: {len(found.benchmarks)} benchmarks, {len(found.routers)} routers")
+    from trim.soundness import check_surroundings
+
+    for note in check_surroundings(found):
+        print(note)
+    print(f"{params}: sound; {len(found.benchmarks)} benchmarks, {len(found.routers)} routers")
 
 
 @stages.command()

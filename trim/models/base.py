@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
 
+from trim.section import Cost, PathText, Section
 from trim.steps import SEPARATOR, join
 
 Definition = Literal["paragraph", "sentence"] | Annotated[int, Field(ge=1)]
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 IMPOSSIBLE = -100.0  # log-probability of a token that cannot be read
 Stop = Literal["separator", "end", "length"]
 Dtype = Literal["float32", "bfloat16"]
 
 
-class Sampling(BaseModel):
+class Sampling(Section):
     """How the next step is sampled (paper, section 5: 0.7, 0.8, 20), and where it ends.
 
     Attributes:
         step: ends at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     temperature: float = Field(0.7, ge=0, le=10)
     top_p: float = Field(0.8, gt=0, le=1)
-    top_k: int = Field(20, ge=1)
-    max_step_tokens: int = Field(2048, ge=1)
+    top_k: int = Field(20, ge=1, le=10**6)
+    max_step_tokens: int = Field(2048, ge=1, le=10**6)
     step: Definition = "paragraph"
 
     @property
@@ -36,7 +37,7 @@ class Sampling(BaseModel):
         return SEPARATOR if self.step == "paragraph" else ""
 
 
-class Engine(BaseModel):
+class Engine(Section):
     """How vLLM runs a model.
 
     Attributes:
@@ -46,15 +47,13 @@ class Engine(BaseModel):
         context: most tokens of a prompt with its step; None takes the model's own limit.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tensor_parallel: int = Field(1, ge=1)
+    tensor_parallel: int = Field(1, ge=1, le=1024)
     memory: float = Field(0.9, gt=0, le=1)
     devices: tuple[int, ...] | None = None
-    context: int | None = Field(None, ge=64)
+    context: int | None = Field(None, ge=64, le=10**8)
 
 
-class Server(BaseModel):
+class Server(Section):
     """An OpenAI-compatible server.
 
     Attributes:
@@ -73,18 +72,24 @@ class Server(BaseModel):
         context: most tokens of a prompt with its step; a reward model's longer prompt is cut from the left.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: str = Field(pattern=r"^https?://[^@\s]+$")
-    model: str | None = None
-    key: str | None = Field(None, pattern=r"^[A-Z][A-Z0-9_]*$")
+    url: str = Field(pattern=r"^https?://[^@\s\x00-\x1f]+$", max_length=1000)
+    model: PathText | None = None
+    key: str | None = None
     api: Literal["completions", "prefill", "chat"] = "prefill"
-    concurrency: int = Field(32, ge=1)
-    timeout: float = Field(120, gt=0)
-    retries: int = Field(8, ge=0)
-    price_in: float = Field(0, ge=0)
-    cap: float | None = Field(None, ge=0)
-    context: int | None = Field(None, ge=64)
+    concurrency: int = Field(32, ge=1, le=4096)
+    timeout: float = Field(120, gt=0, le=10**6)
+    retries: int = Field(8, ge=0, le=100)
+    price_in: Cost = 0
+    cap: Cost | None = None
+    context: int | None = Field(None, ge=64, le=10**8)
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _is_a_name(cls, key: Any) -> Any:
+        if key is not None and not (isinstance(key, str) and _VARIABLE.fullmatch(key)):
+            # What stands here by mistake may be the key itself, so it is not shown.
+            raise ValueError("not the name of an environment variable, such as OPENAI_API_KEY; export the key in one")
+        return key
 
 
 class Prefix(NamedTuple):

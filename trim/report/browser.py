@@ -66,6 +66,7 @@ def episodes(results: Path, params: Params) -> dict[str, Any]:
             groups = dict(iter(steps[steps["problem"].isin(list(chosen))].groupby("problem", sort=False)))
             runs.append(
                 {
+                    "name": name,
                     "title": params.title(name),
                     "group": params.group(name),
                     "setting": setting,

@@ -150,7 +150,7 @@ fill(byId("episode-benchmark"), Object.entries(shown.benchmarks).map(([name, fou
 byId("episode-benchmark").addEventListener("change", problems);
 byId("episode-problem").addEventListener("change", overview);
 const first = Object.values(shown.benchmarks)[0];
-chosen = Math.max(0, first.runs.findIndex((run) => run.title === "TRIM-Thr"));
+chosen = Math.max(0, first.runs.findIndex((run) => run.name === "trim_thr"));
 problems();
 
 // Tables: sorted by a click on a column, filtered by what is typed.

@@ -60,7 +60,7 @@ def write(results: Path, name: str, table: pd.DataFrame) -> list[Path]:
 def titles(params: Params) -> tuple[dict[str, str], dict[str, str]]:
     """Names to print: of benchmarks and of routers."""
     return (
-        {name: source.title or name for name, source in params.benchmarks.items()},
+        {name: params.benchmark_title(name) for name in params.benchmarks},
         {name: params.title(name) for name in params.routers},
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from trim.section import Section
 
 VERSION = 2  # of the networks: a checkpoint of another one is refused
 # `hindsight` is fitted on the very problems that it is measured on: an optimistic bound.
@@ -13,7 +15,7 @@ CEILINGS = {
 }
 
 
-class Hyperparameters(BaseModel):
+class Hyperparameters(Section):
     """The paper's, for TRIM-Agg.
 
     Attributes:
@@ -31,8 +33,6 @@ class Hyperparameters(BaseModel):
         batch: problems solved between two updates.
         minibatches: parts of a batch.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     hidden: int = Field(64, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)

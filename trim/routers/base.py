@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from trim.draws import digest
 from trim.pomdp.model import StepModel
 from trim.problems import Problem
 from trim.scorers import Rater
+from trim.section import Section
 from trim.streams import seeds, uniforms
 
 if TYPE_CHECKING:
@@ -98,10 +98,8 @@ class Policy:
         return np.zeros(len(seen), dtype=bool)
 
 
-class Params(BaseModel):
+class Params(Section):
     """A router's section of params.yaml; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.routers.base import Decisions, Policy, Router, coins
+from trim.section import Seed
 from trim.routers.base import Params as BaseParams
 
 
@@ -32,7 +33,7 @@ class Random(Router):
         """Probabilities, one policy each."""
 
         probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
-        seed: int = 0
+        seed: Seed = 0
 
     def policies(self) -> dict[str, Policy]:
         """One setting per probability."""

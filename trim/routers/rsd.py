@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, coins, settings
+from trim.section import Seed
 from trim.routers.base import Params as BaseParams
 
 Acceptance = Literal["indicator", "linear", "clipped", "sigmoid"]
@@ -58,7 +59,7 @@ class RSD(Router):
         form: Acceptance = "sigmoid"
         knobs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
         width: float = Field(0.1, gt=0)
-        seed: int = 0
+        seed: Seed = 0
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """Knobs by budget, interpolated between those of the sweep."""

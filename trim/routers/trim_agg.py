@@ -13,6 +13,7 @@ from trim.errors import TrimError
 from trim.rl.features import condition, decision_features
 from trim.rl.settings import Hyperparameters
 from trim.routers.base import Decisions, Policy, Router, Trial
+from trim.section import Seed
 from trim.routers.base import Params as BaseParams
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class TrimAgg(Router):
         """What the policies are trained for, and how."""
 
         costs: Costs
-        seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+        seeds: tuple[Seed, ...] = (0, 1, 2)
         training: Hyperparameters = Hyperparameters()
 
     def task(self) -> Task:

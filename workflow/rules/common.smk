@@ -11,6 +11,7 @@ from trim.pomdp.model import CALIBRATIONS
 from trim.problems import SPLITS
 from trim.provenance import digest_of
 from trim.rl.settings import CEILINGS
+from trim.strict_yaml import read_yaml
 from trim.tables import write_text
 
 
@@ -31,6 +32,9 @@ elif workflow.execution_settings and workflow.execution_settings.no_hooks:
     )
 
 try:
+    # Snakemake's own reading of YAML passes over what has two meanings.
+    for path in workflow.configfiles:
+        read_yaml(Path(path))
     EXPERIMENT = check(config)
 except TrimError as error:
     raise WorkflowError(str(error)) from None
@@ -155,11 +159,7 @@ EVERY_MODEL = {"gpu": gpus(*ROLES), **dict.fromkeys(ROLES, 1)}
 
 # Labelled solutions for calibration: a file, or a part of ProcessBench, which is downloaded.
 SOLUTIONS = EXPERIMENT.calibration.solutions
-PART = (
-    SOLUTIONS.removeprefix("processbench/")
-    if SOLUTIONS and SOLUTIONS.startswith("processbench/")
-    else None
-)
+PART = EXPERIMENT.calibration.part
 LABELLED = (
     ["results/problems/processbench.jsonl"]
     if PART
