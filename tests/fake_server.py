@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import socket
@@ -13,11 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class FakeServer:
     """Answers a chat by a hash of it; `faults` are used up one a request.
 
-    A fault is a status, "drop", "truncate", "malformed", "empty" or a number of seconds to wait.
+    A fault is a status, "drop", "truncate", "malformed", "empty", "gzip", "huge", "drip" (a byte now and then), an
+    address to redirect to, a number of seconds to wait, the bytes of an answer, or an answer or a choice as a dictionary.
+    A server that `trims` has a chat template that trims the open turn; one with a `context` refuses longer requests.
     """
 
-    def __init__(self, faults=(), tag=None):
-        self.faults, self.tag = list(faults), tag
+    def __init__(self, faults=(), tag=None, trims=False, context=None, max_tokens="max_tokens"):
+        self.faults, self.tag, self.trims, self.context, self.max_tokens = list(faults), tag, trims, context, max_tokens
         self.answered, self.requests = [], []
         self.open = self.most_open = 0
         self.lock = threading.Lock()
@@ -31,6 +34,8 @@ class FakeServer:
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if body.get("max_tokens") == 1 and "seed" not in body and "messages" in body:
+                    return fake.probed(self, body)
                 with fake.lock:
                     fake.requests.append((self.path, body, self.headers.get("Authorization")))
                     fake.open += 1
@@ -59,18 +64,61 @@ class FakeServer:
         self.server.shutdown()
         self.server.server_close()
 
+    def probed(self, request, body):
+        turn = body["messages"][-1]["content"]
+        length = len(turn.strip() if self.trims else turn)
+        usage = {"prompt_tokens": length, "completion_tokens": 1}
+        self._send(request, 200, json.dumps({"choices": [], "usage": usage}).encode())
+
+    def refusal(self, body):
+        """What a strict server says of a request that it cannot serve."""
+        if self.max_tokens not in body and "messages" in body:
+            return f"Unsupported parameter: 'max_tokens' is not supported with this model. Use '{self.max_tokens}' instead."
+        length = len(str(body.get("messages") or body.get("prompt") or body.get("input")))
+        if self.context and length + body.get(self.max_tokens, 0) > self.context:
+            return f"This model's maximum context length is {self.context} tokens. However, you requested more."
+        return None
+
     def answer(self, request, body, fault):
+        if refused := self.refusal(body):
+            self._send(request, 400, json.dumps({"error": {"message": refused}}).encode())
+            return
+        if isinstance(fault, str) and fault.startswith("http"):
+            request.send_response(307)
+            request.send_header("Location", fault)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        if isinstance(fault, bytes):
+            self._send(request, 200, fault)
+            return
         if fault == "drop":
             request.close_connection = True
             request.connection.shutdown(socket.SHUT_RDWR)
             return
-        if isinstance(fault, int) and fault >= 400:
+        if type(fault) is int and fault >= 400:
             self._send(request, fault, json.dumps({"error": {"message": f"no: {request.headers}"}}).encode())
             return
         if isinstance(fault, float):
             time.sleep(fault)
         made = self._scores(body) if request.path == "/pooling" else self._text(request.path, body)
+        if isinstance(fault, dict):
+            made = fault if "usage" in fault or "error" in fault or not fault else {**made, "choices": [fault]}
         whole = json.dumps(made).encode()
+        if fault == "gzip":
+            self._send(request, 200, gzip.compress(b" " * 10_000_000 + whole), encoding="gzip")
+            return
+        if fault == "huge":
+            whole += b" " * (70 << 20)
+        if fault == "drip":
+            request.send_response(200)
+            request.send_header("Content-Length", str(len(whole)))
+            request.end_headers()
+            for byte in whole:
+                request.wfile.write(bytes([byte]))
+                request.wfile.flush()
+                time.sleep(0.05)
+            return
         if fault == "malformed":
             whole = whole[: len(whole) // 2]
         if fault == "empty":
@@ -108,8 +156,10 @@ class FakeServer:
         return {"data": [{"data": [[0.0, i / 10] for i in at]}], "usage": {"prompt_tokens": len(tokens)}}
 
     @staticmethod
-    def _send(request, status, body, length=None):
+    def _send(request, status, body, length=None, encoding=None):
         request.send_response(status)
+        if encoding:
+            request.send_header("Content-Encoding", encoding)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(length or len(body)))
         request.end_headers()

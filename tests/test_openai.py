@@ -1,6 +1,10 @@
 """The openai backend against a server that fails on purpose."""
 
 import logging
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -31,8 +35,8 @@ def served(monkeypatch):
     monkeypatch.setenv("SOME_KEY", SECRET)
     servers = []
 
-    def start(faults=(), tag=None, kind=Model, **settings):
-        servers.append(FakeServer(faults, tag))
+    def start(faults=(), tag=None, kind=Model, of=None, **settings):
+        servers.append(FakeServer(faults, tag, **(of or {})))
         server = {"url": servers[-1].url, "key": "SOME_KEY", "retries": 6, "timeout": 5, "concurrency": 8}
         model = kind(
             backend="openai", path="embedded/prm", weights=1, price=1e6, latency_per_call=0, latency_per_token=0,
@@ -96,7 +100,7 @@ def test_without_a_server_or_a_key_it_says_so(served, monkeypatch):
 def test_a_finished_draft_is_never_paid_for_twice(served, tmp_path):
     """A run that dies in the middle of a batch goes on with what was not finished."""
     nodes = [Node.root(f"q{i}") for i in range(60)]
-    server, model = served([None] * 25 + [400] * 100)
+    server, model = served([None] * 25 + [400] * 100, api="chat")
 
     def writer():
         return Writer("m", lambda: language_model(model, tmp_path), Draws((), tmp_path / "j.sqlite"), 64)
@@ -115,7 +119,7 @@ def test_a_finished_draft_is_never_paid_for_twice(served, tmp_path):
 
 
 def test_the_cap_is_never_passed_and_what_was_made_is_kept(served, tmp_path):
-    server, model = served(cap=150 * PRICE)
+    server, model = served(cap=150 * PRICE, api="chat")
     nodes = [Node.root(f"q{i}") for i in range(400)]
     draws = Draws((), tmp_path / "j.sqlite")
     with pytest.raises(TrimError, match=r"may pass the cap of 2100; raise server\.cap"):
@@ -219,3 +223,206 @@ def test_an_api_that_tells_no_likelihoods_is_named(served):
     _, model = served(api="chat")
     with pytest.raises(TrimError, match=r"server\.api: completions"):
         language_model(model).likelihoods(PREFIXES)
+
+
+def drafts(served, api, *faults, of=None, **settings):
+    """The next step of one prefix for each reply of a server."""
+    server, model = served(list(faults), api=api, of=of, **settings)
+    lm = language_model(model)
+    return [lm.next_steps([PREFIXES[1]], [KEYS[1]])[0] for _ in faults or [None]]
+
+
+def said(content, reason="stop", **more):
+    return {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": content, **more}}
+
+
+@pytest.mark.parametrize("reason", [None, "", "eos_token", "stop_sequence", "end_turn", "eos", "load", "a new word"])
+def test_a_reply_of_one_step_goes_on_whatever_it_says_of_its_end(served, reason):
+    (draft,) = drafts(served, "chat", said("First, 2 plus 3 is a sum.", reason))
+    assert draft == ("First, 2 plus 3 is a sum.", 4, "separator")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "step", "stop"),
+    [
+        ("<think>\nThe user asks 2+3.\n\nThat is 5.\n</think>\n\nSo \\boxed{5}.", "stop", "So \\boxed{5}.", "separator"),
+        ("---\n\nThe sum is 5: \\boxed{5}.", "stop", "The sum is 5: \\boxed{5}.", "separator"),
+        ("### Step 1\n\nWe add.", "stop", "### Step 1\nWe add.", "separator"),
+        ("**Step 2:**\n\nWe add.\n\nMore", "stop", "**Step 2:**\nWe add.", "separator"),
+        ("First, add.\n\nThen more", "length", "First, add.", "separator"),
+        ("First, ad", "length", "First, ad", "length"),
+        ([{"type": "text", "text": "First, "}, {"type": "text", "text": "add."}], "stop", "First, add.", "separator"),
+        ("half a \ud800 character", "stop", "half a ? character", "separator"),
+        ("", "stop", "", "end"),
+        (None, "end_turn", "", "end"),
+        ("", "length", "", "length"),
+    ],
+)
+def test_what_chat_replies_hold(served, content, reason, step, stop):
+    assert drafts(served, "chat", said(content, reason)) == [(step, 4, stop)]
+
+
+@pytest.mark.parametrize("reason", ["length", "stop"])
+@pytest.mark.parametrize("reply", [{"content": None, "reasoning_content": "..."}, {"content": "<think>and on and on"}])
+def test_an_answer_that_is_lost_to_reasoning_says_so(served, reason, reply):
+    with pytest.raises(TrimError, match=r"lost to reasoning.*max_step_tokens"):
+        drafts(served, "chat", {"finish_reason": reason, "message": reply})
+
+
+@pytest.mark.parametrize(
+    ("choice", "stop"),
+    [
+        ({"stop_reason": "\n\n"}, "separator"), ({"stop_reason": None}, "end"), ({"matched_stop": 151645}, "end"),
+        ({"matched_stop": "\n\n"}, "separator"), ({}, "separator"), ({"finish_reason": "eos_token"}, "end"),
+        ({"finish_reason": "stop_sequence"}, "separator"), ({"finish_reason": None}, "separator"),
+    ],
+)  # fmt: skip
+def test_why_a_continued_turn_stopped(served, choice, stop):
+    assert drafts(served, "prefill", said("So 5.") | choice) == [("So 5.", 4, stop)]
+
+
+def test_a_model_that_says_no_more_ends_its_solution(served, raw):
+    """Two requests, not hundreds, where a server does not tell which stop it was."""
+    server, model = served([said("It ends without a box."), said("")] + [said("")] * 900)
+    given = yaml.safe_load(yaml.safe_dump(raw))
+    given["models"]["strong"] = model.model_dump(mode="json") | {"weights": None}
+    workspace = Workspace.over(check(given), (), None, Tracker.silent())
+    (policy,) = AlwaysStrong(None).policies().values()
+    (episode,) = workspace.run(generate("standard", {"test": 1}, 0), [policy])
+    assert [step.text for step in episode.steps] == ["It ends without a box.", ""]
+    assert len(server.answered) == 2
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"", b"null", b"[1, 2]", b'"text"', b"{", b"\xff\xfe", b"[" * 100_000, b"NaN",
+        {"choices": None, "usage": None, "error": {"message": "the GPU fell off"}}, {"error": "the GPU fell off"},
+        {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+        {"choices": [None], "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+        {"choices": "x", "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+        {"choices": [said("a")], "usage": {"prompt_tokens": 1e300, "completion_tokens": 1}},
+        {"choices": [said("a")], "usage": {"prompt_tokens": -1, "completion_tokens": 1}},
+        {"choices": [said("a")], "usage": {"prompt_tokens": True, "completion_tokens": 1}},
+        {"choices": [said("a")], "usage": {"prompt_tokens": 10**30, "completion_tokens": 1}},
+        {"choices": [said("a")], "usage": {}}, {"choices": [said("a")], "usage": []},
+        {"choices": [said(7)], "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+        {"choices": [{"message": "a"}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}, "gzip", "huge", "truncate",
+    ],
+)  # fmt: skip
+def test_broken_answers_are_tried_again_a_few_times_and_paid_for(served, broken, tmp_path):
+    server, model = served([broken, broken], api="chat", retries=2)
+    lm = language_model(model, tmp_path)
+    assert lm.next_steps([PREFIXES[0]], [KEYS[0]])[0].stop == "separator"
+    assert len(server.requests) == 3
+    spent = Ledger(tmp_path, "embedded/prm", None).spent
+    assert spent >= PRICE
+    server.faults = [broken] * 9
+    with pytest.raises(TrimError) as caught:
+        lm.next_steps([PREFIXES[1]], [KEYS[1]])
+    assert len(server.requests) == 6
+    assert "\n" not in str(caught.value)
+    if isinstance(broken, dict) and "error" in broken:
+        assert "the GPU fell off" in str(caught.value)
+    if broken not in ("gzip", "huge", "truncate"):  # of which nothing tells what they are billed
+        assert Ledger(tmp_path, "embedded/prm", None).spent > spent
+
+
+def test_the_deadline_is_for_the_whole_answer(served):
+    _, model = served(["drip"] * 3, timeout=1, retries=0, api="chat")
+    with pytest.raises(TrimError, match=r"no answer in 1 s"):
+        language_model(model).next_steps(PREFIXES[:1], KEYS[:1])
+
+
+def test_redirects_are_not_followed(served):
+    other, _ = served()
+    server, model = served([other.url + "/chat/completions"] * 3, api="chat")
+    with pytest.raises(TrimError, match="redirects elsewhere"):
+        language_model(model).next_steps(PREFIXES[:1], KEYS[:1])
+    assert not other.requests
+
+
+def test_a_template_that_trims_the_open_turn_is_refused_at_the_start(served):
+    server, model = served(of={"trims": True})
+    with pytest.raises(TrimError, match="chat template trims the turn"):
+        language_model(model).next_steps(PREFIXES[:1], KEYS[:1])
+    assert not server.requests
+
+
+def test_parameters_that_are_null_are_not_sent(served):
+    server, model = served(api="chat")
+    ServedLM(model, Sampling(top_p=None, max_step_tokens=4), INSTRUCTION).next_steps(PREFIXES[:1], KEYS[:1])
+    ((_, body, _),) = server.requests
+    assert "top_p" not in body
+    assert body["temperature"] == 0.7
+
+
+def test_the_name_of_the_limit_follows_the_server(served):
+    server, model = served(of={"max_tokens": "max_completion_tokens"}, api="chat")
+    lm = language_model(model)
+    lm.next_steps(PREFIXES[:3], KEYS[:3])
+    assert len(server.answered) == 3
+    assert all(body["max_completion_tokens"] == 4 and "max_tokens" not in body for body in server.answered)
+
+
+@pytest.mark.parametrize("api", ["completions", "prefill", "chat"])
+def test_a_solution_that_fills_the_context_ends_there(served, api, caplog):
+    server, model = served(of={"context": 900}, api=api, context=900 if api == "completions" else None)
+    lm = ServedLM(model, Sampling(max_step_tokens=512), INSTRUCTION)
+    long = Prefix("question", ("a long step " * 30,) * 60)
+    short, full = lm.next_steps([PREFIXES[1], long], KEYS[:2])
+    assert short.stop == "separator"
+    assert full == ("", 0, "length")
+    assert lm.full == 1
+    assert "fills the context" in caplog.text
+
+
+def test_a_reward_models_prompt_is_cut_from_the_left_and_lost_steps_count_as_right(served, caplog):
+    from trim.models.folder import resolve
+    from trim.models.prompt import read_tokenizer
+
+    tag = read_tokenizer(resolve("embedded/prm")).convert_tokens_to_ids(PRM_TAG)
+    _, model = served(tag=tag, kind=RewardModel, context=64)
+    solution = Prefix("Start with 1, add 2.", tuple(f"{i} + 1 = {i + 1}" for i in range(30)))
+    (scores,) = ServedPRM(model, INSTRUCTION).score([solution], [30])
+    assert len(scores) == 30
+    assert [s.score for s in scores[:15]] == [1.0] * 15
+    assert all(s.score < 1 for s in scores[-5:])
+    assert "cut" in caplog.text
+
+
+def test_the_cap_holds_for_any_script_and_over_processes(served, tmp_path):
+    """Emoji are several tokens each; the server bills one a byte."""
+    server, model = served([{"choices": [said("a")], "usage": {"prompt_tokens": 400, "completion_tokens": 4}}] * 99,
+                           cap=5000.0, api="chat", concurrency=32)  # fmt: skip
+    prefixes = [Prefix("\U0001f600" * 100 + str(i)) for i in range(60)]
+    ledgers = [Ledger(tmp_path, "embedded/prm", 5000.0) for _ in range(5)]
+    reserved = [ledger.reserve(600.0) for ledger in ledgers]  # as other processes would
+
+    def settle():
+        time.sleep(0.5)
+        for number in reserved:
+            Ledger(tmp_path, "embedded/prm", 5000.0).settle(number, 600.0)
+
+    threading.Thread(target=settle).start()
+    with pytest.raises(TrimError, match="cap"):
+        language_model(model, tmp_path).next_steps(prefixes, KEYS + KEYS[:20])
+    assert Ledger(tmp_path, "embedded/prm", None).spent <= 5000
+
+
+def test_what_a_dead_process_had_reserved_counts_as_spent(tmp_path):
+    code = f"from pathlib import Path; from trim.models.ledger import Ledger; Ledger(Path({str(tmp_path)!r}), 'm', 9.0).reserve(5.0)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    ledger = Ledger(tmp_path, "m", 9.0)
+    with pytest.raises(TrimError, match="5.0000 spent"):
+        ledger.reserve(6.0)
+    assert ledger.spent == 5.0
+    assert ledger.reserve(4.0) is not None
+
+
+def test_a_key_in_place_of_its_variables_name_is_refused_and_not_shown(raw):
+    given = yaml.safe_load(yaml.safe_dump(raw))
+    given["models"]["strong"] |= {"backend": "openai", "server": {"url": "http://127.0.0.1:1/v1", "key": SECRET}}
+    with pytest.raises(TrimError, match=r"models\.strong\.server\.key: not the name of an environment variable") as caught:
+        check(given)
+    assert SECRET not in str(caught.value)

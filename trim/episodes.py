@@ -175,7 +175,8 @@ def write_steps(writer: Writer, nodes: Sequence[Node]) -> list[Draft]:
         for i, more in zip(bare, writer.next_steps([nodes[i].child(steps[i].text) for i in bare]), strict=True):
             text = steps[i].text + nodes[i].prefix.joint + more.text
             steps[i] = Draft(text, steps[i].tokens + more.tokens, more.stop)
-    return steps
+    # A model that still has said nothing will not, and its solution ends.
+    return [s._replace(stop="length") if s.stop == "separator" and is_degenerate(s.text) else s for s in steps]
 
 
 def goes_on(step: Draft, steps: int, max_steps: int) -> bool:

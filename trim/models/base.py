@@ -22,12 +22,13 @@ class Sampling(Section):
     """How the next step is sampled (paper, section 5: 0.7, 0.8, 20), and where it ends.
 
     Attributes:
+        temperature, top_p, top_k: null is sent to no server, which then does as it likes; elsewhere it is 1, 1 and all.
         step: ends at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
     """
 
-    temperature: float = Field(0.7, ge=0, le=10)
-    top_p: float = Field(0.8, gt=0, le=1)
-    top_k: int = Field(20, ge=1, le=10**6)
+    temperature: float | None = Field(0.7, ge=0, le=10)
+    top_p: float | None = Field(0.8, gt=0, le=1)
+    top_k: int | None = Field(20, ge=1, le=10**6)
     max_step_tokens: int = Field(2048, ge=1, le=10**6)
     step: Definition = "paragraph"
 
@@ -65,8 +66,8 @@ class Server(Section):
             open turn is continued (vLLM's continue_final_message); chat: a chat that asks for the next
             step only (any server).
         concurrency: requests under way at once.
-        timeout: seconds for one answer.
-        retries: of a request that was refused or lost, with growing waits.
+        timeout: seconds for one whole answer.
+        retries: of a request that was refused, lost, or answered with something else, with growing waits.
         price_in: money per million tokens that are read.
         cap: most money that one folder of results may cost on this server.
         context: most tokens of a prompt with its step; a reward model's longer prompt is cut from the left.

@@ -2,134 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Awaitable, Callable, Sequence
+import json
+import logging
+from collections.abc import Mapping, Sequence
 from functools import partial
-from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
 from scipy.special import softmax
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from trim.errors import TrimError
-from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
-from trim.models.ledger import Ledger
-from trim.models.prompt import Prompt, asked_for, at_tags, read_tokenizer
-from trim.steps import PRM_TAG, SEPARATOR, first, messages, tagged
+from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore
+from trim.models.connection import Connection, Malformed, Refused
+from trim.models.prompt import Prompt, asked_for, at_tags, cut_to, read_tokenizer, step_tag
+from trim.models.replies import LostToReasoning, read_reply
+from trim.steps import SEPARATOR, messages, tagged
 from trim.streams import seed
 
 if TYPE_CHECKING:
     from trim.config import Model
 
-T = TypeVar("T")
 _NEXT = (
     "Write only the next step of this solution: one paragraph without a blank line. "
     "Only if that step ends the solution, put the final answer in \\boxed{}."
 )
-
-
-class _Malformed(Exception):
-    """An answer that is not what the interface promises."""
-
-
-class Connection:
-    """A server: bounded concurrency, retries with growing waits, and a cap on the cost.
-
-    Args:
-        model: with its server.
-        spending: folder of the ledger.
-
-    Raises:
-        TrimError: if the key is not in the environment.
-    """
-
-    def __init__(self, model: Model, spending: Path | None) -> None:
-        assert model.server
-        self.server, self.price = model.server, model.price
-        self.name = self.server.model or model.path
-        key = os.environ.get(self.server.key, "") if self.server.key else "none"
-        if not key:
-            raise TrimError(f"server.key: the environment variable {self.server.key} is not set; export the key in it")
-        self._key = key
-        self.client = AsyncOpenAI(
-            api_key=key, base_url=self.server.url, timeout=self.server.timeout, max_retries=self.server.retries
-        )
-        self._ledger = Ledger(spending, self.name, self.server.cap)
-        self._runner = asyncio.Runner()
-
-    def each(self, requests: Sequence[Callable[[], Awaitable[T]]], most: Sequence[float], keep: Any) -> list[T]:
-        """The answers to all requests; `keep` is told of each one as it comes.
-
-        Args:
-            requests: to be sent, each when its turn comes.
-            most: that each can cost.
-            keep: called with index and answer, or None.
-
-        Raises:
-            TrimError: if one fails for good; those under way are waited for and kept.
-        """
-        return self._runner.run(self._each(requests, most, keep))
-
-    async def _each(self, requests: Sequence[Callable[[], Awaitable[T]]], most: Sequence[float], keep: Any) -> list[T]:
-        answers: dict[int, T] = {}
-        failures: list[TrimError] = []
-        waiting = iter(range(len(requests)))
-
-        async def work() -> None:
-            for index in waiting:
-                try:
-                    while not failures and not self._ledger.reserve(most[index]):
-                        await asyncio.sleep(0.01)
-                    if failures:
-                        return
-                    answers[index] = await self._once(requests[index], most[index])
-                except TrimError as error:
-                    failures.append(error)
-                    return
-                if keep:
-                    keep(index, answers[index])
-
-        await asyncio.gather(*(work() for _ in range(min(self.server.concurrency, len(requests)))))
-        if failures:
-            raise failures[0]
-        return [answers[index] for index in range(len(requests))]
-
-    async def _once(self, request: Callable[[], Awaitable[T]], most: float) -> T:
-        tries = AsyncRetrying(
-            stop=stop_after_attempt(self.server.retries + 1),
-            wait=wait_random_exponential(multiplier=0.2, max=10),
-            retry=retry_if_exception_type((_Malformed, JSONDecodeError)),
-            reraise=True,
-        )
-        try:
-            return await tries(request)
-        except (_Malformed, JSONDecodeError, APIError) as error:
-            raise TrimError(f"{self.server.url}, {self.name}: {self._reason(error)}") from None
-        finally:
-            self._ledger.release(most)
-
-    def pay(self, read: int, written: int) -> None:
-        """Write down the tokens of an answer."""
-        self._ledger.pay((read * self.server.price_in + written * self.price) / 1e6)
-
-    def most(self, text: str, written: int) -> float:
-        """The most that a request can cost: a token has a character at least."""
-        return (len(text) * self.server.price_in + written * self.price) / 1e6
-
-    def _reason(self, error: Exception) -> str:
-        if isinstance(error, APIStatusError) and error.status_code in (401, 403):
-            return f"the key in {self.server.key or 'server.key (none is named)'} was refused"
-        if isinstance(error, APITimeoutError):
-            return f"no answer in {self.server.timeout:g} s, {self.server.retries + 1} times; raise server.timeout"
-        if isinstance(error, APIConnectionError):
-            return "cannot be reached; is the server running at server.url?"
-        said = " ".join(str(error).split()).replace(self._key, "***")
-        status = f"status {error.status_code}: " if isinstance(error, APIStatusError) else ""
-        return f"{status}{said[:200]}"
+_TEMPLATE = 1024  # tokens that a chat template may add
+_LEAST = 16  # tokens that are worth asking for where the context is nearly full
+_log = logging.getLogger(__name__)
 
 
 class ServedLM:
@@ -140,6 +40,9 @@ class ServedLM:
         sampling: how tokens are drawn; top-k goes to servers that continue a turn (vLLM's parameter).
         instruction: what the user turn asks for, after the question.
         spending: folder of the ledger.
+
+    Attributes:
+        full: how many requests found the context full; their steps are empty and end the solution.
     """
 
     def __init__(self, model: Model, sampling: Sampling, instruction: str, spending: Path | None = None) -> None:
@@ -148,18 +51,26 @@ class ServedLM:
         self._connection = Connection(model, spending)
         self._sampling, self._instruction, self._api = sampling, instruction, self._connection.server.api
         self._template = {} if model.thinking is None else {"enable_thinking": model.thinking}
+        self._limit = "max_tokens"  # what the server calls it
         self._prompt = None
+        self._probed = self._api != "prefill"
+        self.full = 0
         if self._api == "completions":
             self._prompt = Prompt(read_tokenizer(folder(model)), instruction, model.thinking)
 
     def next_steps(
         self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
-        """See `LanguageModel.next_steps`."""
+        """See `LanguageModel.next_steps`; a prefix that fills the context gets an empty draft.
+
+        Raises:
+            TrimError: if the server fails for good, spends the cap, or trims the turn that it is to continue.
+        """
+        if not self._probed:
+            self._connection.each([self._probe])
+            self._probed = True
         requests = [partial(self._ask, prefix, key) for prefix, key in zip(prefixes, keys, strict=True)]
-        limit = self._sampling.max_step_tokens
-        texts = [str(self.chat(prefix)) for prefix in prefixes]
-        return self._connection.each(requests, [self._connection.most(text, limit) for text in texts], keep)
+        return self._connection.each(requests, keep)
 
     def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
         """See `LanguageModel.likelihoods`.
@@ -171,27 +82,33 @@ class ServedLM:
             raise TrimError(f"{self._connection.name}: log-probabilities of a step need server.api: completions (vLLM)")
         ids, starts = self._prompt.last_steps(solutions)
         requests = [partial(self._rate, tokens, start) for tokens, start in zip(ids, starts, strict=True)]
-        prices = [(len(tokens) * self._connection.server.price_in + self._connection.price) / 1e6 for tokens in ids]
 
         def kept(index: int, score: StepScore) -> None:
             if keep:
                 keep(index, [score])
 
-        return self._connection.each(requests, prices, kept)
+        return self._connection.each(requests, kept)
 
     async def _rate(self, tokens: list[int], start: int) -> StepScore:
-        answer: Any = await self._connection.client.completions.create(
-            model=self._connection.name, prompt=tokens, max_tokens=1, extra_body={"prompt_logprobs": 0}
-        )
-        try:
-            found = answer.choices[0].prompt_logprobs[start:]
-            logs = [float(entry[str(token)]["logprob"]) for entry, token in zip(found, tokens[start:], strict=True)]
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise _Malformed(f"an answer without prompt_logprobs ({error})") from error
-        self._connection.pay(len(tokens), 1)
-        return StepScore(sum(logs) / len(logs), len(logs))
+        context = self._connection.server.context
+        if context and len(tokens) >= context:
+            return StepScore(IMPOSSIBLE, 0)
 
-    def chat(self, prefix: Prefix) -> Any:
+        def read(answer: Any) -> StepScore:
+            try:
+                found = answer["choices"][0]["prompt_logprobs"][start:]
+                pairs = zip(found, tokens[start:], strict=True)
+                logs = [float(entry[str(token)]["logprob"]) for entry, token in pairs]
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                raise Malformed(f"an answer without prompt_logprobs ({error})") from error
+            if not np.isfinite(logs).all():
+                raise Malformed("log-probabilities that are no numbers")
+            return StepScore(sum(logs) / len(logs), len(logs))
+
+        body = {"model": self._connection.name, "prompt": tokens, "max_tokens": 1, "prompt_logprobs": 0}
+        return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
+
+    def chat(self, prefix: Prefix) -> list[dict[str, str]]:
         """The messages that ask for the next step.
 
         A server that can continue the assistant's turn gets the steps so far as that turn. To any
@@ -204,56 +121,86 @@ class ServedLM:
         return [{"role": "user", "content": f"{chat[0]['content']}\n\n{so_far}{_NEXT}"}]
 
     async def _ask(self, prefix: Prefix, key: bytes) -> Draft:
-        common: dict[str, Any] = {
-            "model": self._connection.name,
-            "max_tokens": self._sampling.max_step_tokens,
-            "temperature": self._sampling.temperature,
-            "top_p": self._sampling.top_p,
-            "seed": seed(key),
-        }
-        client = self._connection.client
+        sampling = {"temperature": self._sampling.temperature, "top_p": self._sampling.top_p}
+        body: dict[str, Any] = {"model": self._connection.name, "seed": seed(key)}
+        room, length = self._sampling.max_step_tokens, 0
+        if self._api != "chat":
+            sampling["top_k"] = self._sampling.top_k
+            body["stop"] = [SEPARATOR]
         if self._prompt:
-            answer: Any = await client.completions.create(
-                prompt=self._prompt.ids([prefix], [prefix.text])[0],
-                stop=[SEPARATOR],
-                extra_body={"top_k": self._sampling.top_k},
-                **common,
-            )
-        elif self._api == "prefill":
-            body = {
-                "top_k": self._sampling.top_k,
-                "continue_final_message": bool(prefix.steps),
-                "add_generation_prompt": not prefix.steps,
-                **({"chat_template_kwargs": self._template} if self._template else {}),
-            }
-            answer = await client.chat.completions.create(
-                messages=self.chat(prefix), stop=[SEPARATOR], extra_body=body, **common
-            )
+            ids = self._prompt.ids([prefix], [prefix.text])[0]
+            body["prompt"], length, path = ids, len(ids), "/completions"
+            if self._connection.server.context:
+                room = min(room, self._connection.server.context - length)
         else:
-            answer = await client.chat.completions.create(messages=self.chat(prefix), **common)
-        return self._draft(answer)
-
-    def _draft(self, answer: Any) -> Draft:
+            chat, path = self.chat(prefix), "/chat/completions"
+            body["messages"] = chat
+            length = len(json.dumps(chat, ensure_ascii=False).encode()) + _TEMPLATE  # a token has a byte at least
+            if self._api == "prefill":
+                body |= {"continue_final_message": bool(prefix.steps), "add_generation_prompt": not prefix.steps}
+                body |= {"chat_template_kwargs": self._template} if self._template else {}
+        # What is null is left to the server, some of which refuse parameters that they do not know.
+        body |= {name: value for name, value in sampling.items() if value is not None}
         try:
-            choice = answer.choices[0]
-            text = choice.text if self._prompt else choice.message.content or ""
-            read, tokens = int(answer.usage.prompt_tokens), int(answer.usage.completion_tokens)
-            reason = str(choice.finish_reason)
-        except (AttributeError, IndexError, TypeError, ValueError) as error:
-            raise _Malformed(f"an answer without choices or usage ({error})") from error
-        if not isinstance(text, str) or tokens < 0 or read < 0:
-            raise _Malformed("an answer without text")
-        self._connection.pay(read, tokens)
-        stop: Stop = "length"
-        if self._api == "chat":
-            # It was asked for one step, so its end is the step's; a reply that says nothing ends the solution.
-            stop = ("separator" if text.strip() else "end") if reason == "stop" else "length"
-            return Draft(first(text.strip()), tokens, stop)
-        if reason == "stop":
-            # Only vLLM tells which stop it was; elsewhere a solution without its box goes on.
-            matched = getattr(choice, "stop_reason", SEPARATOR)
-            stop = "separator" if matched == SEPARATOR else "end"
-        return Draft(first(text) if stop == "separator" else text, tokens, stop)
+            return await self._within(room, path, body, length)
+        except LostToReasoning:
+            raise TrimError(
+                f"{self._connection.server.url}, {self._connection.name}: the answer was lost to reasoning, nothing else "
+                f"came in {room} tokens; raise generation.sampling.max_step_tokens, or set thinking: false"
+            ) from None
+
+    async def _within(self, room: int, path: str, body: Mapping[str, Any], length: int) -> Draft:
+        """The draft, of fewer tokens where the context has no room for all, and empty where it is full."""
+        while room >= 1:
+            most, limit = self._connection.prices(length, room), self._limit
+            try:
+                return await self._post(path, {**body, limit: room}, most, lambda a: read_reply(a, self._api))
+            except Refused as error:
+                said = error.said.lower()
+                if "max_completion_tokens" in said and limit == "max_tokens":
+                    self._limit = "max_completion_tokens"
+                elif "context" in said and ("length" in said or "window" in said or "exceed" in said):
+                    room = room // 4 if room > _LEAST else 0
+                else:
+                    raise TrimError(
+                        f"{self._connection.server.url}, {self._connection.name}: status {error.status}: {error.said}"
+                    ) from None
+        self.full += 1
+        _log.warning("%s: a solution fills the context and ends there (%d so far)", self._connection.name, self.full)
+        return Draft("", 0, "length")
+
+    async def _post(self, path: str, body: Mapping[str, Any], most: float, read: Any) -> Any:
+        return await self._connection.post(self._connection.url + path, body, most, read)
+
+    async def _probe(self) -> None:
+        """Ask once whether a blank line at the end of an open turn reaches the model.
+
+        Raises:
+            TrimError: if it does not: the server's chat template trims it, and every step would begin within the last.
+        """
+        chat = messages("How much is 1 + 1?", self._instruction)
+        counts = []
+        for turn in ("1 + 1 = 2", f"1 + 1 = 2{SEPARATOR}"):
+            body: dict[str, Any] = {
+                "model": self._connection.name,
+                "messages": [*chat, {"role": "assistant", "content": turn}],
+                "continue_final_message": True,
+                "add_generation_prompt": False,
+                "max_tokens": 1,
+            }
+            body |= {"chat_template_kwargs": self._template} if self._template else {}
+            most = self._connection.prices(len(json.dumps(body).encode()) + _TEMPLATE, 1)
+            try:
+                counts.append(await self._post("/chat/completions", body, most, lambda a: a["usage"]["prompt_tokens"]))
+            except Refused as error:
+                raise TrimError(
+                    f"{self._connection.server.url}, {self._connection.name}: status {error.status}: {error.said}"
+                ) from None
+        if counts[0] == counts[1]:
+            raise TrimError(
+                f"{self._connection.server.url}, {self._connection.name}: its chat template trims the turn that is to be "
+                "continued; use server.api: completions (vLLM) or chat"
+            )
 
 
 class ServedPRM:
@@ -271,8 +218,8 @@ class ServedPRM:
         self._connection = Connection(model, spending)
         tokenizer = read_tokenizer(folder(model))
         self._prompt = Prompt(tokenizer, instruction)
-        self._tag: int = tokenizer.convert_tokens_to_ids(PRM_TAG)
-        self._url = self._connection.server.url.rstrip("/").removesuffix("/v1") + "/pooling"
+        self._tag = step_tag(tokenizer, folder(model))
+        self._url = self._connection.url.removesuffix("/v1") + "/pooling"
 
     def score(
         self,
@@ -280,11 +227,11 @@ class ServedPRM:
         last: Sequence[int],
         keep: KeepScores | None = None,
     ) -> list[list[StepScore]]:
-        """See `RewardModel.score`."""
+        """See `RewardModel.score`; what is longer than the server's context is cut from the left (`cut_to`)."""
         ids = self._prompt.ids(solutions, [tagged(s.steps) for s in solutions])
+        ids = cut_to(ids, self._connection.server.context, self._connection.name)
         requests = [partial(self._ask, tokens, count) for tokens, count in zip(ids, last, strict=True)]
-        prices = [len(tokens) * self._connection.server.price_in / 1e6 for tokens in ids]
-        return self._connection.each(requests, prices, keep)
+        return self._connection.each(requests, keep)
 
     async def _ask(self, tokens: list[int], last: int) -> list[StepScore]:
         body = {
@@ -294,15 +241,25 @@ class ServedPRM:
             "use_activation": False,
             "encoding_format": "float",
         }
-        answer: Any = await self._connection.client.post(self._url, cast_to=object, body=body)
         tags = [i for i, token in enumerate(tokens) if token == self._tag]
+
+        def read(answer: Any) -> list[StepScore]:
+            try:
+                logits = np.asarray(answer["data"][0]["data"], dtype=float)
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                raise Malformed(f"an answer without scores ({error})") from error
+            if logits.ndim == 2 and len(logits) == len(tokens):
+                logits = logits[tags]
+            if logits.shape != (len(tags), 2) or not np.isfinite(logits).all():
+                raise Malformed(
+                    f"scores of shape {logits.shape} for {len(tags)} steps; serve the model with its step tag"
+                )
+            return at_tags(softmax(logits, axis=-1)[:, 1].tolist(), tokens, self._tag, last)
+
         try:
-            logits = np.asarray(answer["data"][0]["data"], dtype=float)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise _Malformed(f"an answer without scores ({error})") from error
-        if len(logits) == len(tokens):
-            logits = logits[tags]
-        if logits.shape != (len(tags), 2) or not np.isfinite(logits).all():
-            raise _Malformed(f"scores of shape {logits.shape} for {len(tags)} steps; serve the model with its step tag")
-        self._connection.pay(len(tokens), 0)
-        return at_tags(softmax(logits, axis=-1)[:, 1].tolist(), tokens, self._tag, last)
+            return await self._connection.post(self._url, body, self._connection.prices(len(tokens), 0), read)
+        except Refused as error:
+            raise TrimError(
+                f"{self._connection.server.url}, {self._connection.name}: status {error.status}: {error.said}"
+                + ("; set server.context" if "context" in error.said.lower() else "")
+            ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from trim.errors import TrimError
 from trim.models.base import Prefix, StepScore
 from trim.steps import PRM_TAG, messages
+
+_log = logging.getLogger(__name__)
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -89,8 +92,19 @@ def _apart(ids: Sequence[int], before: Sequence[int]) -> int:
     return max(1, min(common, len(ids) - 1))
 
 
+def cut_to(ids: Sequence[list[int]], context: int | None, who: str) -> list[list[int]]:
+    """Prompts of a reward model, cut from the left to its context, as the paper's reference code does.
+
+    Steps whose tags are lost by it count as right (`at_tags`).
+    """
+    longer = sum(context is not None and len(tokens) > context for tokens in ids)
+    if longer:
+        _log.warning("%s: %d of %d solutions are longer than the context of %d and cut", who, longer, len(ids), context)
+    return [tokens if context is None else tokens[-context:] for tokens in ids]
+
+
 def at_tags(scores: Sequence[float], ids: Sequence[int], tag: int, last: int) -> list[StepScore]:
-    """The last scores, each with the tokens that were read for it.
+    """The last scores, each with the tokens that were read for it; 1.0 and no tokens for tags that were cut off.
 
     Args:
         scores: at every tag, in order.
@@ -99,4 +113,5 @@ def at_tags(scores: Sequence[float], ids: Sequence[int], tag: int, last: int) ->
         last: how many are wanted.
     """
     read = np.diff(np.flatnonzero(np.asarray(ids) == tag), prepend=-1)
-    return [StepScore(float(score), int(count)) for score, count in zip(scores[-last:], read[-last:], strict=True)]
+    lost = [StepScore(1.0, 0)] * max(0, last - len(scores))
+    return lost + [StepScore(float(s), int(n)) for s, n in zip(scores[-last:], read[-last:], strict=True)]

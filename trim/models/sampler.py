@@ -16,12 +16,13 @@ def sample(logits: torch.Tensor, uniform: np.ndarray, sampling: Sampling) -> tor
         uniform: numbers in [0, 1), shape (n,).
         sampling: temperature 0 takes the most probable token.
     """
-    values, tokens = logits.float().topk(min(sampling.top_k, logits.shape[-1]), dim=-1)
+    values, tokens = logits.float().topk(min(sampling.top_k or logits.shape[-1], logits.shape[-1]), dim=-1)
     if sampling.temperature == 0:
         return tokens[:, 0]
-    probabilities = torch.softmax(values / sampling.temperature, dim=-1)
+    probabilities = torch.softmax(values / (sampling.temperature or 1.0), dim=-1)
     cumulative = probabilities.cumsum(-1)
-    kept = torch.where(cumulative - probabilities < sampling.top_p, probabilities, 0.0).cumsum(-1)
+    top_p = 1.0 if sampling.top_p is None else sampling.top_p
+    kept = torch.where(cumulative - probabilities < top_p, probabilities, 0.0).cumsum(-1)
     target = torch.from_numpy(uniform).to(kept)[:, None] * kept[:, -1:]
     chosen = (kept <= target).sum(-1, keepdim=True).clamp(max=kept.shape[-1] - 1)
     return tokens.gather(-1, chosen)[:, 0]

@@ -23,7 +23,7 @@ from trim.models.base import (
     StepScore,
     Stop,
 )
-from trim.models.prompt import Prompt, at_tags, read_tokenizer, step_tag
+from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
 from trim.models.weights import check_folder
 from trim.steps import INSTRUCTION, SEPARATOR, first, tagged
 from trim.streams import seed
@@ -153,9 +153,9 @@ class VllmLM:
         from vllm import SamplingParams
 
         return SamplingParams(
-            temperature=self.sampling.temperature,
-            top_p=self.sampling.top_p,
-            top_k=self.sampling.top_k,
+            temperature=1.0 if self.sampling.temperature is None else self.sampling.temperature,
+            top_p=1.0 if self.sampling.top_p is None else self.sampling.top_p,
+            top_k=self.sampling.top_k or 0,
             max_tokens=min(self.sampling.max_step_tokens, room),
             stop=[SEPARATOR],
             seed=seed(key),
@@ -198,6 +198,7 @@ class VllmPRM:
         from vllm import PoolingParams
 
         ids = self.prompt.ids(solutions, [tagged(s.steps) for s in solutions])
+        ids = cut_to(ids, self.engine.model_config.max_model_len, self.engine.model_config.model)
         # The pooler's own activation is switched off, so that the softmax is taken exactly once, here.
         outputs = self.engine.encode(
             [{"prompt_token_ids": tokens} for tokens in ids],

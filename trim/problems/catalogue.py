@@ -118,7 +118,7 @@ AIME = Files(
     {"Question": "problem", "Answer": "answer"},
     933,
 )
-OLYMPIAD = Files("math-ai/olympiadbench", "4faaf1e6ec17d11a4218a9bf4c049ecaf954dd84", {"test.jsonl": None}, number=674)
+OLYMPIAD = Files("math-ai/olympiadbench", "4faaf1e6ec17d11a4218a9bf4c049ecaf954dd84", {"test.parquet": None}, number=674)
 MINERVA = Files("math-ai/minervamath", "ee46ddc498933b1977577953250ca5c66be64f96", {"test.jsonl": None}, number=272)
 GSM8K = {
     split: Files(

@@ -70,9 +70,9 @@ rule fit:
             for path in [*input.layers, *input.labels, *input.trees, *input.explored]
         ],
         calibrations=lambda w, input: (
-            f"--calibrations results/calibration/{w.benchmark}"
+            [f"--calibrations=results/calibration/{w.benchmark}"]
             if input.get("calibration")
-            else ""
+            else []
         ),
         out=lambda w, output: Path(output[0]).parent,
     shell:

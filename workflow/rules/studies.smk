@@ -239,7 +239,7 @@ rule transfer:
         experiment=PARAMS,
         code=code("trim.stages.transfer", *(KINDS[name].__module__ for name in MOVED)),
         identities=IDENTITIES,
-        draws_out=lambda w, output: "" if REPLAY else f"--draws-out {output.draws}",
+        draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
         routers=[PLAN["routers"][name] for name in MOVED],
         generation=PLAN["generation"],
         layers=lambda w, input: [
@@ -300,7 +300,7 @@ rule definition:
         experiment=PARAMS,
         code=code("trim.stages.definitions"),
         identities=IDENTITIES,
-        draws_out=lambda w, output: "" if REPLAY else f"--draws-out {output.draws}",
+        draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
         generation=PLAN["generation"],
         thresholds=list(EXPERIMENT.definitions.thresholds),
         layers=lambda w, input: [
