@@ -38,6 +38,7 @@ rule all:
         FIGURES,
         STUDIES,
         "results/report.html",
+        "results/manifest.json",
 
 
 # The phases, as DVC's stages call them.
@@ -114,3 +115,4 @@ rule all_report:
         FIGURES,
         STUDIES,
         "results/report.html",
+        "results/manifest.json",

@@ -154,7 +154,7 @@ def test_what_cannot_be_had_is_one_line_with_a_cure(hub, trim, failure, environm
     [
         (lines(math_500(499)), "499 records, where 500 were expected"),
         (lines([{"problem": "q"}] * 500), "no answer in"),
-        (b"{", "cannot be read"),
+        (b"{", "test.jsonl:1: not JSON"),
     ],
 )
 def test_other_data_than_expected_is_refused(hub, trim, content, message):

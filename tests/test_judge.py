@@ -43,7 +43,12 @@ STYLES = st.sampled_from(["{}", r"\textbf{{{}}}", r"\mathbf{{{}}}", r"\color{{re
 @given(st.integers(-(10**12), 10**12), st.integers(-40, 300))
 def test_a_number_has_one_value_however_it_is_written(n, power):
     value = n * Fraction(10) ** power
-    for text in (f"{n}e{power}", rf"{n} \times 10^{{{power}}}", rf"${n}\cdot 10^{{{power}}}$", rf"({n}\times10^{{{power}}})"):
+    for text in (
+        f"{n}e{power}",
+        rf"{n} \times 10^{{{power}}}",
+        rf"${n}\cdot 10^{{{power}}}$",
+        rf"({n}\times10^{{{power}}})",
+    ):
         assert number(text) == value
     assert equal(f"{n}e{power}", rf"{n} \times 10^{{{power}}}")
     assert equal(f"{n}e{power}", f"{n + 1}e{power}") is False
@@ -57,7 +62,10 @@ def test_style_and_unit_do_not_change_a_value(n, power, unit, style):
     assert not equal(f"{n}.6e{power}", style.format(scientific + unit), 0.0, compare)
 
 
-@given(st.lists(st.integers(0, 10**7), min_size=2, max_size=5, unique=True), st.sampled_from([", ", r" \text{ and } ", "; ", r",\ ", " or "]))
+@given(
+    st.lists(st.integers(0, 10**7), min_size=2, max_size=5, unique=True),
+    st.sampled_from([", ", r" \text{ and } ", "; ", r",\ ", " or "]),
+)
 def test_a_list_is_its_values_in_any_order(values, mark):
     gold, found = ", ".join(map(str, values)), mark.join(map(str, reversed(values)))
     assert equal(gold, found)
@@ -88,7 +96,10 @@ def test_percent_signs(share):
     assert equal(percent, percent.replace(r"\%", r" \text{ percent}"))
     if share:
         assert not equal(percent, rf"{float(share)!r}\%") or share * 100 == share
-        assert equal(rf"\frac{{{(share * 100).numerator}}}{{{(share * 100).denominator}}}\%", rf"\frac{{{share.numerator}}}{{{share.denominator}}}")
+        assert equal(
+            rf"\frac{{{(share * 100).numerator}}}{{{(share * 100).denominator}}}\%",
+            rf"\frac{{{share.numerator}}}{{{share.denominator}}}",
+        )
 
 
 @pytest.mark.parametrize("low", ["(", "["])
@@ -153,7 +164,15 @@ def test_numbers_beyond_any_float_are_judged(huge):
 
 @pytest.mark.parametrize(
     "text",
-    ["__import__('os').system('touch /tmp/x')", "{" * 400 + "}" * 400, "1/0", "10^{99999999}", "\\frac{1}{0}", "\0", "é" * 5000],
+    [
+        "__import__('os').system('touch /tmp/x')",
+        "{" * 400 + "}" * 400,
+        "1/0",
+        "10^{99999999}",
+        "\\frac{1}{0}",
+        "\0",
+        "é" * 5000,
+    ],
 )
 def test_hostile_text_is_wrong_and_harmless(text):
     assert not judged("x+1", text)

@@ -245,7 +245,12 @@ def test_a_reply_of_one_step_goes_on_whatever_it_says_of_its_end(served, reason)
 @pytest.mark.parametrize(
     ("content", "reason", "step", "stop"),
     [
-        ("<think>\nThe user asks 2+3.\n\nThat is 5.\n</think>\n\nSo \\boxed{5}.", "stop", "So \\boxed{5}.", "separator"),
+        (
+            "<think>\nThe user asks 2+3.\n\nThat is 5.\n</think>\n\nSo \\boxed{5}.",
+            "stop",
+            "So \\boxed{5}.",
+            "separator",
+        ),
         ("---\n\nThe sum is 5: \\boxed{5}.", "stop", "The sum is 5: \\boxed{5}.", "separator"),
         ("### Step 1\n\nWe add.", "stop", "### Step 1\nWe add.", "separator"),
         ("**Step 2:**\n\nWe add.\n\nMore", "stop", "**Step 2:**\nWe add.", "separator"),
@@ -423,6 +428,8 @@ def test_what_a_dead_process_had_reserved_counts_as_spent(tmp_path):
 def test_a_key_in_place_of_its_variables_name_is_refused_and_not_shown(raw):
     given = yaml.safe_load(yaml.safe_dump(raw))
     given["models"]["strong"] |= {"backend": "openai", "server": {"url": "http://127.0.0.1:1/v1", "key": SECRET}}
-    with pytest.raises(TrimError, match=r"models\.strong\.server\.key: not the name of an environment variable") as caught:
+    with pytest.raises(
+        TrimError, match=r"models\.strong\.server\.key: not the name of an environment variable"
+    ) as caught:
         check(given)
     assert SECRET not in str(caught.value)

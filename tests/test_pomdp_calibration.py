@@ -162,12 +162,18 @@ def test_a_model_is_saved_in_the_open_and_a_damaged_one_refused(tmp_path):
     for name, value in published().arrays().items():
         np.testing.assert_array_equal(getattr(again, name), value)
     values = json.loads(path.read_text())
-    path.write_text(json.dumps(values | {"p_weak": [1.2]}))
+    del values["checksum"]
+    write_sealed(path, values | {"p_weak": [1.2]})
     with pytest.raises(TrimError, match=r"m\.json.*probabilities"):
         StepModel.load(path)
-    path.write_text(json.dumps(values)[:100])
+    write_sealed(path, {name: value for name, value in values.items() if name != "hazard"})
     with pytest.raises(TrimError, match=r"m\.json: not a calibration"):
         StepModel.load(path)
+    whole = json.dumps(values | {"checksum": "0" * 64})
+    for damaged in (whole, whole[:100], whole.replace("0.9", "0.8", 1)):
+        path.write_text(damaged)
+        with pytest.raises(TrimError, match=r"m\.json: cannot be read"):
+            StepModel.load(path)
 
 
 def test_solutions_in_processbenchs_form_are_scored_and_a_bad_line_is_named(tmp_path, engine):

@@ -256,7 +256,7 @@ def test_every_probability_of_the_export_is_the_models(tmp_path_factory, model, 
                 here = place[f"step{k + 1}_class{z}_{names[state]}"]
                 right = stays.get((ACTIONS[action], names[state]), 0.0)
                 expected = np.zeros(len(place))
-                expected[place["end"]] = ends
+                expected[place["after"]] = ends
                 if k + 1 < model.steps:
                     for after, p in zip(names, (right * p_w, 1 - right, right * (1 - p_w)), strict=True):
                         expected[place[f"step{k + 2}_class{z}_{after}"]] = (1 - ends) * p

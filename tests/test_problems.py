@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.answers import boxed, first_error, is_right_step, normalise
+from trim.answers import boxed, normalise, number
 from trim.draws import Draws
 from trim.errors import TrimError
 from trim.judge import Judge
 from trim.problems import Problem, read_problems, write_problems
+from trim.problems.checks import first_error, is_right_step
 from trim.problems.generated import FAMILIES, apply, generate, training_stream, write_step
 from trim.problems.jsonl import read_jsonl
 from trim.steps import SEPARATOR, is_degenerate, join, split
@@ -77,14 +78,14 @@ def test_words_and_numbers_are_content(text):
 
 
 def test_boxed_takes_the_last_balanced_box():
-    assert boxed(r"so \boxed{1} and \boxed{\frac{a}{b}}.") == r"\frac{a}{b}"
+    assert boxed(r"so \boxed{1}, hence \boxed{\frac{a}{b}}.") == r"\frac{a}{b}"
     assert boxed(r"\boxed{2} then \boxed{3") == "2"
     assert boxed("none") is None
 
 
 @given(st.integers(-(10**9), 10**9))
 def test_numbers_are_equal_however_they_are_written(n):
-    assert normalise(f" ${n:,}$ ") == normalise(str(n)) == normalise(f"{n}.0") == str(n)
+    assert number(f" ${n:,}$ ") == number(str(n)) == number(f"{n}.0") == n
 
 
 def test_problems_round_trip(tmp_path):
@@ -106,7 +107,7 @@ def test_any_bad_line_is_named(tmp_path_factory, line):
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        ("{", "Expecting"),
+        ("{", "not JSON"),
         ('{"answer": "2"}', "no text"),
         ('{"problem": "q"}', "no answer"),
         ('{"problem": "q", "answer": "2", "split": "dev"}', "split 'dev'"),
@@ -134,3 +135,73 @@ def test_shapes_of_the_published_files(tmp_path, record, answer):
     path.write_text(json.dumps(record))
     (problem,) = read_jsonl(path, "test")
     assert (problem.answer, problem.split) == (answer, "test")
+
+
+def written(tmp_path, *records):
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in records), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        ({"split": "train"}, {"split": "test"}, "which is in train, this in test"),
+        ({"split": "test"}, {"split": "test", "answer": "3"}, "with another answer"),
+        ({"split": "test"}, {"split": "test", "problem": " how much is $1 +1$?"}, "leave one out"),
+        ({"split": "test", "id": "a"}, {"split": "test", "id": "a", "problem": "other"}, "'a' is a duplicate"),
+    ],
+)
+def test_a_question_stands_once(tmp_path, first, second, why):
+    record = {"problem": "How much is 1 + 1?", "answer": "2"}
+    with pytest.raises(TrimError, match=f"x.jsonl:2: .*{why}"):
+        read_jsonl(written(tmp_path, record | first, record | second))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"problem": "q", "answer": NaN}', {"problem": "q", "answer": True}, {"problem": "q", "answer": [None]},
+        {"problem": "q", "answer": {"a": 1}}, {"problem": "q", "answer": "2", "reference": "one step"},
+        {"problem": "q", "answer": "2", "reference": [1]}, '{"problem": "q", "answer": "2", "answer": "3"}', "[" * 100_000,
+        {"problem": "q\ud800", "answer": "2"}, {"problem": "q", "answer": "\udfff"}, {"problem": ["q"], "answer": "2"},
+        {"problem": "q", "answer": "2", "split": ["test"]}, {"problem": "q", "answer": [], "solution": ""}, '{"problem": "q", "answer": 1e999}',
+        {"problem": "q", "solution": "so \\boxed{}."},
+    ],
+)  # fmt: skip
+def test_what_is_no_problem_is_refused_in_one_line(tmp_path, record):
+    with pytest.raises(TrimError, match=r"x\.jsonl:1: ") as caught:
+        read_jsonl(written(tmp_path, record))
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("record", "answer"),
+    [
+        ({"problem": "q", "answer": "", "solution": r"so \boxed{3}"}, "3"),
+        ({"problem": "q", "answer": None, "final_answer": ["4"]}, "4"),
+        ({"problem": "q", "solution": r"so $\boxed 2.5$."}, "2.5"),
+        ({"problem": "q", "solution": r"so $\boxed\frac{1}{2}$."}, r"\frac{1}{2}"),
+    ],
+)
+def test_the_answer_stands_where_something_stands(tmp_path, record, answer):
+    assert read_jsonl(written(tmp_path, record), "test")[0].answer == answer
+
+
+def test_lines_end_at_newlines_and_a_byte_order_mark_is_none_of_the_text(tmp_path):
+    path = tmp_path / "x.jsonl"
+    record = json.dumps({"problem": "a\u2028b\u0085c", "answer": "2"}, ensure_ascii=False)
+    path.write_bytes(b"\xef\xbb\xbf" + record.encode() + b"\r\n")
+    (problem,) = read_jsonl(path, "test")
+    assert problem.question == "a\u2028b\u0085c"
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe{\x00}\x00", '{"problem": "\xe4"}'.encode("latin-1"), bytes(range(256)) * 9]
+)
+def test_files_that_are_no_utf8_are_named(tmp_path, content):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(TrimError, match=r"x\.jsonl.*UTF-8"):
+        read_jsonl(path)

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from trim.errors import TrimError
 from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore, Stop
+from trim.section import shown
 from trim.steps import SEPARATOR
 from trim.tables import read_table, write_table
 
@@ -98,9 +99,9 @@ def _scored(keys: Sequence[bytes], scores: Sequence[StepScore]) -> list[tuple[by
 
 def _absent(what: str, identity: bytes, prefix: Prefix) -> TrimError:
     """A draw that a replay needs and does not have."""
-    after = f"after step {len(prefix.steps)}, {prefix.steps[-1]!r}" if prefix.steps else "at the start"
+    after = f"after step {len(prefix.steps)}, {shown(prefix.steps[-1])}" if prefix.steps else "at the start"
     return TrimError(
-        f"no {what} by {identity.decode().split('/{')[0]} for the problem {prefix.question!r} {after}: "
+        f"no {what} by {identity.decode().split('/{')[0]} for the problem {shown(prefix.question)} {after}: "
         "pull the draws that are missing, or run without replay"
     )
 
@@ -123,7 +124,7 @@ class _Layer:
         keys = np.frombuffer(self.table["key"].combine_chunks().buffers()[1] or b"", dtype="S16")
         self.keys = keys[: self.table.num_rows]
         if np.any(self.keys[1:] <= self.keys[:-1]):
-            raise TrimError(f"{path}: keys out of order; delete it and run again")
+            raise TrimError(f"{path}: keys out of order; restore it, or delete it and run Snakemake again")
 
     def rows(self, keys: np.ndarray) -> np.ndarray:
         """The row of each key, -1 where absent."""

@@ -103,7 +103,10 @@ class Encoder:
         from trim.models.weights import load_whole
 
         folder = cached(path, revision) if revision else Path(path)
-        self._model = load_whole(AutoModel, folder, torch.float32, "encoder")
+        try:
+            self._model = load_whole(AutoModel, folder, torch.float32, "encoder")
+        except TrimError as error:
+            raise TrimError(f"embedding.path: {error}") from error
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:

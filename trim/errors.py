@@ -1,4 +1,10 @@
-"""The one exception that users are meant to read."""
+"""The one exception that users are meant to read, and text that is fit to be read."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_SHOWN = 2000  # characters of a text that are worth printing
 
 
 class TrimError(Exception):
@@ -6,3 +12,20 @@ class TrimError(Exception):
 
     The command line prints the message alone and exits with status 2.
     """
+
+    def __str__(self) -> str:
+        return printable(" ".join(super().__str__().split()))
+
+
+def printable(text: str, limit: int = _SHOWN) -> str:
+    """A text that does nothing to a terminal: control characters and changes of direction become \\xNN, the end a count."""
+    head = text[:limit]
+    if not head.isprintable():
+        head = "".join(c if c == "\n" or c.isprintable() or c == "\t" else _escaped(c) for c in head)
+    return head if len(text) <= limit else f"{head}… ({len(text) - limit:,} more characters)"
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) == "Zs":
+        return " "
+    return character.encode("unicode_escape").decode()

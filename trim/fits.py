@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from trim.errors import TrimError
-from trim.tables import read_json, replacing, write_json
+from trim.tables import read_arrays, read_sealed, write_arrays, write_sealed
 
 
 def write_fits(folder: Path, kind: str, benchmark: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
@@ -24,7 +22,7 @@ def write_fits(folder: Path, kind: str, benchmark: str, fitted: Mapping[str, Map
         fitted: by router, what its `fit` returned: values for JSON, and arrays.
     """
     arrays = {
-        f"{router}/{name}": np.ascontiguousarray(value)
+        f"{router}/{name}": value
         for router, values in fitted.items()
         for name, value in values.items()
         if isinstance(value, np.ndarray)
@@ -33,9 +31,8 @@ def write_fits(folder: Path, kind: str, benchmark: str, fitted: Mapping[str, Map
         router: {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
         for router, values in fitted.items()
     }
-    with replacing(folder / f"{kind}.safetensors") as partial:
-        save_file(arrays, partial)
-    write_json(folder / f"{kind}.json", {"benchmark": benchmark, "split": "validation", "fitted": numbers})
+    write_arrays(folder / f"{kind}.safetensors", arrays)
+    write_sealed(folder / f"{kind}.json", {"benchmark": benchmark, "split": "validation", "fitted": numbers})
 
 
 def read_numbers(folder: Path, kind: str, router: str) -> dict[str, Any]:
@@ -46,9 +43,9 @@ def read_numbers(folder: Path, kind: str, router: str) -> dict[str, Any]:
     """
     path = folder / f"{kind}.json"
     try:
-        return read_json(path)["fitted"][router]
+        return read_sealed(path)["fitted"][router]
     except (KeyError, TypeError) as error:
-        raise TrimError(f"{path}: {router} was not fitted there; delete it and run again") from error
+        raise TrimError(f"{path}: {router} was not fitted there; delete it and run Snakemake again") from error
 
 
 def read_fits(folder: Path, kind: str, router: str) -> dict[str, Any]:
@@ -57,10 +54,6 @@ def read_fits(folder: Path, kind: str, router: str) -> dict[str, Any]:
     Raises:
         TrimError: if a file is missing, damaged, or does not hold the router.
     """
-    path = folder / f"{kind}.safetensors"
-    try:
-        arrays = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise TrimError(f"{path}: cannot be read ({error}); delete it and run again") from error
+    arrays, _ = read_arrays(folder / f"{kind}.safetensors")
     own = {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith(f"{router}/")}
     return read_numbers(folder, kind, router) | own

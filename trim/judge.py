@@ -39,7 +39,9 @@ class Judge:
         Raises:
             RuntimeError: if expressions cannot be compared at all, because the process for it does not start.
         """
-        pairs = [(problem.answer, boxed(text), problem.tolerance) for problem, text in zip(problems, texts, strict=True)]
+        pairs = [
+            (problem.answer, boxed(text), problem.tolerance) for problem, text in zip(problems, texts, strict=True)
+        ]
         verdicts = [found is not None and equal(gold, found, tolerance) for gold, found, tolerance in pairs]
         unsure = [index for index, verdict in enumerate(verdicts) if verdict is None]
         asked = [(pairs[i][0], str(pairs[i][1]), pairs[i][2]) for i in unsure]

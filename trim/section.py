@@ -69,7 +69,9 @@ def _allows(annotation: Any, kind: type) -> bool:
     """Whether a value of a type is meant by an annotation."""
     if annotation in (kind, Any):
         return True
-    return get_origin(annotation) in (Union, UnionType, Annotated) and any(_allows(a, kind) for a in get_args(annotation))
+    return get_origin(annotation) in (Union, UnionType, Annotated) and any(
+        _allows(a, kind) for a in get_args(annotation)
+    )
 
 
 def _varies(annotation: Any) -> bool:
@@ -101,7 +103,9 @@ _ALLOWED = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     **dict.fromkeys(("string_type", "path_type"), "text"),
     **dict.fromkeys(("list_type", "tuple_type"), "a list"),
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "mapping_type"), "a section of keys and values"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type", "mapping_type"), "a section of keys and values"
+    ),
 }
 
 
@@ -109,8 +113,16 @@ def explain(error: ValidationError, above: tuple[str, ...] = ()) -> str:
     """The first mistake, in one line that names the key, what was found and what is allowed."""
     found = error.errors()[0]
     # Where several types are allowed, the name of each stands in the place; keys are text and indices only.
-    place = [part for part in above + found["loc"] if isinstance(part, int) or not part.startswith(("literal[", "tuple[", "constrained"))]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place if part not in ("[key]", "int", "float", "str"))
+    place = [
+        part
+        for part in above + found["loc"]
+        if isinstance(part, int) or not part.startswith(("literal[", "tuple[", "constrained"))
+    ]
+    key = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}"
+        for part in place
+        if part not in ("[key]", "int", "float", "str")
+    )
     key = key.lstrip(".")
     if found["type"] == "extra_forbidden":
         return f"{key}: unknown key; check its spelling"

@@ -10,6 +10,7 @@ from trim.distortion import Distortion, Kind
 from trim.models.base import Definition
 from trim.section import Cost, Name, PathText, Positive, Section, Seed, Share
 
+
 class Simulation(Section):
     """Solutions simulated in the calibration released with the paper."""
 

@@ -94,7 +94,9 @@ def _splits(params: Params, sizes: dict[str, dict[str, int]]) -> Iterator[str]:
         if not kind.fits:
             continue
         needed = ["validation"] + (["train"] if kind.labelled or kind.trained or kind.calibrated else [])
-        for source in dict.fromkeys(params.source(name, benchmark) for benchmark in params.benchmarks if name in params.routers_on(benchmark)):
+        for source in dict.fromkeys(
+            params.source(name, benchmark) for benchmark in params.benchmarks if name in params.routers_on(benchmark)
+        ):
             for split in needed:
                 if source in sizes and not sizes[source].get(split, 0):
                     yield (
@@ -120,7 +122,11 @@ def check_surroundings(params: Params) -> list[str]:
                 raise TrimError(f"benchmarks.{name}.path: {source.path} holds no test problems")
     if found := next(_splits(params, sizes), None):
         raise TrimError(found)
-    if params.calibration.solutions and not params.calibration.part and not Path(params.calibration.solutions).is_file():
+    if (
+        params.calibration.solutions
+        and not params.calibration.part
+        and not Path(params.calibration.solutions).is_file()
+    ):
         raise TrimError(f"calibration.solutions: {params.calibration.solutions}: No such file or directory")
     return [*_folders(params), *_gpus(params)]
 

@@ -52,7 +52,10 @@ def _faults(node: yaml.Node, depth: int) -> Iterator[tuple[int, str]]:
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    yield key.start_mark.line + 1, f"the key {key.value!r} stands in line {seen[key.value]} already; leave one out"
+                    yield (
+                        key.start_mark.line + 1,
+                        f"the key {key.value!r} stands in line {seen[key.value]} already; leave one out",
+                    )
                 seen[key.value] = key.start_mark.line + 1
             yield from _faults(key, depth + 1)
             yield from _faults(value, depth + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -9,12 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from trim.errors import TrimError
 
 _LARGEST = 1 << 30  # bytes of a text file
+_SEAL = "checksum"
 
 
 @contextmanager
@@ -47,7 +52,9 @@ def read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise TrimError(f"{path}:{line}: not UTF-8 ({content[error.start : error.start + 1]!r}); save it as UTF-8") from error
+        raise TrimError(
+            f"{path}:{line}: not UTF-8 ({content[error.start : error.start + 1]!r}); save it as UTF-8"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -68,9 +75,74 @@ def read_json(path: Path) -> Any:
         TrimError: if it cannot be read or parsed.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise _refused(path, error) from error
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with a checksum of it, so that a changed digit is no other value."""
+    write_json(path, {**value, _SEAL: _checksum(value)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote.
+
+    Raises:
+        TrimError: if it is missing, damaged, or was changed since.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or value.pop(_SEAL, None) != _checksum(value):
+        raise _refused(path, ValueError("its checksum is another"))
+    return value
+
+
+def _checksum(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None) -> None:
+    """Write named arrays as safetensors, with a checksum of all of it.
+
+    Args:
+        path: where to.
+        arrays: by name.
+        metadata: JSON values kept beside them.
+    """
+    whole = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    header = json.dumps(metadata or {}, sort_keys=True)
+    with replacing(path) as partial:
+        save_file(whole, partial, {"metadata": header, _SEAL: _digest(whole, header)})
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and metadata that `write_arrays` wrote.
+
+    Raises:
+        TrimError: if the file is missing, damaged, or was changed since.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if header.get(_SEAL) != _digest(arrays, header.get("metadata", "")):
+            raise ValueError("its checksum is another")
+        return arrays, json.loads(header["metadata"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise _refused(path, error) from error
+
+
+def _digest(arrays: Mapping[str, np.ndarray], header: str) -> str:
+    state = hashlib.sha256(header.encode())
+    for name in sorted(arrays):
+        state.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode() + arrays[name].tobytes())
+    return state.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_table(path: Path, table: pa.Table, metadata: Mapping[str, Any] | None = None) -> None:
@@ -107,4 +179,4 @@ def read_table(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]
 
 def _refused(path: Path, error: Exception) -> TrimError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return TrimError(f"{path}: cannot be read ({reason}); delete it and run again")
+    return TrimError(f"{path}: cannot be read ({reason}); restore it, or delete it and run Snakemake again")

@@ -96,9 +96,7 @@ def _points(symbols: list[Any]) -> Iterator[dict[Any, Any]]:
     """Places to compare at, the same each time: small ones, where no term is lost, and large ones, where floors differ."""
     stream = random.Random(0)
     for index in range(4 * _POINTS):
-        yield {
-            s: stream.randint(2, 60) if index % 2 else sympy.Rational(stream.randint(3, 39), 13) for s in symbols
-        }
+        yield {s: stream.randint(2, 60) if index % 2 else sympy.Rational(stream.randint(3, 39), 13) for s in symbols}
 
 
 def _value(expression: sympy.Expr, point: dict[Any, Any]) -> Any:

@@ -8,13 +8,19 @@ from typing import NamedTuple
 from trim.answers.text import braced, normalise, number
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])[ \t]*")
-_COMMAND = re.compile(r"\\(?:d|t|c)?frac\s*(?:\{[^{}]*\}|\d)\s*(?:\{[^{}]*\}|\d)|\\sqrt\s*(?:\{[^{}]*\}|\d)|\\[a-zA-Z]+")
+_COMMAND = re.compile(
+    r"\\(?:d|t|c)?frac\s*(?:\{[^{}]*\}|\d)\s*(?:\{[^{}]*\}|\d)|\\sqrt\s*(?:\{[^{}]*\}|\d)|\\[a-zA-Z]+"
+)
 _BARE = re.compile(r"[-+]?\\?\$?\d+(?:[.,]\d+)*(?:\\?%)?|[A-Za-z0-9]+")
 # What may stand between two boxes that give one answer together.
 _BETWEEN = re.compile(r"[\s$,;.]*(?:\\text\{\s*)?(?:and|or|,|;|)(?:\s*\})?[\s$,;]*")
-_PLACEHOLDER = re.compile(r"[\s.…_?]*|\\(?:ldots|dots|cdots|square|ldotp|_+)|(?:\\text\{)?\s*(?:final |your )?answer\s*\}?", re.I)
+_PLACEHOLDER = re.compile(
+    r"[\s.…_?]*|\\(?:ldots|dots|cdots|square|ldotp|_+)|(?:\\text\{)?\s*(?:final |your )?answer\s*\}?", re.I
+)
 # "put the final answer as \\boxed{X}" says how, not what.
-_ASKS = re.compile(r"answer\s+(?:in|as|inside|within|using|with)\s+(?:the\s+(?:form|format|box)\s+(?:of\s+)?)?[$`\"'(]*$", re.I)
+_ASKS = re.compile(
+    r"answer\s+(?:in|as|inside|within|using|with)\s+(?:the\s+(?:form|format|box)\s+(?:of\s+)?)?[$`\"'(]*$", re.I
+)
 
 
 class _Box(NamedTuple):

@@ -124,7 +124,17 @@ def _part(text: str) -> list[Part]:
         pieces = _split(inside, _COMMA)
         if ends == "()" and len(pieces) == 1:
             (inner,) = _part(inside)[:1]
-            return [Part(inner.text, name or inner.name, unit or inner.unit, percent or inner.percent, inner.value, inner.items, inner.ends)]
+            return [
+                Part(
+                    inner.text,
+                    name or inner.name,
+                    unit or inner.unit,
+                    percent or inner.percent,
+                    inner.value,
+                    inner.items,
+                    inner.ends,
+                )
+            ]
         return [Part(core, name, unit, percent, None, tuple(p for piece in pieces for p in _part(piece)), ends)]
     return [Part(core, name, unit, percent, value)]
 
@@ -266,7 +276,9 @@ def _plain(text: str) -> str:
 
 def _is_text(text: str) -> bool:
     """Whether a part is words, not mathematics."""
-    return bool(re.fullmatch(r"(?:\\text\{[^{}]*\}|[A-Za-z]{3,}|[\s.,'-])+", text)) and bool(re.search("[A-Za-z]{2}", text))
+    return bool(re.fullmatch(r"(?:\\text\{[^{}]*\}|[A-Za-z]{3,}|[\s.,'-])+", text)) and bool(
+        re.search("[A-Za-z]{2}", text)
+    )
 
 
 def _words(text: str) -> str:

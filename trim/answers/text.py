@@ -15,9 +15,7 @@ _SIGNS = {
     "€": r"\text{€}", "£": r"\text{£}", "¥": r"\text{¥}", "µ": r"\mu ", "ℏ": r"\hbar ", "…": r"\ldots ", "√": r"\sqrt ",
 }  # fmt: skip
 _OF_MATHS = ("boxed", "fbox", "mathbf", "boldsymbol", "bm", "mathbb", "mathcal", "mathit")
-_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψω", (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
-).split())) | dict(zip("ΓΔΘΛΞΠΣΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split()))  # fmt: skip
+_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψω", ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"])) | dict(zip("ΓΔΘΛΞΠΣΦΨΩ", ["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"]))  # fmt: skip
 _SIGNS |= {sign: f"\\{name} " for sign, name in _GREEK.items()}
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n"))
 _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789"))
@@ -38,7 +36,9 @@ _ALIASES = {
     "land": "text{ and }", "lor": "text{ or }", "colon": ":", "euro": "text{€}", "pounds": "text{£}",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
-_BARE_ARGUMENT = re.compile(r"\\frac\s*([0-9a-zA-Z])\s*([0-9a-zA-Z])(?!\d)|\\frac\s*(\{[^{}]*\})\s*([0-9a-zA-Z])|\\frac\s*([0-9])\s*(?=\{)")
+_BARE_ARGUMENT = re.compile(
+    r"\\frac\s*([0-9a-zA-Z])\s*([0-9a-zA-Z])(?!\d)|\\frac\s*(\{[^{}]*\})\s*([0-9a-zA-Z])|\\frac\s*([0-9])\s*(?=\{)"
+)
 _ROOT = re.compile(r"\\sqrt\s*(\d+|[a-zA-Z]|\(([^()]*)\))")
 _SCRIPT = re.compile(r"([_^])\s*([0-9a-zA-Z])(?![a-zA-Z{])")
 _ANSWER_IS = re.compile(
@@ -47,9 +47,13 @@ _ANSWER_IS = re.compile(
     re.I,
 )
 _ABOUT = re.compile(
-    r"^(?:(?:\\text\{)?\s*(?:approximately|approx\.?|about|roughly|around)\s*\}?\s*(?=[\d\\.-])|(?:\\approx(?![a-z])|=)\s*)", re.I
+    r"^(?:(?:\\text\{)?\s*(?:approximately|approx\.?|about|roughly|around)\s*\}?\s*(?=[\d\\.-])|(?:\\approx(?![a-z])|=)\s*)",
+    re.I,
 )
-_NOTHING = re.compile(r"(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?|values?|such [a-z]+)|empty set)(?: exists?)?|\\\{\s*\\\}", re.I)
+_NOTHING = re.compile(
+    r"(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?|values?|such [a-z]+)|empty set)(?: exists?)?|\\\{\s*\\\}",
+    re.I,
+)
 _DIGIT_GROUPS = re.compile(r"(?<![\d.,])(?<!\d )(\d{1,3})((?:(?:,|\{,\}| )\d{3})+)(?! ?\d)")
 
 
@@ -129,7 +133,8 @@ def normalise(answer: str) -> str:
     text = _ABOUT.sub("", _ANSWER_IS.sub("", text)).strip().lstrip(",; ").rstrip(",;. ")
     text = re.sub(r"(?<!\\)%", r"\\%", text)
     text = _BARE_ARGUMENT.sub(
-        lambda m: rf"\frac{{{m[1]}}}{{{m[2]}}}" if m[1] else rf"\frac{m[3]}{{{m[4]}}}" if m[3] else rf"\frac{{{m[5]}}}", text
+        lambda m: rf"\frac{{{m[1]}}}{{{m[2]}}}" if m[1] else rf"\frac{m[3]}{{{m[4]}}}" if m[3] else rf"\frac{{{m[5]}}}",
+        text,
     )
     text = _ROOT.sub(lambda m: rf"\sqrt{{{m[2] or m[1]}}}", text)
     text = re.sub(r"\\log\s*_\s*(?:e|\{\s*e\s*\})", r"\\ln", text)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
+import logging
+import os
+import sqlite3
 import sys
+import traceback
+from pathlib import Path
 
 import typer
 
@@ -14,7 +21,14 @@ from trim.cli.reports import reports
 from trim.cli.solve import solve
 from trim.cli.stages import stages
 from trim.cli.studies import studies
-from trim.errors import TrimError
+from trim.errors import TrimError, printable
+
+_CURES = {
+    errno.ENOSPC: "the disk is full; make room, what was made is kept",
+    errno.EROFS: "the file system is read-only; run where you may write",
+    errno.EACCES: "permission denied; run where you may write",
+    errno.ENOENT: "make it with Snakemake, or name another",
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,11 +48,35 @@ app.add_typer(pretrain, name="pretrain")
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit status 2."""
+    """Run the command line; a user's mistake is one line and exit status 2, a mistake of ours one line and status 1."""
     # Millions of live steps, no cycles: looking for garbage often takes a fifth of a replay's time.
     gc.set_threshold(200_000, 20, 100)
+    logging.basicConfig(format="trim: %(message)s", level=logging.WARNING)
     try:
         app()
-    except TrimError as error:
-        print(f"trim: {error}", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:  # the last resort: a traceback is for who asks for it
+        if os.environ.get("TRIM_TRACEBACK"):
+            raise
+        line, status = _explained(error)
+        # What cannot be written anywhere is known by its status.
+        with contextlib.suppress(OSError, AttributeError):
+            print(f"trim: {printable(' '.join(line.split()))}", file=sys.stderr)
+        sys.exit(status)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """One line that says what went wrong, and the exit status."""
+    if isinstance(error, TrimError):
+        return str(error), 2
+    if isinstance(error, BrokenPipeError):
+        return "the reader of the output is gone", 2
+    if isinstance(error, OSError) and error.strerror:
+        cure = _CURES.get(error.errno or 0, "TRIM_TRACEBACK=1 shows where")
+        return f"{error.filename or 'a file'}: {error.strerror}; {cure}", 2
+    if isinstance(error, sqlite3.OperationalError):
+        return f"a database of results/.journal: {error}; is the disk full or read-only?", 2
+    if isinstance(error, MemoryError):
+        return "not enough memory; a smaller batch_size of the models needs less", 2
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return f"unexpected {type(error).__name__} in {where}: {str(error)[:300]}; TRIM_TRACEBACK=1 shows the rest", 1

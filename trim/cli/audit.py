@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, ParamsFile, Results, load_params
 from trim.progress import display
+from trim.terminal import cell
 
 if TYPE_CHECKING:
     from trim.report.audit import Check
@@ -30,17 +31,17 @@ def audit(
     results: Results = DEFAULT_RESULTS,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Make every number of every table again from the episodes, and check where each result came from.
+    """Make every table again from the episodes, and check that no result was changed and where each came from.
 
     Exit status 1 if anything fails.
 
     Example: trim audit --against workflow/reference/embedded.csv
     """
-    from trim.report.audit import against, recomputed
+    from trim.report.audit import against, recomputed, unchanged
     from trim.report.audit import lineage as recorded
 
     found = load_params(params)
-    kinds: list[Iterator[Check]] = [recomputed(found, results)]
+    kinds: list[Iterator[Check]] = [unchanged(results), recomputed(found, results)]
     kinds += [recorded(params.parent)] if lineage else []
     kinds += [against(reference, results)] if reference else []
     checks = []
@@ -52,18 +53,26 @@ def audit(
     figures = [check for check in checks if check.kind == "reference"]
     shown = [check for check in checks if check.kind != "reference" or check.outcome == "fail"]
     for check in shown:
-        table.add_row(check.kind, check.what, f"[{STYLES[check.outcome]}]{check.outcome}[/]", check.detail)
+        table.add_row(check.kind, cell(check.what), cell(check.outcome, STYLES[check.outcome]), cell(check.detail))
     console = Console()
     console.print(table)
     if figures:
         inside = sum(check.outcome == "pass" for check in figures)
-        console.print(f"{inside} of {len(figures)} figures lie in the intervals of {reference}", highlight=False)
+        console.print(cell(f"{inside} of {len(figures)} figures lie in the intervals of {reference}"))
     failed = sum(check.outcome == "fail" for check in checks)
     console.print(
         f"{len(checks) - failed} of {len(checks)} checks passed" if failed else f"all {len(checks)} checks passed"
     )
     if failed:
         raise typer.Exit(1)
+
+
+@audits.command()
+def manifest(results: Results = DEFAULT_RESULTS) -> None:
+    """Write results/manifest.json, the digest of every result, by which `trim audit` names a changed one."""
+    from trim.stages.manifest import make_manifest
+
+    print(f"{results / 'manifest.json'}: {make_manifest(results)} files")
 
 
 @audits.command()
@@ -83,10 +92,10 @@ def diff(
 
     found = load_params(params)
     rows = difference(one, other, found, measure or [at_middle(found), "apgr"])
-    table = Table("benchmark", "router", "measure", str(one), str(other), "difference")
+    table = Table("benchmark", "router", "measure", cell(one), cell(other), "difference")
     for row in rows.itertuples():
         apart = row.low > 0 or row.high < 0
         if apart or not changed:
             cells = (f"{row.one:.3f}", f"{row.other:.3f}", figure(row.difference, row.low, row.high))
-            table.add_row(row.benchmark, row.router, row.measure, *cells, style="bold" if apart else "")
+            table.add_row(*map(cell, (row.benchmark, row.router, row.measure, *cells)), style="bold" if apart else "")
     Console().print(table)

@@ -15,7 +15,8 @@ from trim.cli.options import (
     Results,
     load_params,
 )
-from trim.errors import TrimError
+from trim.errors import TrimError, printable
+from trim.terminal import cell
 
 reports = typer.Typer()
 
@@ -25,7 +26,7 @@ def answers(
     files: Annotated[list[Path], typer.Argument(help="JSON lines with the fields of a benchmark.")],
     tolerance: Annotated[float, typer.Option(min=0, help="Relative, of numeric answers.")] = 0.0,
 ) -> None:
-    """Check the judge of answers: each answer against itself, its own solution, and a perturbed one.
+    """Check the judge of answers: each answer against its own solution, rewritings and near misses.
 
     Exit status 1 if any is judged wrongly. Example: trim answers math500.jsonl
     """
@@ -36,7 +37,7 @@ def answers(
     Console().print(rich_checks(checks))
     failures = [(path, check, failure) for path, made in checks.items() for check in made for failure in check.failures]
     for path, check, (problem, answer, held) in failures:
-        print(f"{path}: {problem}: {check.kind}: {answer} against {held}")
+        print(printable(f"{path}: {problem}: {check.kind}: {answer} against {held}"))
     if failures:
         raise typer.Exit(1)
 
@@ -93,7 +94,7 @@ def show(results: Results = DEFAULT_RESULTS) -> None:
     console = Console()
     console.print(rich_main(results / "tables" / "main.csv"))
     for name in ("tables", "figures", "report.html"):
-        console.print(f"{name.removesuffix('.html')}: {results / name}", highlight=False)
+        console.print(cell(f"{name.removesuffix('.html')}: {results / name}"))
 
 
 @reports.command()
@@ -114,9 +115,9 @@ def plan(
     from trim.stages.plan import make_plan
 
     need = make_plan(load_params(params), flops, use)
-    table = Table("phase", "weak tokens", "strong tokens", "PRM tokens read", title=str(params))
+    table = Table("phase", "weak tokens", "strong tokens", "PRM tokens read", title=cell(params))
     for work in need.work:
-        table.add_row(work.phase, *(f"{n / 1e6:,.1f} M" for n in (work.weak, work.strong, work.prm)))
+        table.add_row(cell(work.phase), *(f"{n / 1e6:,.1f} M" for n in (work.weak, work.strong, work.prm)))
     console = Console()
     console.print(table)
     hours = ", ".join(f"{role} {value:.1f}" for role, value in need.hours.items())

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.control import strip_control_codes
 from rich.text import Text
 
 from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, ParamsFile, Results
-from trim.errors import TrimError
+from trim.errors import TrimError, printable
+from trim.tables import read_text
 
 if TYPE_CHECKING:
     from trim.episodes import Episode, Step
@@ -48,7 +48,7 @@ def solve(
         return
     console = Console(highlight=False)
     for asked in questions:
-        console.print(Text(strip_control_codes(asked), style="bold"))
+        console.print(Text(printable(asked), style="bold"))
         (solution,) = solver([asked], lambda episode: _show(console, episode, drafts))
         _close(console, solution)
 
@@ -57,12 +57,12 @@ def _questions(question: str | None, file: Path | None) -> list[str]:
     """From the argument, a file or standard input, in that order."""
     if question not in (None, "-"):
         return [str(question)]
-    silent = question is None and file is None and sys.stdin.isatty()
+    silent = file is None and (sys.stdin is None or (question is None and sys.stdin.isatty()))
     try:
-        text = "" if silent else file.read_text(encoding="utf-8") if file else sys.stdin.read()
+        text = "" if silent else read_text(file) if file else sys.stdin.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise TrimError(f"{file}: cannot be read ({error})") from error
-    questions = [line.strip() for line in text.splitlines() if line.strip()]
+        raise TrimError(f"standard input: cannot be read ({error}); is it UTF-8?") from error
+    questions = [line.strip() for line in text.split("\n") if line.strip()]
     if not questions:
         raise TrimError("no question; give one, or --file, or lines on standard input")
     return questions
@@ -73,8 +73,8 @@ def _show(console: Console, episode: Episode, drafts: bool) -> None:
     if episode.discarded and len(episode.steps) == 1:
         console.print(Text("  The solution so far is thrown away; the strong model begins anew.", style="dim"))
     if drafts and step.draft is not None:
-        console.print(Text(f"  draft  {step.score:.3f}  {strip_control_codes(step.draft)}", style="dim strike"))
-    line = f"  {step.writer:6} {_score(step)}  {strip_control_codes(step.text)}"
+        console.print(Text(f"  draft  {step.score:.3f}  {printable(step.draft)}", style="dim strike"))
+    line = f"  {step.writer:6} {_score(step)}  {printable(step.text)}"
     console.print(Text(line, style="cyan" if step.writer == "strong" else ""))
 
 
@@ -84,7 +84,7 @@ def _score(step: Step) -> str:
 
 
 def _close(console: Console, solution: Solution) -> None:
-    answer = strip_control_codes(solution.answer or "none found")
+    answer = printable(solution.answer or "none found")
     spent = f"{solution.weak_tokens} weak and {solution.strong_tokens} strong tokens"
     saved = f"about {solution.saving:.0%} of always-strong's {solution.always_strong_tokens} saved"
     console.print(Text(f"  answer {answer}; {spent}; {saved}", style="green"))

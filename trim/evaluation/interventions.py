@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from trim.problems.checks import is_right_step
 from trim.problems import Problem
+from trim.problems.checks import is_right_step
 
 SCORES = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1)
 POSITIONS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 30)

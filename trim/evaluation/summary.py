@@ -120,7 +120,9 @@ def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
         problems = routers["always_strong"].problems
         for name, result in routers.items():
             if result.problems != problems:
-                raise TrimError(f"{benchmark}: {name} and always_strong were run on different problems; run both again")
+                raise TrimError(
+                    f"{benchmark}: {name} and always_strong were run on different problems; run Snakemake, which makes again what has changed"
+                )
         made.append(Study(routers, resamples(len(problems), protocol), protocol))
     return made
 

@@ -92,7 +92,9 @@ class Connection:
         if self.server.key and not self._key:
             raise TrimError(f"server.key: the environment variable {self.server.key} is not set; export the key in it")
         if not (self._key.isascii() and self._key.isprintable()):
-            raise TrimError(f"server.key: the environment variable {self.server.key} holds no key (line breaks or other signs)")
+            raise TrimError(
+                f"server.key: the environment variable {self.server.key} holds no key (line breaks or other signs)"
+            )
         self.url = self.server.url.rstrip("/")
         self._ledger = Ledger(spending, self.name, self.server.cap)
         self._runner = asyncio.Runner()

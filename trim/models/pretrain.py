@@ -12,7 +12,6 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from trim.problems.checks import first_error
 from trim.draws import Draws, Writer
 from trim.episodes import run
 from trim.judge import Judge
@@ -21,6 +20,7 @@ from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.tokenizer import build
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems import Problem
+from trim.problems.checks import first_error
 from trim.problems.generated import training_stream
 from trim.routers.always import AlwaysWeak
 from trim.sections import Pretrain, RewardTraining, Training

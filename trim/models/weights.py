@@ -44,7 +44,11 @@ def load_whole(cls: Any, folder: Path, dtype: torch.dtype, what: str) -> Any:
     except Exception as error:
         raise TrimError(f"{folder}: not a readable {what} ({_first_line(error)})") from error
     unused = _HEADS if what == "encoder" else ()
-    for fault, key in (("lacks", "missing_keys"), ("holds unknown", "unexpected_keys"), ("has misshapen", "mismatched_keys")):
+    for fault, key in (
+        ("lacks", "missing_keys"),
+        ("holds unknown", "unexpected_keys"),
+        ("has misshapen", "mismatched_keys"),
+    ):
         _refuse(folder, what, fault, (str(name) for name in report[key] if not str(name).startswith(unused or ("\0",))))
     _refuse(folder, what, "has non-finite", _not_finite(model.state_dict()))
     return model.eval()
@@ -80,7 +84,9 @@ def check_folder(folder: Path, what: str) -> None:
 
 
 def _not_finite(tensors: Mapping[str, torch.Tensor]) -> list[str]:
-    return [name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())]
+    return [
+        name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    ]
 
 
 def _refuse(folder: Path, what: str, fault: str, names: Iterable[str]) -> None:

@@ -24,16 +24,16 @@ from trim.pomdp.policy import Decide
 from trim.tables import replacing
 
 ACTIONS = ("accept", "regenerate")
-_FIRST = 2  # states "start" and "end" come before those of the steps
+_FIRST = 2  # states "before" and "after" come before those of the steps
 _NEVER = -1e9  # value of a plan for one step in the states of another
 
 
 def state_names(model: StepModel) -> list[str]:
-    """`start`, `end`, then step, class and hidden state in this order of nesting."""
+    """`before`, `after`, then step, class and hidden state in this order of nesting."""
     steps = (
         f"step{k}_class{z}_{state}" for k in range(1, model.steps + 1) for z in range(model.classes) for state in STATES
     )
-    return ["start", "end", *steps]
+    return ["before", "after", *steps]
 
 
 def export_model(model: StepModel, cost: float, path: Path, discount: float = 0.99999) -> None:
@@ -61,8 +61,8 @@ def _lines(model: StepModel, cost: float, discount: float) -> Iterator[str]:
     yield f"start: 1 {' '.join('0' * (len(names) - 1))}"
     drafts = model.draft(model.start())
     for name, mass in zip(names[_FIRST:], drafts.ravel(), strict=False):
-        yield f"T: * : start : {name} {mass:.17g}"
-    yield "T: * : end : end 1"
+        yield f"T: * : before : {name} {mass:.17g}"
+    yield "T: * : after : after 1"
     whole = np.eye(model.classes * 3).reshape(-1, model.classes, 3)
     standing = {"accept": model.accept(whole), "regenerate": model.regenerate(whole)}
     for k in range(model.steps):
@@ -71,7 +71,7 @@ def _lines(model: StepModel, cost: float, discount: float) -> Iterator[str]:
             hazard = belief.sum(axis=1) @ model.hazard[:, k]
             for action in ACTIONS:
                 after = standing[action][i]
-                yield f"T: {action} : {names[here + i]} : end {hazard:.17g}"
+                yield f"T: {action} : {names[here + i]}  : after {hazard:.17g}"
                 if k + 1 < model.steps:
                     onward = (1 - hazard) * model.draft(after)
                     for j in np.flatnonzero(onward):

@@ -21,7 +21,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from trim.errors import TrimError
-from trim.tables import write_json
+from trim.tables import read_sealed, write_sealed
 
 Calibrated = Literal["single", "rule", "classes"]  # see `trim.stages.calibrate`
 CALIBRATIONS: tuple[str, ...] = get_args(Calibrated)
@@ -103,7 +103,7 @@ class StepModel:
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        write_json(path, {name: value.tolist() for name, value in self.arrays().items()})
+        write_sealed(path, {name: value.tolist() for name, value in self.arrays().items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Its fields, numbers as arrays without axes."""
@@ -116,16 +116,16 @@ class StepModel:
         Raises:
             TrimError: if the file is no such model; it names the file and what is wrong.
         """
+        values = read_sealed(path)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
             arrays = {f.name: np.asarray(values[f.name], dtype=float) for f in fields(cls)}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TrimError(f"{path}: not a calibration ({error}); run the rule calibration again") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrimError(f"{path}: not a calibration ({error}); delete it and run Snakemake again") from error
         model = cls(
             **{name: a if a.ndim else float(a) for name, a in arrays.items()}  # type: ignore[arg-type]
         )
         if wrong := model._wrong():
-            raise TrimError(f"{path}: {wrong}; run the rule calibration again")
+            raise TrimError(f"{path}: {wrong}; delete it and run Snakemake again")
         return model
 
     def _wrong(self) -> str | None:

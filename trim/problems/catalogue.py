@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trim.errors import TrimError
 from trim.hub import download, verify
-from trim.problems.jsonl import to_problem
+from trim.problems.jsonl import plain, records, to_problem
 from trim.problems.problem import Problem
+from trim.tables import read_text
 
 Record = Mapping[str, Any]
 
@@ -63,19 +65,14 @@ def _read(path: Path) -> list[Record]:
     try:
         if path.suffix == ".parquet":
             return pq.read_table(path).to_pylist()
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         if path.suffix == ".csv":
-            return list(csv.DictReader(text.splitlines(keepends=True)))
+            return list(csv.DictReader(io.StringIO(text, newline="")))
         if text.lstrip().startswith("["):
             return json.loads(text)
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (OSError, ValueError) as error:
+        return [record for _, record in records(path)]
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise TrimError(f"{path}: cannot be read ({error}); delete it and download it again") from error
-
-
-def plain(question: str) -> str:
-    """A question without what does not change it, to find it again in another dataset."""
-    return re.sub(r"[\s$]+", "", question).lower()
 
 
 def _fitting(record: Record) -> str:
@@ -118,7 +115,9 @@ AIME = Files(
     {"Question": "problem", "Answer": "answer"},
     933,
 )
-OLYMPIAD = Files("math-ai/olympiadbench", "4faaf1e6ec17d11a4218a9bf4c049ecaf954dd84", {"test.parquet": None}, number=674)
+OLYMPIAD = Files(
+    "math-ai/olympiadbench", "4faaf1e6ec17d11a4218a9bf4c049ecaf954dd84", {"test.parquet": None}, number=674
+)
 MINERVA = Files("math-ai/minervamath", "ee46ddc498933b1977577953250ca5c66be64f96", {"test.jsonl": None}, number=272)
 GSM8K = {
     split: Files(
@@ -170,7 +169,7 @@ def fetch(name: str) -> list[Problem]:
                     continue
                 raise TrimError(f"{place}: {error}") from error
             if problem.id in problems:
-                raise TrimError(f"{place}: the id {problem.id!r} stands twice")
+                raise TrimError(f"{place}: the id {problem.id!r} is a duplicate")
             problems[problem.id] = problem
     tested = {plain(problem.question) for problem in problems.values() if problem.split == "test"}
     return [p for p in problems.values() if p.split == "test" or plain(p.question) not in tested]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +24,12 @@ from trim.stages.ceiling import make_ceiling_table
 from trim.stages.definitions import make_definitions_table
 from trim.stages.evaluate import make_evaluation
 from trim.stages.interventions import make_interventions
+from trim.stages.manifest import MANIFEST
 from trim.stages.predict import make_prediction
 from trim.stages.robustness import make_robustness_table
 from trim.stages.simulate import make_simulation
 from trim.stages.transfer import make_transfer_table
+from trim.tables import file_digest, read_sealed, read_text
 
 Outcome = Literal["pass", "fail", "not recorded"]
 GIVEN = ("problems", "episodes", "routers", "calibration")
@@ -38,7 +41,7 @@ class Check:
     """One thing that was looked at.
 
     Attributes:
-        kind: "again", "lineage" or "reference".
+        kind: "unchanged", "again", "lineage" or "reference".
         what: a file, stage or figure.
         outcome: see above.
         detail: what was found, where it does not pass.
@@ -56,7 +59,7 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
     Raises:
         TrimError: if an episodes table is missing or damaged.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _named_where_they_lie(Path(folder), results):
         again = Path(folder)
         for name in GIVEN:
             if (results / name).exists():
@@ -73,6 +76,35 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
         yield from _compared(results, again, write_tables(again, params))
         for name in params.studies():
             yield from _compared(results, again, write(again, name, STUDIES[name][0](again, params)))
+
+
+@contextmanager
+def _named_where_they_lie(again: Path, results: Path) -> Iterator[None]:
+    """A damaged file is named by its own path, not by that of a link to it."""
+    try:
+        yield
+    except TrimError as error:
+        raise TrimError(str(error).replace(str(again), str(results))) from error
+
+
+def unchanged(results: Path) -> Iterator[Check]:
+    """Whether every file is still as the run left it, by results/manifest.json."""
+    path = results / MANIFEST
+    try:
+        listed = read_sealed(path)["files"]
+    except (TrimError, KeyError, TypeError) as error:
+        yield Check("unchanged", MANIFEST, "fail", str(error))
+        return
+    changed = []
+    for name, digest in listed.items():
+        try:
+            detail = "" if file_digest(results / name) == digest else "its content is another than when it was made"
+        except OSError as error:
+            detail = str(error.strerror)
+        if detail:
+            changed.append(Check("unchanged", name, "fail", detail))
+    yield from changed
+    yield Check("unchanged", f"{len(listed) - len(changed)} of {len(listed)} files", "pass" if listed else "fail")
 
 
 def _episodes(params: Params, results: Path, benchmark: str) -> list[Path]:
@@ -123,13 +155,14 @@ def _studies(params: Params, again: Path) -> Iterator[list[Path]]:
 
 
 def _compared(results: Path, again: Path, paths: list[Path]) -> Iterator[Check]:
-    """Compare the CSV files among `paths`; other formats of a table say the same."""
+    """Compare files: CSV by its values, other formats of a table by their text."""
     for path in paths:
-        if path.suffix != ".csv":
-            continue
         name = path.relative_to(again)
         try:
-            detail = _apart(read_csv(results / name), read_csv(path))
+            if path.suffix == ".csv":
+                detail = _apart(read_csv(results / name), read_csv(path))
+            else:
+                detail = "" if read_text(results / name) == read_text(path) else "its text is another"
         except TrimError as error:
             detail = str(error)
         yield Check("again", str(name), "fail" if detail else "pass", detail)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trim.problems.checks import is_right_step
 from trim.config import Params
 from trim.evaluation.records import COSTS, Results, read_results, read_steps
 from trim.evaluation.summary import nearest_setting
 from trim.problems import Problem, read_problems
+from trim.problems.checks import is_right_step
 from trim.report.figures import ENDS
 from trim.report.rivals import UNITS
 from trim.report.tables import read_csv, titles

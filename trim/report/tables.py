@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from rich.box import SIMPLE
-from rich.markup import escape
 from rich.table import Table
 
 from trim.config import Params
@@ -18,6 +17,7 @@ from trim.fits import read_numbers
 from trim.pomdp.model import StepModel
 from trim.pomdp.planner import Plan
 from trim.tables import write_text
+from trim.terminal import cell
 
 if TYPE_CHECKING:
     from trim.stages.answers import Check
@@ -184,17 +184,24 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame) -> str:
     """A table as Markdown."""
-    escaped = [[str(cell).replace("|", "\\|") for cell in row] for row in table.itertuples(index=False)]
+    escaped = [[_in_markdown(value) for value in row] for row in table.itertuples(index=False)]
     lines = [list(table.columns), ["---"] * len(table.columns), *escaped]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-_TEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
+def _in_markdown(value: object) -> str:
+    """A value as text: no bar ends its cell, and no HTML is read in it."""
+    return str(value).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _latex(table: pd.DataFrame) -> str:
+    from pylatexenc.latexencode import UnicodeToLatexEncoder
+
+    # What LaTeX's base has no sign for becomes a question mark, so that any title compiles.
+    encoder = UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_warning=False)
+
     def escape(cell: object) -> str:
-        return "".join(_TEX.get(c, c) for c in str(cell).replace("\\", "/"))
+        return encoder.unicode_to_latex(str(cell))
 
     lines = [" & ".join(map(escape, row)) + r" \\" for row in [table.columns, *table.itertuples(index=False)]]
     body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
@@ -213,10 +220,10 @@ def rich_main(path: Path) -> Table:
     for benchmark, group in rows.groupby("benchmark", sort=False):
         ends = [str(group[end].iloc[0]).split(" [")[0] for end in ("weak", "strong")]
         table.add_section()
-        table.add_row(f"[bold]{escape(str(benchmark))}[/]: {' to '.join(ends)}")
-        for router, *cells in group[["router", *measures]].itertuples(index=False):
-            figures = (str(cell).split(" [")[0].replace("not reached", "-") for cell in cells)
-            table.add_row(f"  {escape(str(router))}", *figures)
+        table.add_row(cell(f"{benchmark}: {' to '.join(ends)}", "bold"))
+        for router, *values in group[["router", *measures]].itertuples(index=False):
+            figures = (cell(str(value).split(" [")[0].replace("not reached", "-")) for value in values)
+            table.add_row(cell(f"  {router}"), *figures)
     return table
 
 
@@ -233,10 +240,11 @@ def rich_certificate(plan: Plan, model: StepModel) -> Table:
 def rich_checks(checks: Mapping[Path, Sequence[Check]]) -> Table:
     """What the judge made of benchmark files for the terminal: rates by file and kind of answer."""
     table = Table(box=SIMPLE, title="Answers judged as they should be")
-    for column in ("file", "answer", "judged rightly", "of"):
+    for column in ("file", "answer", "is", "judged rightly", "of"):
         table.add_column(column, justify="right" if column in ("judged rightly", "of") else "left")
     for path, made in checks.items():
         table.add_section()
         for check in made:
-            table.add_row(path.name, check.kind, str(check.total - len(check.failures)), str(check.total))
+            meant, judged = "right" if check.right else "wrong", check.total - len(check.failures)
+            table.add_row(cell(path.name), check.kind, meant, str(judged), str(check.total))
     return table

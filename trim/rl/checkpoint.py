@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from trim.errors import TrimError
 from trim.rl.networks import ActorCritic
-from trim.tables import replacing
+from trim.tables import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from trim.rl.training import Trained
@@ -58,9 +55,7 @@ class Checkpoint:
             "logged": self.state.logged,
             "streams": [stream.bit_generator.state for stream in self.streams],
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path) as partial:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {"state": json.dumps(numbers)})
+        write_arrays(self.path, {name: tensor.cpu().numpy() for name, tensor in tensors.items()}, numbers)
 
     def load(self) -> None:
         """Put everything back, if the file is there and of this training.
@@ -70,14 +65,10 @@ class Checkpoint:
         """
         if not self.path.is_file():
             return
-        try:
-            with safe_open(self.path, "pt") as file:
-                numbers = json.loads(file.metadata()["state"])
-                if numbers["identity"] != json.loads(json.dumps(self.identity)):
-                    return
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise TrimError(f"{self.path}: damaged ({error}); delete it and run again") from error
+        arrays, numbers = read_arrays(self.path)
+        if numbers["identity"] != json.loads(json.dumps(self.identity)):
+            return
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(tensors[f"model.{name}"])

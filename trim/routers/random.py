@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from trim.routers.base import Decisions, Policy, Router, coins
-from trim.section import Seed
 from trim.routers.base import Params as BaseParams
+from trim.section import Seed
 
 
 class _Coin(Policy):

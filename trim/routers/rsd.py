@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, coins, settings
-from trim.section import Seed
 from trim.routers.base import Params as BaseParams
+from trim.section import Seed
 
 Acceptance = Literal["indicator", "linear", "clipped", "sigmoid"]
 

@@ -13,8 +13,8 @@ from trim.errors import TrimError
 from trim.rl.features import condition, decision_features
 from trim.rl.settings import Hyperparameters
 from trim.routers.base import Decisions, Policy, Router, Trial
-from trim.section import Seed
 from trim.routers.base import Params as BaseParams
+from trim.section import Seed
 
 if TYPE_CHECKING:
     from trim.rl.networks import ActorCritic

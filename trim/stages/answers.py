@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ from trim.answers import boxed, number
 from trim.draws import Draws
 from trim.judge import Judge
 from trim.problems import Problem
-from trim.problems.jsonl import read_jsonl
+from trim.problems.jsonl import read_jsonl, records
 
 _DIGITS = re.compile(r"\d+")
 _OPTION = re.compile(r"\\text\{\(([A-J])\)\}")
@@ -139,8 +138,7 @@ def check_answers(path: Path, judge: Judge | None = None, tolerance: float = 0.0
             made = [(p, changed) for p in problems if (changed := change(p.answer)) is not None]
             kept = [(p, rf"\boxed{{{changed}}}") for p, changed in made if right or _differs(p, changed)]
             cases.append((kind, right, kept))
-    records = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
-    solutions = [record.get("solution") for record in records]
+    solutions = [record.get("solution") for _, record in records(path)]
     solved = [(p, s) for p, s in zip(problems, solutions, strict=True) if isinstance(s, str) and boxed(s) is not None]
     cases.insert(1, ("own solution", True, solved))
     checks = []

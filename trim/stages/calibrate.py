@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from trim.problems.checks import first_error
 from trim.config import Params
 from trim.draws import Node
 from trim.episodes import Episode
@@ -17,7 +15,8 @@ from trim.errors import TrimError
 from trim.pomdp.calibration import Solution, agreement, calibrate, guess_error
 from trim.pomdp.model import StepModel
 from trim.problems import read_problems
-from trim.problems.catalogue import plain
+from trim.problems.checks import first_error
+from trim.problems.jsonl import plain, records
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.tables import write_json
@@ -101,22 +100,20 @@ def _read_labelled(path: Path, workspace: Workspace, tested: Set[str] = frozense
         TrimError: if a line has not that form; it names file and line.
     """
     nodes, labels = [], []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrimError(f"{path}: {error}") from error
-    for number, line in enumerate(lines, 1):
+    for number, record in records(path):
         try:
-            record = json.loads(line)
-            node = Node.root(record["problem"])
-            for step in record["steps"]:
-                node = node.child(step)
-            label = int(record["label"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TrimError(f"{path}:{number}: not problem, steps and label ({error!r})") from error
-        if not -1 <= label < len(record["steps"]) or not record["steps"]:
-            raise TrimError(f"{path}:{number}: label {label} is not -1…{len(record['steps']) - 1}")
-        if plain(record["problem"]) not in tested:
+            question, steps, label = record["problem"], record["steps"], record["label"]
+            whole = isinstance(question, str) and isinstance(steps, list) and all(isinstance(s, str) for s in steps)
+        except (KeyError, TypeError, IndexError):
+            whole = False
+        if not whole or type(label) is not int:
+            raise TrimError(f"{path}:{number}: not problem, steps and label")
+        if not steps or not -1 <= label < len(steps):
+            raise TrimError(f"{path}:{number}: label {label} is not -1…{len(steps) - 1}")
+        node = Node.root(question)
+        for step in steps:
+            node = node.child(step)
+        if plain(question) not in tested:
             nodes.append(node)
             labels.append(label)
     scores = workspace.scorer.score(nodes, [len(node.prefix.steps) for node in nodes])

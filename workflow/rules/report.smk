@@ -164,3 +164,30 @@ rule page:
         reads=REPORTED,
     shell:
         "trim report --params {params.experiment:q} > {log:q} 2>&1"
+
+
+# The last of all: what every result is now.
+rule manifest:
+    input:
+        "results/metrics.json",
+        "results/report.html",
+        EVALUATED,
+        TABLES,
+        FIGURES,
+        STUDIES,
+        EPISODES,
+        ALL_FITS,
+        expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
+        expand("results/draws/{benchmark}/test.parquet", benchmark=BENCHMARKS),
+    output:
+        "results/manifest.json",
+    log:
+        "logs/manifest.log",
+    benchmark:
+        "benchmarks/manifest.tsv"
+    conda:
+        "../envs/trim.yaml"
+    params:
+        code=code("trim.stages.manifest"),
+    shell:
+        "trim manifest > {log:q} 2>&1"
