@@ -17,6 +17,7 @@ from trim.pomdp.model import StepModel, published
 from trim.pomdp.predict import predict_thresholds
 from trim.pomdp.simulate import simulate, threshold
 from trim.stages.calibrate import _read_labelled
+from trim.tables import write_sealed
 
 
 def sampled(model, n, seed, weak=True):
