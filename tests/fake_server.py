@@ -15,12 +15,14 @@ class FakeServer:
     """Answers a chat by a hash of it; `faults` are used up one a request.
 
     A fault is a status, "drop", "truncate", "malformed", "empty", "gzip", "huge", "drip" (a byte now and then), an
-    address to redirect to, a number of seconds to wait, the bytes of an answer, or an answer or a choice as a dictionary.
-    A server that `trims` has a chat template that trims the open turn; one with a `context` refuses longer requests.
+    address to redirect to, a number of seconds to wait, the bytes of an answer, or an answer or a choice as a
+    dictionary. A server that `trims` has a chat template that trims the open turn; one with a `context` refuses
+    longer requests.
     """
 
     def __init__(self, faults=(), tag=None, trims=False, context=None, max_tokens="max_tokens"):
-        self.faults, self.tag, self.trims, self.context, self.max_tokens = list(faults), tag, trims, context, max_tokens
+        self.faults, self.tag, self.trims, self.context = list(faults), tag, trims, context
+        self.max_tokens = max_tokens
         self.answered, self.requests = [], []
         self.open = self.most_open = 0
         self.lock = threading.Lock()
@@ -73,7 +75,7 @@ class FakeServer:
     def refusal(self, body):
         """What a strict server says of a request that it cannot serve."""
         if self.max_tokens not in body and "messages" in body:
-            return f"Unsupported parameter: 'max_tokens' is not supported with this model. Use '{self.max_tokens}' instead."
+            return f"Unsupported parameter: 'max_tokens' is not supported here. Use '{self.max_tokens}' instead."
         length = len(str(body.get("messages") or body.get("prompt") or body.get("input")))
         if self.context and length + body.get(self.max_tokens, 0) > self.context:
             return f"This model's maximum context length is {self.context} tokens. However, you requested more."

@@ -34,10 +34,37 @@ def test_what_public_bug_reports_found(case):
     assert Judge(Draws()).right([problem], [case["input"]["text"]]) == [case["expected"]]
 
 
-UNITS = st.sampled_from([r"\text{ m}", r"\text{ ergs/s}", r"\,\mu\mathrm{m}", r" \frac{\mathrm{m}}{\mathrm{s}}", " cm", r"^\circ", "°",
-                         r"\text{ square inches}", " (apples)"])  # fmt: skip
-STYLES = st.sampled_from(["{}", r"\textbf{{{}}}", r"\mathbf{{{}}}", r"\color{{red}}{{{}}}", "**{}**", "${}$", "({})", r"x = {}",
-                          r"\approx {}", r"N \approx {}", r"\text{{The answer is }} {}", "{}.", "{},", r"\,{}~"])  # fmt: skip
+UNITS = st.sampled_from(
+    [
+        r"\text{ m}",
+        r"\text{ ergs/s}",
+        r"\,\mu\mathrm{m}",
+        r" \frac{\mathrm{m}}{\mathrm{s}}",
+        " cm",
+        r"^\circ",
+        "°",
+        r"\text{ square inches}",
+        " (apples)",
+    ]
+)
+STYLES = st.sampled_from(
+    [
+        "{}",
+        r"\textbf{{{}}}",
+        r"\mathbf{{{}}}",
+        r"\color{{red}}{{{}}}",
+        "**{}**",
+        "${}$",
+        "({})",
+        r"x = {}",
+        r"\approx {}",
+        r"N \approx {}",
+        r"\text{{The answer is }} {}",
+        "{}.",
+        "{},",
+        r"\,{}~",
+    ]
+)
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(-40, 300))
@@ -120,14 +147,31 @@ def test_tiny_values_are_compared_by_their_size(n, m):
 @pytest.mark.parametrize(
     ("gold", "found"),
     [
-        (r"\frac{1}{2}", "0.5"), (r"\sqrt{8}", r"2\sqrt{2}"), ("x^2+1", "1 + x^2"), ("1,3,5", "5, 3, 1"),
-        ("$69$,$84$", "84, 69"), ("$(1,8,19), (2,7,13)$", "(2,7,13),(1,8,19)"), ("[0,1)", "[0, 1)"),
-        (r"10\%", "0.1"), ("0.1", r"10\%"), (r"11,\! 111", "11111"), ("x = 5", "5"), (r"\text{(C)}", "C"),
-        ("52_8", "52_{8}"), ("y=2x+1", "2x-y+1=0"), (r"0.\overline{3}", r"\frac13"), (r"2\pm\sqrt{3}", r"2+\sqrt 3, 2-\sqrt 3"),
-        (r"(-\infty,1)\cup(2,\infty)", r"x<1 \text{ or } x>2"), (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\ 2\end{pmatrix}"),
-        ("Evelyn", r"\text{evelyn}"), ("½", "0.5"), ("−3", "-3"), ("π/2", r"\frac{\pi}{2}"), (".35625", "0.35625"),
+        (r"\frac{1}{2}", "0.5"),
+        (r"\sqrt{8}", r"2\sqrt{2}"),
+        ("x^2+1", "1 + x^2"),
+        ("1,3,5", "5, 3, 1"),
+        ("$69$,$84$", "84, 69"),
+        ("$(1,8,19), (2,7,13)$", "(2,7,13),(1,8,19)"),
+        ("[0,1)", "[0, 1)"),
+        (r"10\%", "0.1"),
+        ("0.1", r"10\%"),
+        (r"11,\! 111", "11111"),
+        ("x = 5", "5"),
+        (r"\text{(C)}", "C"),
+        ("52_8", "52_{8}"),
+        ("y=2x+1", "2x-y+1=0"),
+        (r"0.\overline{3}", r"\frac13"),
+        (r"2\pm\sqrt{3}", r"2+\sqrt 3, 2-\sqrt 3"),
+        (r"(-\infty,1)\cup(2,\infty)", r"x<1 \text{ or } x>2"),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\ 2\end{pmatrix}"),
+        ("Evelyn", r"\text{evelyn}"),
+        ("½", "0.5"),
+        ("−3", "-3"),
+        ("π/2", r"\frac{\pi}{2}"),
+        (".35625", "0.35625"),
     ],
-)  # fmt: skip
+)
 def test_equal_answers(gold, found):
     assert judged(gold, found)
 
@@ -135,12 +179,26 @@ def test_equal_answers(gold, found):
 @pytest.mark.parametrize(
     ("gold", "found"),
     [
-        ("1,3,5", "1,3"), ("(2,4)", "(4,2)"), ("[0,1)", "[0,1]"), ("2n", "2m"), (r"\frac{1}{3}", "0.333"), ("52_8", "52_9"),
-        ("11111111100", "11111111101"), ("1.6", "1.58"), ("3 cm, 5 cm", "3 cm, 7 cm"), (r"5\text{ cm}^2", r"5\text{ cm}^3"),
-        (r"5\text{ kg}", r"5\text{ g}"), ("x=3, y=5", "x=5, y=3"), ("x < 3", "x > 3"), ("x^2+y=1", "x^2+y=2"), (".35625", "35625"),
-        (r"\lfloor\frac{2n-1}{5}\rfloor", r"\lfloor\frac{2n-1}{6}\rfloor"), ("c e^{-2x}", "c e^{-3x}"), ("A", "(B) 12"),
+        ("1,3,5", "1,3"),
+        ("(2,4)", "(4,2)"),
+        ("[0,1)", "[0,1]"),
+        ("2n", "2m"),
+        (r"\frac{1}{3}", "0.333"),
+        ("52_8", "52_9"),
+        ("11111111100", "11111111101"),
+        ("1.6", "1.58"),
+        ("3 cm, 5 cm", "3 cm, 7 cm"),
+        (r"5\text{ cm}^2", r"5\text{ cm}^3"),
+        (r"5\text{ kg}", r"5\text{ g}"),
+        ("x=3, y=5", "x=5, y=3"),
+        ("x < 3", "x > 3"),
+        ("x^2+y=1", "x^2+y=2"),
+        (".35625", "35625"),
+        (r"\lfloor\frac{2n-1}{5}\rfloor", r"\lfloor\frac{2n-1}{6}\rfloor"),
+        ("c e^{-2x}", "c e^{-3x}"),
+        ("A", "(B) 12"),
     ],
-)  # fmt: skip
+)
 def test_unequal_answers(gold, found):
     assert not judged(gold, found)
 
@@ -192,12 +250,19 @@ def test_no_text_breaks_the_reading(gold, found):
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        (INSTRUCTION, None), (r"I will solve it and put the final answer in \boxed{}.", None), (r"\boxed{...}", None),
-        (r"I present the final answer as \boxed{X}, where X is simplified.", None), (r"so $\boxed 2.5$.", "2.5"),
-        (r"so $\boxed\frac{1}{2}$.", r"\frac{1}{2}"), (r"\boxed{2} and \boxed{3}", "2, 3"), (r"\boxed{2}, so in the end \boxed{3}", "3"),
-        (r"\boxed{\left\{1,2\right.}", r"\left\{1,2\right."), (r"\boxed{0.5} = \boxed{x", "0.5"), (r"\fbox{7}", "7"),
+        (INSTRUCTION, None),
+        (r"I will solve it and put the final answer in \boxed{}.", None),
+        (r"\boxed{...}", None),
+        (r"I present the final answer as \boxed{X}, where X is simplified.", None),
+        (r"so $\boxed 2.5$.", "2.5"),
+        (r"so $\boxed\frac{1}{2}$.", r"\frac{1}{2}"),
+        (r"\boxed{2} and \boxed{3}", "2, 3"),
+        (r"\boxed{2}, so in the end \boxed{3}", "3"),
+        (r"\boxed{\left\{1,2\right.}", r"\left\{1,2\right."),
+        (r"\boxed{0.5} = \boxed{x", "0.5"),
+        (r"\fbox{7}", "7"),
     ],
-)  # fmt: skip
+)
 def test_boxes(text, answer):
     assert boxed(text) == answer
     assert is_final(text) == (answer is not None)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.answers import boxed, normalise, number
+from trim.answers import boxed, number
 from trim.draws import Draws
 from trim.errors import TrimError
 from trim.judge import Judge
@@ -161,14 +161,23 @@ def test_a_question_stands_once(tmp_path, first, second, why):
 @pytest.mark.parametrize(
     "record",
     [
-        '{"problem": "q", "answer": NaN}', {"problem": "q", "answer": True}, {"problem": "q", "answer": [None]},
-        {"problem": "q", "answer": {"a": 1}}, {"problem": "q", "answer": "2", "reference": "one step"},
-        {"problem": "q", "answer": "2", "reference": [1]}, '{"problem": "q", "answer": "2", "answer": "3"}', "[" * 100_000,
-        {"problem": "q\ud800", "answer": "2"}, {"problem": "q", "answer": "\udfff"}, {"problem": ["q"], "answer": "2"},
-        {"problem": "q", "answer": "2", "split": ["test"]}, {"problem": "q", "answer": [], "solution": ""}, '{"problem": "q", "answer": 1e999}',
+        '{"problem": "q", "answer": NaN}',
+        {"problem": "q", "answer": True},
+        {"problem": "q", "answer": [None]},
+        {"problem": "q", "answer": {"a": 1}},
+        {"problem": "q", "answer": "2", "reference": "one step"},
+        {"problem": "q", "answer": "2", "reference": [1]},
+        '{"problem": "q", "answer": "2", "answer": "3"}',
+        "[" * 100_000,
+        {"problem": "q\ud800", "answer": "2"},
+        {"problem": "q", "answer": "\udfff"},
+        {"problem": ["q"], "answer": "2"},
+        {"problem": "q", "answer": "2", "split": ["test"]},
+        {"problem": "q", "answer": [], "solution": ""},
+        '{"problem": "q", "answer": 1e999}',
         {"problem": "q", "solution": "so \\boxed{}."},
     ],
-)  # fmt: skip
+)
 def test_what_is_no_problem_is_refused_in_one_line(tmp_path, record):
     with pytest.raises(TrimError, match=r"x\.jsonl:1: ") as caught:
         read_jsonl(written(tmp_path, record))

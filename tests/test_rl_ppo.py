@@ -1,6 +1,5 @@
 """The training loop: its parts against independent computations, and that it learns."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np

@@ -18,7 +18,10 @@ class TrimError(Exception):
 
 
 def printable(text: str, limit: int = _SHOWN) -> str:
-    """A text that does nothing to a terminal: control characters and changes of direction become \\xNN, the end a count."""
+    r"""A text that does nothing to a terminal: control characters and changes of direction become ``\xNN``.
+
+    Of a longer one the first `limit` characters, and how many more there are.
+    """
     head = text[:limit]
     if not head.isprintable():
         head = "".join(c if c == "\n" or c.isprintable() or c == "\t" else _escaped(c) for c in head)

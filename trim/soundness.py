@@ -38,7 +38,7 @@ def _ends(params: Params) -> Iterator[str]:
         if name not in params.routers:
             yield f"routers.{name}: missing; both ends of the scale are needed"
         elif changed := set(params.routers[name]) - {"title", "group"}:
-            yield f"routers.{name}.{min(changed)}: an end of the scale has no such key; give another router a name of its own"
+            yield f"routers.{name}.{min(changed)}: an end of the scale has no such key; leave it out"
 
 
 def _names(params: Params) -> Iterator[str]:

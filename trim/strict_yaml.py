@@ -62,13 +62,15 @@ def _faults(node: yaml.Node, depth: int) -> Iterator[tuple[int, str]]:
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _faults(item, depth + 1)
-    elif isinstance(node, yaml.ScalarNode) and node.style is None:
-        if second := _second_meaning(node.tag.rpartition(":")[2], node.value):
-            yield line, f"{node.value} would be read as {second}; write true, false or a number, or put it in quotes"
+    elif second := _second_meaning(node):
+        yield line, f"{node.value} would be read as {second}; write true, false or a number, or put it in quotes"
 
 
-def _second_meaning(tag: str, text: str) -> str | None:
+def _second_meaning(node: yaml.Node) -> str | None:
     """What YAML 1.1 takes a plain value for, where that is not what it looks like."""
+    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+        return None
+    tag, text = node.tag.rpartition(":")[2], node.value
     if tag == "bool" and text.lower() not in _TRUTH:
         return "true or false"
     if tag in ("int", "float") and _BASE_60.fullmatch(text):

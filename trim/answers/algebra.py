@@ -93,7 +93,7 @@ def _same(one: sympy.Expr, other: sympy.Expr, tolerance: float) -> bool:
 
 
 def _points(symbols: list[Any]) -> Iterator[dict[Any, Any]]:
-    """Places to compare at, the same each time: small ones, where no term is lost, and large ones, where floors differ."""
+    """Places to compare at, the same each time: small ones, so that no term is lost, and large ones, for floors."""
     stream = random.Random(0)
     for index in range(4 * _POINTS):
         yield {s: stream.randint(2, 60) if index % 2 else sympy.Rational(stream.randint(3, 39), 13) for s in symbols}

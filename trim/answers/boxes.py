@@ -75,7 +75,5 @@ def is_boxed(text: str) -> bool:
 
 def is_open(text: str) -> bool:
     """Whether a text ends within a box."""
-    last = None
-    for last in _BOX.finditer(text):
-        pass
+    last = max(_BOX.finditer(text), key=lambda match: match.end(), default=None)
     return last is not None and text.startswith("{", last.end()) and braced(text, last.end()) is None

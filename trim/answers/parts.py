@@ -249,8 +249,8 @@ def _parts(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -
         scaled = (f"({found.text})/100", f"({found.text})*100")[found.percent is False]
         verdict = algebra(gold.text, scaled, tolerance)
     if not verdict and ("=" in gold.text) != ("=" in found.text):
-        whole = [f"{p.name}={p.text}" if p.name and "=" not in p.text else p.text for p in (gold, found)]
-        verdict = algebra(*whole, tolerance) if all("=" in text for text in whole) else False
+        one, other = (f"{p.name}={p.text}" if p.name and "=" not in p.text else p.text for p in (gold, found))
+        verdict = algebra(one, other, tolerance) if "=" in one and "=" in other else False
     return bool(verdict)
 
 

@@ -8,24 +8,34 @@ from fractions import Fraction
 from functools import lru_cache
 
 _SIGNS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∕": "/",
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-",
+    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∕": "/",
     "⁄": "/", "±": r"\pm ", "∓": r"\mp ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ",
     "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "∠": r"\angle ", "°": r"^\circ ", "º": r"^\circ ",
     "′": "'", "″": "''", "，": ", ", "、": ", ", "；": "; ", "：": ":", "或": ", ", "和": ", ", "与": ", ",
     "€": r"\text{€}", "£": r"\text{£}", "¥": r"\text{¥}", "µ": r"\mu ", "ℏ": r"\hbar ", "…": r"\ldots ", "√": r"\sqrt ",
 }  # fmt: skip
 _OF_MATHS = ("boxed", "fbox", "mathbf", "boldsymbol", "bm", "mathbb", "mathcal", "mathit")
-_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψω", ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"])) | dict(zip("ΓΔΘΛΞΠΣΦΨΩ", ["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"]))  # fmt: skip
+_SMALL = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi "
+    "pi rho sigma tau upsilon phi chi psi omega"
+)
+_LARGE = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", f"{_SMALL} {_LARGE}".split(), strict=True))
 _SIGNS |= {sign: f"\\{name} " for sign, name in _GREEK.items()}
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n"))
 _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789"))
-_STYLES = "text|mathrm|textrm|textbf|mathbf|textit|mathit|texttt|mathsf|textsf|textnormal|mbox|hbox|rm|bf|it|boldsymbol|bm|operatorname|emph|underline|mathbb|mathcal|boxed|fbox"
+_STYLES = (
+    "text|mathrm|textrm|textbf|mathbf|textit|mathit|texttt|mathsf|textsf|textnormal|mbox|hbox|rm|bf|it|boldsymbol|bm|"
+    "operatorname|emph|underline|mathbb|mathcal|boxed|fbox"
+)
 _STYLED = re.compile(rf"\\(?:{_STYLES})\*?\s*(?=\{{)")
 _WORDS = re.compile(rf"\\(?:{_STYLES})\*?\s*\{{[^{{}}]*\}}")
 _LEADING_NUMBER = re.compile(r"(\s*-?\d[\d.,]*(?=[^\d.,A-Za-z]))?(.*)", re.DOTALL)
 _COLOURED = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}")
 _DROPPED = re.compile(
-    r"\\(?:displaystyle|textstyle|limits|left|right|[bB]igg?[lrm]?|quad|qquad|nonumber|space|rm|bf|it|centering)(?![a-zA-Z])|"
+    r"\\(?:displaystyle|textstyle|limits|left|right|[bB]igg?[lrm]?|quad|qquad|nonumber|space|rm|bf|it|centering)"
+    r"(?![a-zA-Z])|"
     r"\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}|\\(?:label|tag)\{[^{}]*\}"
 )
 _ALIASES = {
@@ -42,16 +52,19 @@ _BARE_ARGUMENT = re.compile(
 _ROOT = re.compile(r"\\sqrt\s*(\d+|[a-zA-Z]|\(([^()]*)\))")
 _SCRIPT = re.compile(r"([_^])\s*([0-9a-zA-Z])(?![a-zA-Z{])")
 _ANSWER_IS = re.compile(
-    r"^(?:\\text\{)?\s*(?:so|thus|hence|therefore)?,?\s*(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|result|value|solution)s?"
+    r"^(?:\\text\{)?\s*(?:so|thus|hence|therefore)?,?\s*(?:the\s+)?(?:final\s+|correct\s+)?"
+    r"(?:answer|result|value|solution)s?"
     r"\s*(?:is|are|:|=|equals)\s*:?\s*\}?\s*",
     re.I,
 )
 _ABOUT = re.compile(
-    r"^(?:(?:\\text\{)?\s*(?:approximately|approx\.?|about|roughly|around)\s*\}?\s*(?=[\d\\.-])|(?:\\approx(?![a-z])|=)\s*)",
+    r"^(?:(?:\\text\{)?\s*(?:approximately|approx\.?|about|roughly|around)\s*\}?\s*(?=[\d\\.-])|"
+    r"(?:\\approx(?![a-z])|=)\s*)",
     re.I,
 )
 _NOTHING = re.compile(
-    r"(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?|values?|such [a-z]+)|empty set)(?: exists?)?|\\\{\s*\\\}",
+    r"(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?|values?|such [a-z]+)|empty set)(?: exists?)?|"
+    r"\\\{\s*\\\}",
     re.I,
 )
 _DIGIT_GROUPS = re.compile(r"(?<![\d.,])(?<!\d )(\d{1,3})((?:(?:,|\{,\}| )\d{3})+)(?! ?\d)")

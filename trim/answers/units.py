@@ -6,18 +6,25 @@ import re
 
 # One word, and what else it is called. What is in no line is a unit too where it is marked as text.
 _CALLED = """
-m metre meter|cm centimetre centimeter|mm millimetre millimeter|km kilometre kilometer|nm nanometre nanometer|in inch inches
-ft foot feet|yd yard|mi mile|mph|kph|s sec second|ms millisecond|min minute|h hr hour|day|week|month|year yr|g gram|kg kilogram
-mg milligram|lb pound|oz ounce|l L liter litre|ml mL milliliter millilitre|J joule|kJ kilojoule|eV|erg|N newton|dyne|W watt
-kW kilowatt|V volt|A amp ampere|C coulomb|F farad|H henry|T tesla|Hz hertz|Pa pascal|atm|K kelvin|mol mole|deg degree circ
-rad radian|sr|unit|cent|dollar USD|AU|pc parsec|ly|M molar|percent
+m metre meter|cm centimetre centimeter|mm millimetre millimeter|km kilometre kilometer|nm nanometre nanometer
+in inch inches|ft foot feet|yd yard|mi mile|mph|kph|s sec second|ms millisecond|min minute|h hr hour|day|week|month
+year yr|g gram|kg kilogram|mg milligram|lb pound|oz ounce|l L liter litre|ml mL milliliter millilitre|J joule
+kJ kilojoule|eV|erg|N newton|dyne|W watt|kW kilowatt|V volt|A amp ampere|C coulomb|F farad|H henry|T tesla|Hz hertz
+Pa pascal|atm|K kelvin|mol mole|deg degree circ|rad radian|sr|unit|cent|dollar USD|AU|pc parsec|ly|M molar|percent
 """.replace("\n", "|")
 _NAMES = {word: line.split()[0] for line in _CALLED.split("|") if line.strip() for word in line.split()}
 _TEXT = r"\\text\{[^{}]*\}"
 _KNOWN = "|".join(sorted((w for w in _NAMES if len(w) > 1 and w not in ("in", "circ")), key=len, reverse=True))
 _RAISED = r"(?:\^(?:\{-?\d+\}|-?\d+))?"
-_ATOM = rf"(?:(?:\\mu\s*)?{_TEXT}{_RAISED}|\\circ\s*[CFK]?(?![a-z])|\\frac\{{(?:\s|\\mu|\\cdot|{_TEXT}{_RAISED})+\}}\{{(?:\s|\\cdot|{_TEXT}{_RAISED})+\}})"
-_BARE = rf"(?<![A-Za-z\\])(?:(?:{_KNOWN})s?(?:/(?:{_KNOWN}|[smh])s?)?|(?<=\s)[A-Za-z]{{4,}}(?:\s[a-z]{{2,}})*){_RAISED}(?![A-Za-z(])"
+_WORD = rf"{_TEXT}{_RAISED}"
+_ATOM = (
+    rf"(?:(?:\\mu\s*)?{_WORD}|\\circ\s*[CFK]?(?![a-z])|"
+    rf"\\frac\{{(?:\s|\\mu|\\cdot|{_WORD})+\}}\{{(?:\s|\\cdot|{_WORD})+\}})"
+)
+_BARE = (
+    rf"(?<![A-Za-z\\])(?:(?:{_KNOWN})s?(?:/(?:{_KNOWN}|[smh])s?)?|(?<=\s)[A-Za-z]{{4,}}(?:\s[a-z]{{2,}})*)"
+    rf"{_RAISED}(?![A-Za-z(])"
+)
 _UNIT = re.compile(rf"\s*((?:(?:{_ATOM}|{_BARE})(?:\s|\\cdot|\\times|/|\*|\.)*)+|\(\s*(?:[a-z]{{3,}}\s*)+\))$")
 _PERCENT = re.compile(r"\s*(?:\\%|(?:\\text\{)?\s*per\s?cent\s*\}?)$")
 _CURRENCY = re.compile(r"^\\text\{[€£¥]\}\s*")

@@ -16,6 +16,11 @@ from pathlib import Path
 from select import select
 from typing import Literal
 
+# What SymPy and its parser raise for text that they make nothing of.
+_FAILURES = (
+    RecursionError, MemoryError, ArithmeticError, ValueError, TypeError, AttributeError, KeyError, IndexError,
+    NotImplementedError,
+)  # fmt: skip
 Answer = Literal["equal", "unequal", "unfinished"]
 _MEMORY = 4 << 30  # bytes
 _PATIENCE = 20  # times the limit on computing that is waited for on a busy machine
@@ -99,10 +104,10 @@ def main(limit: float) -> None:
     for line in sys.stdin.buffer:
         signal.setitimer(signal.ITIMER_PROF, limit)
         try:
-            verdict = bool(equal(*json.loads(line), compare))
-        except (RecursionError, MemoryError, ArithmeticError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-                NotImplementedError):  # fmt: skip
-            verdict = False  # whatever SymPy makes of text that a model wrote, it is not the answer
+            gold, found, tolerance = json.loads(line)
+            verdict = bool(equal(gold, found, tolerance, compare))
+        except _FAILURES:
+            verdict = False  # whatever it is, it is not the answer
         signal.setitimer(signal.ITIMER_PROF, 0)
         answers.write(json.dumps(verdict).encode() + b"\n")
 

@@ -92,7 +92,8 @@ def diff(
 
     found = load_params(params)
     rows = difference(one, other, found, measure or [at_middle(found), "apgr"])
-    table = Table("benchmark", "router", "measure", cell(one), cell(other), "difference")
+    columns = ("benchmark", "router", "measure", str(one), str(other), "difference")
+    table = Table(*(Column(cell(name)) for name in columns))
     for row in rows.itertuples():
         apart = row.low > 0 or row.high < 0
         if apart or not changed:

@@ -121,7 +121,7 @@ def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
         for name, result in routers.items():
             if result.problems != problems:
                 raise TrimError(
-                    f"{benchmark}: {name} and always_strong were run on different problems; run Snakemake, which makes again what has changed"
+                    f"{benchmark}: {name} and always_strong were run on different problems; run Snakemake again"
                 )
         made.append(Study(routers, resamples(len(problems), protocol), protocol))
     return made

@@ -1,4 +1,4 @@
-"""Requests to a server: bounded in number, time, size and cost; what fails is tried again, and all that is billed is written down.
+"""Requests to a server, bounded in number, time, size and cost; all that is billed is written down.
 
 Not by the openai client, which leaves none of deadlines for whole answers, sizes, or the ledger of failed tries to us.
 """
@@ -68,9 +68,10 @@ def usage(answer: Any) -> Usage:
         raise Malformed("an answer without usage")
     # A reward model writes nothing, and its server need not say so.
     read, written = found.get("prompt_tokens"), found.get("completion_tokens", 0)
-    if not all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in (read, written)):
-        raise Malformed("an answer whose usage cannot be")
-    return Usage(read, written)
+    for count in (read, written):
+        if type(count) is not int or not 0 <= count <= _MOST_TOKENS:
+            raise Malformed("an answer whose usage cannot be")
+    return Usage(int(read or 0), int(written))
 
 
 class Connection:

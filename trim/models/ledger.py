@@ -1,4 +1,4 @@
-"""What the use of servers cost, and what requests under way may cost, so that a cap holds over processes and crashes."""
+"""What servers have cost, and what requests under way may cost: a cap holds over processes and crashes."""
 
 from __future__ import annotations
 

@@ -145,8 +145,8 @@ class ServedLM:
             return await self._within(room, path, body, length)
         except LostToReasoning:
             raise TrimError(
-                f"{self._connection.server.url}, {self._connection.name}: the answer was lost to reasoning, nothing else "
-                f"came in {room} tokens; raise generation.sampling.max_step_tokens, or set thinking: false"
+                f"{self._connection.server.url}, {self._connection.name}: the answer was lost to reasoning, nothing "
+                f"else came in {room} tokens; raise generation.sampling.max_step_tokens, or set thinking: false"
             ) from None
 
     async def _within(self, room: int, path: str, body: Mapping[str, Any], length: int) -> Draft:
@@ -198,8 +198,8 @@ class ServedLM:
                 ) from None
         if counts[0] == counts[1]:
             raise TrimError(
-                f"{self._connection.server.url}, {self._connection.name}: its chat template trims the turn that is to be "
-                "continued; use server.api: completions (vLLM) or chat"
+                f"{self._connection.server.url}, {self._connection.name}: its chat template trims the turn that is "
+                "to be continued; use server.api: completions (vLLM) or chat"
             )
 
 
