@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _ROOT = Path(__file__).parent
 
@@ -71,3 +73,8 @@ def digest_of(*modules: str, data: Sequence[str] = ()) -> str:
         content = path.read_bytes()
         state.update(f"{path.relative_to(_ROOT)} {len(content)} ".encode() + content)
     return state.hexdigest()[:16]
+
+
+def digest_of_values(values: Any) -> str:
+    """A short digest of JSON values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]

@@ -76,6 +76,14 @@ def manifest(results: Results = DEFAULT_RESULTS) -> None:
 
 
 @audits.command()
+def lock() -> None:
+    """Record the finished run in dvc.lock, as `dvc repro` would; the last job of a run does it."""
+    from trim.stages.lock import lock as make_lock
+
+    print(make_lock(Path()))
+
+
+@audits.command()
 def diff(
     one: Annotated[Path, typer.Argument(help="Results of a run.")],
     other: Annotated[Path, typer.Argument(help="Results of another, on the same problems.")],

@@ -9,7 +9,7 @@ from trim.models.folder import EMBEDDED, resolve, weight_files
 from trim.models.load import causes, name, on_hub
 from trim.pomdp.model import CALIBRATIONS
 from trim.problems import SPLITS
-from trim.provenance import digest_of
+from trim.provenance import digest_of, digest_of_values
 from trim.rl.settings import CEILINGS
 from trim.strict_yaml import read_yaml
 from trim.tables import write_text
@@ -137,10 +137,10 @@ def settings(role):
         raise WorkflowError(f"models.{role}: {error}") from None
 
 
-IDENTITIES = {role: settings(role) for role in ROLES}
-# What reports read of the experiment.
+IDENTITIES = {role: digest_of_values(settings(role)) for role in ROLES}
+# What reports read of the experiment, section by section.
 REPORTED = {
-    key: value
+    key: digest_of_values(value)
     for key, value in PLAN.items()
     if key not in ("shards", "replay", "pretrain")
 }

@@ -166,7 +166,8 @@ rule page:
         "trim report --params {params.experiment:q} > {log:q} 2>&1"
 
 
-# The last of all: what every result is now.
+# The last of all: what every result is now. The finished run is locked at once, since a DVC experiment
+# that starts from results that are not locked removes them.
 rule manifest:
     input:
         "results/metrics.json",
@@ -190,4 +191,4 @@ rule manifest:
     params:
         code=code("trim.stages.manifest"),
     shell:
-        "trim manifest > {log:q} 2>&1"
+        "trim manifest > {log:q} 2>&1; trim lock >> {log:q} 2>&1"
