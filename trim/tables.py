@@ -146,7 +146,7 @@ def file_digest(path: Path) -> str:
 
 
 def write_table(path: Path, table: pa.Table, metadata: Mapping[str, Any] | None = None) -> None:
-    """Write a Parquet file with a checksum on every page.
+    """Write a Parquet file with a checksum on every page, and one of all values.
 
     Args:
         path: where to.
@@ -154,6 +154,7 @@ def write_table(path: Path, table: pa.Table, metadata: Mapping[str, Any] | None 
         metadata: JSON values kept in the file's header.
     """
     header = {key: json.dumps(value) for key, value in (metadata or {}).items()}
+    header[_SEAL] = json.dumps(_table_digest(table, header))
     with replacing(path) as partial:
         pq.write_table(table.replace_schema_metadata(header), partial, compression="zstd", write_page_checksum=True)
 
@@ -171,10 +172,42 @@ def read_table(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]
                 raise ValueError(f"columns {found.names} where {schema.names} were expected")
             table = file.read().combine_chunks()
             table.validate(full=True)
-        header = {k.decode(): json.loads(v) for k, v in (table.schema.metadata or {}).items() if k != b"ARROW:schema"}
+        texts = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if k != b"ARROW:schema"}
+        # Checksums of pages leave out what their own headers say.
+        if json.loads(texts.pop(_SEAL, "0")) != _table_digest(table, texts):
+            raise ValueError("its checksum is another")
+        return table, {key: json.loads(text) for key, text in texts.items()}
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _refused(path, error) from error
-    return table, header
+
+
+def _table_digest(table: pa.Table, header: Mapping[str, str]) -> str:
+    """A digest of all values and metadata, however they are laid out in memory."""
+    state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in table.column_names:
+        state.update(f"{name} {len(table)} ".encode())
+        _digest_values(state, table[name].combine_chunks())
+    return state.hexdigest()
+
+
+def _digest_values(state: Any, values: pa.Array) -> None:
+    if isinstance(values, pa.ChunkedArray):
+        values = pa.concat_arrays(values.chunks) if values.chunks else pa.array([], values.type)
+    state.update(np.packbits(values.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    if pa.types.is_list(values.type):
+        state.update(values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+        _digest_values(state, values.flatten())
+    elif pa.types.is_string(values.type):
+        filled = values.fill_null("").cast(pa.large_string())
+        offsets = np.frombuffer(filled.buffers()[1], np.int64)[filled.offset : filled.offset + len(filled) + 1]
+        state.update(np.diff(offsets).tobytes())
+        if len(offsets) and filled.buffers()[2]:
+            state.update(memoryview(filled.buffers()[2])[offsets[0] : offsets[-1]])
+    elif pa.types.is_fixed_size_binary(values.type):
+        width = values.type.byte_width
+        state.update(memoryview(values.buffers()[1])[values.offset * width : (values.offset + len(values)) * width])
+    else:
+        state.update(values.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
 
 
 def _refused(path: Path, error: Exception) -> TrimError:

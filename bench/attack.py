@@ -1,0 +1,302 @@
+"""What hostile or damaged input does: every case is refused in one readable line, or read as what it is.
+
+    python bench/attack.py                # the table of docs/attacks.md; exit status 1 if anything broke
+    python bench/attack.py --count 100    # fewer cases of each kind
+
+A case breaks if it raises anything but the one exception meant for users, if the message is more than a line or
+would move a terminal, if it takes longer than ten seconds, or if a damaged file is read as another value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from trim.answers import boxed, equal, is_boxed, number
+from trim.config import load
+from trim.draws import Draw, Draws, digest
+from trim.errors import TrimError, printable
+from trim.models.connection import Malformed
+from trim.models.replies import LostToReasoning, read_reply
+from trim.pomdp.model import StepModel, published
+from trim.problems.jsonl import read_jsonl
+from trim.tables import read_arrays, write_arrays
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 10.0  # seconds of one case
+Case = Callable[[], str]  # says "refused" or "read"; anything raised breaks
+
+ODD: list[Any] = [
+    None, True, False, 0, -1, 1, 2**63, 10**30, 1e308, -1e-308, "", " ", "yes", "1:30", "nan", "\u202etitle", "\x1b[31mred",
+    "[bold]x[/bold]", "$(touch X)", "; rm -rf .", "'\"`", "../../etc/passwd", "{x}", "a" * 300, "\ud800", "\0", [], [[]], {}, {"a": 1},
+    [None], [1, 1], ["a", "a"], [float("inf")], [True], "😀" * 100, "processbench/$(touch X)", {"kind": []}, [0.2, 0.201],
+]  # fmt: skip
+
+
+def refused(error: Exception) -> str:
+    """That a message for users is one.
+
+    Raises:
+        AssertionError: if it is more than a line, or not fit for a terminal.
+    """
+    line = str(error)
+    assert line and line.isprintable(), f"a message that is no line: {line[:80]!r}"
+    assert len(line) < 4000, "a message of many thousand characters"
+    return "refused"
+
+
+def _places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield above
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _places(inner, (*above, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _places(inner, (*above, index))
+
+
+def parameter_files(stream: random.Random, folder: Path) -> Case:
+    """params.yaml with a value replaced, removed or renamed, or its bytes damaged."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    raw, content = yaml.safe_load(text), text.encode()
+    match stream.randrange(4):
+        case 0:
+            places = [place for place in _places(raw) if place]
+            place, value = stream.choice(places), stream.choice(ODD)
+            found = copy.deepcopy(raw)
+            section = found
+            for key in place[:-1]:
+                section = section[key]
+            if stream.random() < 0.8:
+                section[place[-1]] = value
+            else:
+                del section[place[-1]]
+            try:
+                content = yaml.safe_dump(found, allow_unicode=True).encode("utf-8", "surrogatepass")
+            except yaml.YAMLError:
+                content = repr(found).encode("utf-8", "surrogatepass")
+        case 1:
+            lines = text.splitlines()
+            lines.insert(stream.randrange(len(lines)), stream.choice(lines))
+            content = "\n".join(lines).encode()
+        case 2:
+            content = bytearray(content)
+            for _ in range(stream.randint(1, 20)):
+                content[stream.randrange(len(content))] = stream.randrange(256)
+            content = bytes(content)
+        case _:
+            content = stream.choice(
+                [text.encode("utf-16"), content[: stream.randrange(len(content))], b"", bytes(99), b"[" * 9999, b"? " * 999,
+                 b"a: &a [*a]", b"- 1", b"!!python/object/apply:os.system ['touch X']", b"\xef\xbb\xbf" + content]
+            )  # fmt: skip
+    path = folder / "params.yaml"
+    path.write_bytes(content)
+
+    def case() -> str:
+        try:
+            load(path)
+        except TrimError as error:
+            return refused(error)
+        return "read"
+
+    return case
+
+
+def _json_text(stream: random.Random, value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=stream.random() < 0.5)
+    return text if stream.random() < 0.7 else text[: stream.randrange(len(text) + 1)]
+
+
+def records(stream: random.Random, folder: Path) -> Case:
+    """Files of problems with odd values, odd bytes and odd ends of lines."""
+    lines = []
+    for _ in range(stream.randint(1, 4)):
+        record = {"problem": f"How much is {stream.randrange(9)} + 1?", "answer": "2", "split": "test", "solution": r"\boxed{2}"}
+        for key in stream.sample(list(record), stream.randint(0, 2)):
+            record[key] = stream.choice(ODD)
+        if stream.random() < 0.1:
+            lines.append("[" * stream.choice([5, 100_000]))
+        lines.append(_json_text(stream, record) if stream.random() < 0.9 else stream.choice(["NaN", "null", "1", '"x"', "{}"]))
+    path = folder / "problems.jsonl"
+    path.write_bytes(stream.choice(["\n", "\r\n", "\u2028", "\n\n"]).join(lines).encode("utf-8", "surrogatepass"))
+
+    def case() -> str:
+        try:
+            read_jsonl(path)
+        except TrimError as error:
+            return refused(error)
+        return "read"
+
+    return case
+
+
+def server_answers(stream: random.Random, folder: Path) -> Case:
+    """Answers of servers with values replaced or missing."""
+    choice = {"finish_reason": "stop", "stop_reason": None, "message": {"content": "a\n\nb", "reasoning_content": None}, "text": "a"}
+    answer: Any = {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+    for _ in range(stream.randint(1, 3)):
+        place = stream.choice(list(_places(answer)))
+        if not place:
+            answer = copy.deepcopy(stream.choice(ODD))
+            break
+        section = answer
+        for key in place[:-1]:
+            section = section[key]
+        section[place[-1]] = copy.deepcopy(stream.choice(ODD))
+    api = stream.choice(["chat", "prefill", "completions"])
+
+    def case() -> str:
+        try:
+            draft = read_reply(answer, api)
+        except (Malformed, LostToReasoning):
+            return "refused"
+        assert isinstance(draft.text, str) and draft.text.encode() is not None and 0 <= draft.tokens <= 10**8
+        return "read"
+
+    return case
+
+
+SIGNS = ["\\", "{", "}", "(", ")", "[", "]", ",", "=", "<", "%", "^", "_", "$", " ", "~", "\\frac", "\\text{", "\\boxed{", "\\left", "½", "π",
+         "°", "3", "12", ".5", "e9", "x", "cm", "\\pm", "\\infty", "\\cup", "\x00", "\u202e", "\ud800", "\n\n", "\\sqrt", "10^{9}"]  # fmt: skip
+
+
+def answers(stream: random.Random, folder: Path) -> Case:
+    """Answers made of pieces of LaTeX."""
+    gold, found = ("".join(stream.choices(SIGNS, k=stream.randint(1, 25))) for _ in range(2))
+
+    def case() -> str:
+        number(found)
+        boxed(found), is_boxed(found)
+        assert equal(gold, gold) is bool(gold.strip()), f"{gold!r} is not itself"
+        return "read" if equal(gold, found) is not False else "refused"
+
+    return case
+
+
+def _flipped(stream: random.Random, path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    place = stream.randrange(len(content))
+    content[place] ^= 1 << stream.randrange(8)
+    path.write_bytes(bytes(content) if stream.random() < 0.9 else bytes(content[:place]))
+
+
+def networks(stream: random.Random, folder: Path) -> Case:
+    """One bit of a network's file flipped, or the file cut."""
+    arrays = {name: np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32) for name in "ab"}
+    path = folder / "network.safetensors"
+    write_arrays(path, arrays, {"epoch": 3})
+    _flipped(stream, path)
+
+    def case() -> str:
+        try:
+            found, metadata = read_arrays(path)
+        except TrimError as error:
+            return refused(error)
+        assert metadata == {"epoch": 3} and all((found[name] == arrays[name]).all() for name in arrays), "read as another"
+        return "read"
+
+    return case
+
+
+def calibrations(stream: random.Random, folder: Path) -> Case:
+    """One bit of a calibration flipped, or the file cut."""
+    path, model = folder / "single.json", published()
+    model.save(path)
+    _flipped(stream, path)
+
+    def case() -> str:
+        try:
+            found = StepModel.load(path)
+        except TrimError as error:
+            return refused(error)
+        assert all((value == getattr(found, name)).all() for name, value in model.arrays().items()), "read as another"
+        return "read"
+
+    return case
+
+
+def layers(stream: random.Random, folder: Path) -> Case:
+    """One bit of a layer of draws flipped, or the file cut."""
+    path = folder / "layer.parquet"
+    made = [(digest(bytes([i])), Draw(i, f"step {i}", "separator", None)) for i in range(50)]
+    draws = Draws()
+    draws.put(made)
+    draws.export(path)
+    _flipped(stream, path)
+
+    def case() -> str:
+        try:
+            found = Draws([path]).get([key for key, _ in made])
+        except TrimError as error:
+            return refused(error)
+        assert all(one == draw for one, (_, draw) in zip(found, made, strict=True)), "read as another"
+        return "read"
+
+    return case
+
+
+def terminal_texts(stream: random.Random, folder: Path) -> Case:
+    """Texts of models on a terminal."""
+    text = "".join(chr(stream.choice([stream.randrange(0x20), stream.randrange(0x7F, 0xA0), stream.randrange(0x2028, 0x2070),
+                                      stream.randrange(0x110000)])) for _ in range(stream.randint(1, 3000)))  # fmt: skip
+
+    def case() -> str:
+        shown = printable(text)
+        assert all(c.isprintable() or c in "\n\t" for c in shown), "something that a terminal obeys"
+        return "read"
+
+    return case
+
+
+ATTACKS = (parameter_files, records, server_answers, answers, networks, calibrations, layers, terminal_texts)
+
+
+def attack(kind: Callable[[random.Random, Path], Case], count: int, seed: int = 0) -> tuple[Counter[str], list[str]]:
+    """What became of so many cases of a kind, and what was said of those that broke."""
+    outcomes: Counter[str] = Counter()
+    broken = []
+    with tempfile.TemporaryDirectory() as folder:
+        for index in range(count):
+            case = kind(random.Random(f"{kind.__name__} {seed} {index}"), Path(folder))
+            started = time.perf_counter()
+            try:
+                outcome = case()
+                assert time.perf_counter() - started < LIMIT, f"{time.perf_counter() - started:.0f} s"
+            except Exception as error:
+                outcome = "broken"
+                broken.append(f"{kind.__name__} {index}: {type(error).__name__}: {printable(str(error), 200)}")
+            outcomes[outcome] += 1
+    return outcomes, broken
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1000, help="cases of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="of the cases")
+    asked = parser.parse_args()
+    print("| what | tried | refused in one line | read as what it is | broke |\n| --- | --- | --- | --- | --- |")
+    everything = []
+    for kind in ATTACKS:
+        outcomes, broken = attack(kind, asked.count, asked.seed)
+        cells = (outcomes[key] for key in ("refused", "read", "broken"))
+        print(f"| {kind.__name__.replace('_', ' ')} | {asked.count} | {' | '.join(map(str, cells))} |", flush=True)
+        everything += broken
+    print(*everything, sep="\n", file=sys.stderr)
+    return 1 if everything else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
