@@ -39,10 +39,46 @@ LIMIT = 10.0  # seconds of one case
 Case = Callable[[], str]  # says "refused" or "read"; anything raised breaks
 
 ODD: list[Any] = [
-    None, True, False, 0, -1, 1, 2**63, 10**30, 1e308, -1e-308, "", " ", "yes", "1:30", "nan", "\u202etitle", "\x1b[31mred",
-    "[bold]x[/bold]", "$(touch X)", "; rm -rf .", "'\"`", "../../etc/passwd", "{x}", "a" * 300, "\ud800", "\0", [], [[]], {}, {"a": 1},
-    [None], [1, 1], ["a", "a"], [float("inf")], [True], "😀" * 100, "processbench/$(touch X)", {"kind": []}, [0.2, 0.201],
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2**63,
+    10**30,
+    1e308,
+    -1e-308,
+    "",
+    " ",
+    "yes",
+    "1:30",
+    "nan",
+    "\u202etitle",
+    "\x1b[31mred",
+    "[bold]x[/bold]",
+    "$(touch X)",
+    "; rm -rf .",
+    "'\"`",
+    "../../etc/passwd",
+    "{x}",
+    "a" * 300,
+    "\ud800",
+    "\0",
+    [],
+    [[]],
+    {},
+    {"a": 1},
+    [None],
+    [1, 1],
+    ["a", "a"],
+    [float("inf")],
+    [True],
+    "😀" * 100,
+    "processbench/$(touch X)",
+    {"kind": []},
+    [0.2, 0.201],
+]
 
 
 def refused(error: Exception) -> str:
@@ -98,9 +134,19 @@ def parameter_files(stream: random.Random, folder: Path) -> Case:
             content = bytes(content)
         case _:
             content = stream.choice(
-                [text.encode("utf-16"), content[: stream.randrange(len(content))], b"", bytes(99), b"[" * 9999, b"? " * 999,
-                 b"a: &a [*a]", b"- 1", b"!!python/object/apply:os.system ['touch X']", b"\xef\xbb\xbf" + content]
-            )  # fmt: skip
+                [
+                    text.encode("utf-16"),
+                    content[: stream.randrange(len(content))],
+                    b"",
+                    bytes(99),
+                    b"[" * 9999,
+                    b"? " * 999,
+                    b"a: &a [*a]",
+                    b"- 1",
+                    b"!!python/object/apply:os.system ['touch X']",
+                    b"\xef\xbb\xbf" + content,
+                ]
+            )
     path = folder / "params.yaml"
     path.write_bytes(content)
 
@@ -123,12 +169,19 @@ def records(stream: random.Random, folder: Path) -> Case:
     """Files of problems with odd values, odd bytes and odd ends of lines."""
     lines = []
     for _ in range(stream.randint(1, 4)):
-        record = {"problem": f"How much is {stream.randrange(9)} + 1?", "answer": "2", "split": "test", "solution": r"\boxed{2}"}
+        record = {
+            "problem": f"How much is {stream.randrange(9)} + 1?",
+            "answer": "2",
+            "split": "test",
+            "solution": r"\boxed{2}",
+        }
         for key in stream.sample(list(record), stream.randint(0, 2)):
             record[key] = stream.choice(ODD)
         if stream.random() < 0.1:
             lines.append("[" * stream.choice([5, 100_000]))
-        lines.append(_json_text(stream, record) if stream.random() < 0.9 else stream.choice(["NaN", "null", "1", '"x"', "{}"]))
+        lines.append(
+            _json_text(stream, record) if stream.random() < 0.9 else stream.choice(["NaN", "null", "1", '"x"', "{}"])
+        )
     path = folder / "problems.jsonl"
     path.write_bytes(stream.choice(["\n", "\r\n", "\u2028", "\n\n"]).join(lines).encode("utf-8", "surrogatepass"))
 
@@ -144,7 +197,12 @@ def records(stream: random.Random, folder: Path) -> Case:
 
 def server_answers(stream: random.Random, folder: Path) -> Case:
     """Answers of servers with values replaced or missing."""
-    choice = {"finish_reason": "stop", "stop_reason": None, "message": {"content": "a\n\nb", "reasoning_content": None}, "text": "a"}
+    choice = {
+        "finish_reason": "stop",
+        "stop_reason": None,
+        "message": {"content": "a\n\nb", "reasoning_content": None},
+        "text": "a",
+    }
     answer: Any = {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
     for _ in range(stream.randint(1, 3)):
         place = stream.choice(list(_places(answer)))
@@ -168,8 +226,46 @@ def server_answers(stream: random.Random, folder: Path) -> Case:
     return case
 
 
-SIGNS = ["\\", "{", "}", "(", ")", "[", "]", ",", "=", "<", "%", "^", "_", "$", " ", "~", "\\frac", "\\text{", "\\boxed{", "\\left", "½", "π",
-         "°", "3", "12", ".5", "e9", "x", "cm", "\\pm", "\\infty", "\\cup", "\x00", "\u202e", "\ud800", "\n\n", "\\sqrt", "10^{9}"]  # fmt: skip
+SIGNS = [
+    "\\",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "=",
+    "<",
+    "%",
+    "^",
+    "_",
+    "$",
+    " ",
+    "~",
+    "\\frac",
+    "\\text{",
+    "\\boxed{",
+    "\\left",
+    "½",
+    "π",
+    "°",
+    "3",
+    "12",
+    ".5",
+    "e9",
+    "x",
+    "cm",
+    "\\pm",
+    "\\infty",
+    "\\cup",
+    "\x00",
+    "\u202e",
+    "\ud800",
+    "\n\n",
+    "\\sqrt",
+    "10^{9}",
+]
 
 
 def answers(stream: random.Random, folder: Path) -> Case:
@@ -204,7 +300,9 @@ def networks(stream: random.Random, folder: Path) -> Case:
             found, metadata = read_arrays(path)
         except TrimError as error:
             return refused(error)
-        assert metadata == {"epoch": 3} and all((found[name] == arrays[name]).all() for name in arrays), "read as another"
+        assert metadata == {"epoch": 3} and all((found[name] == arrays[name]).all() for name in arrays), (
+            "read as another"
+        )
         return "read"
 
     return case
@@ -249,8 +347,19 @@ def layers(stream: random.Random, folder: Path) -> Case:
 
 def terminal_texts(stream: random.Random, folder: Path) -> Case:
     """Texts of models on a terminal."""
-    text = "".join(chr(stream.choice([stream.randrange(0x20), stream.randrange(0x7F, 0xA0), stream.randrange(0x2028, 0x2070),
-                                      stream.randrange(0x110000)])) for _ in range(stream.randint(1, 3000)))  # fmt: skip
+    text = "".join(
+        chr(
+            stream.choice(
+                [
+                    stream.randrange(0x20),
+                    stream.randrange(0x7F, 0xA0),
+                    stream.randrange(0x2028, 0x2070),
+                    stream.randrange(0x110000),
+                ]
+            )
+        )
+        for _ in range(stream.randint(1, 3000))
+    )
 
     def case() -> str:
         shown = printable(text)

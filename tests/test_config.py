@@ -109,11 +109,134 @@ def test_flops_need_the_size_of_a_served_model(raw):
 def test_models_on_one_gpu_are_counted_once(params):
     def gpus(*engines):
         roles = zip(("weak", "strong", "prm"), engines)
-        found = {role: getattr(params.models, role).model_copy(update={"backend": "vllm", "engine": Engine(**engine)})
-                 for role, engine in roles}  # fmt: skip
+        found = {
+            role: getattr(params.models, role).model_copy(update={"backend": "vllm", "engine": Engine(**engine)})
+            for role, engine in roles
+        }
         return params.models.model_copy(update=found).gpus("weak", "strong", "prm")
 
     assert params.models.gpus("weak", "strong", "prm") == 0
     assert gpus({}, {}, {}) == 1
     assert gpus({"devices": [0]}, {"devices": [1]}, {"devices": [0]}) == 2
     assert gpus({"devices": [0]}, {"tensor_parallel": 4}, {}) == 4
+
+
+def changed(raw, value, *keys):
+    wrong = copy.deepcopy(raw)
+    section = wrong
+    for key in keys[:-1]:
+        section = section[key]
+    section[keys[-1]] = value
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("benchmarks", "standard", "sizes", "validation"), 0, "fitted on standard, which has no validation problems"),
+        (("benchmarks", "standard", "sizes", "train"), 0, "fitted on standard, which has no train problems"),
+        (("benchmarks", "extra"), {"hub": "minerva"}, "fitted on extra, which has no validation problems"),
+        (("benchmarks", "standard", "sizes", "test"), 10**15, r"sizes\.test: 1000000000000000 found, allowed: at most"),
+        (("routers", "random", "probabilities"), [], r"routers\.random\.probabilities: an empty list"),
+        (("routers", "trim_thr", "thresholds"), [], r"routers\.trim_thr\.thresholds: an empty list"),
+        (("routers", "trim_agg", "costs"), [], r"routers\.trim_agg\.costs: an empty list"),
+        (("routers", "trim_thr", "thresholds"), [0.5, 0.5], "thresholds: 0.5 is given twice"),
+        (("evaluation", "levels"), [], r"evaluation\.levels: an empty list"),
+        (("evaluation", "baselines"), ["random", "random"], "baselines: 'random' is given twice"),
+        (("evaluation", "levels"), [0.5, 0.501], "levels: two of them are 50 % in tables"),
+        (("evaluation", "bootstrap"), 10**9, r"evaluation\.bootstrap: 1000000000 found, allowed: at most"),
+        (("evaluation", "seed"), -1, r"evaluation\.seed: -1 found, allowed: at least 0"),
+        (("evaluation", "bootstrap"), True, "bootstrap: true found, where no true or false is meant"),
+        (("evaluation", "bootstrap"), "many", "'many' found, allowed: a whole number"),
+        (("evaluation", "bootstrap"), [1], r"\[1\] found, allowed: a whole number"),
+        (("evaluation", "budgets"), 0.2, r"evaluation\.budgets: 0\.2 found, allowed: a list"),
+        (("evaluation",), None, "evaluation: None found, allowed: a section of keys and values"),
+        (("shards",), 10**9, "shards: 1000000000 found, allowed: at most"),
+        (("models", "weak", "price"), float("inf"), "price: inf found, allowed: a finite number"),
+        (("models", "weak", "path"), "{x}", "allowed: a path without line breaks and braces"),
+        (
+            ("routers", "always_weak"),
+            {"kind": "random"},
+            r"routers\.always_weak\.kind: an end of the scale has no such key",
+        ),
+        (("routers", "always_strong"), {"only": ["standard"]}, r"routers\.always_strong\.only: an end of the scale"),
+        (("routers", "trim_thr", "title"), 7, r"routers\.trim_thr\.title: 7 found, allowed: text"),
+        (
+            ("routers", "trim_thr", "title"),
+            "\x1b[31m",
+            r"routers\.trim_thr\.title: '.x1b\[31m' found, allowed: one line",
+        ),
+        (("routers", "trim_thr", "title"), "a\u202eb", r"title: 'a.u202eb' found, allowed: one line"),
+        (("routers", "trim_thr", "only"), "standard", r"routers\.trim_thr\.only: 'standard' found, allowed: a list"),
+        (("routers", "trim_thr", "group"), "mine", r"routers\.trim_thr\.group: 'mine' found, allowed: 'reference'"),
+        (("routers", "trim_thr"), None, r"routers\.trim_thr: None found, allowed: a section"),
+        (("routers", "a" * 300), {}, "not a name; allowed: lower-case letters"),
+        (("calibration", "solutions"), "processbench/$(touch X)", "is no part of ProcessBench; it has: gsm8k"),
+        (("transfer", "routers"), ["nobody"], r"transfer\.routers: 'nobody' found"),
+    ],
+)
+def test_all_that_can_be_found_before_work_is(raw, keys, value, message):
+    with pytest.raises(TrimError, match=message) as caught:
+        check(changed(raw, value, *keys))
+    assert str(caught.value).isprintable()
+    assert "pydantic" not in str(caught.value)
+
+
+def test_an_empty_section_takes_its_defaults(raw):
+    assert check(changed(raw, {}, "evaluation")).evaluation.budgets == (0.1, 0.15, 0.2, 0.25, 0.3)
+
+
+def test_titles_are_for_reading_and_names_are_keys(raw):
+    given = changed(raw, "Standard", "benchmarks", "long", "title")
+    given["routers"]["other"] = {"kind": "trim_thr", "thresholds": [0.5]}
+    params = check(given)
+    assert params.title("trim_thr") == "TRIM-Thr (trim_thr)"
+    assert params.title("other") == "TRIM-Thr (other)"
+    assert params.title("random") == "Random"
+    assert params.benchmark_title("standard") == "Standard (standard)"
+    titles = [params.title(name) for name in params.routers]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("shards: 2", r"params\.yaml:\d+: the key 'shards' stands in line \d+ already"),
+        ("replay: yes", r"params\.yaml:\d+: yes would be read as true or false"),
+        ("extra: 1:30", r"params\.yaml:\d+: 1:30 would be read as a number to base 60"),
+        ("extra: 010", "010 would be read as a number to base 8"),
+        ("extra: .inf", "read as no number at all"),
+        ("extra: 2026-01-01", "read as a date"),
+        ("extra: !!python/name:os.system x", "not YAML"),
+        ("extra: [" + "[" * 200 + "]" * 200 + "]", "nested too deeply"),
+    ],
+)
+def test_yaml_means_what_it_looks_like(tmp_path, line, message):
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text() + "\n" + line + "\n")
+    with pytest.raises(TrimError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize("content", ["x: é".encode("latin-1"), "shards: 1".encode("utf-16"), bytes(range(256)), b""])
+def test_files_of_parameters_that_are_no_text_are_named(tmp_path, content):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(TrimError, match=r"params\.yaml.*(UTF-8|empty)"):
+        load(path)
+
+
+def test_local_files_and_folders_are_looked_for_before_work(raw, tmp_path, monkeypatch):
+    from trim.soundness import check_surroundings
+
+    monkeypatch.chdir(tmp_path)
+    assert check_surroundings(check(raw)) == []
+    (tmp_path / "p.jsonl").write_text('{"problem": "q", "answer": "1", "split": "test"}\n')
+    for keys, value, message in (
+        (("benchmarks", "mine"), {"path": "nowhere.jsonl"}, "nowhere.jsonl: No such file"),
+        (("benchmarks", "mine"), {"path": "p.jsonl"}, "fitted on mine, which has no validation problems"),
+        (("calibration", "solutions"), "nowhere.jsonl", "calibration.solutions: nowhere.jsonl: No such file"),
+        (("models", "weak", "path"), "nowhere", "models.weak.path: nowhere/config.json: No such file"),
+    ):
+        with pytest.raises(TrimError, match=message):
+            check_surroundings(check(changed(raw, value, *keys)))

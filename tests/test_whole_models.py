@@ -1,4 +1,4 @@
-"""A model is what its folder says, wholly, or it is refused by name; and its draws are named by all that causes them."""
+"""A model is what its folder says, wholly, or it is refused; and its draws are named by all that causes them."""
 
 import json
 import shutil
@@ -56,12 +56,30 @@ LOADERS = {"language model": lambda f: TransformersLM(f, Sampling()), "reward mo
 @pytest.mark.parametrize(
     ("model", "meant", "change", "config", "why"),
     [
-        ("strong", "reward model", lambda w: None, {}, r"lacks weights score\.0\.bias, score\.0\.weight|lacks weights score"),
+        (
+            "strong",
+            "reward model",
+            lambda w: None,
+            {},
+            r"lacks weights score\.0\.bias, score\.0\.weight|lacks weights score",
+        ),
         ("prm", "language model", lambda w: None, {}, r"holds unknown weights score\.0\.bias"),
         ("weak", "language model", drop, {}, r"lacks weights model\.layers\.1\.self_attn\.q_proj\.weight"),
         ("prm", "reward model", drop, {}, r"lacks weights model\.layers\.1\.self_attn\.q_proj\.weight"),
-        ("weak", "language model", lambda w: None, {"num_hidden_layers": 3, "layer_types": ["full_attention"] * 3}, r"lacks weights model\.layers\.2"),
-        ("weak", "language model", lambda w: None, {"num_hidden_layers": 1, "layer_types": ["full_attention"]}, r"unknown weights model\.layers\.1"),
+        (
+            "weak",
+            "language model",
+            lambda w: None,
+            {"num_hidden_layers": 3, "layer_types": ["full_attention"] * 3},
+            r"lacks weights model\.layers\.2",
+        ),
+        (
+            "weak",
+            "language model",
+            lambda w: None,
+            {"num_hidden_layers": 1, "layer_types": ["full_attention"]},
+            r"unknown weights model\.layers\.1",
+        ),
         ("weak", "language model", spoil, {}, r"non-finite weights model\.layers\.0\.mlp\.up_proj\.weight"),
         ("prm", "reward model", spoil, {}, r"non-finite weights model\.layers\.0\.mlp\.up_proj\.weight"),
         ("weak", "language model", grow, {}, r"model\.norm\.weight|not a readable language model"),
@@ -77,8 +95,10 @@ def test_other_engines_are_given_whole_models_only(folder):
     """What vLLM loads by itself is looked through before."""
     check_folder(resolve("embedded/weak"), "language model")
     check_folder(resolve("embedded/prm"), "reward model")
-    for model, meant, why in (("strong", "reward model", "where Qwen2ForProcessRewardModel is needed"),
-                              ("prm", "language model", "where a language model is needed")):  # fmt: skip
+    for model, meant, why in (
+        ("strong", "reward model", "where Qwen2ForProcessRewardModel is needed"),
+        ("prm", "language model", "where a language model is needed"),
+    ):
         with pytest.raises(TrimError, match=why):
             check_folder(resolve(f"embedded/{model}"), meant)
     with pytest.raises(TrimError, match="non-finite"):
@@ -120,17 +140,34 @@ HARMLESS = {
     "Generation": {"max_steps", "sampling"},
 }
 OTHER = {
-    "backend": "vllm", "path": "embedded/strong", "revision": "abc", "dtype": "bfloat16", "thinking": True, "context": 512,
-    "model": "another", "api": "chat", "seed": 11, "sample": 1, "instruction": "Be brief.", "temperature": 0.5, "top_p": 0.5,
-    "top_k": 5, "max_step_tokens": 7, "step": "sentence",
-}  # fmt: skip
+    "backend": "vllm",
+    "path": "embedded/strong",
+    "revision": "abc",
+    "dtype": "bfloat16",
+    "thinking": True,
+    "context": 512,
+    "model": "another",
+    "api": "chat",
+    "seed": 11,
+    "sample": 1,
+    "instruction": "Be brief.",
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "top_k": 5,
+    "max_step_tokens": 7,
+    "step": "sentence",
+}
 
 
 def served(**server):
     return Model(
-        backend="openai", path="embedded/weak", price=0, latency_per_call=0, latency_per_token=0,
+        backend="openai",
+        path="embedded/weak",
+        price=0,
+        latency_per_call=0,
+        latency_per_token=0,
         server={"url": "http://127.0.0.1:1/v1"} | server,
-    )  # fmt: skip
+    )
 
 
 def fields(kind: type[BaseModel], harmless: str) -> list[str]:
@@ -143,7 +180,9 @@ def test_every_cause_of_a_text_is_in_the_models_name(params):
     for field in fields(Model, "Model"):
         assert name(plain.model_copy(update={field: OTHER[field]})) != name(plain), field
     for field in fields(Engine, "Engine"):
-        both = [plain.model_copy(update={"backend": "vllm", "engine": Engine(**e)}) for e in ({}, {field: OTHER[field]})]
+        both = [
+            plain.model_copy(update={"backend": "vllm", "engine": Engine(**e)}) for e in ({}, {field: OTHER[field]})
+        ]
         assert name(both[0]) != name(both[1]), field
     for field in fields(Server, "Server"):
         assert name(served(**{field: OTHER[field]})) != name(served()), field
@@ -177,8 +216,13 @@ def test_other_files_of_a_model_are_another_model(folder):
     target = folder("weak")
     plain = Model(path=str(target), price=0, latency_per_call=0, latency_per_token=0)
     before = {name(plain)}
-    for file, content in (("generation_config.json", '{"eos_token_id": 3}'), ("tokenizer_config.json", "{}"),
-                          ("added_tokens.json", "{}"), ("chat_template.jinja", "x"), ("config.json", "{}")):  # fmt: skip
+    for file, content in (
+        ("generation_config.json", '{"eos_token_id": 3}'),
+        ("tokenizer_config.json", "{}"),
+        ("added_tokens.json", "{}"),
+        ("chat_template.jinja", "x"),
+        ("config.json", "{}"),
+    ):
         (target / file).write_text(content)
         before.add(name(plain))
     assert len(before) == 6

@@ -68,7 +68,7 @@ def _faults(node: yaml.Node, depth: int) -> Iterator[tuple[int, str]]:
 
 def _second_meaning(node: yaml.Node) -> str | None:
     """What YAML 1.1 takes a plain value for, where that is not what it looks like."""
-    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+    if not isinstance(node, yaml.ScalarNode) or node.style:
         return None
     tag, text = node.tag.rpartition(":")[2], node.value
     if tag == "bool" and text.lower() not in _TRUTH:

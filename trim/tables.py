@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,17 @@ _SEAL = "checksum"
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of `path` only once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise TrimError(f"{path}: cannot be written ({reason}); make room, or write where you may") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def read_text(path: Path) -> str:
@@ -211,5 +216,7 @@ def _digest_values(state: Any, values: pa.Array) -> None:
 
 
 def _refused(path: Path, error: Exception) -> TrimError:
+    if isinstance(error, OSError) and error.errno == errno.ENOENT:
+        return TrimError(f"{path}: No such file or directory; `snakemake --cores all` makes it")
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return TrimError(f"{path}: cannot be read ({reason}); restore it, or delete it and run Snakemake again")

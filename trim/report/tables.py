@@ -31,6 +31,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     """
     try:
         return pd.read_csv(path, keep_default_na=True)
+    except FileNotFoundError as error:
+        raise TrimError(f"{path}: No such file or directory; `snakemake --cores all` makes it") from error
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise TrimError(f"{path}: cannot be read ({reason}); delete it and run `snakemake --cores all`") from error
