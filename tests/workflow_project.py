@@ -31,7 +31,9 @@ def run(folder: Path, *command: str, check: bool = True) -> subprocess.Completed
         command = ("snakemake", "--max-jobs-per-timespan", "100/1s", *command[1:])
     done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
     if check and done.returncode:
-        raise AssertionError(f"{command}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        logs = sorted(folder.glob(".snakemake/log/*.log"))
+        said = logs[-1].read_text()[-4000:] if command[0] == "snakemake" and logs else ""
+        raise AssertionError(f"{command}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}\n{said}")
     return done
 
 

@@ -212,6 +212,7 @@ def _digest_values(state: Any, values: pa.Array) -> None:
         width = values.type.byte_width
         state.update(memoryview(values.buffers()[1])[values.offset * width : (values.offset + len(values)) * width])
     else:
+        values = values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values
         state.update(values.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
 
 

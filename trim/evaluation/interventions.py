@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from trim.problems import Problem
 from trim.problems.checks import is_right_step
@@ -87,7 +88,8 @@ def rates(
             row = {"by": by, "bin": str(label), "drafts": int(sums["drafts"].sum())}
             for name, (above, below) in RATES.items():
                 both = sums[[above, below]].to_numpy(dtype=float)
-                samples = np.vstack([both.mean(axis=0), weights @ both])
+                with threadpool_limits(1, "blas"):
+                    samples = np.vstack([both.mean(axis=0), weights @ both])
                 with np.errstate(divide="ignore", invalid="ignore"):
                     share = samples[:, 0] / samples[:, 1]
                 known = np.isfinite(share[0]) and (truth or name == "handed_over")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from trim.errors import TrimError
 from trim.evaluation.measures import Scale, all_measures
@@ -129,7 +130,9 @@ def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
 
 def means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean over n problems, first as observed and then per resample: (k, n), (resamples, n) -> (1 + resamples, k)."""
-    return np.vstack([values.mean(axis=1), weights @ values.T])
+    # On one thread, so that the sums are added up alike wherever they are made again.
+    with threadpool_limits(1, "blas"):
+        return np.vstack([values.mean(axis=1), weights @ values.T])
 
 
 def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
