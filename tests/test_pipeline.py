@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -20,6 +21,8 @@ import yaml
 from conftest import shrink
 from playwright.sync_api import sync_playwright
 from workflow_project import environment, make_project, run
+
+from trim.report.audit import unchanged
 
 
 def jobs(folder: Path, *targets: str, options: tuple[str, ...] = ()) -> set[str]:
@@ -158,6 +161,48 @@ def test_the_audit_passes_and_finds_what_was_changed(project):
     done = run(project, "trim", "audit", "--no-lineage", "--against", "reference.csv", check=False)
     assert done.returncode == 1
     assert "apgr" in done.stdout
+
+
+def test_an_audit_names_every_file_that_was_changed(project):
+    """Of each kind one, edited, cut, or with one bit flipped."""
+    results = project / "results"
+    stream = random.Random(0)
+    first = {}
+    for path in sorted(results.rglob("*")):
+        name = path.relative_to(results)
+        if path.is_file() and ".journal" not in name.parts and name.name not in ("params.yaml", ".gitignore"):
+            first.setdefault((name.parts[0], path.suffix), path)
+    assert {key[0] for key in first} >= {
+        "metrics.json",
+        "report.html",
+        "tables",
+        "figures",
+        "routers",
+        "calibration",
+        "rollouts",
+        "scores",
+        "draws",
+        "episodes",
+        "training",
+        "studies",
+        "manifest.json",
+    }
+    whole = {path: path.read_bytes() for path in first.values()}
+    for path, content in whole.items():
+        place = stream.randrange(len(content))
+        flipped = content[:place] + bytes([content[place] ^ (1 << stream.randrange(8))]) + content[place + 1 :]
+        path.write_bytes(
+            stream.choice([content[:place], content + b" ", flipped]) if path.name != "manifest.json" else content
+        )
+    found = {check.what: check for check in unchanged(results)}
+    for path in set(whole) - {results / "manifest.json"}:
+        assert found[path.relative_to(results).as_posix()].outcome == "fail", path
+        path.write_bytes(whole[path])
+    assert {check.outcome for check in unchanged(results)} == {"pass"}
+    content = whole[results / "manifest.json"]
+    (results / "manifest.json").write_bytes(content.replace(b"a", b"b", 1))
+    assert {check.outcome for check in unchanged(results)} == {"fail"}
+    (results / "manifest.json").write_bytes(content)
 
 
 def test_two_runs_are_compared_on_the_same_resamples(project):
@@ -365,10 +410,29 @@ def test_killed_in_the_middle_of_a_rollout_it_goes_on_and_ends_the_same(project)
     assert (project / "results/metrics.json").read_text() == metrics
 
 
+def test_a_finished_run_is_locked_and_an_experiment_keeps_it(project):
+    """No `dvc repro` between: DVC removes what is not locked when an experiment starts."""
+    for command in (
+        ("git", "init", "-q"),
+        ("git", "config", "user.email", "a@b.c"),
+        ("git", "config", "user.name", "a"),
+        ("dvc", "init", "-q"),
+        ("git", "add", "-A"),
+        ("git", "commit", "-qm", "x"),
+    ):
+        run(project, *command)
+    run(project, "snakemake", "--cores", "2", "--quiet", "all", "--forcerun", "manifest")
+    assert jobs(project, "all") == set()
+    made = {p: p.stat().st_mtime_ns for p in (project / "results").rglob("*.parquet")}
+    done = run(project, "dvc", "exp", "run", "-S", "evaluation.bootstrap=25", "evaluation")
+    assert "Running stage 'evaluation'" in done.stdout
+    assert done.stdout.count("Running stage") == 1
+    assert {p: p.stat().st_mtime_ns for p in (project / "results").rglob("*.parquet")} == made
+    run(project, "git", "checkout", "-q", "params.yaml")
+    run(project, "snakemake", "--cores", "2", "--quiet", "all")
+
+
 def test_dvc_only_locks_what_snakemake_made(project):
-    run(project, "git", "init", "-q")
-    run(project, "dvc", "init", "-q")
-    run(project, "dvc", "repro", "-q")
     assert "up to date" in run(project, "dvc", "repro").stdout
     assert jobs(project, "all") == set()
     assert "acc@20" in run(project, "dvc", "metrics", "show", "--json").stdout

@@ -1,4 +1,4 @@
-"""What a run computes is what was planned, wherever the project lies, whatever is edited meanwhile, whatever it is called."""
+"""What a run computes is what was planned, wherever the project lies, and whatever is edited or named meanwhile."""
 
 import json
 import shutil
@@ -134,7 +134,7 @@ def test_no_text_of_an_experiment_reaches_the_shell(project, tmp_path, raw):
             "steps": [f"{n} + 2 = {n + 2 + n % 2}"],
             "label": n % 2 - 1,
         }
-        for n in range(1, 41)
+        for n in range(1, 81)
     ]
     (folder / f"{HOSTILE} labelled.jsonl").write_text("\n".join(map(json.dumps, labelled)))
     shutil.copytree(folder / "trim/models/embedded/prm", folder / HOSTILE)
@@ -145,12 +145,15 @@ def test_no_text_of_an_experiment_reaches_the_shell(project, tmp_path, raw):
     params["routers"]["trim_pomdp"] = {"costs": [1, 4], "title": HOSTILE}
     params["pretrain"]["out"] = f"results/{HOSTILE}"
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    run(folder, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/calibration/mine/single.json")
+    run(folder, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/scores/mine/test.0.parquet")
+    # These solutions are too much alike to calibrate on; that they are read is what counts.
+    run(folder, "snakemake", "--cores", "2", "--", "results/calibration/mine/single.json", check=False)
+    assert "trim: calibration: the scores of S0 are constant" in (folder / "logs/calibrate/mine.log").read_text()
     run(folder, "snakemake", "-n", "--", "pretrain")
     assert not list(folder.rglob("PWNED"))
     shown = run(folder, "snakemake", "-n", "-p", "--", "pretrain").stdout
-    (command,) = {line.strip() for line in shown.splitlines() if "trim pretrain cards" in line}
-    listed = subprocess.run(["bash", "-c", "trim() { printf '%s\\n' \"$@\"; }; " + command.replace("> ", "2>&1 # > ")], cwd=tmp_path,
-                            capture_output=True, text=True)  # fmt: skip
+    (command,) = {line.partition("Shell command: ")[2] for line in shown.splitlines() if "trim pretrain cards" in line}
+    echo = "trim() { printf '%s\\n' \"$@\"; }; " + command.partition(" > logs/")[0]
+    listed = subprocess.run(["bash", "-c", echo], cwd=tmp_path, capture_output=True, text=True)
     assert f"results/{HOSTILE}" in listed.stdout.splitlines()
     assert not list(tmp_path.rglob("PWNED"))
