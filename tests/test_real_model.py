@@ -213,7 +213,8 @@ from trim.models.base import Engine, Prefix, Sampling
 from trim.models.vllm import VllmLM
 if __name__ == "__main__":
     prefixes = [Prefix(q, tuple(s)) for q, s in json.load(sys.stdin)]
-    lm = VllmLM(Path(sys.argv[1]), Sampling(temperature=0, max_step_tokens=24), dtype="float32", engine=Engine(context=512))
+    sampling, engine = Sampling(temperature=0, max_step_tokens=24), Engine(context=512)
+    lm = VllmLM(Path(sys.argv[1]), sampling, dtype="float32", engine=engine)
     print("DRAFTS" + json.dumps(lm.next_steps(prefixes, [digest(b"x")] * len(prefixes))))
 """
     from trim.models.base import Sampling
