@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -123,18 +123,8 @@ def _part(text: str) -> list[Part]:
         ends, inside = held
         pieces = _split(inside, _COMMA)
         if ends == "()" and len(pieces) == 1:
-            (inner,) = _part(inside)[:1]
-            return [
-                Part(
-                    inner.text,
-                    name or inner.name,
-                    unit or inner.unit,
-                    percent or inner.percent,
-                    inner.value,
-                    inner.items,
-                    inner.ends,
-                )
-            ]
+            own = _part(inside)
+            return [replace(p, name=name or p.name, unit=unit or p.unit, percent=percent or p.percent) for p in own]
         return [Part(core, name, unit, percent, None, tuple(p for piece in pieces for p in _part(piece)), ends)]
     return [Part(core, name, unit, percent, value)]
 
