@@ -71,6 +71,7 @@ def test_no_question_and_no_standard_input(tmp_path):
         text=True,
     )
     assert "no question" in one_line(closed)
+    assert "not UTF-8" in one_line(trim("solve", "a\udcff", cwd=ROOT))
     (tmp_path / "q").write_bytes(b"\xff\xfe\xff")
     assert "UTF-8" in one_line(trim("solve", "--file", str(tmp_path / "q"), cwd=ROOT))
 

@@ -55,8 +55,10 @@ def solve(
 
 def _questions(question: str | None, file: Path | None) -> list[str]:
     """From the argument, a file or standard input, in that order."""
-    if question not in (None, "-"):
-        return [str(question)]
+    if question is not None and question != "-":
+        if not question.isprintable() and question != question.encode("utf-8", "replace").decode():
+            raise TrimError("the question is not UTF-8; save it in a file as UTF-8, and use --file")
+        return [question]
     silent = file is None and (sys.stdin is None or (question is None and sys.stdin.isatty()))
     try:
         text = "" if silent else read_text(file) if file else sys.stdin.read()

@@ -66,12 +66,13 @@ def usage(answer: Any) -> Usage:
     found = answer.get("usage") if isinstance(answer, Mapping) else None
     if not isinstance(found, Mapping):
         raise Malformed("an answer without usage")
-    # A reward model writes nothing, and its server need not say so.
-    read, written = found.get("prompt_tokens"), found.get("completion_tokens", 0)
+    read, written = found.get("prompt_tokens"), found.get("completion_tokens")
+    if written is None and "choices" not in answer:  # a reward model writes nothing
+        written = 0
     for count in (read, written):
         if type(count) is not int or not 0 <= count <= _MOST_TOKENS:
             raise Malformed("an answer whose usage cannot be")
-    return Usage(int(read or 0), int(written))
+    return Usage(int(read or 0), int(written or 0))
 
 
 class Connection:
