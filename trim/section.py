@@ -83,8 +83,11 @@ def _varies(annotation: Any) -> bool:
 
 def shown(value: Any) -> str:
     """A value in a message: short, in one line, with nothing that a terminal obeys."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    if isinstance(value, str):
+        head = value[:_SHOWN]
+        return (repr(head) if head.isprintable() else ascii(head)) + ("…" if len(value) > _SHOWN else "")
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 # What is allowed, by pydantic's type of error.

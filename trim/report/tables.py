@@ -246,7 +246,7 @@ def rich_checks(checks: Mapping[Path, Sequence[Check]]) -> Table:
         table.add_column(column, justify="right" if column in ("judged rightly", "of") else "left")
     for path, made in checks.items():
         table.add_section()
-        for check in made:
+        for check in (check for check in made if check.total):
             meant, judged = "right" if check.right else "wrong", check.total - len(check.failures)
             table.add_row(cell(path.name), check.kind, meant, str(judged), str(check.total))
     return table
