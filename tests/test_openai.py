@@ -15,6 +15,7 @@ from trim.config import Model, RewardModel, check
 from trim.draws import Draws, Node, Writer, digest
 from trim.errors import TrimError
 from trim.models.base import Prefix, Sampling
+from trim.models.connection import Connection
 from trim.models.ledger import FILE, Ledger
 from trim.models.openai import ServedLM, ServedPRM
 from trim.problems.generated import generate
@@ -33,6 +34,7 @@ PRICE = 14e-6 * 1e6  # of one answer: 10 tokens read and 4 written, at a unit ea
 def served(monkeypatch):
     """Starts servers; gives one and the settings of a model behind it."""
     monkeypatch.setenv("SOME_KEY", SECRET)
+    monkeypatch.setattr(Connection, "_pause", staticmethod(lambda state: 0.01))  # tests of waiting wait less
     servers = []
 
     def start(faults=(), tag=None, kind=Model, of=None, **settings):

@@ -31,7 +31,9 @@ _STYLES = (
 )
 _STYLED = re.compile(rf"\\(?:{_STYLES})\*?\s*(?=\{{)")
 _WORDS = re.compile(rf"\\(?:{_STYLES})\*?\s*\{{[^{{}}]*\}}")
-_LEADING_NUMBER = re.compile(r"(\s*-?\d[\d.,]*(?=[^\d.,A-Za-z]))?(.*)", re.DOTALL)
+_LEADING_NUMBER = re.compile(
+    r"(\s*-?\d[\d.,]*(?:\s*\\(?:times|cdot)\s*10\^\{?-?\d+\}?)?(?=[^\d.,A-Za-z]))?(.*)", re.DOTALL
+)
 _COLOURED = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}")
 _DROPPED = re.compile(
     r"\\(?:displaystyle|textstyle|limits|left|right|[bB]igg?[lrm]?|quad|qquad|nonumber|space|rm|bf|it|centering)"
