@@ -140,21 +140,9 @@ def server(folder, tmp_path_factory):
     if not find_spec("vllm"):
         pytest.skip("vLLM is not installed; `make vllm`")
     log = (tmp_path_factory.mktemp("server") / "log").open("wb")
-    command = [
-        str(Path(sys.executable).parent / "vllm"),
-        "serve",
-        str(folder),
-        "--port",
-        "8765",
-        "--max-model-len",
-        "512",
-        "--dtype",
-        "float32",
-        "--enforce-eager",
-        "--no-enable-chunked-prefill",
-        "--served-model-name",
-        "smollm2",
-    ]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--port", "8765"]
+    command += ["--max-model-len", "512", "--dtype", "float32", "--enforce-eager", "--no-enable-chunked-prefill"]
+    command += ["--served-model-name", "smollm2"]
     environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen([*command, "--host", "127.0.0.1"], stdout=log, stderr=log, env=environment)
     try:
