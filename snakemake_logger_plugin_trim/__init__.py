@@ -19,6 +19,8 @@ from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from trim.errors import printable
+
 _TAIL = 400
 
 
@@ -37,7 +39,7 @@ class _Job:
                 lines = file.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
-        return lines[-1] if lines else ""
+        return printable(lines[-1]) if lines else ""
 
 
 class LogHandler(LogHandlerBase):
@@ -64,7 +66,8 @@ class LogHandler(LogHandlerBase):
         self._follow(record)
         message = self.format(record)
         if message and message != "None":
-            self._console.print(Text(message, "red" if record.levelno >= ERROR else ""), soft_wrap=True)
+            shown = Text(printable(message, len(message)), "red" if record.levelno >= ERROR else "")
+            self._console.print(shown, soft_wrap=True)
 
     def close(self) -> None:
         """Take the table away."""
