@@ -6,6 +6,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -59,7 +60,7 @@ def _read(text: str, names: dict[str, str]) -> Any:
         return f" x_{{{names.setdefault(found, str(len(names)))}}} "
 
     try:
-        expression = latex2sympy(_TOKEN.sub(symbol, text))
+        expression = _parsed(_TOKEN.sub(symbol, text))
     except RecursionError:
         raise
     except Exception as error:  # its parser raises plain exceptions
@@ -67,6 +68,12 @@ def _read(text: str, names: dict[str, str]) -> Any:
     if expression is None or (isinstance(expression, sympy.Basic) and expression.has(sympy.zoo, sympy.nan)):
         raise Unreadable(text)
     return expression
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Any:
+    """One right answer is held against many."""
+    return latex2sympy(text)
 
 
 def _same(one: sympy.Expr, other: sympy.Expr, tolerance: float) -> bool:
