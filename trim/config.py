@@ -13,6 +13,7 @@ from trim.distortion import Distortion
 from trim.errors import TrimError
 from trim.models.base import Dtype, Engine, Sampling, Server
 from trim.problems.generated import FAMILIES
+from trim.problems.problem import PARTS
 from trim.routers import Router, registry
 from trim.routers.base import Group
 from trim.section import Cost, Name, PathText, Section, Seed, Share, Title, explain, shown
@@ -21,7 +22,6 @@ from trim.steps import INSTRUCTION
 from trim.strict_yaml import read_yaml
 
 _PROCESSBENCH = "processbench/"
-PARTS = ("gsm8k", "math", "olympiadbench", "omnimath")
 _MOST = 1_000_000  # problems of a split
 
 

@@ -98,7 +98,7 @@ class Encoder:
         import torch
         from transformers import AutoModel, AutoTokenizer
 
-        from trim.errors import TrimError
+        from trim.errors import TrimError, first_line
         from trim.hub import cached
         from trim.models.weights import load_whole
 
@@ -110,7 +110,7 @@ class Encoder:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:
-            raise TrimError(f"embedding.path: {path}: not a readable encoder ({str(error).splitlines()[0]})") from error
+            raise TrimError(f"embedding.path: {path}: not a readable encoder ({first_line(error)})") from error
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """See `Embedder`."""

@@ -17,6 +17,11 @@ class TrimError(Exception):
         return printable(" ".join(super().__str__().split()))
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 def printable(text: str, limit: int = _SHOWN) -> str:
     r"""A text that does nothing to a terminal: control characters and changes of direction become ``\xNN``.
 

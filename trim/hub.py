@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from trim.errors import TrimError
+from trim.errors import TrimError, first_line
 
 Kind = Literal["model", "dataset"]
 _ATTEMPTS = 5
@@ -107,4 +107,4 @@ def _reason(error: Exception) -> str:
             "the hub cannot be reached; check the network, set HF_ENDPOINT to a mirror, "
             "or copy the cache (HF_HOME) from a machine that has it"
         )
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return first_line(error)

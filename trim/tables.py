@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from trim.errors import TrimError
+from trim.errors import TrimError, first_line
 
 _LARGEST = 1 << 30  # bytes of a text file
 _SEAL = "checksum"
@@ -219,5 +219,4 @@ def _digest_values(state: Any, values: pa.Array) -> None:
 def _refused(path: Path, error: Exception) -> TrimError:
     if isinstance(error, OSError) and error.errno == errno.ENOENT:
         return TrimError(f"{path}: No such file or directory; `snakemake --cores all` makes it")
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return TrimError(f"{path}: cannot be read ({reason}); restore it, or delete it and run Snakemake again")
+    return TrimError(f"{path}: cannot be read ({first_line(error)}); restore it, or delete it and run Snakemake again")

@@ -42,7 +42,7 @@ class Refused(Exception):
     """
 
     def __init__(self, status: int, said: str, after: float | None) -> None:
-        super().__init__(said)
+        super().__init__(f"status {status}: {said}")
         self.status, self.said, self.after = status, said, after
 
 
@@ -158,11 +158,15 @@ class Connection:
         try:
             return await tries(self._once, url, body, most, read)
         except (Malformed, Passing, TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
-            raise TrimError(f"{self.server.url}, {self.name}: {self._reason(error)}") from None
+            raise self.failure(self._reason(error)) from None
         except Refused as error:
             if error.status in (401, 403) or 300 <= error.status < 400:
-                raise TrimError(f"{self.server.url}, {self.name}: {self._reason(error)}") from None
+                raise self.failure(self._reason(error)) from None
             raise
+
+    def failure(self, reason: object) -> TrimError:
+        """The error for users that names this server and what went wrong."""
+        return TrimError(f"{self.server.url}, {self.name}: {reason}")
 
     async def _once(self, url: str, body: Mapping[str, Any], most: float, read: Callable[[Any], T]) -> T:
         while (reserved := self._ledger.reserve(most)) is None:
@@ -249,7 +253,7 @@ class Connection:
                 return f"the key in {self.server.key or 'server.key (none is named)'} was refused"
             if 300 <= error.status < 400:
                 return "redirects elsewhere, which is not followed; put the address that it means into server.url"
-            return f"status {error.status}: {error.said}"
+            return str(error)
         if isinstance(error, TimeoutError):
             return f"no answer in {self.server.timeout:g} s, {tries}; raise server.timeout"
         if isinstance(error, Malformed):

@@ -144,8 +144,8 @@ class ServedLM:
         try:
             return await self._within(room, path, body, length)
         except LostToReasoning:
-            raise TrimError(
-                f"{self._connection.server.url}, {self._connection.name}: the answer was lost to reasoning, nothing "
+            raise self._connection.failure(
+                "the answer was lost to reasoning, nothing "
                 f"else came in {room} tokens; raise generation.sampling.max_step_tokens, or set thinking: false"
             ) from None
 
@@ -162,9 +162,7 @@ class ServedLM:
                 elif "context" in said and ("length" in said or "window" in said or "exceed" in said):
                     room = room // 4 if room > _LEAST else 0
                 else:
-                    raise TrimError(
-                        f"{self._connection.server.url}, {self._connection.name}: status {error.status}: {error.said}"
-                    ) from None
+                    raise self._connection.failure(error) from None
         self.full += 1
         _log.warning("%s: a solution fills the context and ends there (%d so far)", self._connection.name, self.full)
         return Draft("", 0, "length")
@@ -193,13 +191,10 @@ class ServedLM:
             try:
                 counts.append(await self._post("/chat/completions", body, most, lambda a: a["usage"]["prompt_tokens"]))
             except Refused as error:
-                raise TrimError(
-                    f"{self._connection.server.url}, {self._connection.name}: status {error.status}: {error.said}"
-                ) from None
+                raise self._connection.failure(error) from None
         if counts[0] == counts[1]:
-            raise TrimError(
-                f"{self._connection.server.url}, {self._connection.name}: its chat template trims the turn that is "
-                "to be continued; use server.api: completions (vLLM) or chat"
+            raise self._connection.failure(
+                "its chat template trims the turn that is to be continued; use server.api: completions (vLLM) or chat"
             )
 
 
@@ -259,7 +254,5 @@ class ServedPRM:
         try:
             return await self._connection.post(self._url, body, self._connection.prices(len(tokens), 0), read)
         except Refused as error:
-            raise TrimError(
-                f"{self._connection.server.url}, {self._connection.name}: status {error.status}: {error.said}"
-                + ("; set server.context" if "context" in error.said.lower() else "")
-            ) from None
+            cure = "; set server.context" if "context" in error.said.lower() else ""
+            raise self._connection.failure(f"{error}{cure}") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from trim.errors import TrimError
+from trim.errors import TrimError, first_line
 from trim.models.base import Prefix, StepScore
 from trim.steps import PRM_TAG, messages
 
@@ -27,7 +27,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         # tokenizer.json as it is: the automatic class would replace its rules by those of Qwen2.
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except Exception as error:
-        raise TrimError(f"{folder}: holds no readable tokenizer ({str(error).splitlines()[0]})") from error
+        raise TrimError(f"{folder}: holds no readable tokenizer ({first_line(error)})") from error
 
 
 def step_tag(tokenizer: PreTrainedTokenizerFast, folder: Path) -> int:
@@ -65,8 +65,8 @@ class Prompt:
             try:
                 return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **asked)
             except Exception as error:  # a template is a program, and raises what it likes
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise TrimError(f"{tokenizer.name_or_path}: its chat template fails ({reason[:300]})") from error
+                reason = first_line(error)
+                raise TrimError(f"{tokenizer.name_or_path}: its chat template fails ({reason})") from error
 
         self._tokenizer, self._opened, self._instruction = tokenizer, opened, instruction
 

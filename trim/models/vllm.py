@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from trim.errors import TrimError
+from trim.errors import TrimError, first_line
 from trim.models.base import (
     IMPOSSIBLE,
     Draft,
@@ -86,7 +86,7 @@ def _load(folder: Path, dtype: Dtype, engine: Engine, what: str, **options: Any)
                 **options,
             )
     except Exception as error:
-        raise TrimError(f"{folder}: vLLM cannot run it ({str(error).splitlines()[0]})") from error
+        raise TrimError(f"{folder}: vLLM cannot run it ({first_line(error)})") from error
 
 
 class VllmLM:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from trim.errors import TrimError
+from trim.errors import TrimError, first_line
 from trim.models.folder import weight_files
 
 REWARD_MODEL = "Qwen2ForProcessRewardModel"
@@ -42,7 +42,7 @@ def load_whole(cls: Any, folder: Path, dtype: torch.dtype, what: str) -> Any:
             output_loading_info=True,
         )
     except Exception as error:
-        raise TrimError(f"{folder}: not a readable {what} ({_first_line(error)})") from error
+        raise TrimError(f"{folder}: not a readable {what} ({first_line(error)})") from error
     unused = _HEADS if what == "encoder" else ()
     for fault, key in (
         ("lacks", "missing_keys"),
@@ -63,7 +63,7 @@ def check_folder(folder: Path, what: str) -> None:
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ["none"]
     except (OSError, ValueError, AttributeError) as error:
-        raise TrimError(f"{folder / 'config.json'}: cannot be read ({_first_line(error)})") from error
+        raise TrimError(f"{folder / 'config.json'}: cannot be read ({first_line(error)})") from error
     if (found[0] == REWARD_MODEL) != (what == "reward model"):
         wanted = REWARD_MODEL if what == "reward model" else "a language model"
         raise TrimError(f"{folder}: a {found[0]}, where {wanted} is needed")
@@ -75,7 +75,7 @@ def check_folder(folder: Path, what: str) -> None:
                     names.add(name)
                     _refuse(folder, what, "has non-finite", _not_finite({name: file.get_tensor(name)}))
         except (OSError, SafetensorError) as error:
-            raise TrimError(f"{path}: not a safetensors file ({_first_line(error)})") from error
+            raise TrimError(f"{path}: not a safetensors file ({first_line(error)})") from error
     head = {f"score.{layer}.{part}" for layer in (0, 2) for part in ("weight", "bias")}
     if what == "reward model":
         _refuse(folder, what, "lacks", head - names)
@@ -94,7 +94,3 @@ def _refuse(folder: Path, what: str, fault: str, names: Iterable[str]) -> None:
     if found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise TrimError(f"{folder}: not this {what}: it {fault} weights {', '.join(found[:_SHOWN])}{more}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from trim.errors import TrimError
 from trim.hub import download, verify
 from trim.problems.jsonl import plain, records, to_problem
-from trim.problems.problem import Problem
+from trim.problems.problem import PARTS, Problem
 from trim.tables import read_text
 
 Record = Mapping[str, Any]
@@ -129,7 +129,7 @@ GSM8K = {
 }
 PROCESSBENCH = {
     part: Files("Qwen/ProcessBench", "3bdcd5371ed567559a78f559c01c13a6deee7604", {f"{part}.json": None})
-    for part in ("gsm8k", "math", "olympiadbench", "omnimath")
+    for part in PARTS
 }
 
 # What a benchmark's problems are made of, and which split each goes to.

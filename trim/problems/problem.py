@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PARTS = ("gsm8k", "math", "olympiadbench", "omnimath")  # of ProcessBench
 SPLITS = ("train", "validation", "test")
 
 

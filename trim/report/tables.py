@@ -12,7 +12,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from trim.config import Params
-from trim.errors import TrimError
+from trim.errors import TrimError, first_line
 from trim.fits import read_numbers
 from trim.pomdp.model import StepModel
 from trim.pomdp.planner import Plan
@@ -34,7 +34,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise TrimError(f"{path}: No such file or directory; `snakemake --cores all` makes it") from error
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise TrimError(f"{path}: cannot be read ({reason}); delete it and run `snakemake --cores all`") from error
 
 

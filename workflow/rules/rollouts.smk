@@ -22,7 +22,7 @@ rule rollouts:
         experiment=PARAMS,
         code=code("trim.stages.rollouts"),
         generation=PLAN["generation"],
-        settings=lambda w: settings(w.model),
+        settings=lambda w: IDENTITIES[w.model],
         shards=config.get("shards", 1),
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:

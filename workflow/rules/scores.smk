@@ -22,7 +22,7 @@ rule scores:
         experiment=PARAMS,
         code=code("trim.stages.scores"),
         generation=PLAN["generation"],
-        settings=settings("prm"),
+        settings=IDENTITIES["prm"],
         layers=lambda w, input: [f"--layer={path}" for path in input.weak],
         out=lambda w, output: Path(output[0]).parent,
     shell:
