@@ -18,11 +18,11 @@ def study(points: int, problems: int, routers: int = 10) -> Study:
         totals = dict.fromkeys(PER_PROBLEM, shares[:, None] * length)
         settings = [f"{share:.4f}" for share in shares]
         names = [str(i) for i in range(problems)]
-        return Results("b", "test", name, name, False, settings, [None] * len(shares), names, correct, totals)
+        return Results("b", "test", name, name, False, settings, [None] * len(shares), names, correct, {"prefix": totals})
 
     made = [results("always_weak", np.zeros(1)), results("always_strong", np.ones(1))]
     made += [results(f"router {i}", np.linspace(0, 1, points // routers)) for i in range(routers)]
-    protocol = Protocol("strong_tokens", (0.1, 0.15, 0.2, 0.25, 0.3), (0.5, 0.8, 0.95), 1000, 0.95, 0)
+    protocol = Protocol("strong_tokens", "prefix", (0.1, 0.15, 0.2, 0.25, 0.3), (0.5, 0.8, 0.95), 1000, 0.95, 0)
     return studies(made, protocol)[0]
 
 

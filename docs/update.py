@@ -103,9 +103,10 @@ def _rivals() -> pd.DataFrame:
 
 
 def _spent() -> pd.DataFrame:
-    rows = _first(table("units"))
-    rows = rows[rows["router"].isin((*RIVALS, "TRIM-Thr")) & (rows["measure"] == "spent")]
-    return rows.drop(columns=["benchmark", "measure"])
+    rows = table("spent")
+    chosen = (rows["benchmark"] == rows["benchmark"].iloc[0]) & rows["router"].isin((*SPENDING, "TRIM-Thr"))
+    rows = rows[(chosen & (rows["reading"] == rows["reading"].iloc[0])) | rows["reading"].str.startswith("at most")]
+    return rows.drop(columns=["benchmark", "reading", "latency, writing", "latency, reading"])
 
 
 def _claims() -> pd.DataFrame:

@@ -152,7 +152,7 @@ def changed(raw, value, *keys):
         (("evaluation", "budgets"), 0.2, r"evaluation\.budgets: 0\.2 found, allowed: a list"),
         (("evaluation",), None, "evaluation: None found, allowed: a section of keys and values"),
         (("shards",), 10**9, "shards: 1000000000 found, allowed: at most"),
-        (("models", "weak", "price"), float("inf"), "price: inf found, allowed: a finite number"),
+        (("models", "weak", "price_in"), float("inf"), "price_in: inf found, allowed: a finite number"),
         (("models", "weak", "path"), "{x}", "allowed: a path without line breaks and braces"),
         (
             ("routers", "always_weak"),

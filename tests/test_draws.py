@@ -22,6 +22,9 @@ draw = st.builds(
     st.none() | st.text(max_size=20),
     st.none() | st.sampled_from(["separator", "end", "length"]),
     st.none() | st.floats(0, 1),
+    st.none() | st.integers(0, 10**6),
+    st.none() | st.integers(0, 10**6),
+    st.none() | st.integers(0, 10**6),
 )
 some_draws = st.dictionaries(st.binary(min_size=16, max_size=16), draw, max_size=30)
 

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from trim.evaluation.interventions import decisions, rates
 from trim.evaluation.published import published_budgets, published_points
-from trim.evaluation.records import COSTS, PER_PROBLEM, Results
+from trim.evaluation.costs import UNITS
+from trim.evaluation.records import PER_PROBLEM, Results
 from trim.evaluation.summary import Protocol, nearest_setting, ratios, studies, units
 from trim.problems import Problem
 from trim.report.claims import FAILS, HOLDS, OPEN, Finding
 
-PROTOCOL = Protocol("strong_tokens", (0.1, 0.2, 0.3), (0.5, 0.8, 0.95), 200, 0.95, 0)
+PROTOCOL = Protocol("strong_tokens", "prefix", (0.1, 0.2, 0.3), (0.5, 0.8, 0.95), 200, 0.95, 0)
 PROBLEM = Problem(
     "a", "Start with 1, add 2, add 3, add 4.", "10", "test", ("1 + 2 = 3", "3 + 3 = 6", "6 + 4 = 10, \\boxed{10}")
 )
@@ -63,7 +64,7 @@ def results(name, correct, tokens, settings=("-",), **others):
     n = correct.shape[1]
     totals = dict.fromkeys(PER_PROBLEM, tokens.astype(float)) | others
     return Results(
-        "b", "test", name, name, False, list(settings), [None] * len(settings), list(range(n)), correct, totals
+        "b", "test", name, name, False, list(settings), [None] * len(settings), list(range(n)), correct, {"prefix": totals}
     )
 
 
@@ -95,7 +96,7 @@ def test_ratios_are_those_of_the_measures(study):
 
 def test_a_unit_in_which_the_weak_model_is_dearer_has_no_measure(study):
     table = units(study, 0.2).set_index(["router", "measure", "unit"])["value"]
-    assert set(table.index.get_level_values("unit")) == set(COSTS)
+    assert set(table.index.get_level_values("unit")) == set(UNITS)
     assert np.isnan(table[("thrifty", "apgr", "all_tokens")])
     assert table[("thrifty", "spent", "strong_tokens")] == pytest.approx(0.2)
     assert table[("always_weak", "spent", "all_tokens")] == pytest.approx(1.2)

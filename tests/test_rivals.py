@@ -112,12 +112,15 @@ def test_a_rejected_solution_is_written_anew_and_all_is_paid_for(engine, some_pr
         assert dear.correct == second.correct
         assert not cheap.discarded
         read = sum(len(step.text) + 1 for step in first.steps)
-        assert sum(s.read for s in cheap.steps) == sum(s.read for s in dear.discarded) == read
+        assert sum(s.read + s.reread for s in cheap.steps) == sum(s.read + s.reread for s in dear.discarded) == read
         assert dear.ratings == tuple(Scripted.value(step.text) for step in first.steps)
     for episode in weak + strong + kept + anew:
         episode.policy = 0
-    costs = {"parameters": 1, "price": 1e6, "latency_per_call": 1.0, "latency_per_token": 0.0}
+    prices = {"price_in": 1e6, "price_cached": 0.0, "price_out": 1e6}
+    costs = {"parameters": 1, "latency_per_call": 1.0, "latency_per_token": 0.0, "latency_per_read": 0.0} | prices
+    prompts = {role: [0] * len(some_problems) for role in ("weak", "strong", "prm")}
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}
+    header |= {"prompts": prompts}
     found = {}
     for name, episodes in {"weak": weak, "strong": strong, "anew": anew}.items():
         path = tmp_path / f"{name}.parquet"
@@ -130,7 +133,7 @@ def test_a_rejected_solution_is_written_anew_and_all_is_paid_for(engine, some_pr
     assert (found["anew"]["strong_tokens"] == written["strong"]).all()
     assert (found["anew"]["steps"] == found["strong"]["steps"]).all()
     assert (found["anew"]["prm_calls"] == 1).all()
-    everything = written["weak"] + written["strong"] + found["anew"]["prm_tokens"]
+    everything = written["weak"] + written["strong"] + found["anew"]["prm_read"]
     assert np.allclose(found["anew"]["all_tokens"], everything)
     assert np.allclose(found["anew"]["money"], everything)
     calls = found["weak"]["latency"] + found["strong"]["latency"] + 1
@@ -175,7 +178,7 @@ def test_verdicts_are_sampled_and_paid_for(talking, some_problems):
         assert set(episode.ratings) <= {0.0, 1.0}
         assert bool(episode.discarded) == (min(episode.ratings) < 0.5)
         paid = (episode.discarded or episode.steps)[-1]
-        assert (paid.role, paid.verdict_tokens) == ("weak", 10)
+        assert (paid.rater, paid.verdict_tokens, paid.rating_calls) == ("self", 10, 5)
         assert paid.read > 0
     assert len({v.values for v in verified}) > 1  # samples differ
 
@@ -192,11 +195,10 @@ def test_grades_are_single_digits(talking):
 @pytest.mark.parametrize("rater", ["weak", "strong", "grade"])
 def test_a_rated_router_pays_its_rater_and_no_reward_model(talking, some_problems, rater):
     (episodes,) = solved(talking, some_problems, _Rated(rater, -0.4 if rater != "grade" else 0.5))
-    role = "weak" if rater == "weak" else "strong"
     drafts = [step for e in episodes for step in e.steps]
     assert {step.writer for step in drafts} == {"weak", "strong"}
     for step in drafts:
-        assert step.role == role
+        assert step.rater == rater
         assert (step.read > 0) == (rater != "weak")  # its own log-probabilities come with the draft
         assert step.verdict_tokens == {"weak": 0, "strong": 1, "grade": 2}[rater]
         assert step.strong_tokens == (step.tokens if step.writer == "strong" else 0) + step.verdict_tokens

@@ -8,7 +8,7 @@ import pytest
 from trim.evaluation.records import PER_PROBLEM, Results
 from trim.evaluation.summary import Protocol, budgets, differences, studies
 
-PROTOCOL = Protocol("strong_tokens", (0.2,), (0.5,), 50, 0.95, 0)
+PROTOCOL = Protocol("strong_tokens", "prefix", (0.2,), (0.5,), 50, 0.95, 0)
 
 
 def results(router, points, seeds, n=40):
@@ -17,7 +17,7 @@ def results(router, points, seeds, n=40):
     tokens = np.array([np.full(n, float(paid)) for _, paid in points])
     names = [f"point {i}" for i in range(len(points))]
     ids = [f"p{i}" for i in range(n)]
-    return Results("b", "test", router, router, False, names, seeds, ids, correct, dict.fromkeys(PER_PROBLEM, tokens))
+    return Results("b", "test", router, router, False, names, seeds, ids, correct, {"prefix": dict.fromkeys(PER_PROBLEM, tokens)})
 
 
 @pytest.fixture

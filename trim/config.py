@@ -76,9 +76,11 @@ class Model(Section):
             0 of a server's.
         dtype: precision of the weights.
         batch_size: sequences in one batch; also what a kill can lose.
-        price: money per million tokens.
+        price_in, price_cached, price_out: money per million tokens that are read, read from the model's own
+            prefix cache (as much as `price_in` where it is missing), and written.
         latency_per_call: seconds of a call, whatever its length.
-        latency_per_token: seconds of each token after that.
+        latency_per_token: seconds of each token that is written.
+        latency_per_read: seconds of each token that is read and not in the cache.
         thinking: given to the chat template of models that can think first (Qwen3).
         engine: of the backend vllm.
         server: of the backend openai.
@@ -90,9 +92,12 @@ class Model(Section):
     weights: int | None = Field(None, ge=1, le=10**15)
     dtype: Dtype = "float32"
     batch_size: int = Field(256, ge=1, le=10**6)
-    price: Cost
+    price_in: Cost
+    price_cached: Cost | None = None
+    price_out: Cost
     latency_per_call: Cost
     latency_per_token: Cost
+    latency_per_read: Cost
     thinking: bool | None = None
     engine: Engine = Engine()
     server: Server | None = None
@@ -153,7 +158,11 @@ class Generation(Section):
 class Evaluation(Section):
     """What is measured."""
 
-    cost: Literal["strong_tokens", "all_tokens", "flops", "flops_without_prm", "money", "latency"] = "strong_tokens"
+    cost: Literal[
+        "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency", "latency_decoding",
+        "latency_reading",
+    ] = "strong_tokens"  # fmt: skip
+    cache: Literal["none", "prefix", "billed"] = "prefix"
     budgets: tuple[Share, ...] = (0.1, 0.15, 0.2, 0.25, 0.3)
     levels: tuple[Share, ...] = (0.5, 0.8, 0.95)
     bootstrap: int = Field(1000, ge=10, le=10**6)
@@ -281,6 +290,7 @@ class Params(Section):
             "interventions": True,
             "definitions": bool(self.definitions.names()),
             "units": True,
+            "spent": True,
             "paper": "trim_thr" in self.routers,
             "claims": "trim_thr" in self.routers,
         }

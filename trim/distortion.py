@@ -56,4 +56,4 @@ class DistortedScorer(Scorer):
         read = super()._read(places)
         keys = [key for node, count in places for key in node.path[len(node.path) - count :]]
         spoilt = iter(self._distortion(np.array([s.score for row in read for s in row]), keys).tolist())
-        return [[StepScore(next(spoilt), s.tokens) for s in row] for row in read]
+        return [[s._replace(score=next(spoilt)) for s in row] for row in read]

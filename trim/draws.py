@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from trim.errors import TrimError
-from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore, Stop
+from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore, Stop, Usage
 from trim.section import shown
 from trim.steps import SEPARATOR
 from trim.tables import read_table, write_table
@@ -34,6 +34,9 @@ SCHEMA = pa.schema(
         ("text", pa.string()),
         ("stop", pa.string()),
         ("score", pa.float64()),
+        ("billed_read", pa.int32()),
+        ("billed_cached", pa.int32()),
+        ("billed_written", pa.int32()),
     ]
 )
 Report = Callable[[str, int, int], None]
@@ -81,20 +84,33 @@ class Node:
 
 
 class Draw(NamedTuple):
-    """One stored value: a draft has text and stop, a score has score."""
+    """One stored value: a draft has text and stop, a score has score, a prompt's length neither.
+
+    What a server billed for the call stands with it.
+    """
 
     tokens: int
-    text: str | None
-    stop: Stop | None
-    score: float | None
+    text: str | None = None
+    stop: Stop | None = None
+    score: float | None = None
+    billed_read: int | None = None
+    billed_cached: int | None = None
+    billed_written: int | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What was billed, None where nothing was."""
+        if self.billed_read is None or self.billed_cached is None or self.billed_written is None:
+            return None
+        return Usage(self.billed_read, self.billed_cached, self.billed_written)
 
 
 def _drawn(draft: Draft) -> Draw:
-    return Draw(draft.tokens, draft.text, draft.stop, None)
+    return Draw(draft.tokens, draft.text, draft.stop, None, *(draft.usage or ()))
 
 
 def _scored(keys: Sequence[bytes], scores: Sequence[StepScore]) -> list[tuple[bytes, Draw]]:
-    return [(key, Draw(s.tokens, None, None, s.score)) for key, s in zip(keys, scores, strict=True)]
+    return [(key, Draw(s.tokens, None, None, s.score, *(s.usage or ()))) for key, s in zip(keys, scores, strict=True)]
 
 
 def _absent(what: str, identity: bytes, prefix: Prefix) -> TrimError:
@@ -108,12 +124,12 @@ def _absent(what: str, identity: bytes, prefix: Prefix) -> TrimError:
 
 def _draft(draw: Draw | None) -> Draft:
     assert draw and draw.text is not None and draw.stop is not None
-    return Draft(draw.text, draw.tokens, draw.stop)
+    return Draft(draw.text, draw.tokens, draw.stop, draw.usage)
 
 
 def _score(draw: Draw | None) -> StepScore:
     assert draw and draw.score is not None
-    return StepScore(draw.score, draw.tokens)
+    return StepScore(draw.score, draw.tokens, usage=draw.usage)
 
 
 class _Layer:
@@ -150,7 +166,8 @@ class _Journal:
             self.connection.execute("PRAGMA synchronous = NORMAL")
             self.connection.execute(
                 "CREATE TABLE IF NOT EXISTS draws "
-                "(key BLOB, tokens INTEGER, text TEXT, stop TEXT, score REAL, crc INTEGER)"
+                "(key BLOB, tokens INTEGER, text TEXT, stop TEXT, score REAL, "
+                "billed_read INTEGER, billed_cached INTEGER, billed_written INTEGER, crc INTEGER)"
             )
         except sqlite3.DatabaseError as error:
             raise self._damaged(error) from error
@@ -169,7 +186,7 @@ class _Journal:
     def append(self, draws: Iterable[tuple[bytes, Draw]]) -> None:
         with self.connection:
             self.connection.executemany(
-                "INSERT INTO draws VALUES (?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO draws VALUES ({', '.join('?' * (len(SCHEMA) + 1))})",
                 [(key, *draw, self._crc(key, draw)) for key, draw in draws],
             )
 
@@ -245,6 +262,22 @@ def _batches(lengths: Sequence[int], rows: int) -> Iterable[list[int]]:
     return (order[start : start + rows] for start in range(0, len(order), rows))
 
 
+def _prompts(
+    draws: Draws, identity: bytes, model: Callable[[], LanguageModel | RewardModel] | None, nodes: Sequence[Node]
+) -> list[int]:
+    """Tokens of the prompt at each root, which are kept as draws are."""
+    keys = [digest(b"prompt", identity, node.path[-1]) for node in nodes]
+    known = dict(zip(keys, draws.get(keys), strict=True))
+    missing = {key: node.prefix for key, node in zip(keys, nodes, strict=True) if known[key] is None}
+    if missing:
+        if model is None:
+            raise _absent("prompt", identity, next(iter(missing.values())))
+        made = list(zip(missing, map(Draw, model().prompt_tokens(list(missing.values()))), strict=True))
+        draws.put(made)
+        known.update(made)
+    return [draw.tokens for draw in map(known.__getitem__, keys) if draw]
+
+
 class Writer:
     """A language model behind the store: what was drawn before is read, the rest is generated.
 
@@ -284,6 +317,10 @@ class Writer:
         known = self._all(unique, size, make, "step", "generated")
         found = {node: _draft(known[key]) for node, key in keys.items()}
         return [found[node] for node in nodes]
+
+    def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
+        """Tokens of each prompt before its first step; see `LanguageModel.prompt_tokens`."""
+        return _prompts(self._draws, self.identity, self._model, roots)
 
     def likelihoods(self, nodes: Sequence[Node]) -> list[StepScore]:
         """Mean log-probability of the step that each node ends with; see `LanguageModel.likelihoods`."""
@@ -362,6 +399,10 @@ class Scorer:
         unique = list(dict.fromkeys(places))
         scores = dict(zip(unique, self._read(unique), strict=True))
         return [scores[place] for place in places]
+
+    def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
+        """Tokens of each prompt before its first step; see `RewardModel.prompt_tokens`."""
+        return _prompts(self._draws, self.identity, self._model, roots)
 
     def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
         wanted = [

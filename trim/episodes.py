@@ -10,10 +10,10 @@ import numpy as np
 
 from trim.draws import Draws, Node, Scorer, Writer
 from trim.judge import Judge
-from trim.models.base import Draft
+from trim.models.base import Draft, Usage, add_usages
 from trim.problems import Problem
 from trim.routers.base import Decisions, Policy
-from trim.scorers import ROLES, Grade, Likelihood, Rater, Role, SelfVerifier, StepScorer, StepVerifier, Verifier
+from trim.scorers import Grade, Likelihood, Rater, Rating, SelfVerifier, StepScorer, StepVerifier, Verifier
 from trim.steps import SEPARATOR, is_degenerate, is_final
 
 _MOST_PIECES = 30
@@ -30,9 +30,12 @@ class Step:
         draft: the rejected weak draft, None if none was rejected.
         draft_tokens: length of the weak draft, kept or rejected; 0 if the weak model wrote none.
         score: of the weak draft, NaN if it was not scored.
-        role: of the model that scored it.
-        read: tokens it read for the first time at this decision.
-        verdict_tokens: tokens it wrote.
+        rater: who scored it.
+        read: tokens of the draft, or of the question about it, that were read for that.
+        reread: tokens of the standing steps without a score, which a reward model reads with it.
+        verdict_tokens: tokens that were written for it.
+        rating_calls: calls that it took.
+        draft_usage, rating_usage, rewrite_usage: what servers billed for the calls.
     """
 
     writer: str
@@ -41,14 +44,19 @@ class Step:
     draft: str | None
     draft_tokens: int
     score: float
-    role: Role | None
-    read: int
-    verdict_tokens: int
+    rater: Rater | None = None
+    read: int = 0
+    reread: int = 0
+    verdict_tokens: int = 0
+    rating_calls: int = 0
+    draft_usage: Usage | None = None
+    rating_usage: Usage | None = None
+    rewrite_usage: Usage | None = None
 
     @property
     def strong_tokens(self) -> int:
         """Tokens that the strong model wrote: the step, and a verdict on its draft."""
-        verdict = self.verdict_tokens if self.role == "strong" else 0
+        verdict = self.verdict_tokens if self.rater in ("strong", "grade") else 0
         return verdict + (self.tokens if self.writer == "strong" else 0)
 
 
@@ -84,9 +92,7 @@ class _Turn:
     episode: Episode
     draft: Draft | None = None
     score: float = math.nan
-    role: Role | None = None
-    read: int = 0
-    verdict_tokens: int = 0
+    rating: Rating | None = None
     rewrite: Draft | None = None
 
 
@@ -145,7 +151,7 @@ def run(
         for turn, draft in zip(drafting, write_steps(weak, [turn.episode.node for turn in drafting]), strict=True):
             turn.draft = draft
         for rater, by in raters.items():
-            _score([turn for turn in drafting if policies[turn.episode.policy].rater == rater], by, ROLES[rater])
+            _score([turn for turn in drafting if policies[turn.episode.policy].rater == rater], by, rater)
         rejected = _ask(drafting, policies, "regenerate")
         rewriting = [turn for turn, no in zip(drafting, rejected, strict=True) if no]
         rewriting += [turn for turn in turns if turn.draft is None]
@@ -174,7 +180,7 @@ def write_steps(writer: Writer, nodes: Sequence[Node]) -> list[Draft]:
             break
         for i, more in zip(bare, writer.next_steps([nodes[i].child(steps[i].text) for i in bare]), strict=True):
             text = steps[i].text + nodes[i].prefix.joint + more.text
-            steps[i] = Draft(text, steps[i].tokens + more.tokens, more.stop)
+            steps[i] = Draft(text, steps[i].tokens + more.tokens, more.stop, add_usages([steps[i].usage, more.usage]))
     # A model that still has said nothing will not, and its solution ends.
     return [s._replace(stop="length") if s.stop == "separator" and is_degenerate(s.text) else s for s in steps]
 
@@ -184,15 +190,14 @@ def goes_on(step: Draft, steps: int, max_steps: int) -> bool:
     return step.stop == "separator" and not is_final(step.text) and steps < max_steps
 
 
-def _score(turns: Sequence[_Turn], scorer: StepScorer, role: Role) -> None:
+def _score(turns: Sequence[_Turn], scorer: StepScorer, rater: Rater) -> None:
     """Score each draft, and with a scorer that rereads the standing steps before it that have no score yet."""
     nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
     unscored = [sum(map(math.isnan, turn.episode.scores)) if scorer.rereads else 0 for turn in turns]
     for turn, missing, scores in zip(turns, unscored, scorer.score(nodes, [n + 1 for n in unscored]), strict=True):
         standing = turn.episode.scores
         standing[len(standing) - missing :] = [s.score for s in scores[:-1]]
-        turn.score, turn.role, turn.read = scores[-1].score, role, sum(s.tokens for s in scores)
-        turn.verdict_tokens = sum(s.written for s in scores)
+        turn.score, turn.rating = scores[-1].score, Rating.of(rater, scores)
 
 
 def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writer, scorer: Scorer | None) -> None:
@@ -213,12 +218,10 @@ def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writ
         again = policy.restart(_decisions([_Turn(e) for e in mine]), np.array([v.values for v in found]))
         for episode, verification, rejected in zip(mine, found, again.tolist(), strict=True):
             episode.ratings = verification.values
-            if by.role == "prm":
+            if verification.rating.rater == "prm":
                 values = zip(episode.steps, verification.values, strict=True)
-                episode.steps = [replace(step, score=score, role=by.role) for step, score in values]
-            episode.steps[-1] = replace(
-                episode.steps[-1], role=by.role, read=verification.read, verdict_tokens=verification.written
-            )
+                episode.steps = [replace(step, score=score, rater="prm") for step, score in values]
+            episode.steps[-1] = replace(episode.steps[-1], **verification.rating._asdict())
             if rejected:
                 episode.discarded, episode.steps, episode.scores = episode.steps, [], []
                 episode.node = Node.root(episode.problem.question, episode.node.prefix.joint)
@@ -277,9 +280,9 @@ def _advance(turn: _Turn, max_steps: int) -> bool:
             draft=draft.text if draft and turn.rewrite else None,
             draft_tokens=draft.tokens if draft else 0,
             score=turn.score,
-            role=turn.role,
-            read=turn.read,
-            verdict_tokens=turn.verdict_tokens,
+            draft_usage=draft.usage if draft else None,
+            rewrite_usage=turn.rewrite.usage if turn.rewrite else None,
+            **(turn.rating._asdict() if turn.rating else {}),
         )
     )
     episode.scores.append(math.nan if turn.rewrite else turn.score)

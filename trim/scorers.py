@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from trim.draws import Node, Writer
-from trim.models.base import StepScore
-from trim.steps import join
+from trim.models.base import StepScore, Usage, add_usages
+from trim.steps import approximate_tokens, join
 
-Rater = Literal["prm", "weak", "strong", "grade"]
-Role = Literal["prm", "weak", "strong"]
-# Who is paid for a rating: the reward model, or the language model whose log-probabilities or grades it takes.
-ROLES: dict[Rater, Role] = {"prm": "prm", "weak": "weak", "strong": "strong", "grade": "strong"}
+# The reward model; log-probabilities of the weak or the strong model; the strong model's grades; the weak one's verdicts.
+Rater = Literal["prm", "weak", "strong", "grade", "self"]
 
 _GRADE = (
     "{question}\n\nThe solution so far:\n\n{before}\n\nThe next step:\n\n{step}\n\n"
@@ -23,6 +21,24 @@ _VERIFY = (
     "{question}\n\nA proposed solution:\n\n{solution}\n\n"
     "Is the final answer of this solution correct? Answer with a single word, yes or no."
 )
+
+
+class Rating(NamedTuple):
+    """Who rated a step or a solution, and what that took; see `trim.episodes.Step`."""
+
+    rater: Rater
+    read: int
+    reread: int
+    verdict_tokens: int
+    rating_calls: int
+    rating_usage: Usage | None
+
+    @classmethod
+    def of(cls, rater: Rater, scores: Sequence[StepScore]) -> Rating:
+        """What the scores of a draft took, and of the standing steps that were scored with it."""
+        *standing, draft = scores
+        written, billed = sum(s.written for s in scores), add_usages([s.usage for s in scores])
+        return cls(rater, draft.tokens, sum(s.tokens for s in standing), written, 1, billed)
 
 
 class StepScorer(Protocol):
@@ -77,14 +93,9 @@ class Grade:
             )
         replies = self._writer.next_steps([Node.asking(text) for text in asked])
         return [
-            [StepScore(_digit(reply.text) / 9, _length(text), reply.tokens)]
+            [StepScore(_digit(reply.text) / 9, approximate_tokens(text), reply.tokens, reply.usage)]
             for text, reply in zip(asked, replies, strict=True)
         ]
-
-
-def _length(text: str) -> int:
-    """About how many tokens a text has, told by its characters."""
-    return -(-len(text) // 4)
 
 
 def _digit(reply: str) -> int:
@@ -97,22 +108,15 @@ class Verification(NamedTuple):
 
     Attributes:
         values: m ratings in [0, 1]: of its steps, or verdicts.
-        read, written: tokens that it took.
+        rating: what that took.
     """
 
     values: tuple[float, ...]
-    read: int
-    written: int
+    rating: Rating
 
 
 class Verifier(Protocol):
-    """Rates whole solutions.
-
-    Attributes:
-        role: of the model that is paid for it.
-    """
-
-    role: Role
+    """Rates whole solutions."""
 
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
         """What can be told of each solution."""
@@ -122,21 +126,17 @@ class Verifier(Protocol):
 class StepVerifier:
     """A reward model's scores of all steps, read at one go."""
 
-    role: Role = "prm"
-
     def __init__(self, scorer: StepScorer) -> None:
         self._scorer = scorer
 
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
         """See `Verifier.verify`."""
         read = self._scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
-        return [Verification(tuple(s.score for s in row), sum(s.tokens for s in row), 0) for row in read]
+        return [Verification(tuple(s.score for s in row), Rating.of("prm", row)) for row in read]
 
 
 class SelfVerifier:
     """Sampled verdicts of the model that wrote the solution, 1 for yes (AutoMix, Aggarwal et al., 2024)."""
-
-    role: Role = "weak"
 
     def __init__(self, writer: Writer, samples: int) -> None:
         self._writer, self._samples = writer, samples
@@ -149,5 +149,7 @@ class SelfVerifier:
         for text in texts:
             own = [next(replies) for _ in range(self._samples)]
             values = tuple(float(reply.text.strip().lower().startswith("yes")) for reply in own)
-            found.append(Verification(values, _length(text), sum(reply.tokens for reply in own)))
+            written, billed = sum(reply.tokens for reply in own), add_usages([reply.usage for reply in own])
+            rating = Rating("self", approximate_tokens(text), 0, written, self._samples, billed)
+            found.append(Verification(values, rating))
         return found

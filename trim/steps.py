@@ -34,6 +34,11 @@ def tagged(steps: Sequence[str], joint: str = SEPARATOR) -> str:
     return "".join((text if joint else text.strip()) + PRM_TAG for text in texts)
 
 
+def approximate_tokens(text: str) -> int:
+    """About how many tokens a text has, told by its characters."""
+    return -(-len(text) // 4)
+
+
 def ends_sentence(text: str) -> bool:
     """Whether a sentence ends in a text: by its mark and a blank, or by a blank line."""
     return bool(_SENTENCE.search(text))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from trim.config import Model, Params
 from trim.distortion import DistortedScorer, Distortion
-from trim.draws import Draws, Scorer, Writer
+from trim.draws import Draws, Node, Scorer, Writer
 from trim.episodes import Episode, run
-from trim.evaluation.costs import ModelCost
 from trim.judge import Judge
 from trim.models.base import Definition
+from trim.models.cost import ModelCost
 from trim.models.load import language_model, name, reward_model, weights
 from trim.problems import Problem
 from trim.progress import Tracker
@@ -89,9 +89,13 @@ class Workspace:
     def costs(self) -> dict[str, ModelCost]:
         """What the use of each model costs."""
         models = {"weak": self.params.models.weak, "strong": self.params.models.strong, "prm": self.params.models.prm}
-        return {
-            role: ModelCost(weights(m), m.price, m.latency_per_call, m.latency_per_token) for role, m in models.items()
-        }
+        return {role: ModelCost.of(model, weights(model)) for role, model in models.items()}
+
+    def prompt_tokens(self, problems: Sequence[Problem], *roles: str) -> dict[str, list[int]]:
+        """Tokens of each model's prompt of each problem, before the first step."""
+        roots = [Node.root(problem.question, self.params.generation.sampling.joint) for problem in problems]
+        sources = {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
+        return {role: sources[role].prompt_tokens(roots) for role in roles}
 
     def run(
         self,

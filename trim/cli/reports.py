@@ -115,9 +115,11 @@ def plan(
     from trim.stages.plan import make_plan
 
     need = make_plan(load_params(params), flops, use)
-    table = Table("phase", "weak tokens", "strong tokens", "PRM tokens read", title=cell(params))
+    columns = {"weak": ("read", "written"), "strong": ("read", "written"), "prm": ("read",)}
+    shown = [(role, what) for role, names in columns.items() for what in names]
+    table = Table("tokens of", *(f"{role} {what}" for role, what in shown), title=cell(params))
     for work in need.work:
-        table.add_row(cell(work.phase), *(f"{n / 1e6:,.1f} M" for n in (work.weak, work.strong, work.prm)))
+        table.add_row(cell(work.phase), *(f"{work.of(role, what) / 1e6:,.1f} M" for role, what in shown))
     console = Console()
     console.print(table)
     hours = ", ".join(f"{role} {value:.1f}" for role, value in need.hours.items())

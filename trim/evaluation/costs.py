@@ -1,15 +1,185 @@
-"""What the use of a model costs."""
+"""The whole cost of episodes: what every call of every model reads, finds in a cache, and writes.
+
+Two models share no cache. Under the regime `none` every call reads its whole prompt, as with a stateless server;
+under `prefix` each model keeps its own cache, so that it reads each token of a problem at most once, and none
+that it wrote itself; `billed` is what a server's usage said, and `prefix` for the calls of models that run here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from trim.models.cost import ModelCost
+
+Regime = Literal["none", "prefix", "billed"]
+# Tokens that the strong model writes (the paper's unit); that pass through it, written or read; that pass through any
+# model; operations, with and without the reward model's; money; seconds in all, and of writing and of reading alone.
+UNITS = (
+    "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency", "latency_decoding",
+    "latency_reading",
+)  # fmt: skip
+WRITTEN = ("strong_tokens", "latency_decoding")  # units of what is written only
+REGIMES: tuple[Regime, ...] = ("none", "prefix", "billed")
+ROLES = ("weak", "strong", "prm")
+# Whose call a rating is: the reward model's, or that of the language model whose log-probabilities, grades or verdicts
+# it takes. The weak model's log-probabilities come with its drafts.
+PAYERS = {"prm": "prm", "strong": "strong", "grade": "strong", "self": "weak"}
 
 
 @dataclass(frozen=True)
-class ModelCost:
-    """What one model's use costs: parameters, money per million tokens, seconds."""
+class Calls:
+    """Calls of one kind; an array each, with an entry per row of an episodes table.
 
-    parameters: int
-    price: float
-    latency_per_call: float
-    latency_per_token: float
+    Attributes:
+        role: whose calls they are.
+        kind: whether they write a draft or a rewrite, or rate a step.
+        count: calls.
+        prompt: tokens of their prompts, all calls together.
+        fresh: those of them that the model has neither read nor written before.
+        written: tokens.
+    """
+
+    role: str
+    kind: str
+    count: np.ndarray
+    prompt: np.ndarray
+    fresh: np.ndarray
+    written: np.ndarray
+
+    def read(self, steps: pd.DataFrame, regime: Regime) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens of the prompts that are read, and that are found in the cache."""
+        read = np.where(self.count > 0, self.prompt if regime == "none" else self.fresh, 0)
+        cached = np.where(self.count > 0, self.prompt, 0) - read
+        if regime != "billed":
+            return read, cached
+        billed, kept = (steps[f"{self.kind}_{name}"].to_numpy(dtype=float) for name in ("billed", "cached"))
+        told = (self.count > 0) & np.isfinite(billed)
+        return np.where(told, billed - kept, read), np.where(told, kept, cached)
+
+
+class _Context:
+    """What stands before each row of an episodes table, and what of that a model has in its cache."""
+
+    def __init__(self, steps: pd.DataFrame) -> None:
+        self.by_weak = (steps["writer"] == "weak").to_numpy()
+        thrown_away = (steps["decision"] == "discard").to_numpy()
+        self.tokens = steps["tokens"].to_numpy()
+        starts = (steps["step"] == 0).to_numpy()
+        self._attempt = np.cumsum(starts)  # a solution that is thrown away is one, that which follows another
+        self._first_row = np.flatnonzero(starts)
+        self.episode = np.cumsum(starts & ~np.concatenate([[False], thrown_away[:-1]]))
+
+    def before(self, values: np.ndarray) -> np.ndarray:
+        """Sum of the values in the rows of the same attempt before each row."""
+        total = np.cumsum(values) - values
+        return total - total[self._first_row][self._attempt - 1]
+
+    def since_last(self, values: np.ndarray, event: np.ndarray) -> np.ndarray:
+        """In the rows of an event: sum of the values from the row of the last event of the attempt on; else 0."""
+        rows = np.flatnonzero(event)
+        now, attempt = self.before(values)[rows], self._attempt[rows]
+        found = np.zeros(len(values), dtype=np.int64)
+        found[rows] = now - np.where(np.diff(attempt, prepend=0) == 0, np.concatenate([[0], now[:-1]]), 0)
+        return found
+
+    def first(self, event: np.ndarray) -> np.ndarray:
+        """Whether a row is that of the first event of its episode."""
+        rows = np.flatnonzero(event)
+        found = np.zeros(len(event), dtype=bool)
+        found[rows[np.diff(self.episode[rows], prepend=0) > 0]] = True
+        return found
+
+
+def count_calls(steps: pd.DataFrame, prompts: Mapping[str, np.ndarray]) -> list[Calls]:
+    """All calls behind the rows of an episodes table.
+
+    Args:
+        steps: the rows, in the table's order; texts are not needed.
+        prompts: tokens of each model's prompt before the first step, an entry per row.
+    """
+    context = _Context(steps)
+    rated = (steps["read_tokens"] + steps["reread_tokens"]).to_numpy() > 0
+    by = {rater: rated & (steps["rater"] == rater).to_numpy() for rater in PAYERS}
+    return [
+        _drafts(context, steps, prompts["weak"]),
+        *_strong(context, steps, prompts["strong"], by["strong"]),
+        _scores(context, steps, prompts["prm"], by["prm"]),
+        *(_asked(steps, rater, by[rater]) for rater in ("grade", "self")),
+    ]
+
+
+def _drafts(context: _Context, steps: pd.DataFrame, prompt: np.ndarray) -> Calls:
+    """The weak model reads what stands, which it knows but for the strong model's steps."""
+    written = steps["draft_tokens"].to_numpy()
+    called = written > 0
+    fresh = context.since_last(np.where(context.by_weak, 0, context.tokens), called)
+    fresh += np.where(context.first(called), prompt, 0)
+    return Calls("weak", "draft", called.astype(int), prompt + context.before(context.tokens), fresh, written)
+
+
+def _strong(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, rated: np.ndarray) -> list[Calls]:
+    """The strong model rates drafts, in one scheme, and rewrites steps; both leave what they read in its cache."""
+    rewritten = ~context.by_weak
+    fresh = context.since_last(np.where(context.by_weak & ~rated, context.tokens, 0), rated | rewritten)
+    fresh += np.where(context.first(rated | rewritten), prompt, 0)
+    whole, draft = prompt + context.before(context.tokens), steps["draft_tokens"].to_numpy()
+    verdict = np.where(rated, steps["verdict_tokens"], 0)
+    return [
+        Calls("strong", "rating", rated.astype(int), whole + draft, fresh + draft, verdict),
+        Calls(
+            "strong", "rewrite", rewritten.astype(int), whole, np.where(rated, 0, fresh),
+            np.where(rewritten, steps["tokens"], 0),
+        ),
+    ]  # fmt: skip
+
+
+def _scores(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, called: np.ndarray) -> Calls:
+    """The reward model reads the draft, and what stands and has no score yet."""
+    draft, standing = (np.where(called, steps[name], 0) for name in ("read_tokens", "reread_tokens"))
+    known = context.before(standing + np.where(context.by_weak, draft, 0))
+    fresh = draft + standing + np.where(context.first(called), prompt, 0)
+    return Calls("prm", "rating", called.astype(int), prompt + known + standing + draft, fresh, np.zeros_like(draft))
+
+
+def _asked(steps: pd.DataFrame, rater: str, called: np.ndarray) -> Calls:
+    """A language model is asked about a text of its own; several tries share what they read."""
+    count, asked = np.where(called, steps["rating_calls"], 0), np.where(called, steps["read_tokens"], 0)
+    return Calls(PAYERS[rater], "rating", count, count * asked, asked, np.where(called, steps["verdict_tokens"], 0))
+
+
+def totals(steps: pd.DataFrame, calls: Sequence[Calls], regime: Regime) -> dict[str, np.ndarray]:
+    """Calls and tokens of every model, an entry per row: ROLE_calls, ROLE_read, ROLE_cached and ROLE_written."""
+    found = {f"{role}_{what}": np.zeros(len(steps)) for role in ROLES for what in ("calls", "read", "cached", "written")}
+    for call in calls:
+        read, cached = call.read(steps, regime)
+        parts = {"calls": call.count, "read": read, "cached": cached, "written": call.written}
+        for what, amount in parts.items():
+            found[f"{call.role}_{what}"] += amount
+    return found
+
+
+def in_units(total: Mapping[str, np.ndarray], models: Mapping[str, ModelCost]) -> dict[str, np.ndarray]:
+    """Every unit of `UNITS` but the strong tokens, from totals as `totals` names them."""
+    flops, money, decoding, reading, waiting = ({role: np.zeros(1) for role in ROLES} for _ in range(5))
+    for role, model in models.items():
+        calls, read, cached, written = (total[f"{role}_{name}"] for name in ("calls", "read", "cached", "written"))
+        flops[role] = model.flops(read + written)
+        money[role] = model.money(read, cached, written)
+        decoding[role] = model.latency_per_token * written
+        reading[role] = model.latency_per_read * read
+        waiting[role] = model.latency_per_call * calls
+    return {
+        "strong_passes": total["strong_read"] + total["strong_written"],
+        "all_tokens": sum(total[f"{role}_{what}"] for role in ROLES for what in ("read", "written")),
+        "flops": sum(flops.values()),
+        "flops_without_prm": flops["weak"] + flops["strong"],
+        "money": sum(money.values()),
+        "latency": sum(decoding.values()) + sum(reading.values()) + sum(waiting.values()),
+        "latency_decoding": sum(decoding.values()),
+        "latency_reading": sum(reading.values()),
+    }

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+_TARGETS = np.arange(1, 101) / 100  # shares of the accuracy gap
 _SAME = 1e-9  # costs that differ by rounding only
 
 
@@ -153,6 +154,34 @@ def ibc(curve: Curve, scale: Scale) -> np.ndarray:
         return np.where(dearer, relative, 0.0).sum(axis=-1) / dearer.sum(axis=-1)
 
 
+def front(curve: Curve) -> Curve:
+    """The curve through the points that no cheaper one equals; others repeat the one before."""
+    best = np.maximum.accumulate(curve.accuracy, axis=-1)
+    better = np.diff(best, axis=-1, prepend=-np.inf) > 0
+    at = np.maximum.accumulate(np.where(better, np.arange(best.shape[-1]), 0), axis=-1)
+    return Curve(np.take_along_axis(curve.fraction, at, -1), np.take_along_axis(curve.accuracy, at, -1))
+
+
+def ibc_front(curve: Curve, scale: Scale) -> np.ndarray:
+    """As `ibc`, but the mean over shares 0.01, 0.02 ... 1 of the accuracy gap, read off the front.
+
+    So routers with different lists of settings compare. Shares that are not reached are left out; NaN if none is.
+    """
+    best = front(curve)
+    shape, points = best.fraction.shape[:-1], best.fraction.shape[-1]
+    cost = (best.fraction - np.expand_dims(scale.weak_fraction, -1)).reshape(-1, points)
+    pgr = scale.pgr(best.accuracy).reshape(-1, points)
+    room = np.broadcast_to(scale.room, shape).ravel()
+    found = np.full(len(pgr), np.nan)
+    for row in np.flatnonzero(pgr[:, -1] >= _TARGETS[0]):
+        targets = _TARGETS[_TARGETS <= pgr[row, -1] + _SAME]
+        spent = np.interp(targets, pgr[row], cost[row])
+        paid = spent > _SAME
+        if paid.any():
+            found[row] = (targets[paid] * room[row] / spent[paid]).mean() - 1
+    return found.reshape(shape)
+
+
 def all_measures(
     fraction: np.ndarray, accuracy: np.ndarray, scale: Scale, levels: tuple[float, ...], budgets: tuple[float, ...]
 ) -> dict[str, np.ndarray]:
@@ -160,6 +189,7 @@ def all_measures(
     curve = Curve.through(fraction, accuracy, scale)
     return (
         {f"cpt{round(100 * level):d}": cpt(curve, scale, level) for level in levels}
-        | {"apgr": apgr(curve, scale), "aiq": aiq(curve, scale), "ibc": ibc(curve, scale)}
+        | {"apgr": apgr(curve, scale), "aiq": aiq(curve, scale)}
+        | {"ibc": ibc(curve, scale), "ibc_front": ibc_front(curve, scale)}
         | {f"acc@{100 * budget:g}": curve.at(budget) for budget in budgets}
     )

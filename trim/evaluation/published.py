@@ -1,4 +1,4 @@
-"""TRIM-Thr as it was published, by the measures that everything else is measured by."""
+"""What was released with the paper or is reported in it, by the measures that everything else is measured by."""
 
 from __future__ import annotations
 
@@ -13,37 +13,109 @@ from trim.evaluation.summary import Protocol, interval
 
 PROBLEMS = 500  # MATH-500
 SETTING = "MATH-500, Qwen2.5-1.5B and 7B, Qwen2.5-Math-PRM-7B"
+RELEASED = {"trim_thr": "threshold", "trim_pomdp": "cost_per_token"}
+_SETTINGS = {"trim_thr": "tau={:g}", "trim_pomdp": "cost={:g}"}
+_PARAMETERS = {"weak": 1.54e9, "strong": 7.62e9, "prm": 7.08e9}
 
 
-def published_points() -> pd.DataFrame:
-    """Rows of threshold, accuracy and strong_fraction, released with the paper's reference code."""
-    text = (files("trim.pomdp") / "published" / "trim_thr_math500.jsonl").read_text(encoding="utf-8")
-    rows = pd.DataFrame(map(json.loads, text.splitlines()))
-    tokens = rows["avg_target_tokens_per_question"]
+def _lines(router: str) -> pd.DataFrame:
+    text = (files("trim.pomdp") / "published" / f"{router}_math500.jsonl").read_text(encoding="utf-8")
+    return pd.DataFrame(map(json.loads, text.splitlines()))
+
+
+def _ends() -> tuple[pd.Series, pd.Series]:
+    """Always-weak and always-strong: thresholds 0 and 1 of the released sweep."""
+    sweep = _lines("trim_thr").set_index("threshold")
+    return sweep.loc[sweep.index.min()], sweep.loc[sweep.index.max()]
+
+
+def published_points(router: str = "trim_thr") -> pd.DataFrame:
+    """The operating points that were released with the paper's reference code.
+
+    Args:
+        router: one of `RELEASED`.
+
+    Returns:
+        Rows of setting, accuracy, pgr, strong_fraction, strong_tokens, weak_tokens_kept, weak_tokens_discarded and
+        calls, the steps that are handed over; means per problem.
+    """
+    rows, (weak, strong) = _lines(router), _ends()
     return pd.DataFrame(
         {
-            "threshold": rows["threshold"],
+            "setting": rows[RELEASED[router]].map(_SETTINGS[router].format),
             "accuracy": rows["accuracy"],
-            "strong_fraction": tokens / tokens[rows["threshold"].idxmax()],
+            "pgr": (rows["accuracy"] - weak["accuracy"]) / (strong["accuracy"] - weak["accuracy"]),
+            "strong_fraction": rows["avg_target_tokens_per_question"] / strong["avg_target_tokens_per_question"],
+            "strong_tokens": rows["avg_target_tokens_per_question"],
+            "weak_tokens_kept": rows["avg_draft_tokens_per_question"],
+            "weak_tokens_discarded": rows["avg_discarded_draft_tokens_per_question"],
+            "calls": rows["avg_target_calls_per_question"],
         }
     )
 
 
-def published_budgets(protocol: Protocol) -> pd.DataFrame:
+def published_steps() -> float:
+    """Steps of a solution of the strong model alone, each of which is a call."""
+    return float(_ends()[1]["avg_target_calls_per_question"])
+
+
+def published_costs(router: str) -> pd.DataFrame:
+    """The most that each released point can have cost, always-strong's being 1; with its setting.
+
+    Only tokens that were written were released. Each model keeps its own cache, so that the strong model reads every
+    weak token that stands at most once, the weak model every strong one, and the reward model every draft and every
+    rewrite. The questions are left out; with them the shares lie nearer to 1.
+    """
+    points, strong = published_points(router), _ends()[1]["avg_target_tokens_per_question"]
+    points = points[points["strong_fraction"].between(0, 1, inclusive="neither")]
+    kept, lost, written = (points[name] for name in ("weak_tokens_kept", "weak_tokens_discarded", "strong_tokens"))
+    passes = {"weak": kept + lost + written, "strong": kept + written, "prm": kept + lost + written}
+    flops = {role: _PARAMETERS[role] * tokens for role, tokens in passes.items()}
+    language = flops["weak"] + flops["strong"]
+    unit = _PARAMETERS["strong"] * strong
+    return pd.DataFrame(
+        {
+            "setting": points["setting"],
+            "strong_tokens": written / strong,
+            "strong_passes": passes["strong"] / strong,
+            "all_tokens": sum(passes.values()) / strong,
+            "flops": (language + flops["prm"]) / unit,
+            "flops_without_prm": language / unit,
+        }
+    )
+
+
+def published_budgets(protocol: Protocol, router: str = "trim_thr") -> pd.DataFrame:
     """A row per measure: value, low, high.
 
     Only sums over problems were released, so that the intervals are those of independent
     binomial counts: wider than paired ones, and of the accuracies alone.
     """
-    points = published_points()
+    points, (weak, strong) = published_points(router), _ends()
+    points = points[points["strong_fraction"].between(0, 1, inclusive="neither")]
     rng = np.random.default_rng(protocol.seed)
-    counts = rng.binomial(PROBLEMS, points["accuracy"], size=(protocol.bootstrap, len(points)))
-    accuracy = np.vstack([points["accuracy"], counts / PROBLEMS])
-    weak, strong = points["threshold"].idxmin(), points["threshold"].idxmax()
-    scale = Scale(accuracy[:, weak], np.zeros(len(accuracy)), accuracy[:, strong])
-    fraction = np.broadcast_to(points["strong_fraction"], accuracy.shape)
+    known = np.concatenate([points["accuracy"], [weak["accuracy"], strong["accuracy"]]])
+    accuracy = np.vstack([known, rng.binomial(PROBLEMS, known, size=(protocol.bootstrap, len(known))) / PROBLEMS])
+    scale = Scale(accuracy[:, -2], np.zeros(len(accuracy)), accuracy[:, -1])
+    spent = np.concatenate([points["strong_fraction"], [0, 1]])
+    curve = np.broadcast_to(spent, accuracy.shape), accuracy
+    if router != "trim_thr":  # its list of settings ends neither at always-weak nor at always-strong
+        curve = curve[0][:, :-2], curve[1][:, :-2]
     rows = []
-    for measure, samples in all_measures(fraction, accuracy, scale, protocol.levels, protocol.budgets).items():
+    for measure, samples in all_measures(*curve, scale, protocol.levels, protocol.budgets).items():
         low, high = interval(samples[1:], protocol.confidence)
         rows.append((measure, samples[0], *((low, high) if np.isfinite(samples[0]) else (np.nan, np.nan))))
     return pd.DataFrame(rows, columns=["measure", "value", "low", "high"])
+
+
+def reported() -> pd.DataFrame:
+    """The paper's own figures, of another pair of models: benchmark, router, measure, value."""
+    text = (files("trim.pomdp") / "published" / "reported.json").read_text(encoding="utf-8")
+    return pd.DataFrame(json.loads(text)["rows"])
+
+
+def reported_models() -> str:
+    """The models that the paper's own figures were made with."""
+    text = (files("trim.pomdp") / "published" / "reported.json").read_text(encoding="utf-8")
+    models = json.loads(text)["models"]
+    return f"{models['weak']}, {models['strong'].split(' (')[0]}, {models['prm']}"

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trim.episodes import Episode, Step
-from trim.evaluation.costs import ModelCost
+from trim.evaluation.costs import REGIMES, ROLES, UNITS, Regime, count_calls, in_units, totals
+from trim.models.base import Usage
+from trim.models.cost import ModelCost
 from trim.tables import read_table, write_table
 
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCHEMA = pa.schema(
     [
@@ -30,29 +31,20 @@ SCHEMA = pa.schema(
         ("score", pa.float64()),
         ("tokens", pa.int32()),
         ("draft_tokens", pa.int32()),
-        ("role", pa.string()),
+        ("rater", pa.string()),
         ("read_tokens", pa.int32()),
+        ("reread_tokens", pa.int32()),
         ("verdict_tokens", pa.int32()),
+        ("rating_calls", pa.int32()),
+        *((f"{kind}_{what}", pa.int32()) for kind in ("draft", "rating", "rewrite") for what in ("billed", "cached")),
         ("correct", pa.bool_()),
     ]
 )
-# What is written by the strong model; that is written or read by any; computed, with and without the reward model.
-COSTS = ("strong_tokens", "all_tokens", "flops", "flops_without_prm", "money", "latency")
-PER_PROBLEM = (
-    "strong_tokens",
-    "weak_tokens_kept",
-    "weak_tokens_discarded",
-    "strong_calls",
-    "prm_tokens",
-    "prm_calls",
-    "verification_tokens",
-    "steps",
-    "all_tokens",
-    "flops",
-    "flops_without_prm",
-    "latency",
-    "money",
-)
+COUNTS = (
+    "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_calls", "steps",
+    *(f"{role}_{what}" for role in ROLES for what in ("read", "cached", "written")),
+)  # fmt: skip
+PER_PROBLEM = UNITS + COUNTS
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Results:
         seeds: of the training behind each setting, None where there was none; see `trim.routers.base.Policy`.
         problems: n ids.
         correct: shape (k, n), bool.
-        totals: each of `PER_PROBLEM`, shape (k, n).
+        costs: by regime, each of `PER_PROBLEM`, shape (k, n); `billed` is there if a server billed anything.
     """
 
     benchmark: str
@@ -77,19 +69,24 @@ class Results:
     seeds: list[int | None]
     problems: list[str]
     correct: np.ndarray
-    totals: dict[str, np.ndarray]
+    costs: dict[Regime, dict[str, np.ndarray]]
+
+    @property
+    def totals(self) -> dict[str, np.ndarray]:
+        """Each of `PER_PROBLEM` where every model keeps its own cache."""
+        return self.costs["prefix"]
 
 
 def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
     """Write one router's episodes, the steps of solutions that were thrown away first.
 
-    `header` names benchmark, split, router, title, reference, seeds and models.
+    `header` names benchmark, split, router, title, reference, seeds, models, and the tokens of each model's prompts.
     """
     rows = []
     for episode in episodes:
         common = {"problem": episode.problem.id, "setting": settings[episode.policy], "correct": episode.correct}
         for index, step in enumerate(episode.discarded):
-            thrown_away = {"decision": "discard", "text": "", "draft": step.text, "tokens": 0}
+            thrown_away = {"decision": "discard", "text": "", "draft": step.text}
             rows.append(common | _row(index, step) | thrown_away)
         rows += [common | _row(index, step) for index, step in enumerate(episode.steps)]
     write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA), header | {"settings": list(settings)})
@@ -105,10 +102,19 @@ def _row(index: int, step: Step) -> dict[str, Any]:
         "score": None if np.isnan(step.score) else step.score,
         "tokens": step.tokens,
         "draft_tokens": step.draft_tokens,
-        "role": step.role,
+        "rater": step.rater,
         "read_tokens": step.read,
+        "reread_tokens": step.reread,
         "verdict_tokens": step.verdict_tokens,
+        "rating_calls": step.rating_calls,
+        **_billed("draft", step.draft_usage),
+        **_billed("rating", step.rating_usage),
+        **_billed("rewrite", step.rewrite_usage),
     }
+
+
+def _billed(kind: str, usage: Usage | None) -> dict[str, int | None]:
+    return {f"{kind}_billed": usage and usage.read, f"{kind}_cached": usage and usage.cached}
 
 
 def read_results(path: Path) -> Results:
@@ -117,23 +123,25 @@ def read_results(path: Path) -> Results:
     Raises:
         TrimError: if the file is damaged.
     """
-    import pandas as pd
-
     table, header = read_table(path, SCHEMA)
     steps = table.drop_columns(["text", "draft"]).to_pandas()
-    costs = {name: ModelCost(**values) for name, values in header["models"].items()}
-    totals = _totals(steps, costs)
-    problems = steps["problem"].unique().tolist()
-    index = pd.MultiIndex.from_product([header["settings"], problems])
+    models = {name: ModelCost(**values) for name, values in header["models"].items()}
+    codes, names = pd.factorize(steps["problem"])
+    problems = names.tolist()
+    prompts = {role: np.asarray(header["prompts"][role], dtype=np.int64)[codes] for role in ROLES}
+    order = pd.MultiIndex.from_product([header["settings"], problems])
     shape = len(header["settings"]), len(problems)
-    totals = totals.reindex(index)
+    correct, costs = _add_up(steps, models, prompts)
     return Results(
         **{name: header[name] for name in ("benchmark", "split", "router", "title", "reference")},
         settings=header["settings"],
         seeds=header["seeds"],
         problems=problems,
-        correct=totals["correct"].to_numpy(dtype=bool).reshape(shape),
-        totals={name: totals[name].to_numpy(dtype=float).reshape(shape) for name in PER_PROBLEM},
+        correct=correct.reindex(order).to_numpy(dtype=bool).reshape(shape),
+        costs={
+            regime: {name: total[name].reindex(order).to_numpy(dtype=float).reshape(shape) for name in PER_PROBLEM}
+            for regime, total in costs.items()
+        },
     )
 
 
@@ -157,55 +165,25 @@ def read_scores(path: Path) -> pd.DataFrame:
     return table.select(["score", "correct"]).to_pandas().dropna()
 
 
-def _totals(steps: pd.DataFrame, costs: dict[str, ModelCost]) -> pd.DataFrame:
-    import pandas as pd
-
-    strong, drafted = steps["writer"] == "strong", steps["draft_tokens"] > 0
-    paid = {role: steps["role"] == role for role in ("weak", "strong", "prm")}
-    rated = steps["read_tokens"] > 0
-    columns = pd.DataFrame(
-        {
-            "setting": steps["setting"],
-            "problem": steps["problem"],
-            "correct": steps["correct"],
-            "strong_tokens": steps["tokens"].where(strong, 0) + steps["verdict_tokens"].where(paid["strong"], 0),
-            "weak_tokens_kept": steps["tokens"].where(~strong, 0),
-            "weak_tokens_discarded": steps["draft_tokens"] - steps["tokens"].where(~strong, 0),
-            "strong_calls": strong.astype(int),
-            "weak_calls": drafted.astype(int),
-            "prm_tokens": steps["read_tokens"].where(paid["prm"], 0),
-            "prm_calls": (paid["prm"] & rated).astype(int),
-            "weak_read": steps["read_tokens"].where(paid["weak"], 0),
-            "weak_verdicts": steps["verdict_tokens"].where(paid["weak"], 0),
-            "weak_ratings": (paid["weak"] & rated).astype(int),
-            "strong_read": steps["read_tokens"].where(paid["strong"], 0),
-            "strong_verdicts": steps["verdict_tokens"].where(paid["strong"], 0),
-            "strong_ratings": (paid["strong"] & rated).astype(int),
-            "steps": (steps["decision"] != "discard").astype(int),
-        }
-    )
-    total = columns.groupby(["setting", "problem"], sort=False).agg(
-        {name: "max" if name == "correct" else "sum" for name in columns.columns[2:]}
-    )
-    weak, strong = costs["weak"], costs["strong"]
-    written = {
-        "weak": total["weak_tokens_kept"] + total["weak_tokens_discarded"] + total["weak_verdicts"],
-        "strong": total["strong_tokens"],
+def _add_up(
+    steps: pd.DataFrame, models: dict[str, ModelCost], prompts: dict[str, np.ndarray]
+) -> tuple[pd.Series, dict[Regime, pd.DataFrame]]:
+    """Whether each setting solves each problem, and by regime the sums of `PER_PROBLEM`."""
+    keys = steps[["setting", "problem"]]
+    first = np.flatnonzero((keys != keys.shift()).any(axis=1))
+    index = pd.MultiIndex.from_frame(keys.iloc[first])
+    stands = (steps["decision"] != "discard").to_numpy()
+    kept = np.where(stands & (steps["writer"] == "weak"), steps["tokens"], 0)
+    same = {
+        "weak_tokens_kept": kept,
+        "weak_tokens_discarded": steps["draft_tokens"].to_numpy() - kept,
+        "steps": stands,
     }
-    read = {"weak": total["weak_read"], "strong": total["strong_read"], "prm": total["prm_tokens"]}
-    total["verification_tokens"] = sum(read.values()) + total["weak_verdicts"] + total["strong_verdicts"]
-    total["all_tokens"] = sum(written.values()) + sum(read.values())
-    used = {role: tokens + written.get(role, 0) for role, tokens in read.items()}
-    total["flops"] = sum(2.0 * costs[role].parameters * tokens for role, tokens in used.items())
-    total["flops_without_prm"] = total["flops"] - 2.0 * costs["prm"].parameters * used["prm"]
-    total["money"] = sum(costs[role].price / 1e6 * tokens for role, tokens in used.items())
-    # A language model that rates a step reads it at one go, with the call.
-    total["latency"] = (
-        weak.latency_per_call * (total["weak_calls"] + total["weak_ratings"])
-        + weak.latency_per_token * written["weak"]
-        + strong.latency_per_call * (total["strong_calls"] + total["strong_ratings"])
-        + strong.latency_per_token * written["strong"]
-        + costs["prm"].latency_per_call * total["prm_calls"]
-        + costs["prm"].latency_per_token * read["prm"]
-    )
-    return total
+    calls, costs = count_calls(steps, prompts), {}
+    billed = any(steps[f"{kind}_billed"].notna().any() for kind in ("draft", "rating", "rewrite"))
+    for regime in REGIMES if billed else REGIMES[:2]:
+        rows = same | totals(steps, calls, regime)
+        total = {name: np.add.reduceat(values.astype(float), first) for name, values in rows.items()}
+        total |= in_units(total, models) | {"strong_tokens": total["strong_written"]}
+        costs[regime] = pd.DataFrame(total, index=index)
+    return pd.Series(steps["correct"].to_numpy()[first], index), costs

@@ -13,12 +13,12 @@ from threadpoolctl import threadpool_limits
 
 from trim.errors import TrimError
 from trim.evaluation.measures import Scale, all_measures
-from trim.evaluation.records import COSTS, PER_PROBLEM, Results
+from trim.evaluation.costs import REGIMES, UNITS, WRITTEN, Regime
+from trim.evaluation.records import COUNTS, PER_PROBLEM, Results
 
 SUMMARY_COLUMNS = [
-    "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",
-    "strong_fraction", "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "prm_calls",
-    "steps", "flops", "latency", "pgr", "money", "seed", "verification_tokens", "all_tokens", "flops_without_prm"
+    "benchmark", "split", "router", "setting", "seed", "n", "accuracy", "accuracy_low", "accuracy_high", "pgr",
+    "strong_fraction", *UNITS, *COUNTS,
 ]  # fmt: skip
 UNIT_MEASURES = ("cpt50", "cpt80", "apgr", "ibc")
 
@@ -28,7 +28,8 @@ class Protocol:
     """How figures are computed.
 
     Attributes:
-        cost: unit of cost, one of `records.COSTS`.
+        cost: unit of cost, one of `costs.UNITS`.
+        cache: what a call reads; see `trim.evaluation.costs`.
         budgets: cost fractions at which accuracy is read off the curves.
         levels: PGR levels of the call-performance thresholds.
         bootstrap: number of resamples of the problems, the same for all routers.
@@ -37,6 +38,7 @@ class Protocol:
     """
 
     cost: str
+    cache: Regime
     budgets: tuple[float, ...]
     levels: tuple[float, ...]
     bootstrap: int
@@ -94,17 +96,32 @@ class Study:
     def scale(self) -> Scale:
         """The two ends, as observed and then per resample, shape (1 + resamples,)."""
         weak, strong = self.routers["always_weak"], self.routers["always_strong"]
-        unit = self.means(strong.totals[self.protocol.cost])[:, 0]
+        unit = self.means(self.cost(strong))[:, 0]
         return Scale(
             self.means(weak.correct)[:, 0],
-            self.means(weak.totals[self.protocol.cost])[:, 0] / unit,
+            self.means(self.cost(weak))[:, 0] / unit,
             self.means(strong.correct)[:, 0],
         )
 
+    def cost(self, result: Results, unit: str | None = None) -> np.ndarray:
+        """What solving cost in the protocol's unit or another, shape (k, n).
+
+        Raises:
+            TrimError: if it is to be as billed, and no server billed anything.
+        """
+        costs = result.costs.get(self.protocol.cache) or self._prefix(result)
+        return costs[unit or self.protocol.cost]
+
+    def _prefix(self, result: Results) -> dict[str, np.ndarray]:
+        """What stands for a bill where there is none: no other router's calls were billed, or this one made none."""
+        if not any(self.protocol.cache in other.costs for other in self.routers.values()):
+            raise TrimError("evaluation.cache: billed found, but no server billed anything; take none or prefix")
+        return result.costs["prefix"]
+
     def fractions(self, router: str, unit: str) -> np.ndarray:
         """Cost over always-strong's, shape (1 + resamples, k)."""
-        strong = self.means(self.routers["always_strong"].totals[unit])
-        return self.means(self.routers[router].totals[unit]) / strong
+        strong = self.means(self.cost(self.routers["always_strong"], unit))
+        return self.means(self.cost(self.routers[router], unit)) / strong
 
 
 def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
@@ -172,7 +189,7 @@ def summary(study: Study) -> pd.DataFrame:
                     "pgr": float(scale.pgr(accuracy[0, k])),
                     "seed": result.seeds[k],
                 }
-                | {column: result.totals[column][k].mean() for column in PER_PROBLEM}
+                | {column: study.cost(result, column)[k].mean() for column in PER_PROBLEM}
             )
     return pd.DataFrame(rows)[SUMMARY_COLUMNS].astype({"seed": "Int64"})
 
@@ -230,20 +247,22 @@ def ratios(study: Study, routers: Sequence[str], rivals: Sequence[str]) -> pd.Da
 def units(study: Study, budget: float) -> pd.DataFrame:
     """What each router costs in every unit.
 
-    Rows of unit and router: the middle measures in that unit, and `spent`, always-strong's cost being 1, at
-    the setting that is nearest to a share `budget` of its tokens; with low and high.
+    Rows of unit, regime and router: the middle measures in that unit, and `spent`, always-strong's cost being 1, at
+    the setting that is nearest to a share `budget` of its tokens; with low and high. What is only written costs the
+    same in every regime and stands under `prefix`.
     """
     tables = []
-    for unit in COSTS:
-        other = replace(study, protocol=replace(study.protocol, cost=unit))
+    regimes = [regime for regime in REGIMES if any(regime in result.costs for result in study.routers.values())]
+    for unit, cache in ((unit, cache) for unit in UNITS for cache in regimes if unit not in WRITTEN or cache == "prefix"):
+        other = replace(study, protocol=replace(study.protocol, cost=unit, cache=cache))
         table = budgets(other)
-        tables.append(table[table["measure"].isin(UNIT_MEASURES)].assign(unit=unit))
+        tables.append(table[table["measure"].isin(UNIT_MEASURES)].assign(unit=unit, cache=cache))
         rows = []
         for name, result in study.routers.items():
             setting = nearest_setting(result.settings, study.fractions(name, "strong_tokens")[0], budget)
             spent = other.fractions(name, unit)[:, setting]
             rows.append((result.benchmark, name, "spent", spent[0], *study.interval(spent[1:]), np.nan))
-        tables.append(pd.DataFrame(rows, columns=list(table.columns)).assign(unit=unit))
+        tables.append(pd.DataFrame(rows, columns=list(table.columns)).assign(unit=unit, cache=cache))
     return pd.concat(tables)
 
 

@@ -68,7 +68,6 @@ class Server(Section):
         concurrency: requests under way at once.
         timeout: seconds for one whole answer.
         retries: of a request that was refused, lost, or answered with something else, with growing waits.
-        price_in: money per million tokens that are read.
         cap: most money that one folder of results may cost on this server.
         context: most tokens of a prompt with its step; a reward model's longer prompt is cut from the left.
     """
@@ -80,7 +79,6 @@ class Server(Section):
     concurrency: int = Field(32, ge=1, le=4096)
     timeout: float = Field(120, gt=0, le=10**6)
     retries: int = Field(8, ge=0, le=100)
-    price_in: Cost = 0
     cap: Cost | None = None
     context: int | None = Field(None, ge=64, le=10**8)
 
@@ -107,12 +105,27 @@ class Prefix(NamedTuple):
         return join(self.steps, self.joint)
 
 
+class Usage(NamedTuple):
+    """Tokens that a server bills for one call: of the prompt, of these from its cache, and written."""
+
+    read: int
+    cached: int
+    written: int
+
+
+def add_usages(usages: Sequence[Usage | None]) -> Usage | None:
+    """What several calls were billed, None if none of them was."""
+    billed = [usage for usage in usages if usage]
+    return Usage(*map(sum, zip(*billed, strict=True))) if billed else None
+
+
 class Draft(NamedTuple):
-    """A generated step: its text without separator, its length in tokens, why it stopped."""
+    """A generated step: its text without separator, its length in tokens, why it stopped, what a server billed."""
 
     text: str
     tokens: int
     stop: Stop
+    usage: Usage | None = None
 
 
 class StepScore(NamedTuple):
@@ -120,13 +133,15 @@ class StepScore(NamedTuple):
 
     Attributes:
         score: of a reward model, the probability in [0, 1] that the step is right; see `trim.scorers` for others.
-        tokens: read for it.
+        tokens: of the step itself, as the model that scores it reads it.
         written: tokens, by a language model that was asked.
+        usage: what a server billed for the call that told it; of several steps, it stands with the last.
     """
 
     score: float
     tokens: int
     written: int = 0
+    usage: Usage | None = None
 
 
 KeepDraft = Callable[[int, Draft], None]
@@ -138,6 +153,10 @@ class LanguageModel(Protocol):
 
     The same model gives the same text for the same key.
     """
+
+    def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """Tokens of each prompt before its first step: the question with all that stands around it."""
+        ...
 
     def next_steps(
         self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
@@ -161,6 +180,10 @@ class LanguageModel(Protocol):
 
 class RewardModel(Protocol):
     """Scores the steps of a solution so far."""
+
+    def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """Tokens of each prompt before its first step: the question with all that stands around it."""
+        ...
 
     def score(
         self,

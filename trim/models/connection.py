@@ -10,12 +10,14 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2 as httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from trim.errors import TrimError
+from trim.models.base import Usage
+from trim.models.cost import ModelCost
 from trim.models.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -50,13 +52,6 @@ class Passing(Refused):
     """A refusal that may pass."""
 
 
-class Usage(NamedTuple):
-    """Tokens that an answer was billed for."""
-
-    read: int
-    written: int
-
-
 def usage(answer: Any) -> Usage:
     """The tokens that an answer says it is billed for.
 
@@ -69,10 +64,12 @@ def usage(answer: Any) -> Usage:
     read, written = found.get("prompt_tokens"), found.get("completion_tokens")
     if written is None and "choices" not in answer:  # a reward model writes nothing
         written = 0
-    for count in (read, written):
+    details = found.get("prompt_tokens_details")
+    cached = (details.get("cached_tokens") if isinstance(details, Mapping) else None) or 0
+    for count in (read, cached, written):
         if type(count) is not int or not 0 <= count <= _MOST_TOKENS:
             raise Malformed("an answer whose usage cannot be")
-    return Usage(int(read or 0), int(written or 0))
+    return Usage(read, min(cached, read), written)
 
 
 class Connection:
@@ -88,7 +85,7 @@ class Connection:
 
     def __init__(self, model: Model, spending: Path | None) -> None:
         assert model.server
-        self.server, self.price = model.server, model.price
+        self.server, self._cost = model.server, ModelCost.of(model)
         self.name = self.server.model or model.path
         self._key = os.environ.get(self.server.key, "") if self.server.key else ""
         if self.server.key and not self._key:
@@ -180,7 +177,8 @@ class Connection:
             except (ValueError, RecursionError) as error:
                 raise Malformed(f"an answer that is not JSON ({str(error)[:100]})") from None
             self._told_error(answer)
-            cost = self.prices(*usage(answer))
+            billed = usage(answer)
+            cost = self.prices(billed.read, billed.written, billed.cached)
             return read(answer)
         except TimeoutError:
             cost = most  # it may still be written, and billed
@@ -242,9 +240,9 @@ class Connection:
         grown = wait_random_exponential(multiplier=0.2, max=10)(state)
         return max(grown, min(error.after or 0.0, _LONGEST_WAIT)) if isinstance(error, Passing) else grown
 
-    def prices(self, read: int, written: int) -> float:
-        """What tokens cost."""
-        return (read * self.server.price_in + written * self.price) / 1e6
+    def prices(self, read: int, written: int, cached: int = 0) -> float:
+        """What tokens cost: those read, of which some from the server's cache, and those written."""
+        return self._cost.money(read - cached, cached, written)
 
     def _reason(self, error: Exception) -> str:
         tries = f"{self.server.retries + 1} times"

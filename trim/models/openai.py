@@ -14,10 +14,10 @@ from scipy.special import softmax
 
 from trim.errors import TrimError
 from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore
-from trim.models.connection import Connection, Malformed, Refused
+from trim.models.connection import Connection, Malformed, Refused, usage
 from trim.models.prompt import Prompt, asked_for, at_tags, cut_to, read_tokenizer, step_tag
 from trim.models.replies import LostToReasoning, read_reply
-from trim.steps import SEPARATOR, messages, tagged
+from trim.steps import SEPARATOR, approximate_tokens, messages, tagged
 from trim.streams import seed
 
 if TYPE_CHECKING:
@@ -103,10 +103,16 @@ class ServedLM:
                 raise Malformed(f"an answer without prompt_logprobs ({error})") from error
             if not np.isfinite(logs).all():
                 raise Malformed("log-probabilities that are no numbers")
-            return StepScore(sum(logs) / len(logs), len(logs))
+            return StepScore(sum(logs) / len(logs), len(logs), usage=usage(answer))
 
         body = {"model": self._connection.name, "prompt": tokens, "max_tokens": 1, "prompt_logprobs": 0}
         return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
+
+    def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """See `LanguageModel.prompt_tokens`; told by characters over four where no tokenizer is at hand."""
+        if self._prompt:
+            return self._prompt.lengths(prefixes)
+        return [sum(approximate_tokens(turn["content"]) for turn in self.chat(prefix)) for prefix in prefixes]
 
     def chat(self, prefix: Prefix) -> list[dict[str, str]]:
         """The messages that ask for the next step.
@@ -223,12 +229,17 @@ class ServedPRM:
         keep: KeepScores | None = None,
     ) -> list[list[StepScore]]:
         """See `RewardModel.score`; what is longer than the server's context is cut from the left (`cut_to`)."""
-        ids = self._prompt.ids(solutions, [tagged(s.steps) for s in solutions])
-        ids = cut_to(ids, self._connection.server.context, self._connection.name)
-        requests = [partial(self._ask, tokens, count) for tokens, count in zip(ids, last, strict=True)]
+        whole = self._prompt.ids(solutions, [tagged(s.steps) for s in solutions])
+        ids = cut_to(whole, self._connection.server.context, self._connection.name)
+        counts = zip(last, self.prompt_tokens(solutions), strict=True)
+        requests = [partial(self._ask, *three) for three in zip(ids, whole, counts, strict=True)]
         return self._connection.each(requests, keep)
 
-    async def _ask(self, tokens: list[int], last: int) -> list[StepScore]:
+    def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """See `RewardModel.prompt_tokens`."""
+        return self._prompt.lengths(prefixes)
+
+    async def _ask(self, tokens: list[int], whole: list[int], counts: tuple[int, int]) -> list[StepScore]:
         body = {
             "model": self._connection.name,
             "input": tokens,
@@ -249,7 +260,8 @@ class ServedPRM:
                 raise Malformed(
                     f"scores of shape {logits.shape} for {len(tags)} steps; serve the model with its step tag"
                 )
-            return at_tags(softmax(logits, axis=-1)[:, 1].tolist(), tokens, self._tag, last)
+            *before, last = at_tags(softmax(logits, axis=-1)[:, 1].tolist(), whole, self._tag, *counts)
+            return [*before, last._replace(usage=usage(answer))]
 
         try:
             return await self._connection.post(self._url, body, self._connection.prices(len(tokens), 0), read)

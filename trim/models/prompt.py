@@ -79,6 +79,10 @@ class Prompt:
         texts = [self(prefix, turn) for prefix, turn in zip(prefixes, turns, strict=True)]
         return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
+    def lengths(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """Tokens of each prompt before the first step."""
+        return [len(ids) for ids in self.ids(prefixes, [""] * len(prefixes))]
+
     def last_steps(self, solutions: Sequence[Prefix]) -> tuple[list[list[int]], list[int]]:
         """Token ids of whole solutions, and the place where the last step of each begins."""
         turns = [s._replace(steps=s.steps[:-1]).text for s in solutions]
@@ -103,15 +107,16 @@ def cut_to(ids: Sequence[list[int]], context: int | None, who: str) -> list[list
     return [tokens if context is None else tokens[-context:] for tokens in ids]
 
 
-def at_tags(scores: Sequence[float], ids: Sequence[int], tag: int, last: int) -> list[StepScore]:
-    """The last scores, each with the tokens that were read for it; 1.0 and no tokens for tags that were cut off.
+def at_tags(scores: Sequence[float], ids: Sequence[int], tag: int, last: int, prompt: int) -> list[StepScore]:
+    """The last scores, each with its step's tokens, tag included; 1.0 and no tokens for tags that were cut off.
 
     Args:
-        scores: at every tag, in order.
-        ids: tokens of the text.
+        scores: at every tag that was read, in order.
+        ids: tokens of the whole text.
         tag: token after each step.
         last: how many are wanted.
+        prompt: tokens before the first step.
     """
-    read = np.diff(np.flatnonzero(np.asarray(ids) == tag), prepend=-1)
+    read = np.diff(np.flatnonzero(np.asarray(ids) == tag), prepend=prompt - 1)
     lost = [StepScore(1.0, 0)] * max(0, last - len(scores))
     return lost + [StepScore(float(s), int(n)) for s, n in zip(scores[-last:], read[-last:], strict=True)]

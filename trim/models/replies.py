@@ -46,7 +46,8 @@ def read_reply(answer: Any, api: str) -> Draft:
     if not text.strip() and thought:
         raise LostToReasoning
     draft = _whole_reply(text, reason) if api == "chat" else _continued(text, reason, choice)
-    return draft._replace(tokens=usage(answer).written)
+    billed = usage(answer)
+    return draft._replace(tokens=billed.written, usage=billed)
 
 
 def _choice(answer: Any) -> Mapping[str, Any]:

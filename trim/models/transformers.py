@@ -83,6 +83,10 @@ class TransformersLM:
         self._newline = [piece.endswith("\n") for piece in pieces]
         self._cache = PrefixCache(self.model)
 
+    def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """See `LanguageModel.prompt_tokens`."""
+        return self.prompt.lengths(prefixes)
+
     @torch.inference_mode()
     def next_steps(
         self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
@@ -187,6 +191,10 @@ class TransformersPRM:
         self.tag = step_tag(self.tokenizer, folder)
         self._cache = PrefixCache(self.model)
 
+    def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """See `RewardModel.prompt_tokens`."""
+        return self.prompt.lengths(prefixes)
+
     @torch.inference_mode()
     def score(
         self,
@@ -213,7 +221,7 @@ class TransformersPRM:
         return [
             [
                 StepScore(float(scores[id(text)][place - len(text.slots)]), int(read))
-                for place, read in zip(places[-count:], np.diff(places, prepend=-1)[-count:], strict=True)
+                for place, read in zip(places[-count:], np.diff(places, prepend=prompt - 1)[-count:], strict=True)
             ]
-            for text, places, count in zip(texts, tags, last, strict=True)
+            for text, places, count, prompt in zip(texts, tags, last, self.prompt_tokens(solutions), strict=True)
         ]

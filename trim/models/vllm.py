@@ -115,6 +115,10 @@ class VllmLM:
         self.engine = _load(folder, dtype, engine or Engine(), "language model", enable_prefix_caching=True)
         self._context: int = self.engine.model_config.max_model_len
 
+    def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """See `LanguageModel.prompt_tokens`."""
+        return self.prompt.lengths(prefixes)
+
     def next_steps(
         self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
@@ -188,6 +192,10 @@ class VllmPRM:
         self.tag = step_tag(tokenizer, folder)
         self.engine = _load(folder, dtype, engine or Engine(), "reward model", runner="pooling")
 
+    def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
+        """See `RewardModel.prompt_tokens`."""
+        return self.prompt.lengths(prefixes)
+
     def score(
         self,
         solutions: Sequence[Prefix],
@@ -197,8 +205,8 @@ class VllmPRM:
         """See `RewardModel.score`."""
         from vllm import PoolingParams
 
-        ids = self.prompt.ids(solutions, [tagged(s.steps) for s in solutions])
-        ids = cut_to(ids, self.engine.model_config.max_model_len, self.engine.model_config.model)
+        whole = self.prompt.ids(solutions, [tagged(s.steps) for s in solutions])
+        ids = cut_to(whole, self.engine.model_config.max_model_len, self.engine.model_config.model)
         # The pooler's own activation is switched off, so that the softmax is taken exactly once, here.
         outputs = self.engine.encode(
             [{"prompt_token_ids": tokens} for tokens in ids],
@@ -207,6 +215,6 @@ class VllmPRM:
             use_tqdm=False,
         )
         return [
-            at_tags(torch.as_tensor(output.outputs.data).float().softmax(-1)[:, 1].tolist(), tokens, self.tag, count)
-            for output, tokens, count in zip(outputs, ids, last, strict=True)
+            at_tags(torch.as_tensor(output.outputs.data).float().softmax(-1)[:, 1].tolist(), tokens, self.tag, *counts)
+            for output, tokens, *counts in zip(outputs, whole, last, self.prompt_tokens(solutions), strict=True)
         ]

@@ -25,13 +25,13 @@ class Family:
 
     Attributes:
         stands_for: the published benchmark whose place this family takes.
-        length: least and most number of operations.
-        weights: relative frequency of each operation, in the order of `OPERATIONS`.
+        length: least, mean (about) and most number of operations; short ones are common, long ones rare.
+        weights: relative frequency of each operation before its difficulty is drawn, in the order of `OPERATIONS`.
         phrase: writes the question of a start value and its operations.
     """
 
     stands_for: str
-    length: tuple[int, int]
+    length: tuple[int, float, int]
     weights: tuple[float, ...]
     phrase: Callable[[np.random.Generator, int, list[tuple[str, int]]], str]
 
@@ -47,6 +47,10 @@ OPERATIONS = {
     "modulo": ("%", 3, 12),
     "square": ("^", 2, 2),
 }
+
+_HARD = np.array(["multiply_large", "modulo", "square"])
+_DIFFICULTY_SPREAD = 0.8  # standard deviation, over problems, of the log odds that an operation is a hard one; its mean is minus that
+_LENGTH_SHAPE = 2.0
 
 _PLAIN = {"+": "add {}", "-": "subtract {}", "*": "multiply by {}", "%": "reduce by {}", "^": "square it"}
 _RENAMED = {
@@ -75,10 +79,10 @@ def _renamed(rng: np.random.Generator, start: int, operations: list[tuple[str, i
 
 
 FAMILIES = {
-    "standard": Family("MATH-500", (4, 10), (0.22, 0.16, 0.20, 0.14, 0.10, 0.08, 0.08, 0.02), _plain),
-    "long": Family("AIME", (12, 20), (0.28, 0.16, 0.26, 0.14, 0.08, 0.02, 0.04, 0.02), _plain),
-    "hard": Family("OlympiadBench", (4, 9), (0.06, 0.16, 0.06, 0.16, 0.12, 0.24, 0.14, 0.06), _plain),
-    "renamed": Family("Minerva Math", (4, 9), (0.22, 0.16, 0.20, 0.14, 0.10, 0.08, 0.08, 0.02), _renamed),
+    "standard": Family("MATH-500", (3, 8, 20), (0.22, 0.16, 0.20, 0.14, 0.10, 0.08, 0.08, 0.02), _plain),
+    "long": Family("AIME", (12, 15, 20), (0.28, 0.16, 0.26, 0.14, 0.08, 0.02, 0.04, 0.02), _plain),
+    "hard": Family("OlympiadBench", (3, 7, 20), (0.06, 0.16, 0.06, 0.16, 0.12, 0.24, 0.14, 0.06), _plain),
+    "renamed": Family("Minerva Math", (3, 7, 20), (0.22, 0.16, 0.20, 0.14, 0.10, 0.08, 0.08, 0.02), _renamed),
 }
 
 
@@ -87,7 +91,7 @@ def _form(text: str) -> str:
 
 
 _CLAUSES = "|".join(map(_form, (*_PLAIN.values(), *(f for forms in _RENAMED.values() for f in forms), *_DISTRACTORS)))
-_CHAIN = re.compile(rf"(?:Start with [1-9]\d?|A jar holds [1-9]\d? coins)(?:, (?:{_CLAUSES})){{4,20}}\.")
+_CHAIN = re.compile(rf"(?:Start with [1-9]\d?|A jar holds [1-9]\d? coins)(?:, (?:{_CLAUSES})){{3,20}}\.")
 
 
 def is_chain(question: str) -> bool:
@@ -130,8 +134,11 @@ def write_step(left: int, sign: str, right: int) -> str:
 def draw(rng: np.random.Generator, family: Family) -> tuple[str, str, tuple[str, ...]]:
     """One problem of a family: its question, answer and reference steps."""
     start = int(rng.integers(1, 100))
-    weights = np.asarray(family.weights) / sum(family.weights)
-    kinds = rng.choice(list(OPERATIONS), size=rng.integers(family.length[0], family.length[1] + 1), p=weights)
+    least, mean, most = family.length
+    count = min(most, least + int(rng.gamma(_LENGTH_SHAPE, (mean - least) / _LENGTH_SHAPE)))
+    hard = np.isin(list(OPERATIONS), _HARD)
+    weights = np.asarray(family.weights) * np.where(hard, np.exp(rng.normal(-_DIFFICULTY_SPREAD, _DIFFICULTY_SPREAD)), 1)
+    kinds = rng.choice(list(OPERATIONS), size=count, p=weights / weights.sum())
     operations, steps, value = [], [], start
     for kind in kinds.tolist():
         sign, low, high = OPERATIONS[kind]

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from trim.config import Params
-from trim.evaluation.records import COSTS, Results, read_results, read_steps
+from trim.evaluation.records import Results, read_results, read_steps
 from trim.evaluation.summary import nearest_setting
 from trim.problems import Problem, read_problems
 from trim.problems.checks import is_right_step
 from trim.report.figures import ENDS
-from trim.report.rivals import UNITS
+from trim.report.costs import UNIT_TITLES
 from trim.report.tables import read_csv, titles
 
 EPISODES = 36  # problems of each benchmark that can be looked at
@@ -25,7 +25,7 @@ def chart(results: Path, params: Params) -> dict[str, Any]:
     """Every operating point, its mean over seeds, with its cost in every unit; always-strong's is 1."""
     summary, (benchmarks, routers) = read_csv(results / "summary.csv"), titles(params)
     summary["setting"] = summary["setting"].str.replace(r" seed=\d+", "", regex=True)
-    numbers = ["accuracy", "accuracy_low", "accuracy_high", *COSTS]
+    numbers = ["accuracy", "accuracy_low", "accuracy_high", *UNIT_TITLES]
     points = summary.groupby(["benchmark", "router", "setting"], sort=False)[numbers].mean().reset_index()
     rows = []
     for benchmark, group in points.groupby("benchmark", sort=False):
@@ -41,10 +41,10 @@ def chart(results: Path, params: Params) -> dict[str, Any]:
                     "low": round(row.accuracy_low, 4),
                     "high": round(row.accuracy_high, 4),
                     "tokens": round(row.strong_tokens, 1),
-                    **{name: round(getattr(row, name) / unit[name], 4) for name in COSTS},
+                    **{name: round(getattr(row, name) / unit[name], 4) for name in UNIT_TITLES},
                 }
             )
-    return {"points": rows, "benchmarks": benchmarks, "units": UNITS, "cost": params.evaluation.cost}
+    return {"points": rows, "benchmarks": benchmarks, "units": UNIT_TITLES, "cost": params.evaluation.cost}
 
 
 def episodes(results: Path, params: Params) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Beyond the main table: other units of cost, where routers intervene, and routers away from home."""
+"""Beyond the main table: where routers intervene, what a step is, and routers away from home."""
 
 from __future__ import annotations
 
@@ -7,60 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from trim.config import Params
 from trim.evaluation.interventions import RATES
-from trim.evaluation.records import COSTS
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
 from trim.report.tables import at_budgets, figure, read_csv, titles
-
-UNITS = {
-    "strong_tokens": "strong tokens",
-    "all_tokens": "all tokens",
-    "flops": "FLOPs",
-    "flops_without_prm": "FLOPs without PRM",
-    "money": "money",
-    "latency": "latency",
-}
-assert set(UNITS) == set(COSTS)
-
-
-def units_table(results: Path, params: Params) -> pd.DataFrame:
-    """Per benchmark, router and measure, a column for each unit."""
-    benchmarks, routers = titles(params)
-    found, rows = read_csv(results / "units.csv"), []
-    found = found[~found["router"].isin(ENDS)]
-    for (benchmark, router, measure), group in found.groupby(["benchmark", "router", "measure"], sort=False):
-        cells = {UNITS[row.unit]: figure(row.value, row.low, row.high, row.spread) for row in group.itertuples()}
-        keys = {"benchmark": benchmarks[benchmark], "router": routers[router], "measure": measure}
-        rows.append(keys | {name: cells[name] for name in UNITS.values()})
-    return pd.DataFrame(rows)
-
-
-def units_figure(results: Path, params: Params) -> Figure:
-    """What each router costs in every unit at the middle budget, a panel a benchmark."""
-    benchmarks, routers = titles(params)
-    found = read_csv(results / "units.csv")
-    found = found[found["measure"] == "spent"]
-    names = [name for name in first_of_kinds(params) if params.group(name) != "ablation"]
-    picture, axes_of = panels(benchmarks, height=0.22 * len(names) + 0.9)
-    for benchmark, axes in axes_of.items():
-        for unit, (colour, marker) in styles(UNITS).items():
-            rows = found[(found["benchmark"] == benchmark) & (found["unit"] == unit)].set_index("router")
-            shown = [(i, rows.loc[name, "value"]) for i, name in enumerate(names) if name in rows.index]
-            axes.plot(
-                [x for _, x in shown], [-i for i, _ in shown], marker, color=colour, markersize=4, label=UNITS[unit]
-            )
-        axes.axvline(1, color="0.4", linewidth=0.8)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5]))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_yticks([-i for i in range(len(names))], [routers[name] for name in names], fontsize=7)
-        axes.set_xlabel("cost, always-strong's is 1")
-    return legend(picture)
-
 
 def _interventions(results: Path, params: Params) -> pd.DataFrame:
     folder = results / "studies" / "interventions"

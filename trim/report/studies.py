@@ -15,6 +15,7 @@ from trim.config import Params
 from trim.pomdp.calibration import STATES
 from trim.pomdp.model import StepModel
 from trim.report.claims import claims_figure, claims_table, paper_figure, paper_table
+from trim.report.costs import spent_figure, spent_table, units_figure, units_table
 from trim.report.figures import draw, legend, panels, styles
 from trim.report.gain import ceiling_figure, ceiling_table, generalisation_figure, generalisation_table
 from trim.report.rivals import (
@@ -24,8 +25,6 @@ from trim.report.rivals import (
     interventions_table,
     transfer_figure,
     transfer_table,
-    units_figure,
-    units_table,
 )
 from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles, write
 from trim.tables import read_json
@@ -141,8 +140,8 @@ def _prediction_figure(results: Path, params: Params) -> Figure:
     return legend(picture)
 
 
-def _curve_axes(axes: Axes) -> None:
-    axes.set_xlabel("steps handed over / all steps")
+def _curve_axes(axes: Axes, calls: str = "steps handed over / all steps") -> None:
+    axes.set_xlabel(calls)
     axes.set_ylabel("accuracy")
 
 
@@ -170,7 +169,7 @@ def _published_figure(results: Path, params: Params) -> Figure:
         axes.plot(points["calls"], points["accuracy"], marker + "-", color=colour, markersize=3.5, label=router)
         if points["low"].notna().any():
             axes.fill_between(points["calls"], points["low"], points["high"], color=colour, alpha=0.15, linewidth=0)
-    _curve_axes(axes)
+    _curve_axes(axes, "steps handed over per solution")
     return legend(picture)
 
 
@@ -233,6 +232,7 @@ STUDIES: dict[str, tuple[Table, Picture]] = {
     "interventions": (interventions_table, interventions_figure),
     "definitions": (definitions_table, definitions_figure),
     "units": (units_table, units_figure),
+    "spent": (spent_table, spent_figure),
     "paper": (paper_table, paper_figure),
     "claims": (claims_table, claims_figure),
 }

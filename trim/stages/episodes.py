@@ -54,5 +54,6 @@ def write_run(
         "reference": title is not None or workspace.params.kind(router).reference,
         "seeds": [policy.seed for policy in policies.values()],
         "models": {name: asdict(cost) for name, cost in workspace.costs().items()},
+        "prompts": workspace.prompt_tokens(problems, "weak", "strong", "prm"),
     }
     write_episodes(out, episodes, list(policies), header)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from trim.config import Params
 from trim.errors import TrimError
-from trim.evaluation.records import COSTS, read_results
+from trim.evaluation.costs import UNITS
+from trim.evaluation.records import read_results
 from trim.evaluation.summary import (
     Protocol,
     Study,
@@ -29,6 +30,7 @@ def protocol(params: Params, cost: str | None = None) -> Protocol:
     settings = params.evaluation
     return Protocol(
         cost or settings.cost,
+        settings.cache,
         settings.budgets,
         settings.levels,
         settings.bootstrap,
@@ -45,8 +47,8 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
     Raises:
         TrimError: for an unknown unit of cost or a damaged file.
     """
-    if cost is not None and cost not in COSTS:
-        raise TrimError(f"--cost {cost}: unknown unit; allowed: {', '.join(COSTS)}")
+    if cost is not None and cost not in UNITS:
+        raise TrimError(f"--cost {cost}: unknown unit; allowed: {', '.join(UNITS)}")
     benchmarks, routers = list(params.benchmarks), list(params.routers)
     read = sorted(map(read_results, episodes), key=lambda r: (benchmarks.index(r.benchmark), routers.index(r.router)))
     made = studies(read, protocol(params, cost))

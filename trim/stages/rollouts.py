@@ -28,6 +28,8 @@ def make_rollouts(
     policies, count = list(router(None).policies().values()), 0
     for split in SPLITS:
         workspace = Workspace.over(params, (), journal, tracker)
-        workspace.run(shard_of(read_problems(problems, split), shard, params.shards), policies)
+        solved = shard_of(read_problems(problems, split), shard, params.shards)
+        workspace.run(solved, policies)
+        workspace.prompt_tokens(solved, model)
         count += workspace.draws.export(out / split / f"{model}.{shard}.parquet")
     return count

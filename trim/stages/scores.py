@@ -23,7 +23,9 @@ def make_scores(
     policies, count = list(AlwaysWeak(None).policies().values()), 0
     for split in SPLITS:
         workspace = Workspace.over(params, layers, journal, tracker)
-        episodes = workspace.run(shard_of(read_problems(problems, split), shard, params.shards), policies)
+        solved = shard_of(read_problems(problems, split), shard, params.shards)
+        episodes = workspace.run(solved, policies)
+        workspace.prompt_tokens(solved, "prm")
         workspace.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
         count += workspace.draws.export(out / f"{split}.{shard}.parquet")
     return count

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from importlib.resources import files
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from trim.config import Params
+from trim.evaluation.published import PROBLEMS, published_points
 from trim.pomdp.model import StepModel, published
 from trim.pomdp.planner import plan
 from trim.pomdp.policy import Decide, planned
@@ -26,15 +25,16 @@ VARIANTS: dict[str, tuple[str, str, float | None]] = {
     "POMDP, pair filter": ("pair", "filter", None),
     "TRIM-POMDP": ("score", "filter", None),
 }
+RELEASED = {"trim_thr": "TRIM-Thr, released", "trim_pomdp": "TRIM-POMDP, released"}
 COLUMNS = ("router", "setting", "accuracy", "low", "high", "calls", "value", "value_low", "value_high", "bound")
 
 
 def make_simulation(params: Params, out: Path, progress: Callable[[int, int], None]) -> None:
-    """Write a row per operating point: accuracy and share of steps handed over, with intervals.
+    """Write a row per operating point: accuracy with interval, and steps handed over per solution.
 
     TRIM-POMDP's variants (see `VARIANTS`) are simulated at each cost; their mean reward stands
-    beside the planner's upper bound for any policy. TRIM-Thr follows in closed form, and beside
-    it stands its published measurement on MATH-500.
+    beside the planner's upper bound for any policy. TRIM-Thr follows in closed form. Beside them
+    stand both routers as they were measured on MATH-500 and released.
     """
     settings, model, rows = params.simulation, published(), []
     models = {"pair": model, "score": model.on_scores()}
@@ -50,18 +50,18 @@ def make_simulation(params: Params, out: Path, progress: Callable[[int, int], No
     nothing = (np.nan,) * 4
     thresholds = np.linspace(0, 1, 21)
     said = predict_thresholds(model, thresholds.tolist())
-    for tau, accuracy, calls, steps in zip(thresholds, *said, strict=True):
-        rows.append(("TRIM-Thr, predicted", f"tau={tau:g}", accuracy, np.nan, np.nan, calls / steps, *nothing))
-    rows += [(*point, *nothing) for point in _measured_thresholds(params)]
+    for tau, accuracy, calls, _ in zip(thresholds, *said, strict=True):
+        rows.append(("TRIM-Thr, predicted", f"tau={tau:g}", accuracy, np.nan, np.nan, calls, *nothing))
+    rows += [(*point, *nothing) for router in RELEASED for point in _released(params, router)]
     write_text(out, pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False, float_format="%.6g"))
 
 
 def _run(params: Params, model: StepModel, decide: Decide, cost: float) -> tuple[float, ...]:
-    """Accuracy with interval, calls per step, mean reward with interval."""
+    """Accuracy with interval, steps handed over per solution, mean reward with interval."""
     found = simulate(model, decide, params.simulation.solutions, params.simulation.seed)
     accuracy = _with_interval(found.correct, params)
     reward = _with_interval(model.reward * found.correct - cost * model.tokens * found.calls, params)
-    return *accuracy, found.calls.sum() / found.steps.sum(), *reward
+    return *accuracy, found.calls.mean(), *reward
 
 
 def _with_interval(values: np.ndarray, params: Params) -> tuple[float, float, float]:
@@ -73,16 +73,8 @@ def _deviations(params: Params) -> float:
     return float(norm.ppf((1 + params.evaluation.confidence) / 2))
 
 
-def _measured_thresholds(params: Params) -> list[tuple[str, str, float, float, float, float]]:
-    """TRIM-Thr as released for MATH-500: accuracy with interval, strong tokens over always-strong's."""
-    text = (files("trim.pomdp") / "published" / "trim_thr_math500.jsonl").read_text(encoding="utf-8")
-    points = [json.loads(line) for line in text.splitlines()]
-    unit = max(point["avg_target_tokens_per_question"] for point in points)
-    rows = []
-    for point in points:
-        accuracy = point["accuracy"]
-        spread = _deviations(params) * (accuracy * (1 - accuracy) * accuracy / point["num_correct"]) ** 0.5
-        fraction = point["avg_target_tokens_per_question"] / unit
-        setting = f"tau={point['threshold']:g}"
-        rows.append(("TRIM-Thr, published", setting, accuracy, accuracy - spread, accuracy + spread, fraction))
-    return rows
+def _released(params: Params, router: str) -> Iterator[tuple[str, str, float, float, float, float]]:
+    """A router as released for MATH-500: accuracy with interval, and steps handed over."""
+    for point in published_points(router).itertuples():
+        spread = _deviations(params) * (point.accuracy * (1 - point.accuracy) / PROBLEMS) ** 0.5
+        yield RELEASED[router], point.setting, point.accuracy, point.accuracy - spread, point.accuracy + spread, point.calls

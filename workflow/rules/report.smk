@@ -41,6 +41,7 @@ STUDY_INPUTS = {
         "results/studies/interventions/{benchmark}.csv", benchmark=BENCHMARKS
     ),
     "units": "results/units.csv",
+    "spent": ["results/summary.csv", "results/units.csv"],
     "definitions": expand(
         "results/studies/definitions/{benchmark}.csv",
         benchmark=EXPERIMENT.definitions.benchmarks,

@@ -1,0 +1,207 @@
+"""The whole cost of a solution, against caches that are simulated token by token."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pytest
+from conftest import Scripted
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trim.draws import Draws, Scorer, Writer
+from trim.episodes import run
+from trim.evaluation.costs import ROLES
+from trim.evaluation.records import read_results, write_episodes
+from trim.models.base import StepScore, Usage
+from trim.models.cost import ModelCost
+from trim.problems import Problem
+from trim.routers.always import AlwaysStrong
+from trim.routers.base import Policy
+
+PROMPTS = {"weak": 11, "strong": 13, "prm": 17}
+MODELS = {
+    "weak": ModelCost(3, 2.0, 0.5, 7.0, 0.1, 0.01, 0.001),
+    "strong": ModelCost(50, 5.0, 1.5, 11.0, 0.2, 0.02, 0.002),
+    "prm": ModelCost(40, 3.0, 1.0, 0.0, 0.3, 0.0, 0.003),
+}
+PROBLEMS = [Problem(f"p{i}", f"question {i}", str(i % 3), "test") for i in range(4)]
+
+
+@dataclass(frozen=True)
+class Coins(Policy):
+    """Hands steps over by a coin; every combination of raters and ways to hand over."""
+
+    rater: str | None = None
+    salt: int = 0
+    delegates: float = 0.0
+    verifier: str | None = None
+
+    def _coin(self, seen, salt):
+        words = [f"{self.salt}{salt}{node.hex()}" for node in seen.nodes]
+        return np.array([int(hashlib.sha256(word.encode()).hexdigest()[:4], 16) / 16**4 for word in words])
+
+    def delegate(self, seen):
+        return self._coin(seen, "d") < self.delegates
+
+    def regenerate(self, seen):
+        return self._coin(seen, "r") < 0.4
+
+    def restart(self, seen, ratings):
+        return self._coin(seen, "v") < 0.5
+
+
+class Rated(Scripted):
+    def likelihoods(self, solutions, keep=None):
+        return [StepScore(-1.0, 1) for _ in solutions]
+
+    def prompt_tokens(self, prefixes):
+        return [PROMPTS[self.name]] * len(prefixes)
+
+
+class Cache:
+    """A model's cache: the tokens that it has read or written, each known by all that stands before it."""
+
+    def __init__(self):
+        self.kept, self.calls, self.prompts, self.read, self.written = set(), 0, 0, 0, 0
+
+    def call(self, context, written=()):
+        self.calls += 1
+        self.prompts += len(context)
+        self.read += len(set(context) - self.kept)
+        self.kept |= set(context) | set(written)
+        self.written += len(written)
+
+
+def tokens(path, count):
+    return [(*path, i) for i in range(count)]
+
+
+def simulate(episode):
+    """The caches of all three models after an episode, from the order of its calls."""
+    caches = {role: Cache() for role in ROLES}
+    for steps in (episode.discarded, episode.steps):
+        standing = {role: tokens(("prompt",), PROMPTS[role]) for role in ROLES}
+        path = ()
+        for step in steps:
+            draft = step.draft if step.draft is not None else step.text
+            drafted = tokens((*path, draft), step.draft_tokens)
+            if step.draft_tokens:
+                caches["weak"].call(standing["weak"], drafted)
+            if step.rater == "prm" and step.read and not episode.ratings:
+                caches["prm"].call(standing["prm"] + tokens((*path, draft), len(draft) + 1))
+            if step.rater == "strong":
+                caches["strong"].call(standing["strong"] + drafted, ["verdict"])
+                caches["strong"].kept -= {"verdict"}
+            if step.rater in ("grade", "self"):
+                cache = caches["weak" if step.rater == "self" else "strong"]
+                asked = tokens((*path, draft, "asked", step.rater), step.read)
+                for i in range(step.rating_calls):
+                    cache.call(asked, tokens((*path, "verdict", i), step.verdict_tokens // step.rating_calls))
+            rewritten = step.writer == "strong"
+            text = tokens((*path, step.text), step.tokens)
+            if rewritten:
+                caches["strong"].call(standing["strong"], text)
+            for role in ("weak", "strong"):
+                standing[role] = standing[role] + (text if rewritten else drafted)
+            standing["prm"] = standing["prm"] + tokens((*path, step.text), len(step.text) + 1)
+            path = (*path, step.text)
+        if steps and steps[-1].rater == "prm" and episode.ratings and (steps is episode.discarded or not episode.discarded):
+            caches["prm"].call(standing["prm"])
+    return caches
+
+
+def solve(policies, bills=False):
+    models = {name: Billing(name) if bills else Rated(name) for name in ROLES}
+    draws = Draws()
+    writers = [Writer(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")]
+    scorer = Scorer("prm", lambda: models["prm"], draws, 64)
+    return run(PROBLEMS, policies, *writers, scorer)
+
+
+def written_down(episodes, policies, path):
+    header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False}
+    header |= {"seeds": [None] * len(policies), "models": {role: asdict(m) for role, m in MODELS.items()}}
+    header |= {"prompts": {role: [PROMPTS[role]] * len(PROBLEMS) for role in ROLES}}
+    write_episodes(path / "e.parquet", episodes, [str(i) for i in range(len(policies))], header)
+    return read_results(path / "e.parquet")
+
+
+policies = st.builds(
+    Coins,
+    st.sampled_from(["prm", "weak", "strong", "grade", None]),
+    st.integers(0, 10**6),
+    st.sampled_from([0.0, 0.3]),
+) | st.builds(Coins, st.none(), st.integers(0, 10**6), st.just(0.0), st.sampled_from(["prm", "self"]))
+
+
+@given(st.lists(policies, min_size=1, max_size=3))
+@settings(max_examples=40, deadline=None)
+def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen):
+    episodes = solve(chosen)
+    costs = written_down(episodes, chosen, tmp_path_factory.mktemp("costs")).costs
+    assert set(costs) == {"none", "prefix"}
+    for index, episode in enumerate(episodes):
+        place = divmod(index, len(PROBLEMS))
+        caches = simulate(episode)
+        for role, cache in caches.items():
+            none, prefix = ({key: total[f"{role}_{key}"][place] for key in ("read", "cached", "written")} for total in costs.values())
+            assert none == {"read": cache.prompts, "cached": 0, "written": cache.written}, role
+            assert prefix == {"read": cache.read, "cached": cache.prompts - cache.read, "written": cache.written}, role
+
+
+@given(st.lists(policies, min_size=1, max_size=3))
+@settings(max_examples=20, deadline=None)
+def test_units_are_sums_over_models(tmp_path_factory, chosen):
+    costs = written_down(solve(chosen), chosen, tmp_path_factory.mktemp("costs")).costs
+    for total in costs.values():
+        used = {role: total[f"{role}_read"] + total[f"{role}_written"] for role in ROLES}
+        flops = {role: 2 * MODELS[role].parameters * used[role] for role in ROLES}
+        assert np.allclose(total["all_tokens"], sum(used.values()))
+        assert np.allclose(total["flops"], sum(flops.values()))
+        assert np.allclose(total["flops_without_prm"], flops["weak"] + flops["strong"])
+        money = sum(
+            (
+                model.price_in * total[f"{role}_read"]
+                + model.price_cached * total[f"{role}_cached"]
+                + model.price_out * total[f"{role}_written"]
+            )
+            / 1e6
+            for role, model in MODELS.items()
+        )
+        assert np.allclose(total["money"], money)
+        assert (total["latency"] >= total["latency_decoding"] + total["latency_reading"]).all()
+    for unit in ("all_tokens", "flops", "money", "latency_reading"):
+        assert (costs["none"][unit] >= costs["prefix"][unit] - 1e-9).all()
+
+
+def test_always_strong_reads_the_question_once_and_writes_the_rest(tmp_path):
+    (policy,) = AlwaysStrong(None).policies().values()
+    episodes = solve([policy])
+    total = written_down(episodes, [policy], tmp_path).costs["prefix"]
+    assert (total["strong_read"] == PROMPTS["strong"]).all()
+    assert total["strong_written"][0].tolist() == [sum(s.tokens for s in e.steps) for e in episodes]
+    assert not sum(total[f"{role}_{what}"].sum() for role in ("weak", "prm") for what in ("read", "written"))
+
+
+class Billing(Rated):
+    """Bills 100 tokens a call, 30 of them from its cache."""
+
+    def next_steps(self, prefixes, keys, keep=None):
+        return [d._replace(usage=Usage(100, 30, d.tokens)) for d in super().next_steps(prefixes, keys)]
+
+    def score(self, solutions, last, keep=None):
+        rows = super().score(solutions, last)
+        return [[*row[:-1], row[-1]._replace(usage=Usage(100, 30, 0))] for row in rows]
+
+
+@pytest.mark.parametrize("rater", ["prm", "grade"])
+def test_a_bill_stands_for_what_was_read(tmp_path, rater):
+    policy = Coins(rater, 5)
+    costs = written_down(solve([policy], bills=True), [policy], tmp_path).costs
+    for role in ROLES:
+        calls = {name: costs[name][f"{role}_read"] + costs[name][f"{role}_cached"] for name in ("billed", "none")}
+        assert np.allclose(costs["billed"][f"{role}_read"] * 3, costs["billed"][f"{role}_cached"] * 7)
+        assert (calls["billed"] % 100 == 0).all()
+        assert ((calls["billed"] > 0) == (calls["none"] > 0)).all()
+        assert np.array_equal(costs["billed"][f"{role}_written"], costs["none"][f"{role}_written"])

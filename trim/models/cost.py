@@ -1,0 +1,56 @@
+"""What the use of a model costs: operations, money and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trim.config import Model
+
+Amount = TypeVar("Amount", float, "np.ndarray")
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What one model's use costs.
+
+    Attributes:
+        parameters: number of weights.
+        price_in, price_cached, price_out: money per million tokens that are read, read from the model's
+            prefix cache, and written.
+        latency_per_call: seconds of a call, whatever its length.
+        latency_per_token: seconds of each token that is written.
+        latency_per_read: seconds of each token that is read and not in the cache.
+    """
+
+    parameters: int
+    price_in: float
+    price_cached: float
+    price_out: float
+    latency_per_call: float
+    latency_per_token: float
+    latency_per_read: float
+
+    @classmethod
+    def of(cls, model: Model, parameters: int = 0) -> ModelCost:
+        """The cost of a model of an experiment."""
+        return cls(
+            parameters,
+            model.price_in,
+            model.price_in if model.price_cached is None else model.price_cached,
+            model.price_out,
+            model.latency_per_call,
+            model.latency_per_token,
+            model.latency_per_read,
+        )
+
+    def flops(self, tokens: Amount) -> Amount:
+        """Floating-point operations of a forward pass over tokens, read or written: two per parameter and token."""
+        return 2.0 * self.parameters * tokens
+
+    def money(self, read: Amount, cached: Amount, written: Amount) -> Amount:
+        """The price of tokens that are read, found in the cache, and written."""
+        return (self.price_in * read + self.price_cached * cached + self.price_out * written) / 1e6
