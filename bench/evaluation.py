@@ -18,7 +18,9 @@ def study(points: int, problems: int, routers: int = 10) -> Study:
         totals = dict.fromkeys(PER_PROBLEM, shares[:, None] * length)
         settings = [f"{share:.4f}" for share in shares]
         names = [str(i) for i in range(problems)]
-        return Results("b", "test", name, name, False, settings, [None] * len(shares), names, correct, {"prefix": totals})
+        return Results(
+            "b", "test", name, name, False, settings, [None] * len(shares), names, correct, {"prefix": totals}
+        )
 
     made = [results("always_weak", np.zeros(1)), results("always_strong", np.ones(1))]
     made += [results(f"router {i}", np.linspace(0, 1, points // routers)) for i in range(routers)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from trim.config import load
-from trim.evaluation.published import published_budgets
+from trim.evaluation.published import RELEASED, published_budgets
 from trim.report.tables import markdown
 from trim.stages.evaluate import protocol
 from trim.tables import write_text
@@ -24,6 +24,10 @@ RIVALS = (
     "Smoothie", "AutoMix, threshold", "AutoMix, POMDP", "RSD, sigmoid", "SpecReason, log-probability",
     "Weak log-probability", "Takeover",
 )  # fmt: skip
+SPENDING = (
+    "TRIM-POMDP", "Oracle, query level", "HybridLLM", "AutoMix, threshold", "RSD, sigmoid",
+    "SpecReason, log-probability", "Weak log-probability", "Takeover",
+)  # fmt: skip
 # Files of reference figures for `trim audit --against`, and the benchmark of those that were published.
 REFERENCES = {"embedded.csv": None, "math500.csv": "math500"}
 
@@ -33,8 +37,9 @@ def write_reference(path: Path, benchmark: str | None) -> None:
     if benchmark is None:
         rows = pd.read_csv(ROOT / "results/budgets.csv").drop(columns="spread")
     else:
-        rows = published_budgets(protocol(load(ROOT / "params.yaml")))
-        rows = rows.assign(benchmark=benchmark, router="trim_thr")[["benchmark", "router", *rows.columns]]
+        measure = protocol(load(ROOT / "params.yaml"))
+        rows = pd.concat([published_budgets(measure, router).assign(router=router) for router in RELEASED])
+        rows = rows.assign(benchmark=benchmark)[["benchmark", "router", *rows.columns.drop("router")]]
     write_text(path, rows.to_csv(index=False, float_format="%.6g"))
 
 

@@ -106,7 +106,12 @@ def simulate(episode):
                 standing[role] = standing[role] + (text if rewritten else drafted)
             standing["prm"] = standing["prm"] + tokens((*path, step.text), len(step.text) + 1)
             path = (*path, step.text)
-        if steps and steps[-1].rater == "prm" and episode.ratings and (steps is episode.discarded or not episode.discarded):
+        if (
+            steps
+            and steps[-1].rater == "prm"
+            and episode.ratings
+            and (steps is episode.discarded or not episode.discarded)
+        ):
             caches["prm"].call(standing["prm"])
     return caches
 
@@ -145,7 +150,10 @@ def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen):
         place = divmod(index, len(PROBLEMS))
         caches = simulate(episode)
         for role, cache in caches.items():
-            none, prefix = ({key: total[f"{role}_{key}"][place] for key in ("read", "cached", "written")} for total in costs.values())
+            none, prefix = (
+                {key: total[f"{role}_{key}"][place] for key in ("read", "cached", "written")}
+                for total in costs.values()
+            )
             assert none == {"read": cache.prompts, "cached": 0, "written": cache.written}, role
             assert prefix == {"read": cache.read, "cached": cache.prompts - cache.read, "written": cache.written}, role
 

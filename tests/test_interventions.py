@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trim.evaluation.costs import UNITS
 from trim.evaluation.interventions import decisions, rates
 from trim.evaluation.published import published_budgets, published_points
-from trim.evaluation.costs import UNITS
 from trim.evaluation.records import PER_PROBLEM, Results
 from trim.evaluation.summary import Protocol, nearest_setting, ratios, studies, units
 from trim.problems import Problem
@@ -64,7 +64,16 @@ def results(name, correct, tokens, settings=("-",), **others):
     n = correct.shape[1]
     totals = dict.fromkeys(PER_PROBLEM, tokens.astype(float)) | others
     return Results(
-        "b", "test", name, name, False, list(settings), [None] * len(settings), list(range(n)), correct, {"prefix": totals}
+        "b",
+        "test",
+        name,
+        name,
+        False,
+        list(settings),
+        [None] * len(settings),
+        list(range(n)),
+        correct,
+        {"prefix": totals},
     )
 
 

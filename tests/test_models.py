@@ -15,7 +15,7 @@ from trim.models.pretrain import measure_language_model, measure_reward_model
 from trim.models.sampler import sample
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems.generated import generate
-from trim.steps import INSTRUCTION, PRM_TAG, SEPARATOR, join, messages
+from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, SEPARATOR, join
 from trim.streams import seeds, uniforms
 
 ROLES = ("weak", "strong")
@@ -48,7 +48,7 @@ def score(prm, solutions):
 def test_the_prompt_is_the_chat_template_continued(language_model, prefixes):
     tokenizer = language_model.tokenizer
     for prefix in prefixes[:20]:
-        chat = messages(prefix.question)
+        chat = PLAIN.messages(prefix.question)
         if prefix.steps:
             chat.append({"role": "assistant", "content": join(prefix.steps)})
         whole = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=not prefix.steps)
@@ -116,7 +116,7 @@ def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
     solutions = [p for p in prefixes if p.steps][::15]
     for solution, scores in zip(solutions, score(prm, solutions), strict=True):
         text = prm.tokenizer.apply_chat_template(
-            messages(solution.question), tokenize=False, add_generation_prompt=True
+            PLAIN.messages(solution.question), tokenize=False, add_generation_prompt=True
         )
         ids = prm.tokenizer(text + PRM_TAG.join(solution.steps) + PRM_TAG, return_tensors="pt")["input_ids"]
         with torch.no_grad():

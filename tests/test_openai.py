@@ -21,7 +21,7 @@ from trim.models.openai import ServedLM, ServedPRM
 from trim.problems.generated import generate
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong
-from trim.steps import INSTRUCTION, PRM_TAG, join
+from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, join
 from trim.workspace import Workspace
 
 SECRET = "sk-very-secret-0123456789"
@@ -41,8 +41,8 @@ def served(monkeypatch):
         servers.append(FakeServer(faults, tag, **(of or {})))
         server = {"url": servers[-1].url, "key": "SOME_KEY", "retries": 6, "timeout": 5, "concurrency": 8}
         model = kind(
-            backend="openai", path="embedded/prm", weights=1, price=1e6, latency_per_call=0, latency_per_token=0,
-            server=server | {"price_in": 1e6} | settings,
+            backend="openai", path="embedded/prm", weights=1, price_in=1e6, price_out=1e6, latency_per_call=0, latency_per_token=0, latency_per_read=0,
+            server=server | settings,
         )  # fmt: skip
         return servers[-1], model
 
@@ -52,7 +52,7 @@ def served(monkeypatch):
 
 
 def language_model(model, spending=None):
-    return ServedLM(model, Sampling(max_step_tokens=4), INSTRUCTION, spending)
+    return ServedLM(model, Sampling(max_step_tokens=4), PLAIN, spending)
 
 
 @pytest.mark.parametrize("api", ["completions", "prefill", "chat"])
@@ -177,7 +177,7 @@ def test_scores_come_from_the_tags_with_one_softmax(served, only_tags):
     tag = read_tokenizer(resolve("embedded/prm")).convert_tokens_to_ids(PRM_TAG)
     _, model = served(["drop", "empty"], tag=tag if only_tags else None, kind=RewardModel)
     solution = Prefix("Start with 1, add 2, add 3, add 4.", ("1 + 2 = 3", "3 + 3 = 6", "6 + 4 = 10"))
-    prm = ServedPRM(model, INSTRUCTION)
+    prm = ServedPRM(model, PLAIN)
     (scores,) = prm.score([solution], [2])
     places = [i for i, token in enumerate(prm._prompt.ids([solution], [
         "".join(step + PRM_TAG for step in solution.steps)])[0]) if token == tag]  # fmt: skip
@@ -375,7 +375,7 @@ def test_a_template_that_trims_the_open_turn_is_refused_at_the_start(served):
 
 def test_parameters_that_are_null_are_not_sent(served):
     server, model = served(api="chat")
-    ServedLM(model, Sampling(top_p=None, max_step_tokens=4), INSTRUCTION).next_steps(PREFIXES[:1], KEYS[:1])
+    ServedLM(model, Sampling(top_p=None, max_step_tokens=4), PLAIN).next_steps(PREFIXES[:1], KEYS[:1])
     ((_, body, _),) = server.requests
     assert "top_p" not in body
     assert body["temperature"] == 0.7
@@ -392,7 +392,7 @@ def test_the_name_of_the_limit_follows_the_server(served):
 @pytest.mark.parametrize("api", ["completions", "prefill", "chat"])
 def test_a_solution_that_fills_the_context_ends_there(served, api, caplog):
     _, model = served(of={"context": 900}, api=api, context=900 if api == "completions" else None)
-    lm = ServedLM(model, Sampling(max_step_tokens=512), INSTRUCTION)
+    lm = ServedLM(model, Sampling(max_step_tokens=512), PLAIN)
     long = Prefix("question", ("a long step " * 30,) * 60)
     short, full = lm.next_steps([PREFIXES[1], long], KEYS[:2])
     assert short.stop == "separator"
@@ -408,7 +408,7 @@ def test_a_reward_models_prompt_is_cut_from_the_left_and_lost_steps_count_as_rig
     tag = read_tokenizer(resolve("embedded/prm")).convert_tokens_to_ids(PRM_TAG)
     _, model = served(tag=tag, kind=RewardModel, context=64)
     solution = Prefix("Start with 1, add 2.", tuple(f"{i} + 1 = {i + 1}" for i in range(30)))
-    (scores,) = ServedPRM(model, INSTRUCTION).score([solution], [30])
+    (scores,) = ServedPRM(model, PLAIN).score([solution], [30])
     assert len(scores) == 30
     assert [s.score for s in scores[:15]] == [1.0] * 15
     assert all(s.score < 1 for s in scores[-5:])

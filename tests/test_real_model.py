@@ -169,9 +169,11 @@ def test_a_real_chat_server_writes_steps(server, folder, prefixes, api, caplog):
     model = Model(
         backend="openai",
         path=str(folder),
-        price=0,
+        price_in=0,
+        price_out=0,
         latency_per_call=0,
         latency_per_token=0,
+        latency_per_read=0,
         server={
             "url": server,
             "model": "smollm2",

@@ -17,7 +17,9 @@ def results(router, points, seeds, n=40):
     tokens = np.array([np.full(n, float(paid)) for _, paid in points])
     names = [f"point {i}" for i in range(len(points))]
     ids = [f"p{i}" for i in range(n)]
-    return Results("b", "test", router, router, False, names, seeds, ids, correct, {"prefix": dict.fromkeys(PER_PROBLEM, tokens)})
+    return Results(
+        "b", "test", router, router, False, names, seeds, ids, correct, {"prefix": dict.fromkeys(PER_PROBLEM, tokens)}
+    )
 
 
 @pytest.fixture

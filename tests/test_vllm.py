@@ -21,7 +21,7 @@ from trim.models.openai import ServedLM, ServedPRM
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.models.vllm import VllmLM, VllmPRM, _placed
 from trim.problems.generated import generate
-from trim.steps import INSTRUCTION, PRM_TAG
+from trim.steps import PLAIN, PRM_TAG
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs `make vllm`")
 GREEDY = Sampling(temperature=0, max_step_tokens=60)
@@ -139,10 +139,10 @@ def test_a_server_writes_the_same(serve, prefixes, keys, greedy):
     url = serve("strong", "--no-enable-chunked-prefill")
     for api in ("completions", "prefill"):
         model = Model(
-            backend="openai", path="embedded/strong", weights=1, price=0, latency_per_call=0, latency_per_token=0,
+            backend="openai", path="embedded/strong", weights=1, price_in=0, price_out=0, latency_per_call=0, latency_per_token=0, latency_per_read=0,
             server={"url": url, "model": "strong", "api": api},
         )  # fmt: skip
-        assert ServedLM(model, GREEDY, INSTRUCTION).next_steps(prefixes, keys) == greedy
+        assert ServedLM(model, GREEDY, PLAIN).next_steps(prefixes, keys) == greedy
 
 
 @needs_vllm
@@ -152,10 +152,10 @@ def test_a_server_scores_the_same(serve, solutions, scores):
     tag = read_tokenizer(resolve("embedded/prm")).convert_tokens_to_ids(PRM_TAG)
     url = serve("prm", "--runner", "pooling", "--pooler-config", f'{{"step_tag_id": {tag}}}')
     model = RewardModel(
-        backend="openai", path="embedded/prm", weights=1, price=0, latency_per_call=0, latency_per_token=0,
+        backend="openai", path="embedded/prm", weights=1, price_in=0, price_out=0, latency_per_call=0, latency_per_token=0, latency_per_read=0,
         server={"url": url, "model": "prm"},
     )  # fmt: skip
-    alike(ServedPRM(model, INSTRUCTION).score(solutions, [len(s.steps) for s in solutions]), scores)
+    alike(ServedPRM(model, PLAIN).score(solutions, [len(s.steps) for s in solutions]), scores)
 
 
 @pytest.mark.parametrize(

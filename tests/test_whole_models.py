@@ -18,6 +18,7 @@ from trim.models.load import language_model, name, reward_model
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.models.weights import check_folder
 from trim.progress import Tracker
+from trim.steps import PLAIN
 from trim.workspace import Workspace
 
 
@@ -134,10 +135,22 @@ def test_a_tokenizer_without_the_step_tag_and_a_broken_template_are_named(folder
 
 # Settings that leave every text and score as it is: where and how fast a model runs, and what it costs.
 HARMLESS = {
-    "Model": {"batch_size", "price", "latency_per_call", "latency_per_token", "weights", "engine", "server"},
+    "Model": {
+        "batch_size",
+        "price_in",
+        "price_cached",
+        "price_out",
+        "latency_per_call",
+        "latency_per_token",
+        "latency_per_read",
+        "weights",
+        "engine",
+        "server",
+        "repetition_penalty",
+    },
     "Engine": {"tensor_parallel", "memory", "devices"},
-    "Server": {"url", "key", "concurrency", "timeout", "retries", "price_in", "cap"},
-    "Generation": {"max_steps", "sampling"},
+    "Server": {"url", "key", "concurrency", "timeout", "retries", "cap"},
+    "Generation": {"max_steps", "sampling", "ends", "answer"},
 }
 OTHER = {
     "backend": "vllm",
@@ -151,6 +164,10 @@ OTHER = {
     "seed": 11,
     "sample": 1,
     "instruction": "Be brief.",
+    "template": "{instruction} {question}",
+    "opening": "Solution: ",
+    "reopening": "Solution: ",
+    "repetition_penalty": 1.1,
     "temperature": 0.5,
     "top_p": 0.5,
     "top_k": 5,
@@ -163,9 +180,11 @@ def served(**server):
     return Model(
         backend="openai",
         path="embedded/weak",
-        price=0,
+        price_in=0,
+        price_out=0,
         latency_per_call=0,
         latency_per_token=0,
+        latency_per_read=0,
         server={"url": "http://127.0.0.1:1/v1"} | server,
     )
 
@@ -207,14 +226,19 @@ def test_every_cause_of_a_text_or_score_is_in_its_key(raw, params):
             generation[field] = OTHER[field]
         assert keys({**raw, "generation": generation})[0] != plain[0], field
     assert kinds
-    prm = {**raw["models"]["prm"], "instruction": "Judge."}
-    assert keys({**raw, "models": {**raw["models"], "prm": prm}})[1] != plain[1]
-    assert fields(RewardModel, "Model") == sorted([*fields(Model, "Model"), "distortion", "instruction"])
+    for changed in ({"instruction": "Judge."}, {"system": "You judge."}):
+        prm = {**raw["models"]["prm"], **changed}
+        assert keys({**raw, "models": {**raw["models"], "prm": prm}})[1] != plain[1]
+    assert fields(RewardModel, "Model") == sorted([*fields(Model, "Model"), "distortion", "instruction", "system"])
+    weak = {**raw["models"]["weak"], "repetition_penalty": 1.1}
+    assert keys({**raw, "models": {**raw["models"], "weak": weak}})[0] != plain[0]
 
 
 def test_other_files_of_a_model_are_another_model(folder):
     target = folder("weak")
-    plain = Model(path=str(target), price=0, latency_per_call=0, latency_per_token=0)
+    plain = Model(
+        path=str(target), price_in=0, price_out=0, latency_per_call=0, latency_per_token=0, latency_per_read=0
+    )
     before = {name(plain)}
     for file, content in (
         ("generation_config.json", '{"eos_token_id": 3}'),
@@ -236,5 +260,5 @@ def test_the_judges_limits_and_version_are_in_a_verdicts_key(monkeypatch):
 
 
 def test_models_are_loaded_by_name(params):
-    assert language_model(params.models.weak, Sampling(), "x").tokenizer
-    assert reward_model(params.models.prm, "x").tag
+    assert language_model(params.models.weak, Sampling(), PLAIN).tokenizer
+    assert reward_model(params.models.prm, PLAIN).tag

@@ -18,7 +18,7 @@ from trim.routers import Router, registry
 from trim.routers.base import Group
 from trim.section import Cost, Name, PathText, Section, Seed, Share, Title, explain, shown
 from trim.sections import Ceiling, Definitions, Pretrain, Robustness, Simulation, Transfer
-from trim.steps import INSTRUCTION
+from trim.steps import INSTRUCTION, PLAIN, ChatFormat, Ends
 from trim.strict_yaml import read_yaml
 
 _PROCESSBENCH = "processbench/"
@@ -81,6 +81,7 @@ class Model(Section):
         latency_per_call: seconds of a call, whatever its length.
         latency_per_token: seconds of each token that is written.
         latency_per_read: seconds of each token that is read and not in the cache.
+        repetition_penalty: of this language model, in place of that of the generation's sampling.
         thinking: given to the chat template of models that can think first (Qwen3).
         engine: of the backend vllm.
         server: of the backend openai.
@@ -98,6 +99,7 @@ class Model(Section):
     latency_per_call: Cost
     latency_per_token: Cost
     latency_per_read: Cost
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
     thinking: bool | None = None
     engine: Engine = Engine()
     server: Server | None = None
@@ -114,10 +116,12 @@ class RewardModel(Model):
 
     Attributes:
         instruction: what its user turn asks for after the question; that of the generation by default.
+        system: its system turn, none by default.
         distortion: how its scores are to be distorted, if at all.
     """
 
     instruction: str | None = None
+    system: str = ""
     distortion: Distortion | None = None
 
 
@@ -140,13 +144,41 @@ class Models(Section):
 
 
 class Generation(Section):
-    """The step loop."""
+    """The step loop.
+
+    Attributes:
+        seed, sample: of all sampling; each gives an independent set of solutions.
+        max_steps: most steps of a solution.
+        instruction: what the user turn asks for.
+        template: of the user turn, with {question} and {instruction}.
+        opening: what the assistant's turn begins with before the first step; `reopening`: where steps stand.
+        ends: what ends a solution before that: a model that stops (stop), or only an answer box (box).
+        answer: where it is found: in a box, or where there is none after "answer is", or else the last number.
+        sampling: of a step.
+    """
 
     seed: Seed = 10
     sample: int = Field(0, ge=0, lt=2**31)
     max_steps: int = Field(30, ge=1, le=1000)
     instruction: str = INSTRUCTION
+    template: str = PLAIN.template
+    opening: str = ""
+    reopening: str = ""
+    ends: Ends = "stop"
+    answer: Literal["box", "number"] = "box"
     sampling: Sampling = Sampling()
+
+    @field_validator("template")
+    @classmethod
+    def _asks_the_question(cls, template: str) -> str:
+        if "{question}" not in template:
+            raise ValueError(f"{shown(template)} asks nothing; it must hold {{question}}")
+        return template
+
+    @property
+    def chat(self) -> ChatFormat:
+        """How a solution is asked for."""
+        return ChatFormat(self.instruction, self.template, self.opening, self.reopening)
 
     @model_validator(mode="after")
     def _paragraphs(self) -> Generation:
@@ -159,8 +191,8 @@ class Evaluation(Section):
     """What is measured."""
 
     cost: Literal[
-        "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency", "latency_decoding",
-        "latency_reading",
+        "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency",
+        "latency_decoding", "latency_reading",
     ] = "strong_tokens"  # fmt: skip
     cache: Literal["none", "prefix", "billed"] = "prefix"
     budgets: tuple[Share, ...] = (0.1, 0.15, 0.2, 0.25, 0.3)

@@ -14,7 +14,7 @@ from trim.models.base import Draft, Usage, add_usages
 from trim.problems import Problem
 from trim.routers.base import Decisions, Policy
 from trim.scorers import Grade, Likelihood, Rater, Rating, SelfVerifier, StepScorer, StepVerifier, Verifier
-from trim.steps import SEPARATOR, is_degenerate, is_final
+from trim.steps import BOX, SEPARATOR, Ends, is_degenerate, is_final
 
 _MOST_PIECES = 30
 
@@ -107,6 +107,7 @@ def run(
     judge: Judge | None = None,
     watch: Callable[[Episode], None] | None = None,
     joint: str = SEPARATOR,
+    ends: Ends = "stop",
 ) -> list[Episode]:
     """Solve every problem under every policy (design, section 1: the step loop).
 
@@ -124,6 +125,7 @@ def run(
         judge: of the answers; without one, verdicts are kept for this call only.
         watch: told of an episode whenever it has one more step.
         joint: what stands between two steps.
+        ends: see `goes_on`.
 
     Returns:
         Finished episodes, by policy and then by problem.
@@ -157,7 +159,7 @@ def run(
         rewriting += [turn for turn in turns if turn.draft is None]
         for turn, step in zip(rewriting, write_steps(strong, [turn.episode.node for turn in rewriting]), strict=True):
             turn.rewrite = step
-        finished = [not _advance(turn, max_steps) for turn in turns]
+        finished = [not _advance(turn, max_steps, ends) for turn in turns]
         if watch:
             for turn in turns:
                 watch(turn.episode)
@@ -185,9 +187,15 @@ def write_steps(writer: Writer, nodes: Sequence[Node]) -> list[Draft]:
     return [s._replace(stop="length") if s.stop == "separator" and is_degenerate(s.text) else s for s in steps]
 
 
-def goes_on(step: Draft, steps: int, max_steps: int) -> bool:
-    """Whether a solution goes on after a step that is its `steps`-th."""
-    return step.stop == "separator" and not is_final(step.text) and steps < max_steps
+def goes_on(step: Draft, steps: int, max_steps: int, ends: Ends = "stop") -> bool:
+    """Whether a solution goes on after a step that is its `steps`-th.
+
+    `stop`: unless its model stopped for any other reason than the separator, or it gives the answer; `box`: unless a
+    box opens in it, as in the released run.
+    """
+    if steps >= max_steps:
+        return False
+    return BOX not in step.text if ends == "box" else step.stop == "separator" and not is_final(step.text)
 
 
 def _score(turns: Sequence[_Turn], scorer: StepScorer, rater: Rater) -> None:
@@ -268,7 +276,7 @@ def _decisions(turns: Sequence[_Turn]) -> Decisions:
     )
 
 
-def _advance(turn: _Turn, max_steps: int) -> bool:
+def _advance(turn: _Turn, max_steps: int, ends: Ends) -> bool:
     """Let the step of this round stand; returns whether the solution goes on."""
     episode, draft, stands = turn.episode, turn.draft, turn.rewrite or turn.draft
     assert stands is not None
@@ -287,4 +295,4 @@ def _advance(turn: _Turn, max_steps: int) -> bool:
     )
     episode.scores.append(math.nan if turn.rewrite else turn.score)
     episode.node = episode.node.child(stands.text)
-    return goes_on(stands, len(episode.steps), max_steps)
+    return goes_on(stands, len(episode.steps), max_steps, ends)

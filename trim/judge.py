@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 
-from trim.answers import boxed, equal
+from trim.answers import boxed, equal, unboxed
 from trim.answers.worker import Answer, Worker
 from trim.draws import Draw, Draws, digest
 from trim.problems.problem import Problem
@@ -23,24 +23,25 @@ class Judge:
     Args:
         draws: the store.
         limit: seconds of computing for one comparison.
+        numbers: an answer without a box is what follows "answer is", or else the last number.
 
     Attributes:
         unfinished: comparisons that reached the limit twice. They count as wrong, are not kept, and are
             tried again by the next run.
     """
 
-    def __init__(self, draws: Draws, limit: float = 5.0) -> None:
-        self._draws, self._limit = draws, limit
+    def __init__(self, draws: Draws, limit: float = 5.0, numbers: bool = False) -> None:
+        self._draws, self._limit, self._read = draws, limit, unboxed if numbers else boxed
         self.unfinished: set[tuple[str, str, float]] = set()
 
     def right(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[bool]:
-        """Whether the boxed answer of each text is its problem's.
+        """Whether the answer of each text, a solution, is its problem's.
 
         Raises:
             RuntimeError: if expressions cannot be compared at all, because the process for it does not start.
         """
         pairs = [
-            (problem.answer, boxed(text), problem.tolerance) for problem, text in zip(problems, texts, strict=True)
+            (problem.answer, self._read(text), problem.tolerance) for problem, text in zip(problems, texts, strict=True)
         ]
         verdicts = [found is not None and equal(gold, found, tolerance) for gold, found, tolerance in pairs]
         unsure = [index for index, verdict in enumerate(verdicts) if verdict is None]

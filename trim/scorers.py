@@ -10,7 +10,7 @@ from trim.draws import Node, Writer
 from trim.models.base import StepScore, Usage, add_usages
 from trim.steps import approximate_tokens, join
 
-# The reward model; log-probabilities of the weak or the strong model; the strong model's grades; the weak one's verdicts.
+# The reward model; log-probabilities of the weak or the strong model; grades by the strong one, verdicts by the weak.
 Rater = Literal["prm", "weak", "strong", "grade", "self"]
 
 _GRADE = (

@@ -122,7 +122,7 @@ class Solver:
         for question in questions:
             if self._embedded and not is_chain(question):
                 raise TrimError(
-                    f"{question[:60]!r}: the embedded models only solve chains of 4 to 20 operations, such as "
+                    f"{question[:60]!r}: the embedded models only solve chains of 3 to 20 operations, such as "
                     "'Start with 60, add 90, multiply by 41, add 4, subtract 8.'; name other models in params.yaml"
                 )
         problems = [Problem(str(i), question, "", "test") for i, question in enumerate(questions)]

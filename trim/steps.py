@@ -4,20 +4,56 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from trim.answers import is_boxed
 
 SEPARATOR = "\n\n"
+BOX = "boxed{"
 PRM_TAG = "<extra_0>"
 INSTRUCTION = "Solve the problem step by step and put the final answer in \\boxed{}."
 
+_PLACE = re.compile(r"\{question\}|\{instruction\}")
 _CONTENT = re.compile(r"\w")
 _SENTENCE = re.compile(r"[.!?]\s|\n\n")
 
 
-def messages(question: str, instruction: str = INSTRUCTION) -> list[dict[str, str]]:
-    """The chat that asks for a solution: one user turn (design, section 1)."""
-    return [{"role": "user", "content": f"{question}\n{instruction}" if instruction else question}]
+Ends = Literal["stop", "box"]  # of solutions; see `trim.episodes.goes_on`
+
+
+class ChatFormat(NamedTuple):
+    """How a model is asked for a solution (design, section 1).
+
+    Attributes:
+        instruction: what the user turn asks for.
+        template: of the user turn, with {question} and {instruction}; without an instruction it is the question alone.
+        opening: what the assistant's turn begins with before the first step.
+        reopening: what it begins with where steps stand.
+        system: the system turn, if there is to be one.
+    """
+
+    instruction: str = INSTRUCTION
+    template: str = "{question}\n{instruction}"
+    opening: str = ""
+    reopening: str = ""
+    system: str = ""
+
+    def messages(self, question: str, instruction: str | None = None) -> list[dict[str, str]]:
+        """The turns before the assistant's; another instruction may take the place of the format's own."""
+        parts = {"{question}": question, "{instruction}": self.instruction if instruction is None else instruction}
+        template = self.template if parts["{instruction}"] else "{question}"
+        content = _PLACE.sub(lambda place: parts[place[0]], template)
+        system = [{"role": "system", "content": self.system}] if self.system and instruction is None else []
+        return [*system, {"role": "user", "content": content}]
+
+    def turn(self, steps: bool, instruction: str | None = None) -> str:
+        """What the assistant's turn begins with, where steps stand or not; nothing where something else is asked."""
+        if instruction is not None:
+            return ""
+        return self.reopening if steps else self.opening
+
+
+PLAIN = ChatFormat()
 
 
 def join(steps: Sequence[str], joint: str = SEPARATOR) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from trim.models.load import language_model, name, reward_model, weights
 from trim.problems import Problem
 from trim.progress import Tracker
 from trim.routers.base import Policy
+from trim.steps import ChatFormat
 
 
 class Workspace:
@@ -72,9 +74,10 @@ class Workspace:
         """The process reward model."""
         model = self.params.models.prm
         instruction = self.params.generation.instruction if model.instruction is None else model.instruction
+        chat = ChatFormat(instruction, system=model.system)
         scorer = (
-            f"{name(model)}/{instruction}",
-            None if self.params.replay else lambda: reward_model(model, instruction, self.draws.folder),
+            f"{name(model)}/{json.dumps(chat)}",
+            None if self.params.replay else lambda: reward_model(model, chat, self.draws.folder),
             self.draws,
             model.batch_size,
             self.tracker.batch,
@@ -84,7 +87,7 @@ class Workspace:
     @property
     def judge(self) -> Judge:
         """Of the answers."""
-        return Judge(self.draws)
+        return Judge(self.draws, numbers=self.params.generation.answer == "number")
 
     def costs(self) -> dict[str, ModelCost]:
         """What the use of each model costs."""
@@ -94,7 +97,7 @@ class Workspace:
     def prompt_tokens(self, problems: Sequence[Problem], *roles: str) -> dict[str, list[int]]:
         """Tokens of each model's prompt of each problem, before the first step."""
         roots = [Node.root(problem.question, self.params.generation.sampling.joint) for problem in problems]
-        sources = {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
+        sources: dict[str, Writer | Scorer] = {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
         return {role: sources[role].prompt_tokens(roots) for role in roles}
 
     def run(
@@ -104,25 +107,19 @@ class Workspace:
         watch: Callable[[Episode], None] | None = None,
     ) -> list[Episode]:
         """Solve every problem under every policy; see `trim.episodes.run`."""
-        steps = self.params.generation.max_steps
-        progress = self.tracker.advanced
-        parts = self.weak, self.strong, self.scorer, steps, progress, self.judge, watch
-        return run(problems, policies, *parts, self.params.generation.sampling.joint)
+        generation, progress = self.params.generation, self.tracker.advanced
+        parts = self.weak, self.strong, self.scorer, generation.max_steps, progress, self.judge, watch
+        return run(problems, policies, *parts, generation.sampling.joint, generation.ends)
 
     def _writer(self, model: Model) -> Writer:
-        generation = self.params.generation
-        parts = [
-            name(model),
-            # Draws of paragraphs are named as they were before there was another definition.
-            generation.sampling.model_dump_json(exclude={"step"} if generation.sampling.joint else None),
-            generation.instruction,
-            f"{generation.seed}.{generation.sample}",
-        ]
+        generation, sampling = self.params.generation, self.params.generation.sampling
+        if model.repetition_penalty is not None:
+            sampling = sampling.model_copy(update={"repetition_penalty": model.repetition_penalty})
+        drawn = f"{generation.seed}.{generation.sample}"
+        parts = [name(model), sampling.model_dump_json(), json.dumps(generation.chat), drawn]
         return Writer(
             "/".join(parts),
-            None
-            if self.params.replay
-            else lambda: language_model(model, generation.sampling, generation.instruction, self.draws.folder),
+            None if self.params.replay else lambda: language_model(model, sampling, generation.chat, self.draws.folder),
             self.draws,
             model.batch_size,
             self.tracker.batch,

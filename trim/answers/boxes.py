@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from trim.answers.text import braced, normalise, number
 
+_SAID = re.compile(r"answer is:?\s+([^\n]+)", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])[ \t]*")
 _COMMAND = re.compile(
     r"\\(?:d|t|c)?frac\s*(?:\{[^{}]*\}|\d)\s*(?:\{[^{}]*\}|\d)|\\sqrt\s*(?:\{[^{}]*\}|\d)|\\[a-zA-Z]+"
@@ -66,6 +68,18 @@ def boxed(text: str) -> str | None:
     # One value in two forms is one answer.
     forms = {number(box.content) or normalise(box.content): box.content for box in reversed(joined)}
     return ", ".join(reversed(forms.values()))
+
+
+def unboxed(text: str) -> str | None:
+    """The content of the last box; without one what follows the last "answer is", or else the last number."""
+    found = boxed(text)
+    if found is not None:
+        return found
+    said = _SAID.findall(text)
+    if said:
+        return str(said[-1]).strip().rstrip(".").strip("$ ")
+    numbers = _NUMBER.findall(text)
+    return str(numbers[-1]) if numbers else None
 
 
 def is_boxed(text: str) -> bool:

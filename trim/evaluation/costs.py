@@ -20,8 +20,8 @@ Regime = Literal["none", "prefix", "billed"]
 # Tokens that the strong model writes (the paper's unit); that pass through it, written or read; that pass through any
 # model; operations, with and without the reward model's; money; seconds in all, and of writing and of reading alone.
 UNITS = (
-    "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency", "latency_decoding",
-    "latency_reading",
+    "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency",
+    "latency_decoding", "latency_reading",
 )  # fmt: skip
 WRITTEN = ("strong_tokens", "latency_decoding")  # units of what is written only
 REGIMES: tuple[Regime, ...] = ("none", "prefix", "billed")
@@ -154,7 +154,9 @@ def _asked(steps: pd.DataFrame, rater: str, called: np.ndarray) -> Calls:
 
 def totals(steps: pd.DataFrame, calls: Sequence[Calls], regime: Regime) -> dict[str, np.ndarray]:
     """Calls and tokens of every model, an entry per row: ROLE_calls, ROLE_read, ROLE_cached and ROLE_written."""
-    found = {f"{role}_{what}": np.zeros(len(steps)) for role in ROLES for what in ("calls", "read", "cached", "written")}
+    found = {
+        f"{role}_{what}": np.zeros(len(steps)) for role in ROLES for what in ("calls", "read", "cached", "written")
+    }
     for call in calls:
         read, cached = call.read(steps, regime)
         parts = {"calls": call.count, "read": read, "cached": cached, "written": call.written}

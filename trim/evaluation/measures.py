@@ -174,7 +174,7 @@ def ibc_front(curve: Curve, scale: Scale) -> np.ndarray:
     room = np.broadcast_to(scale.room, shape).ravel()
     found = np.full(len(pgr), np.nan)
     for row in np.flatnonzero(pgr[:, -1] >= _TARGETS[0]):
-        targets = _TARGETS[_TARGETS <= pgr[row, -1] + _SAME]
+        targets = _TARGETS[pgr[row, -1] + _SAME >= _TARGETS]
         spent = np.interp(targets, pgr[row], cost[row])
         paid = spent > _SAME
         if paid.any():

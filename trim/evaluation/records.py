@@ -18,7 +18,6 @@ from trim.models.base import Usage
 from trim.models.cost import ModelCost
 from trim.tables import read_table, write_table
 
-
 SCHEMA = pa.schema(
     [
         ("problem", pa.string()),

@@ -12,8 +12,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from trim.errors import TrimError
-from trim.evaluation.measures import Scale, all_measures
 from trim.evaluation.costs import REGIMES, UNITS, WRITTEN, Regime
+from trim.evaluation.measures import Scale, all_measures
 from trim.evaluation.records import COUNTS, PER_PROBLEM, Results
 
 SUMMARY_COLUMNS = [
@@ -253,7 +253,9 @@ def units(study: Study, budget: float) -> pd.DataFrame:
     """
     tables = []
     regimes = [regime for regime in REGIMES if any(regime in result.costs for result in study.routers.values())]
-    for unit, cache in ((unit, cache) for unit in UNITS for cache in regimes if unit not in WRITTEN or cache == "prefix"):
+    for unit, cache in (
+        (unit, cache) for unit in UNITS for cache in regimes if unit not in WRITTEN or cache == "prefix"
+    ):
         other = replace(study, protocol=replace(study.protocol, cost=unit, cache=cache))
         table = budgets(other)
         tables.append(table[table["measure"].isin(UNIT_MEASURES)].assign(unit=unit, cache=cache))

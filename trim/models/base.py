@@ -22,6 +22,8 @@ class Sampling(Section):
     """How the next step is sampled (paper, section 5: 0.7, 0.8, 20), and where it ends.
 
     Attributes:
+        repetition_penalty: divides the positive logits of tokens that stand in the prompt or the step, and multiplies
+            the negative ones (Keskar et al., 2019); 1 changes nothing.
         temperature, top_p, top_k: null is sent to no server, which then does as it likes; elsewhere it is 1, 1 and all.
         step: ends at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
     """
@@ -29,6 +31,7 @@ class Sampling(Section):
     temperature: float | None = Field(0.7, ge=0, le=10)
     top_p: float | None = Field(0.8, gt=0, le=1)
     top_k: int | None = Field(20, ge=1, le=10**6)
+    repetition_penalty: float = Field(1.0, gt=0, le=10)
     max_step_tokens: int = Field(2048, ge=1, le=10**6)
     step: Definition = "paragraph"
 

@@ -69,7 +69,7 @@ def usage(answer: Any) -> Usage:
     for count in (read, cached, written):
         if type(count) is not int or not 0 <= count <= _MOST_TOKENS:
             raise Malformed("an answer whose usage cannot be")
-    return Usage(read, min(cached, read), written)
+    return Usage(int(read or 0), min(int(cached), int(read or 0)), int(written or 0))
 
 
 class Connection:

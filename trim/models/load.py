@@ -13,6 +13,7 @@ from trim.models.folder import identity, parameters, resolve
 if TYPE_CHECKING:
     from trim.config import Model
     from trim.models.base import LanguageModel, RewardModel, Sampling
+    from trim.steps import ChatFormat
 
 
 def on_hub(model: Model) -> bool:
@@ -73,13 +74,13 @@ def weights(model: Model) -> int:
 
 # The backends are imported where they are used: a replay from the store needs no torch.
 @cache
-def language_model(model: Model, sampling: Sampling, instruction: str, spending: Path | None = None) -> LanguageModel:
+def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> LanguageModel:
     """Load a language model, once a process.
 
     Args:
         model: which one, and how.
         sampling: how tokens are drawn.
-        instruction: what the user turn asks for, after the question.
+        chat: how a solution is asked for.
         spending: folder in which the cost of a server is written down.
 
     Raises:
@@ -90,27 +91,27 @@ def language_model(model: Model, sampling: Sampling, instruction: str, spending:
     if model.server:
         from trim.models.openai import ServedLM
 
-        return ServedLM(model, sampling, instruction, spending)
+        return ServedLM(model, sampling, chat, spending)
     if model.backend == "vllm":
         from trim.models.vllm import VllmLM
 
-        return VllmLM(folder(model), sampling, instruction, model.dtype, model.thinking, model.engine)
+        return VllmLM(folder(model), sampling, chat, model.dtype, model.thinking, model.engine)
     from trim.models.transformers import TransformersLM
 
-    return TransformersLM(folder(model), sampling, instruction, model.dtype, model.thinking)
+    return TransformersLM(folder(model), sampling, chat, model.dtype, model.thinking)
 
 
 @cache
-def reward_model(model: Model, instruction: str, spending: Path | None = None) -> RewardModel:
+def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> RewardModel:
     """Load a process reward model, once a process; see `language_model`."""
     if model.server:
         from trim.models.openai import ServedPRM
 
-        return ServedPRM(model, instruction, spending)
+        return ServedPRM(model, chat, spending)
     if model.backend == "vllm":
         from trim.models.vllm import VllmPRM
 
-        return VllmPRM(folder(model), instruction, model.dtype, model.engine)
+        return VllmPRM(folder(model), chat, model.dtype, model.engine)
     from trim.models.transformers import TransformersPRM
 
-    return TransformersPRM(folder(model), instruction, model.dtype)
+    return TransformersPRM(folder(model), chat, model.dtype)

@@ -15,9 +15,9 @@ from scipy.special import softmax
 from trim.errors import TrimError
 from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore
 from trim.models.connection import Connection, Malformed, Refused, usage
-from trim.models.prompt import Prompt, asked_for, at_tags, cut_to, read_tokenizer, step_tag
+from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
 from trim.models.replies import LostToReasoning, read_reply
-from trim.steps import SEPARATOR, approximate_tokens, messages, tagged
+from trim.steps import SEPARATOR, ChatFormat, approximate_tokens, tagged
 from trim.streams import seed
 
 if TYPE_CHECKING:
@@ -38,25 +38,25 @@ class ServedLM:
     Args:
         model: with its server.
         sampling: how tokens are drawn; top-k goes to servers that continue a turn (vLLM's parameter).
-        instruction: what the user turn asks for, after the question.
+        chat: how a solution is asked for.
         spending: folder of the ledger.
 
     Attributes:
         full: how many requests found the context full; their steps are empty and end the solution.
     """
 
-    def __init__(self, model: Model, sampling: Sampling, instruction: str, spending: Path | None = None) -> None:
+    def __init__(self, model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> None:
         from trim.models.load import folder
 
         self._connection = Connection(model, spending)
-        self._sampling, self._instruction, self._api = sampling, instruction, self._connection.server.api
+        self._sampling, self._chat, self._api = sampling, chat, self._connection.server.api
         self._template = {} if model.thinking is None else {"enable_thinking": model.thinking}
         self._limit = "max_tokens"  # what the server calls it
         self._prompt = None
         self._probed = self._api != "prefill"
         self.full = 0
         if self._api == "completions":
-            self._prompt = Prompt(read_tokenizer(folder(model)), instruction, model.thinking)
+            self._prompt = Prompt(read_tokenizer(folder(model)), chat, model.thinking)
 
     def next_steps(
         self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
@@ -120,18 +120,20 @@ class ServedLM:
         A server that can continue the assistant's turn gets the steps so far as that turn. To any
         other the user shows them, and asks for the next step only.
         """
-        chat = messages(prefix.question, asked_for(prefix, self._instruction))
+        chat = self._chat.messages(prefix.question, prefix.instruction)
         if self._api != "chat" or prefix.instruction is not None:
-            return [*chat, {"role": "assistant", "content": prefix.text}] if prefix.steps else chat
+            turn = self._chat.turn(bool(prefix.steps), prefix.instruction) + prefix.text
+            return [*chat, {"role": "assistant", "content": turn}] if turn else chat
         so_far = f"The solution so far:\n\n{prefix.text}" if prefix.steps else "The solution is still empty.\n\n"
-        return [{"role": "user", "content": f"{chat[0]['content']}\n\n{so_far}{_NEXT}"}]
+        return [{"role": "user", "content": f"{chat[-1]['content']}\n\n{so_far}{_NEXT}"}]
 
     async def _ask(self, prefix: Prefix, key: bytes) -> Draft:
         sampling = {"temperature": self._sampling.temperature, "top_p": self._sampling.top_p}
         body: dict[str, Any] = {"model": self._connection.name, "seed": seed(key)}
         room, length = self._sampling.max_step_tokens, 0
         if self._api != "chat":
-            sampling["top_k"] = self._sampling.top_k
+            # Sent even where it changes nothing: a server takes what is missing from the model's generation_config.
+            sampling |= {"top_k": self._sampling.top_k, "repetition_penalty": self._sampling.repetition_penalty}
             body["stop"] = [SEPARATOR]
         if self._prompt:
             ids = self._prompt.ids([prefix], [prefix.text])[0]
@@ -143,7 +145,8 @@ class ServedLM:
             body["messages"] = chat
             length = len(json.dumps(chat, ensure_ascii=False).encode()) + _TEMPLATE  # a token has a byte at least
             if self._api == "prefill":
-                body |= {"continue_final_message": bool(prefix.steps), "add_generation_prompt": not prefix.steps}
+                continued = chat[-1]["role"] == "assistant"
+                body |= {"continue_final_message": continued, "add_generation_prompt": not continued}
                 body |= {"chat_template_kwargs": self._template} if self._template else {}
         # What is null is left to the server, some of which refuse parameters that they do not know.
         body |= {name: value for name, value in sampling.items() if value is not None}
@@ -182,7 +185,7 @@ class ServedLM:
         Raises:
             TrimError: if it does not: the server's chat template trims it, and every step would begin within the last.
         """
-        chat = messages("How much is 1 + 1?", self._instruction)
+        chat = self._chat.messages("How much is 1 + 1?")
         counts = []
         for turn in ("1 + 1 = 2", f"1 + 1 = 2{SEPARATOR}"):
             body: dict[str, Any] = {
@@ -209,16 +212,16 @@ class ServedPRM:
 
     Args:
         model: with its server; its tokenizer is read from `path`.
-        instruction: what the user turn asks for, after the question.
+        chat: how a solution is asked for.
         spending: folder of the ledger.
     """
 
-    def __init__(self, model: Model, instruction: str, spending: Path | None = None) -> None:
+    def __init__(self, model: Model, chat: ChatFormat, spending: Path | None = None) -> None:
         from trim.models.load import folder
 
         self._connection = Connection(model, spending)
         tokenizer = read_tokenizer(folder(model))
-        self._prompt = Prompt(tokenizer, instruction)
+        self._prompt = Prompt(tokenizer, chat)
         self._tag = step_tag(tokenizer, folder(model))
         self._url = self._connection.url.removesuffix("/v1") + "/pooling"
 

@@ -24,7 +24,7 @@ from trim.problems.checks import first_error
 from trim.problems.generated import training_stream
 from trim.routers.always import AlwaysWeak
 from trim.sections import Pretrain, RewardTraining, Training
-from trim.steps import PRM_TAG, SEPARATOR, messages
+from trim.steps import PLAIN, PRM_TAG, SEPARATOR
 
 IGNORED = -100
 _PROBE_SEED = 1_000_003
@@ -34,7 +34,8 @@ Progress = Callable[[int, int], None]
 
 
 def _prompt(tokenizer: PreTrainedTokenizerFast, problem: Problem) -> str:
-    return tokenizer.apply_chat_template(messages(problem.question), tokenize=False, add_generation_prompt=True)
+    turns = PLAIN.messages(problem.question)
+    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
 
 def _pack(rows: list[tuple[list[int], list[int]]], batch_tokens: int, generator: torch.Generator) -> Iterator[Batch]:

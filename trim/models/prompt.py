@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from trim.errors import TrimError, first_line
 from trim.models.base import Prefix, StepScore
-from trim.steps import PRM_TAG, messages
+from trim.steps import PRM_TAG, ChatFormat
 
 _log = logging.getLogger(__name__)
 
@@ -42,37 +42,33 @@ def step_tag(tokenizer: PreTrainedTokenizerFast, folder: Path) -> int:
     return int(tag)
 
 
-def asked_for(prefix: Prefix, instruction: str) -> str:
-    """What a user turn asks for: a solution, by `instruction`, or what the prefix itself asks."""
-    return instruction if prefix.instruction is None else prefix.instruction
-
-
 class Prompt:
     """Prompts of one model.
 
     Args:
         tokenizer: with a chat template.
-        instruction: what the user turn asks for, after the question.
+        chat: how a solution is asked for.
         thinking: for chat templates that ask.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, instruction: str, thinking: bool | None = None) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, chat: ChatFormat, thinking: bool | None = None) -> None:
         asked = {} if thinking is None else {"enable_thinking": thinking}
 
         @lru_cache(maxsize=100_000)
-        def opened(question: str, instruction: str) -> str:
-            chat = messages(question, instruction)
+        def opened(question: str, instruction: str | None) -> str:
+            turns = chat.messages(question, instruction)
             try:
-                return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **asked)
+                return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **asked)
             except Exception as error:  # a template is a program, and raises what it likes
                 reason = first_line(error)
                 raise TrimError(f"{tokenizer.name_or_path}: its chat template fails ({reason})") from error
 
-        self._tokenizer, self._opened, self._instruction = tokenizer, opened, instruction
+        self._tokenizer, self._opened, self._chat = tokenizer, opened, chat
 
     def __call__(self, prefix: Prefix, turn: str) -> str:
         """The text that is read, where the assistant's turn begins with `turn`."""
-        return self._opened(prefix.question, asked_for(prefix, self._instruction)) + turn
+        opening = self._chat.turn(bool(prefix.steps), prefix.instruction)
+        return self._opened(prefix.question, prefix.instruction) + opening + turn
 
     def ids(self, prefixes: Sequence[Prefix], turns: Sequence[str]) -> list[list[int]]:
         """The same as token ids, for each question and turn."""
@@ -85,9 +81,10 @@ class Prompt:
 
     def last_steps(self, solutions: Sequence[Prefix]) -> tuple[list[list[int]], list[int]]:
         """Token ids of whole solutions, and the place where the last step of each begins."""
-        turns = [s._replace(steps=s.steps[:-1]).text for s in solutions]
-        whole = self.ids(solutions, [turn + s.steps[-1] for turn, s in zip(turns, solutions, strict=True)])
-        return whole, [_apart(*both) for both in zip(whole, self.ids(solutions, turns), strict=True)]
+        before = [s._replace(steps=s.steps[:-1]) for s in solutions]
+        turns = [prefix.text for prefix in before]
+        whole = self.ids(before, [turn + s.steps[-1] for turn, s in zip(turns, solutions, strict=True)])
+        return whole, [_apart(*both) for both in zip(whole, self.ids(before, turns), strict=True)]
 
 
 def _apart(ids: Sequence[int], before: Sequence[int]) -> int:

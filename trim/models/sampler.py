@@ -8,6 +8,17 @@ import torch
 from trim.models.base import Sampling
 
 
+def penalise(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Logits of shape (n, vocabulary), less those of tokens that were seen; see `Sampling.repetition_penalty`.
+
+    Args:
+        logits: shape (n, vocabulary).
+        seen: which tokens stand in the text so far, shape (n, vocabulary), bool.
+        penalty: above 0; 1 changes nothing.
+    """
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
 def sample(logits: torch.Tensor, uniform: np.ndarray, sampling: Sampling) -> torch.Tensor:
     """Token ids, shape (n,), by inverse distribution over the top-k, then top-p, tokens.
 

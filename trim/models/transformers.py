@@ -19,9 +19,9 @@ from trim.models.folder import identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.prompt import Prompt, read_tokenizer, step_tag
 from trim.models.reward import Qwen2ForProcessRewardModel
-from trim.models.sampler import sample
+from trim.models.sampler import penalise, sample
 from trim.models.weights import load_whole
-from trim.steps import INSTRUCTION, SEPARATOR, ends_sentence, first, tagged
+from trim.steps import PLAIN, SEPARATOR, ChatFormat, ends_sentence, first, tagged
 from trim.streams import seeds, uniforms
 
 logging.disable_progress_bar()
@@ -58,7 +58,7 @@ class TransformersLM:
     Args:
         folder: config, tokenizer with chat template, and safetensors.
         sampling: how tokens are drawn.
-        instruction: what the user turn asks for, after the question.
+        chat: how a solution is asked for.
         dtype: float32 or bfloat16.
         thinking: for chat templates that ask.
     """
@@ -67,14 +67,14 @@ class TransformersLM:
         self,
         folder: Path,
         sampling: Sampling,
-        instruction: str = INSTRUCTION,
+        chat: ChatFormat = PLAIN,
         dtype: Dtype = "float32",
         thinking: bool | None = None,
     ) -> None:
         self.id, self.sampling = identity(folder), sampling
         self.model, self.tokenizer = _load(AutoModelForCausalLM, folder, dtype, "language model")
         self.parameters = self.model.num_parameters()
-        self.prompt = Prompt(self.tokenizer, instruction, thinking)
+        self.prompt = Prompt(self.tokenizer, chat, thinking)
         ends = self.model.generation_config.eos_token_id
         self._ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
         # One token can carry the separator inside it (".\n\n"), so tokens are tested by their text.
@@ -129,11 +129,13 @@ class TransformersLM:
     def _decode(self, rows: list[_Prompt]) -> None:
         """Write the next step of each prompt, all in one batch."""
         tokens, positions, seen, cache = self._cache.load(rows)
-        streams = seeds([prompt.key for prompt in rows])
+        streams, penalty = seeds([prompt.key for prompt in rows]), self.sampling.repetition_penalty
         for step in range(self.sampling.max_step_tokens):
             logits = self.model(
                 input_ids=tokens, attention_mask=seen, position_ids=positions, past_key_values=cache, logits_to_keep=1
             ).logits[:, -1]
+            if penalty != 1:
+                logits = penalise(logits, self._standing(rows, logits), penalty)
             tokens = sample(logits, uniforms(streams, step), self.sampling)
             for prompt, token in zip(rows, tokens.tolist(), strict=True):
                 if prompt.stop == "length":
@@ -154,6 +156,14 @@ class TransformersLM:
                 tokens, seen, positions = tokens[left], seen[left], positions[left]
             tokens, positions = tokens[:, None], positions[:, -1:] + 1
             seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
+
+    @staticmethod
+    def _standing(rows: Sequence[_Prompt], logits: torch.Tensor) -> torch.Tensor:
+        """Which tokens stand in each prompt and in what was written after it."""
+        found = torch.zeros_like(logits, dtype=torch.bool)
+        for row, prompt in enumerate(rows):
+            found[row, [*prompt.ids.tolist(), *prompt.written]] = True
+        return found
 
     def _stop(self, written: list[int]) -> Stop:
         """Why a step that ends so is finished; "length" while it is not."""
@@ -179,15 +189,15 @@ class TransformersPRM:
 
     Args:
         folder: a `Qwen2ForProcessRewardModel` with its tokenizer.
-        instruction: what the user turn asks for, after the question.
+        chat: how a solution is asked for.
         dtype: float32 or bfloat16.
     """
 
-    def __init__(self, folder: Path, instruction: str = INSTRUCTION, dtype: Dtype = "float32") -> None:
+    def __init__(self, folder: Path, chat: ChatFormat = PLAIN, dtype: Dtype = "float32") -> None:
         self.id = identity(folder)
         self.model, self.tokenizer = _load(Qwen2ForProcessRewardModel, folder, dtype, "reward model")
         self.parameters = self.model.num_parameters()
-        self.prompt = Prompt(self.tokenizer, instruction)
+        self.prompt = Prompt(self.tokenizer, chat)
         self.tag = step_tag(self.tokenizer, folder)
         self._cache = PrefixCache(self.model)
 

@@ -25,7 +25,7 @@ from trim.models.base import (
 )
 from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
 from trim.models.weights import check_folder
-from trim.steps import INSTRUCTION, SEPARATOR, first, tagged
+from trim.steps import PLAIN, SEPARATOR, ChatFormat, first, tagged
 from trim.streams import seed
 
 _CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
@@ -95,7 +95,7 @@ class VllmLM:
     Args:
         folder: config, tokenizer with chat template, and safetensors.
         sampling: how tokens are drawn.
-        instruction: what the user turn asks for, after the question.
+        chat: how a solution is asked for.
         dtype: float32 or bfloat16.
         thinking: for chat templates that ask.
         engine: memory and devices.
@@ -105,13 +105,13 @@ class VllmLM:
         self,
         folder: Path,
         sampling: Sampling,
-        instruction: str = INSTRUCTION,
+        chat: ChatFormat = PLAIN,
         dtype: Dtype = "bfloat16",
         thinking: bool | None = None,
         engine: Engine | None = None,
     ) -> None:
         self.sampling, self.tokenizer = sampling, read_tokenizer(folder)
-        self.prompt = Prompt(self.tokenizer, instruction, thinking)
+        self.prompt = Prompt(self.tokenizer, chat, thinking)
         self.engine = _load(folder, dtype, engine or Engine(), "language model", enable_prefix_caching=True)
         self._context: int = self.engine.model_config.max_model_len
 
@@ -160,6 +160,7 @@ class VllmLM:
             temperature=1.0 if self.sampling.temperature is None else self.sampling.temperature,
             top_p=1.0 if self.sampling.top_p is None else self.sampling.top_p,
             top_k=self.sampling.top_k or 0,
+            repetition_penalty=self.sampling.repetition_penalty,
             max_tokens=min(self.sampling.max_step_tokens, room),
             stop=[SEPARATOR],
             seed=seed(key),
@@ -179,16 +180,16 @@ class VllmPRM:
 
     Args:
         folder: a `Qwen2ForProcessRewardModel` with its tokenizer.
-        instruction: what the user turn asks for, after the question.
+        chat: how a solution is asked for.
         dtype: float32 or bfloat16.
         engine: memory and devices.
     """
 
     def __init__(
-        self, folder: Path, instruction: str = INSTRUCTION, dtype: Dtype = "bfloat16", engine: Engine | None = None
+        self, folder: Path, chat: ChatFormat = PLAIN, dtype: Dtype = "bfloat16", engine: Engine | None = None
     ) -> None:
         tokenizer = read_tokenizer(folder)
-        self.prompt = Prompt(tokenizer, instruction)
+        self.prompt = Prompt(tokenizer, chat)
         self.tag = step_tag(tokenizer, folder)
         self.engine = _load(folder, dtype, engine or Engine(), "reward model", runner="pooling")
 

@@ -49,7 +49,9 @@ OPERATIONS = {
 }
 
 _HARD = np.array(["multiply_large", "modulo", "square"])
-_DIFFICULTY_SPREAD = 0.8  # standard deviation, over problems, of the log odds that an operation is a hard one; its mean is minus that
+_DIFFICULTY_SPREAD = (
+    0.8  # standard deviation, over problems, of the log odds that an operation is a hard one; its mean is minus that
+)
 _LENGTH_SHAPE = 2.0
 
 _PLAIN = {"+": "add {}", "-": "subtract {}", "*": "multiply by {}", "%": "reduce by {}", "^": "square it"}
@@ -118,26 +120,41 @@ def apply(left: int, sign: str, right: int) -> int:
     raise ValueError(f"no operation {sign!r} by {right}")
 
 
-def write_step(left: int, sign: str, right: int) -> str:
-    """The reference text of one operation, without the answer box."""
-    result = apply(left, sign, right)
+def misapply(left: int, sign: str, right: int) -> int:
+    """As `apply`, but 0 - N is taken for N in the units: 40 - 7 = 47.
+
+    One of the systematic mistakes of pupils in Brown and Burton (1978), Diagnostic models for procedural bugs in basic
+    mathematical skills.
+    """
+    if sign == "-" and right < 10 and not left % 10:
+        return left + right
+    return apply(left, sign, right)
+
+
+Rule = Callable[[int, str, int], int]
+
+
+def write_step(left: int, sign: str, right: int, by: Rule = apply) -> str:
+    """The text of one operation as somebody writes it who calculates by a rule, without the answer box."""
     if sign not in "+-*" or right < 10:
-        return f"{left} {sign} {right} = {result}"
+        return f"{left} {sign} {right} = {by(left, sign, right)}"
     tens, units = right // 10 * 10, right % 10
     if sign == "*":
-        first, joint, second = apply(left, "*", units), "+", apply(left, "*", tens)
+        first, joint, second = by(left, "*", units), "+", by(left, "*", tens)
     else:
-        first, joint, second = apply(left, sign, tens), sign, units
-    return f"{left} {sign} {right} = {first} {joint} {second} = {result}"
+        first, joint, second = by(left, sign, tens), sign, units
+    return f"{left} {sign} {right} = {first} {joint} {second} = {by(first, joint, second)}"
 
 
-def draw(rng: np.random.Generator, family: Family) -> tuple[str, str, tuple[str, ...]]:
-    """One problem of a family: its question, answer and reference steps."""
+def draw(rng: np.random.Generator, family: Family, by: Rule = apply) -> tuple[str, str, tuple[str, ...]]:
+    """One problem of a family: its question, answer and steps, right ones if calculated by `apply`."""
     start = int(rng.integers(1, 100))
     least, mean, most = family.length
     count = min(most, least + int(rng.gamma(_LENGTH_SHAPE, (mean - least) / _LENGTH_SHAPE)))
     hard = np.isin(list(OPERATIONS), _HARD)
-    weights = np.asarray(family.weights) * np.where(hard, np.exp(rng.normal(-_DIFFICULTY_SPREAD, _DIFFICULTY_SPREAD)), 1)
+    weights = np.asarray(family.weights) * np.where(
+        hard, np.exp(rng.normal(-_DIFFICULTY_SPREAD, _DIFFICULTY_SPREAD)), 1
+    )
     kinds = rng.choice(list(OPERATIONS), size=count, p=weights / weights.sum())
     operations, steps, value = [], [], start
     for kind in kinds.tolist():
@@ -146,8 +163,8 @@ def draw(rng: np.random.Generator, family: Family) -> tuple[str, str, tuple[str,
         while sign == "*" and not (operand % 2 and operand % 5):  # other factors soon lead to 0
             operand = int(rng.integers(low, high + 1))
         operations.append((sign, operand))
-        steps.append(write_step(value, sign, operand))
-        value = apply(value, sign, operand)
+        steps.append(write_step(value, sign, operand, by))
+        value = int(steps[-1].rpartition(" = ")[2])
     steps[-1] += f", \\boxed{{{value}}}"
     return family.phrase(rng, start, operations), str(value), tuple(steps)
 
@@ -182,13 +199,13 @@ def generate(name: str, sizes: dict[str, int], seed: int) -> list[Problem]:
     return problems
 
 
-def training_stream(seed: int, shares: dict[str, float], held_out: set[str]) -> Iterator[Problem]:
-    """Endless problems for training language models, none of them held out."""
+def training_stream(seed: int, shares: dict[str, float], held_out: set[str], by: Rule = apply) -> Iterator[Problem]:
+    """Endless problems for training language models, none of them held out, with solutions calculated by a rule."""
     rng = _stream("pretrain", seed)
     names, index = list(shares), 0
     weights = np.asarray([shares[n] for n in names]) / sum(shares.values())
     while True:
-        question, answer, steps = draw(rng, FAMILIES[names[rng.choice(len(names), p=weights)]])
+        question, answer, steps = draw(rng, FAMILIES[names[rng.choice(len(names), p=weights)]], by)
         if question not in held_out:
             yield Problem(f"pretrain-{index}", question, answer, "pretrain", steps)
             index += 1

@@ -13,8 +13,8 @@ from trim.evaluation.records import Results, read_results, read_steps
 from trim.evaluation.summary import nearest_setting
 from trim.problems import Problem, read_problems
 from trim.problems.checks import is_right_step
-from trim.report.figures import ENDS
 from trim.report.costs import UNIT_TITLES
+from trim.report.figures import ENDS
 from trim.report.tables import read_csv, titles
 
 EPISODES = 36  # problems of each benchmark that can be looked at

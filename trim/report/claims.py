@@ -1,7 +1,8 @@
-"""The paper's claims beside what was measured: in the run that was published with it, and in this experiment."""
+"""The paper's claims beside what is reported in it, what was released with it, and what this experiment measures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from trim.config import Params
-from trim.evaluation.published import SETTING, published_budgets, published_points
-from trim.report.figures import ENDS, legend, styles
+from trim.config import Benchmark, Params
+from trim.evaluation.published import SETTING, published_budgets, published_points, reported, reported_models
+from trim.problems.generated import FAMILIES
+from trim.report.figures import ENDS, legend, panels, styles
 from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles
 from trim.stages.evaluate import protocol
 
@@ -58,83 +60,162 @@ def _found(table: pd.DataFrame, of: str = "", **keys: str) -> Finding | None:
     return Finding(float(row["value"]), float(row["low"]), float(row["high"]), of)
 
 
+COLUMNS = ("claim", "made for", "reported in the paper", "released run", "released", "here, measured", "here")
+_PAIR, _RELEASED = f"reported: {reported_models()}", f"released: {SETTING}"
+_OURS = "bar of our own"
+Row = tuple[str, ...]
+
+
 def claims_table(results: Path, params: Params) -> pd.DataFrame:
-    """A row per claim: the figure and whether it holds, published and here."""
+    """A row per claim: whom it was made for, what is reported and was released, and whether it holds there and here."""
     rows = [
         *_thrift(results, params),
         *_efficiency(results, params),
+        *_planning(results, params),
         *_takeover(results, params),
         *_transfer(results, params),
         *_noise(results, params),
     ]
-    columns = ["claim", "published run", "published", "here, measured", "here"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-Row = tuple[str, str, str, str, str]
-
-
-def _row(claim: str, here: Finding | None, verdict: str, there: Finding | None = None, published: str = "") -> Row:
+def _row(
+    claim: str,
+    pair: str,
+    here: Finding | None,
+    verdict: str,
+    reported: str = "",
+    there: Finding | None = None,
+    released: str = "",
+) -> Row:
     return (
         claim,
+        pair,
+        reported or "not reported",
         str(there) if there else "not released",
-        published if there else "",
+        released if there else "",
         str(here) if here else "not measured",
         verdict if here else "",
     )
 
 
+def _reported(measure: str, benchmark: str = "math500") -> dict[str, float]:
+    """The paper's own figures of a measure, by router, as fitted on the same benchmark."""
+    rows = reported()
+    rows = rows[(rows["measure"] == measure) & (rows["benchmark"] == benchmark)]
+    return dict(zip(rows["router"], rows["value"], strict=True))
+
+
+def _best(rows: pd.DataFrame, routers: Mapping[str, str], where: str, least: bool) -> Finding:
+    """The best of some routers; not reached if none is."""
+    if rows["value"].isna().all():
+        return Finding(
+            np.nan, np.nan, np.nan, f"{', '.join(routers[name] for name in dict.fromkeys(rows['router']))}, {where}"
+        )
+    row = rows.loc[rows["value"].idxmin() if least else rows["value"].idxmax()]
+    return Finding(float(row["value"]), float(row["low"]), float(row["high"]), f"{routers[row['router']]}, {where}")
+
+
 def _thrift(results: Path, params: Params) -> list[Row]:
     """The strong model's accuracy for a fifth of its tokens."""
-    budgets, released = read_csv(results / "budgets.csv"), published_budgets(protocol(params))
-    first, (benchmarks, routers) = next(iter(params.benchmarks)), titles(params)
-    trim = [name for name in params.routers_on(first) if params.group(name) == "trim"]
-    rows = []
-    for level in params.evaluation.levels[-2:]:
-        measure = f"cpt{round(100 * level)}"
-        there = _found(released, measure=measure)
-        here = _found(budgets, benchmarks[first], benchmark=first, router="trim_thr", measure=measure)
-        claim = f"TRIM-Thr recovers {100 * level:g} % of the gap with 20 % of the strong tokens"
-        rows.append(_row(claim, here, here.at_most(0.2) if here else "", there, there.at_most(0.2) if there else ""))
-    own = budgets[(budgets["benchmark"] == first) & budgets["router"].isin(trim) & (budgets["measure"] == measure)]
-    if own["value"].notna().any():
-        best = str(own.loc[own["value"].idxmin(), "router"])
-        here = _found(own, f"{routers[best]}, {benchmarks[first]}", router=best)
-    else:
-        here = Finding(np.nan, np.nan, np.nan, f"any of TRIM, {benchmarks[first]}")
-    claim = f"the best policy recovers {100 * level:g} % of it with 20 % of the strong tokens"
-    return [*rows, _row(claim, here, here.at_most(0.2) if here else "")]
+    budgets, (benchmarks, routers) = read_csv(results / "budgets.csv"), titles(params)
+    first, rows = next(iter(params.benchmarks)), []
+    advanced = [n for n in params.routers_on(first) if params.group(n) == "trim" and params.kind(n).name != "trim_thr"]
+    for names, who, released in (
+        (advanced, "the advanced policies recover", "trim_pomdp"),
+        (["trim_thr"], "TRIM-Thr recovers", "trim_thr"),
+    ):
+        for level in params.evaluation.levels[-1:] if names == advanced else params.evaluation.levels[-2:]:
+            measure = f"cpt{round(100 * level)}"
+            own = budgets[(budgets["benchmark"] == first) & budgets["router"].isin(names)]
+            own = own[own["measure"] == measure]
+            if own.empty:
+                continue
+            here = _best(own, routers, benchmarks[first], least=True)
+            there = _found(published_budgets(protocol(params), released), RELEASED[released], measure=measure)
+            known = _reported(measure)
+            said = ", ".join(f"{name}: {known[key]:g}" for key, name in ADVANCED.items() if key in known)
+            theirs = names == advanced and level == 0.95
+            claim = f"{who} {100 * level:g} % of the gap with 20 % of the strong tokens"
+            rows.append(
+                _row(
+                    claim, _PAIR if theirs else _OURS, here, here.at_most(0.2), said if theirs else "", there,
+                    there.at_most(0.2) if there else "",
+                )
+            )  # fmt: skip
+    return rows
 
 
-def _best_rival(budgets: pd.DataFrame, params: Params, benchmark: str) -> str | None:
-    """The query-level router of most incremental benefit per cost."""
-    rivals = [name for name in params.routers_on(benchmark) if params.group(name) == "query"]
+ADVANCED = {"trim_agg": "TRIM-Agg", "trim_pomdp": "TRIM-POMDP"}
+RELEASED = {"trim_thr": "TRIM-Thr", "trim_pomdp": "TRIM-POMDP"}
+
+
+def _best_rival(budgets: pd.DataFrame, params: Params, benchmark: str, *groups: str) -> str | None:
+    """The rival of most incremental benefit per cost."""
+    rivals = [name for name in params.routers_on(benchmark) if params.group(name) in groups]
     rows = budgets[(budgets["benchmark"] == benchmark) & (budgets["measure"] == "ibc") & budgets["router"].isin(rivals)]
     return str(rows.loc[rows["value"].idxmax(), "router"]) if rows["value"].notna().any() else None
 
 
 def _efficiency(results: Path, params: Params) -> list[Row]:
-    """Times as cost-efficient as choosing a model by the query."""
-    ratios, (benchmarks, routers) = read_csv(results / "ratios.csv"), titles(params)
-    budgets, rows = read_csv(results / "budgets.csv"), []
-    for index, (benchmark, title) in enumerate(benchmarks.items()):
-        rival = _best_rival(budgets, params, benchmark)
-        if rival is None:
-            continue
-        bound = 6 if index else 5
-        where = (
-            "elsewhere up to 6 times" if index else "5 times as cost-efficient (ΔIBC) as the best query-level router"
+    """Times as cost-efficient as the best prior method."""
+    budgets, ratios = read_csv(results / "budgets.csv"), read_csv(results / "ratios.csv")
+    benchmarks, routers = titles(params)
+    first = next(iter(benchmarks))
+    aime = [name for name in benchmarks if stands_for(params.benchmarks[name]) == "AIME"]
+    known, elsewhere = _reported("ibc"), _reported("ibc", "aime")
+    times = known["trim_thr"] / known["automix_prm"]
+    more = elsewhere["trim_pomdp"] / elsewhere["routellm_similarity"]
+    rows = []
+    for router, where, bound, groups, claim, said in (
+        (
+            "trim_thr", [first], 5, ("query", "cascade"),
+            "TRIM-Thr is 5 times as cost-efficient (ΔIBC) as the best prior method, of any group",
+            f"{times:.1f} = {known['trim_thr']:g} / {known['automix_prm']:g} (AutoMix-PRM)",
+        ),
+        (
+            "trim_pomdp", aime, 6, ("query",),
+            "on AIME TRIM-POMDP is up to 6 times as cost-efficient as the best query-level router",
+            f"{more:.1f} = {elsewhere['trim_pomdp']:g} / {elsewhere['routellm_similarity']:g} (RouteLLM, similarity)",
+        ),
+    ):  # fmt: skip
+        for benchmark in where:
+            rival = _best_rival(budgets, params, benchmark, *groups)
+            keys = {"benchmark": benchmark, "router": router, "measure": "ibc"}
+            of = f"over {routers[rival]}, {benchmarks[benchmark]}" if rival else ""
+            here = _found(ratios, of, baseline=rival, **keys) if rival else None
+            rows.append(_row(claim, _PAIR, here, here.at_least(bound) if here else "", said))
+    if "oracle_query" in params.routers:
+        keys = {"benchmark": first, "router": "trim_thr", "measure": "ibc", "baseline": "oracle_query"}
+        bound_of_all = _found(ratios, f"over {routers['oracle_query']}, {benchmarks[first]}", **keys)
+        claim = "for comparison: TRIM-Thr over the best that any query-level router could do"
+        rows.append(_row(claim, _OURS, bound_of_all, ""))
+    return rows
+
+
+def stands_for(benchmark: Benchmark) -> str:
+    """The published benchmark that one is, or whose place it takes."""
+    if benchmark.family:
+        return FAMILIES[benchmark.family].stands_for
+    return {"math500": "MATH-500", "aime": "AIME"}.get(benchmark.hub or "", "")
+
+
+def _planning(results: Path, params: Params) -> list[Row]:
+    """Planning is worth most where little is spent."""
+    if "trim_pomdp" not in params.routers or "trim_thr" not in params.evaluation.baselines:
+        return []
+    differences, first = read_csv(results / "differences.csv"), next(iter(params.benchmarks))
+    rows = []
+    for measure in at_budgets(params)[:2]:
+        one, other = (
+            float(published_budgets(protocol(params), router).set_index("measure").loc[measure, "value"])
+            for router in ("trim_pomdp", "trim_thr")
         )
-        keys = {"benchmark": benchmark, "router": "trim_thr", "measure": "ibc"}
-        here = _found(ratios, f"over {routers[rival]}, {title}", baseline=rival, **keys)
-        if here:
-            claim = f"TRIM-Thr is {where}" if not index else f"{where}: {title}"
-            rows.append(_row(claim, here, here.at_least(bound)))
-        if not index and "oracle_query" in params.routers:
-            bound_of_all = _found(ratios, f"over {routers['oracle_query']}, {title}", baseline="oracle_query", **keys)
-            rows.append(
-                _row("for comparison: TRIM-Thr over the best that any query-level router could do", bound_of_all, "")
-            )
+        there = Finding(one - other, np.nan, np.nan, f"{one:.3f} and {other:.3f}, no paired interval")
+        keys = {"benchmark": first, "router": "trim_pomdp", "baseline": "trim_thr", "measure": measure}
+        here = _found(differences, titles(params)[0][first], **keys)
+        claim = f"planning wins where little is spent: TRIM-POMDP minus TRIM-Thr, {measure}, is above 0"
+        rows.append(_row(claim, _RELEASED, here, here.at_least(0) if here else "", "", there, "positive"))
     return rows
 
 
@@ -146,8 +227,8 @@ def _takeover(results: Path, params: Params) -> list[Row]:
     middle = at_middle(params)
     keys = {"benchmark": first, "router": "takeover", "baseline": "trim_thr", "measure": middle}
     here = _found(differences, f"takeover minus TRIM-Thr, {middle}", **keys)
-    verdict = here.at_most(0) if here else ""
-    return [_row("single steps suffice: letting the strong model go on is no better at equal cost", here, verdict)]
+    claim = "single steps suffice: letting the strong model go on is no better at equal cost"
+    return [_row(claim, _PAIR, here, here.at_most(0) if here else "", "said, without a figure")]
 
 
 def _transfer(results: Path, params: Params) -> list[Row]:
@@ -157,7 +238,11 @@ def _transfer(results: Path, params: Params) -> list[Row]:
     benchmarks, routers = titles(params)
     folder = results / "studies" / "transfer"
     found = pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])
-    rows = []
+    told, rows = reported(), []
+    told = told[told["fitted_on"].eq("aime") & told["router"].isin(list(RELEASED | ADVANCED))]
+    said = "ΔIBC fitted on AIME: " + ", ".join(
+        f"{(ADVANCED | RELEASED)[row.router]} {row.value:g} on {row.benchmark}" for row in told.itertuples()
+    )
     for router in params.transfer.routers:
         if params.kind(router).group != "trim":
             continue
@@ -167,13 +252,9 @@ def _transfer(results: Path, params: Params) -> list[Row]:
         source, target = kept.stack().idxmin()
         low = mine[(mine["source"] == source) & (mine["benchmark"] == target)].iloc[0]
         own = values.loc[target, target]
-        here = Finding(
-            kept.loc[source, target],
-            low["low"] / own,
-            low["high"] / own,
-            f"least, {routers[router]} from {benchmarks[source]} on {benchmarks[target]}",
-        )
-        rows.append(_row("fitted elsewhere a policy keeps 90 % of its APGR", here, here.at_least(0.9)))
+        of = f"least, {routers[router]} from {benchmarks[source]} on {benchmarks[target]}"
+        here = Finding(kept.loc[source, target], low["low"] / own, low["high"] / own, of)
+        rows.append(_row("fitted elsewhere a policy keeps 90 % of its APGR", _OURS, here, here.at_least(0.9), said))
     return rows
 
 
@@ -195,7 +276,8 @@ def _noise(results: Path, params: Params) -> list[Row]:
         assert noisy
         of = f"{noisy.value:.3f} for {plain.value:.3f}, noise {level.strength:g} on the logit, {middle}"
         here = Finding(noisy.value / plain.value, noisy.low / plain.value, noisy.high / plain.value, of)
-        rows.append(_row("robust to noise: 95 % of the accuracy is kept", here, here.at_least(0.95)))
+        claim = "robust to noise: 95 % of the accuracy is kept"
+        rows.append(_row(claim, _OURS, here, here.at_least(0.95), "said, without a figure"))
     return rows
 
 
@@ -219,38 +301,45 @@ def claims_figure(results: Path, params: Params) -> Figure:
 
 
 def paper_table(results: Path, params: Params) -> pd.DataFrame:
-    """The published run's measures, and TRIM-Thr's here, by the same code."""
+    """The released and the reported figures, and TRIM-Thr's and TRIM-POMDP's here."""
     measures = [
-        *(f"cpt{round(100 * level)}" for level in params.evaluation.levels), "apgr", "aiq", "ibc", *at_budgets(params)
+        *(f"cpt{round(100 * level)}" for level in params.evaluation.levels), "apgr", "aiq", "ibc", "ibc_front",
+        *at_budgets(params),
     ]  # fmt: skip
     budgets, rows = read_csv(results / "budgets.csv"), []
-    tables = {f"published: {SETTING}": published_budgets(protocol(params))}
-    for benchmark, title in titles(params)[0].items():
-        tables[f"here: {title}"] = budgets[(budgets["benchmark"] == benchmark) & (budgets["router"] == "trim_thr")]
-    for name, table in tables.items():
-        cells = {row.measure: figure(row.value, row.low, row.high) for row in table.itertuples()}
-        rows.append({"TRIM-Thr": name} | {measure: cells[measure] for measure in measures})
+    for router, title in RELEASED.items():
+        if router not in params.routers:
+            continue
+        tables = {_RELEASED: published_budgets(protocol(params), router)}
+        for benchmark, name in titles(params)[0].items():
+            tables[f"here: {name}"] = budgets[(budgets["benchmark"] == benchmark) & (budgets["router"] == router)]
+        for where, table in tables.items():
+            cells = {row.measure: figure(row.value, row.low, row.high) for row in table.itertuples()}
+            rows.append({"router": title, "run": where} | {measure: cells.get(measure, "") for measure in measures})
+    for router in dict.fromkeys(_reported("ibc") | _reported("cpt95")):
+        cells = {name: f"{_reported(name)[router]:g}" for name in ("cpt95", "ibc") if router in _reported(name)}
+        name = (ADVANCED | RELEASED | {"automix_prm": "AutoMix-PRM"}).get(router, router)
+        rows.append({"router": name, "run": f"MATH-500, {_PAIR}"} | {m: cells.get(m, "") for m in measures})
     return pd.DataFrame(rows)
 
 
 def paper_figure(results: Path, params: Params) -> Figure:
-    """The share of the gap that TRIM-Thr recovers over strong tokens, published and here."""
+    """The share of the gap that TRIM-Thr and TRIM-POMDP recover over strong tokens, released and here."""
     summary, benchmarks = read_csv(results / "summary.csv"), titles(params)[0]
-    picture = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = picture.subplots()
-    points = published_points().sort_values("strong_fraction")
-    ends = points["accuracy"].iloc[[0, -1]].to_numpy()
-    recovered = (points["accuracy"] - ends[0]) / (ends[1] - ends[0])
-    axes.plot(points["strong_fraction"], recovered, "k*--", linewidth=1.4, label=f"published: {SETTING}")
-    for benchmark, (colour, marker) in styles(benchmarks).items():
-        mine = summary[(summary["benchmark"] == benchmark) & (summary["router"].isin(["trim_thr", ENDS[0]]))]
-        mine = mine.sort_values(["strong_fraction", "pgr"])
-        label = f"here: {benchmarks[benchmark]}"
-        axes.plot(mine["strong_fraction"], mine["pgr"], marker + "-", color=colour, markersize=3, label=label)
-    axes.axhline(1, color="0.4", linewidth=0.8)
-    axes.axvline(0.2, color="0.4", linewidth=0.8, linestyle=":")
-    axes.set_xlim(-0.02, 1.1)
-    axes.set_xlabel("strong tokens / always-strong's")
-    axes.set_ylabel("share of the accuracy gap recovered")
-    axes.legend(fontsize=8)
-    return picture
+    shown = {router: title for router, title in RELEASED.items() if router in params.routers}
+    picture, axes_of = panels(shown, height=4)
+    for router, axes in axes_of.items():
+        points = published_points(router).sort_values("strong_fraction")
+        label = f"released: {SETTING}"
+        axes.plot(points["strong_fraction"], points["pgr"], "k*--", linewidth=1.4, label=label)
+        for benchmark, (colour, marker) in styles(benchmarks).items():
+            mine = summary[(summary["benchmark"] == benchmark) & (summary["router"].isin([router, ENDS[0]]))]
+            mine = mine.sort_values(["strong_fraction", "pgr"])
+            label = f"here: {benchmarks[benchmark]}"
+            axes.plot(mine["strong_fraction"], mine["pgr"], marker + "-", color=colour, markersize=3, label=label)
+        axes.axhline(1, color="0.4", linewidth=0.8)
+        axes.axvline(0.2, color="0.4", linewidth=0.8, linestyle=":")
+        axes.set_xlim(-0.02, 1.1)
+        axes.set_xlabel("strong tokens / always-strong's")
+        axes.set_ylabel("share of the accuracy gap recovered")
+    return legend(picture)

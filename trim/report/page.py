@@ -61,16 +61,16 @@ STUDIES = {
     ),
     "units": (
         "In other units of cost",
-        "`spent`: the cost at the setting for the middle budget, always-strong's being 1. Strong passes: tokens that the "
-        "strong model writes or reads. All tokens: read or written by any model, the reward model included. The other "
-        "rows are measures of the curves over that cost; they are not defined where always-weak alone costs more than "
+        "`spent`: the cost at the setting for the middle budget, always-strong's being 1. Strong passes: tokens that "
+        "the strong model writes or reads. All tokens: read or written by any model, the reward model included. The "
+        "other rows are measures of the curves over that cost; they are not defined where always-weak alone costs more than "
         "always-strong.",
     ),
     "spent": (
         "What a solution costs in all",
-        "At the setting for the middle budget of strong tokens, always-strong's cost being 1. Two models share no cache: "
-        "what the weak model wrote, the strong one must read before it rewrites a step. `saves in`: the units whose "
-        "whole interval lies below 1. The released runs: the most that they can have cost, without the questions.",
+        "At the setting for the middle budget of strong tokens, always-strong's cost being 1. Two models share no "
+        "cache: what the weak model wrote, the strong one must read before it rewrites a step. `saves in`: the units "
+        "whose whole interval lies below 1. The released runs: the most that they can have cost, without the questions.",
     ),
     "transfer": (
         "Fitted here, used there",
@@ -106,10 +106,10 @@ STUDIES = {
     ),
     "published": (
         "In the published calibration",
-        "TRIM-POMDP's variants simulated in the calibration released with the paper; no policy exceeds `bound`. `calls`: "
-        "steps handed over per solution. Beside them both routers as released for MATH-500. Costs are to be chosen on "
-        "validation problems, never by simulation: the model lets all problems be equally hard, and promises 14 to 27 "
-        "points more than was measured at the same cost.",
+        "TRIM-POMDP's variants simulated in the calibration released with the paper; no policy exceeds `bound`. "
+        "`calls`: steps handed over per solution. Beside them both routers as released for MATH-500. Costs are to be "
+        "chosen on validation problems, never by simulation: the model lets all problems be equally hard, and promises 14 "
+        "to 27 points more than was measured at the same cost.",
     ),
 }
 PROSE = ("claims", "paper")  # tables that are read, not scanned

@@ -13,6 +13,7 @@ from trim.evaluation.interventions import RATES
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
 from trim.report.tables import at_budgets, figure, read_csv, titles
 
+
 def _interventions(results: Path, params: Params) -> pd.DataFrame:
     folder = results / "studies" / "interventions"
     return pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])

@@ -18,6 +18,7 @@ from trim.episodes import goes_on, write_steps
 from trim.judge import Judge
 from trim.models.base import Draft
 from trim.problems import Problem
+from trim.steps import Ends
 
 UNKNOWN, FINISHED = -2, -1
 ACCEPT, REGENERATE = 0, 1
@@ -56,6 +57,7 @@ class Tree:
         strong: rewrites them.
         scorer: scores them.
         max_steps: most steps of a solution.
+        ends: see `trim.episodes.goes_on`.
         judge: of the answers; without one, verdicts are kept with the tree.
     """
 
@@ -66,9 +68,10 @@ class Tree:
         strong: Writer,
         scorer: Scorer,
         max_steps: int = 30,
+        ends: Ends = "stop",
         judge: Judge | None = None,
     ) -> None:
-        self.problems, self.max_steps = list(problems), max_steps
+        self.problems, self.max_steps, self.ends = list(problems), max_steps, ends
         self._weak, self._strong, self._scorer, self._judge = weak, strong, scorer, judge or Judge(Draws())
         self._nodes: list[Node] = []
         self._points: dict[Node, int] = {}
@@ -89,7 +92,7 @@ class Tree:
         """A digest of all that decides the trees: problems, models, sampling and scores."""
         parts = [self._weak.identity, self._strong.identity, self._scorer.reading]
         questions = [text.encode() for p in self.problems for text in (p.question, p.answer, str(p.tolerance))]
-        return digest(*parts, str(self.max_steps).encode(), *questions)
+        return digest(*parts, f"{self.max_steps}/{self.ends}".encode(), *questions)
 
     def hashes(self) -> list[bytes]:
         """Of the accepted prefix of each point; see `Decisions.nodes`."""
@@ -122,7 +125,7 @@ class Tree:
             step = strong[point] if action == REGENERATE else self._drafts[point]
             if action == REGENERATE:
                 self.strong_tokens[point] = step.tokens
-            if goes_on(step, int(self.depth[point]) + 1, self.max_steps):
+            if goes_on(step, int(self.depth[point]) + 1, self.max_steps, self.ends):
                 scores = self._scores[point] + ((self.score[point],) if action == ACCEPT else ())
                 node = self._nodes[point].child(step.text)
                 if node not in self._points:
@@ -131,7 +134,7 @@ class Tree:
                 edges.append((point, action, self._points[node]))
             else:
                 ends.append((point, action))
-                endings.append(step.text)
+                endings.append(self._nodes[point].child(step.text).prefix.text)
         if ends:
             points, actions = np.transpose(ends)
             self.child[points, actions] = FINISHED

@@ -118,7 +118,7 @@ def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: 
 def _tokens(rows: pd.DataFrame, models: Mapping[str, Model]) -> dict[str, float]:
     """What a solution takes of each model, by the accounting of `trim.evaluation.costs`."""
     calls = count_calls(rows, {role: np.full(len(rows), _PROMPT) for role in ROLES})
-    found = {}
+    found: dict[str, float] = {}
     for role, model in models.items():
         # Behind a server, and where vLLM scores, nothing is known to be kept between two calls.
         known = model.server is None and not (role == "prm" and model.backend == "vllm")

@@ -77,4 +77,11 @@ def _released(params: Params, router: str) -> Iterator[tuple[str, str, float, fl
     """A router as released for MATH-500: accuracy with interval, and steps handed over."""
     for point in published_points(router).itertuples():
         spread = _deviations(params) * (point.accuracy * (1 - point.accuracy) / PROBLEMS) ** 0.5
-        yield RELEASED[router], point.setting, point.accuracy, point.accuracy - spread, point.accuracy + spread, point.calls
+        yield (
+            RELEASED[router],
+            point.setting,
+            point.accuracy,
+            point.accuracy - spread,
+            point.accuracy + spread,
+            point.calls,
+        )

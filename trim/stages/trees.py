@@ -14,8 +14,9 @@ from trim.workspace import Workspace
 
 def open_tree(workspace: Workspace, problems: Sequence[Problem]) -> Tree:
     """The trees of problems, explored where they are followed."""
-    steps = workspace.params.generation.max_steps
-    return Tree(problems, workspace.weak, workspace.strong, workspace.scorer, steps, workspace.judge)
+    generation = workspace.params.generation
+    models = workspace.weak, workspace.strong, workspace.scorer
+    return Tree(problems, *models, generation.max_steps, generation.ends, workspace.judge)
 
 
 def make_trees(
