@@ -15,6 +15,8 @@ from trim.pomdp.model import StepModel
 from trim.problems import Problem
 
 ROOT = Path(__file__).parent.parent
+# What the use of a model costs in a test that does not ask.
+FREE = dict.fromkeys(("price_in", "price_out", "latency_per_call", "latency_per_token", "latency_per_read"), 0.0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

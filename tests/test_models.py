@@ -124,7 +124,7 @@ def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
         at = (ids[0] == prm.tag).nonzero().ravel()
         expected = torch.softmax(logits[at], -1)[:, 1]
         assert [s.score for s in scores] == pytest.approx(expected.tolist(), abs=1e-5)
-        assert sum(s.tokens for s in scores) == int(at[-1]) + 1
+        assert sum(s.tokens for s in scores) == int(at[-1]) + 1 - prm.prompt_tokens([solution])[0]
 
 
 def test_a_score_does_not_depend_on_later_steps(prm, prefixes):

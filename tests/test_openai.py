@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import yaml
+from conftest import FREE
 from fake_server import FakeServer
 
 from trim.config import Model, RewardModel, check
@@ -41,8 +42,8 @@ def served(monkeypatch):
         servers.append(FakeServer(faults, tag, **(of or {})))
         server = {"url": servers[-1].url, "key": "SOME_KEY", "retries": 6, "timeout": 5, "concurrency": 8}
         model = kind(
-            backend="openai", path="embedded/prm", weights=1, price_in=1e6, price_out=1e6, latency_per_call=0, latency_per_token=0, latency_per_read=0,
-            server=server | settings,
+            backend="openai", path="embedded/prm", weights=1, server=server | settings,
+            **{**FREE, "price_in": 1e6, "price_out": 1e6},
         )  # fmt: skip
         return servers[-1], model
 
@@ -228,10 +229,10 @@ def test_an_api_that_tells_no_likelihoods_is_named(served):
 
 
 def drafts(served, api, *faults, of=None, **settings):
-    """The next step of one prefix for each reply of a server."""
+    """Text, tokens and stop of the next step of one prefix, for each reply of a server."""
     _, model = served(list(faults), api=api, of=of, **settings)
     lm = language_model(model)
-    return [lm.next_steps([PREFIXES[1]], [KEYS[1]])[0] for _ in faults or [None]]
+    return [lm.next_steps([PREFIXES[1]], [KEYS[1]])[0][:3] for _ in faults or [None]]
 
 
 def said(content, reason="stop", **more):
@@ -396,7 +397,7 @@ def test_a_solution_that_fills_the_context_ends_there(served, api, caplog):
     long = Prefix("question", ("a long step " * 30,) * 60)
     short, full = lm.next_steps([PREFIXES[1], long], KEYS[:2])
     assert short.stop == "separator"
-    assert full == ("", 0, "length")
+    assert full[:3] == ("", 0, "length")
     assert lm.full == 1
     assert "fills the context" in caplog.text
 

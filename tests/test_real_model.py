@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from conftest import FREE
 from workflow_project import make_project, run
 
 pytestmark = [
@@ -169,11 +170,7 @@ def test_a_real_chat_server_writes_steps(server, folder, prefixes, api, caplog):
     model = Model(
         backend="openai",
         path=str(folder),
-        price_in=0,
-        price_out=0,
-        latency_per_call=0,
-        latency_per_token=0,
-        latency_per_read=0,
+        **FREE,
         server={
             "url": server,
             "model": "smollm2",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import FREE
 from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 
@@ -180,11 +181,7 @@ def served(**server):
     return Model(
         backend="openai",
         path="embedded/weak",
-        price_in=0,
-        price_out=0,
-        latency_per_call=0,
-        latency_per_token=0,
-        latency_per_read=0,
+        **FREE,
         server={"url": "http://127.0.0.1:1/v1"} | server,
     )
 
@@ -236,9 +233,7 @@ def test_every_cause_of_a_text_or_score_is_in_its_key(raw, params):
 
 def test_other_files_of_a_model_are_another_model(folder):
     target = folder("weak")
-    plain = Model(
-        path=str(target), price_in=0, price_out=0, latency_per_call=0, latency_per_token=0, latency_per_read=0
-    )
+    plain = Model(path=str(target), **FREE)
     before = {name(plain)}
     for file, content in (
         ("generation_config.json", '{"eos_token_id": 3}'),

@@ -115,5 +115,6 @@ def at_tags(scores: Sequence[float], ids: Sequence[int], tag: int, last: int, pr
         prompt: tokens before the first step.
     """
     read = np.diff(np.flatnonzero(np.asarray(ids) == tag), prepend=prompt - 1)
-    lost = [StepScore(1.0, 0)] * max(0, last - len(scores))
-    return lost + [StepScore(float(s), int(n)) for s, n in zip(scores[-last:], read[-last:], strict=True)]
+    kept = min(last, len(scores))
+    found = zip(scores[len(scores) - kept :], read[len(read) - kept :], strict=True)
+    return [StepScore(1.0, 0)] * (last - kept) + [StepScore(float(score), int(n)) for score, n in found]
