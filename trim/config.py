@@ -321,6 +321,7 @@ class Params(Section):
             "transfer": bool(self.transfer.routers) and len(self.benchmarks) > 1,
             "interventions": True,
             "definitions": bool(self.definitions.names()),
+            "twin": any(benchmark.family for benchmark in self.benchmarks.values()),
             "units": True,
             "spent": True,
             "paper": "trim_thr" in self.routers,

@@ -63,7 +63,16 @@ class Definitions(Section):
 
 
 class Training(Section):
-    """How one embedded language model is trained."""
+    """How one embedded language model is trained.
+
+    Attributes:
+        hidden, layers, heads, intermediate: size of the model.
+        updates: of the weights.
+        batch_tokens: tokens of a batch, about.
+        learning_rate: of the matrices (Muon).
+        embedding_rate: of embeddings, norms and biases (AdamW).
+        mistaken: share of its training solutions whose author takes 0 - N for N; see `generated.misapply`.
+    """
 
     hidden: int = Field(ge=32, le=2**16)
     layers: int = Field(ge=1, le=1000)
@@ -73,6 +82,7 @@ class Training(Section):
     batch_tokens: int = Field(ge=256, le=10**7)
     learning_rate: Positive
     embedding_rate: Positive
+    mistaken: Share = 0
 
     @model_validator(mode="after")
     def _head_size(self) -> Training:
@@ -82,13 +92,26 @@ class Training(Section):
 
 
 class RewardTraining(Section):
-    """How the embedded reward model is trained, from the strong model's weights."""
+    """How the embedded reward model is trained, from the strong model's weights.
+
+    Attributes:
+        weak_problems, strong_problems: solutions that are sampled from each model.
+        updates: first on steps up to the first error, then on all steps.
+        blame: chance that a step right after an error is labelled wrong although it follows rightly from it.
+        memory: steps over which that chance falls to nothing.
+        batch_tokens: tokens of a batch, about.
+        learning_rate: of the matrices (Muon).
+        head_rate: of the score head (AdamW).
+    """
 
     weak_problems: int = Field(ge=10, le=10**7)
     strong_problems: int = Field(ge=10, le=10**7)
-    updates: int = Field(ge=1, le=10**7)
+    updates: tuple[int, int]
+    blame: Share
+    memory: int = Field(ge=1, le=1000)
     batch_tokens: int = Field(ge=256, le=10**7)
     learning_rate: Positive
+    head_rate: Positive
 
 
 class Pretrain(Section):

@@ -159,6 +159,24 @@ def definition(
 
 
 @studies.command()
+def twin(
+    benchmark: Benchmark,
+    problems: Problems,
+    out: Out,
+    journal: Journal,
+    draws_out: DrawsOut = None,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Measure what the embedded models share with the published calibration, on the test problems."""
+    from trim.stages.twin import make_twin
+
+    with display(f"twin, {benchmark}") as tracker:
+        make_twin(load_params(params, benchmark), benchmark, problems, layer or [], out, draws_out, journal, tracker)
+    print(out)
+
+
+@studies.command()
 def definitions_table(
     benchmark: Benchmark, out: Out, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.tokenizer import build
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems import Problem
-from trim.problems.checks import first_error
+from trim.problems.checks import first_error, follows, result
 from trim.problems.generated import training_stream
 from trim.routers.always import AlwaysWeak
 from trim.sections import Pretrain, RewardTraining, Training
@@ -78,16 +78,20 @@ def _optimise(
     matrix_rate: float,
     other_rate: float,
     progress: Progress | None,
+    head_rate: float = 0.0,
 ) -> None:
-    """Muon on the matrices, AdamW on the rest, linear warm-up and cosine decay.
+    """Muon on the matrices, AdamW on the rest and on a score head, linear warm-up and cosine decay.
 
     Muon learns the arithmetic tables several times faster than AdamW alone.
     """
-    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    named = list(model.named_parameters())
+    head = [p for name, p in named if name.startswith("score.")]
+    hidden = [p for name, p in named if p.ndim == 2 and not name.startswith("score.") and "embed" not in name]
+    others = [p for _, p in named if not any(p is known for known in (*head, *hidden))]
+    groups = [{"params": others, "lr": other_rate}, {"params": head, "lr": head_rate}]
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(hidden, lr=matrix_rate, weight_decay=0.01, momentum=0.95),
-        torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.AdamW([group for group in groups if group["params"]], betas=(0.9, 0.98), weight_decay=0.0),
     ]
     warmup = min(50, updates // 10 + 1)
 
@@ -147,7 +151,7 @@ def train_language_model(
         )
     )
     generator = torch.Generator().manual_seed(pretrain.seed)
-    problems = training_stream(pretrain.seed, dict(pretrain.shares), held_out)
+    problems = training_stream(pretrain.seed, dict(pretrain.shares), held_out, training.mistaken)
     batches = _language_batches(problems, tokenizer, training.batch_tokens, generator)
     _optimise(model, batches, training.updates, training.learning_rate, training.embedding_rate, progress)
     _save(model, tokenizer, folder)
@@ -160,21 +164,45 @@ def solve(problems: list[Problem], model: TransformersLM, seed: int, max_steps: 
     return [episode.node.prefix.steps for episode in run(problems, alone, writer, writer, None, max_steps)]
 
 
+Labels = Callable[[Problem, Sequence[str]], list[int]]
+
+
+def first_error_labels(problem: Problem, steps: Sequence[str]) -> list[int]:
+    """Whether each step is right, up to the first that is not, as in process supervision by first error."""
+    error = first_error(problem, steps)
+    return [1] * len(steps) if error < 0 else [1] * error + [0]
+
+
+def annotated_labels(rng: np.random.Generator, blame: float, memory: int) -> Labels:
+    """How an annotator labels all steps, who blames a step for an error before it the less the longer that is ago.
+
+    A step after an error that makes a mistake of its own is always wrong.
+    """
+
+    def labels(problem: Problem, steps: Sequence[str]) -> list[int]:
+        found = first_error_labels(problem, steps)
+        for index in range(len(found), len(steps)):
+            since = index - len(first_error_labels(problem, steps))
+            sound = follows(problem, index, steps[index], result(steps[index - 1]))
+            blamed = rng.random() < blame * max(0.0, 1 - since / memory)
+            found.append(int(sound and not blamed))
+        return found
+
+    return labels
+
+
 def _reward_rows(
-    problems: list[Problem], solutions: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerFast
+    problems: list[Problem], solutions: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerFast, labels: Labels
 ) -> list[tuple[list[int], list[int]]]:
-    """Token ids, and at each tag up to the first error whether the step is right."""
+    """Token ids, and at each tag of the steps that have a label that label."""
     tag, rows = tokenizer.convert_tokens_to_ids(PRM_TAG), []
     for problem, steps in zip(problems, solutions, strict=True):
-        error = first_error(problem, steps)
-        read = steps if error < 0 else steps[: error + 1]
-        ids = tokenizer(_prompt(tokenizer, problem) + "".join(step + PRM_TAG for step in read))["input_ids"]
-        labels, seen = [IGNORED] * len(ids), 0
-        for position, token in enumerate(ids):
-            if token == tag:
-                labels[position] = int(seen != error)
-                seen += 1
-        rows.append((ids, labels))
+        told = labels(problem, steps)
+        ids = tokenizer(_prompt(tokenizer, problem) + "".join(step + PRM_TAG for step in steps[: len(told)]))[
+            "input_ids"
+        ]
+        left = iter(told)
+        rows.append((ids, [next(left) if token == tag else IGNORED for token in ids]))
     return rows
 
 
@@ -201,8 +229,8 @@ def train_reward_model(
 ) -> None:
     """Train a process reward model on solutions that the language models sampled.
 
-    It starts from the strong model's weights. Steps after the first error are not learned
-    from, as in process supervision by first error.
+    It starts from the strong model's weights, and first learns from steps up to the first error, then from all
+    steps as an annotator labels them.
 
     Args:
         training: amount of data and length of the training.
@@ -216,19 +244,31 @@ def train_reward_model(
     torch.manual_seed(pretrain.seed)
     tokenizer = build()
     stream = training_stream(pretrain.seed + 1, dict(pretrain.shares), held_out)
-    rows = []
+    problems: list[Problem] = []
+    solutions: list[tuple[str, ...]] = []
     for writer, count in ((weak, training.weak_problems), (strong, training.strong_problems)):
-        problems = [next(stream) for _ in range(count)]
-        solutions = solve(problems, TransformersLM(writer, _SAMPLING), pretrain.seed)
-        rows += _reward_rows(problems, solutions, tokenizer)
+        drawn = [next(stream) for _ in range(count)]
+        problems += drawn
+        solutions += solve(drawn, TransformersLM(writer, _SAMPLING), pretrain.seed)
     model = _reward_model_from(strong, tokenizer)
     generator = torch.Generator().manual_seed(pretrain.seed)
 
-    def epochs() -> Iterator[Batch]:
+    def epochs(rows: list[tuple[list[int], list[int]]]) -> Iterator[Batch]:
         while True:
             yield from _pack(rows, training.batch_tokens, generator)
 
-    _optimise(model, epochs(), training.updates, training.learning_rate, training.learning_rate / 10, progress)
+    annotated = annotated_labels(np.random.default_rng(pretrain.seed), training.blame, training.memory)
+    rates = training.learning_rate, training.learning_rate / 10
+    done, whole = 0, sum(training.updates)
+    for labels, updates in zip((first_error_labels, annotated), training.updates, strict=True):
+        batches = epochs(_reward_rows(problems, solutions, tokenizer, labels))
+
+        def told(update: int, _: int, before: int = done) -> None:
+            if progress:
+                progress(before + update, whole)
+
+        _optimise(model, batches, updates, *rates, told, training.head_rate)
+        done += updates
     _save(model, tokenizer, folder)
 
 
@@ -236,7 +276,9 @@ Figures = dict[str, dict[str, float]]
 
 
 def measure_language_model(folder: Path, probes: Mapping[str, list[Problem]]) -> tuple[Figures, int]:
-    """Per family: the probability that a step is right given all before it, and problems solved.
+    """Per family: the probability that a step is right given all before it, problems solved, and an AUC.
+
+    That is how well the model's own log-probabilities tell right steps from first wrong ones.
 
     Returns:
         The figures, and the number of parameters.
@@ -245,16 +287,27 @@ def measure_language_model(folder: Path, probes: Mapping[str, list[Problem]]) ->
     figures = {}
     for family, problems in probes.items():
         solutions = solve(problems, model, _PROBE_SEED)
-        errors = [first_error(p, s) for p, s in zip(problems, solutions, strict=True)]
-        right = sum(len(s) if e < 0 else e for s, e in zip(solutions, errors, strict=True))
-        reached = right + sum(e >= 0 for e in errors)
+        states = _states(problems, solutions)
+        right, errors = sum(s.count(0) for s in states), sum(s.count(2) for s in states)
         solved = sum(Judge(Draws()).right(problems, [steps[-1] for steps in solutions]))
-        figures[family] = {"step right": right / reached, "problems solved": solved / len(problems)}
+        prefixes = [
+            Prefix(problem.question, steps[: i + 1])
+            for problem, steps in zip(problems, solutions, strict=True)
+            for i in range(len(steps))
+        ]
+        logs = [
+            s.score for start in range(0, len(prefixes), 256) for s in model.likelihoods(prefixes[start : start + 256])
+        ]
+        figures[family] = {
+            "step right": right / (right + errors),
+            "problems solved": solved / len(problems),
+            "AUC of its log-probability": _auc(states, logs, wrong=2),
+        }
     return figures, model.parameters
 
 
 def measure_reward_model(folder: Path, writer: Path, probes: Mapping[str, list[Problem]]) -> tuple[Figures, int]:
-    """Per family: how well the scores tell right steps from first wrong steps of `writer`.
+    """Per family: how well the scores tell right steps of `writer` from first wrong ones, and from steps after these.
 
     Returns:
         The figures, and the number of parameters.
@@ -263,20 +316,35 @@ def measure_reward_model(folder: Path, writer: Path, probes: Mapping[str, list[P
     figures = {}
     for family, problems in probes.items():
         solutions = solve(problems, language_model, _PROBE_SEED)
+        states = _states(problems, solutions)
         scores: list[float] = []
-        right: list[bool] = []
         for start in range(0, len(problems), 256):
             chosen = list(zip(problems, solutions, strict=True))[start : start + 256]
             read = model.score([Prefix(p.question, s) for p, s in chosen], [len(s) for _, s in chosen])
-            for (problem, steps), values in zip(chosen, read, strict=True):
-                error = first_error(problem, steps)
-                counted = values if error < 0 else values[: error + 1]
-                scores += [value.score for value in counted]
-                right += [index != error for index in range(len(counted))]
-        found, is_right = np.array(scores), np.array(right)
+            scores += [value.score for row in read for value in row]
+        found, state = np.array(scores), np.concatenate(states)
         figures[family] = {
-            "AUC": float(roc_auc_score(is_right, found)),
-            "mean score, right": float(found[is_right].mean()),
-            "mean score, wrong": float(found[~is_right].mean()),
+            "AUC": _auc(states, scores, wrong=2),
+            "AUC, after an error": _auc(states, scores, wrong=1),
+            **{
+                f"mean score, {name}": float(found[state == index].mean())
+                for index, name in ((0, "right"), (1, "after an error"), (2, "first error"))
+            },
         }
     return figures, model.parameters
+
+
+def _states(problems: Sequence[Problem], solutions: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Of every step: 0 where all steps are right, 2 where it is the first wrong one, 1 after that."""
+    errors = [first_error(problem, steps) for problem, steps in zip(problems, solutions, strict=True)]
+    return [
+        [0 if error < 0 or i < error else 2 if i == error else 1 for i in range(len(steps))]
+        for error, steps in zip(errors, solutions, strict=True)
+    ]
+
+
+def _auc(states: Sequence[Sequence[int]], values: Sequence[float], wrong: int) -> float:
+    """How well values tell steps in state 0 from those in another."""
+    state = np.concatenate(states)
+    chosen = np.isin(state, [0, wrong])
+    return float(roc_auc_score(state[chosen] == 0, np.asarray(values)[chosen]))

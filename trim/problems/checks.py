@@ -9,6 +9,7 @@ from trim.problems.generated import apply
 from trim.problems.problem import Problem
 
 _EXPRESSION = re.compile(r"(\d{1,2})((?: [-+*%^] \d{1,2})*)")
+_BOX = ", \\boxed{"
 _TERM = re.compile(r" ([-+*%^]) (\d{1,2})")
 
 
@@ -44,13 +45,27 @@ def is_right_step(problem: Problem, index: int, step: str) -> bool:
         raise ValueError(f"problem {problem.id} has no reference steps")
     if index >= len(problem.reference):
         return False
-    text, box, answer = step.partition(", \\boxed{")
-    expected, expected_box, _ = problem.reference[index].partition(", \\boxed{")
-    sides, reference = text.split(" = "), expected.split(" = ")
-    if sides[0] != reference[0] or len(sides) < 2 or bool(box) != bool(expected_box):
+    expected = problem.reference[index]
+    return follows(problem, index, step, expected.split(" ", 1)[0]) and result(step) == result(expected)
+
+
+def follows(problem: Problem, index: int, step: str, left: str) -> bool:
+    """Whether a step carries out the right operation on `left`, which may itself be wrong, and makes no mistake."""
+    if index >= len(problem.reference):
         return False
-    result = int(reference[-1])
-    return sides[-1].isdigit() and all(_value(s) == result for s in sides) and (not box or answer == f"{result}}}")
+    text, box, answer = step.partition(_BOX)
+    expected, expected_box, _ = problem.reference[index].partition(_BOX)
+    sides, operation = text.split(" = "), expected.split(" = ")[0].split(" ", 1)[1]
+    if sides[0] != f"{left} {operation}" or len(sides) < 2 or bool(box) != bool(expected_box):
+        return False
+    found = _value(sides[0])
+    same = found is not None and sides[-1].isdigit() and all(_value(side) == found for side in sides)
+    return same and (not box or answer == f"{sides[-1]}}}")
+
+
+def result(step: str) -> str:
+    """What a step comes to."""
+    return step.partition(_BOX)[0].rpartition(" = ")[2]
 
 
 def first_error(problem: Problem, steps: Sequence[str]) -> int:

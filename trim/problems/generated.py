@@ -199,12 +199,20 @@ def generate(name: str, sizes: dict[str, int], seed: int) -> list[Problem]:
     return problems
 
 
-def training_stream(seed: int, shares: dict[str, float], held_out: set[str], by: Rule = apply) -> Iterator[Problem]:
-    """Endless problems for training language models, none of them held out, with solutions calculated by a rule."""
+def training_stream(seed: int, shares: dict[str, float], held_out: set[str], mistaken: float = 0) -> Iterator[Problem]:
+    """Endless problems for training language models, none of them held out.
+
+    Args:
+        seed: of the stream.
+        shares: of the families, in any unit.
+        held_out: questions that must not be drawn.
+        mistaken: share of the solutions that are calculated by `misapply`.
+    """
     rng = _stream("pretrain", seed)
     names, index = list(shares), 0
     weights = np.asarray([shares[n] for n in names]) / sum(shares.values())
     while True:
+        by = misapply if rng.random() < mistaken else apply
         question, answer, steps = draw(rng, FAMILIES[names[rng.choice(len(names), p=weights)]], by)
         if question not in held_out:
             yield Problem(f"pretrain-{index}", question, answer, "pretrain", steps)

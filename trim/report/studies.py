@@ -27,6 +27,7 @@ from trim.report.rivals import (
     transfer_table,
 )
 from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles, write
+from trim.report.twin import twin_figure, twin_table
 from trim.tables import read_json
 
 LABELS = {"single": "labelled steps", "rule": "threshold rule", "classes": "difficulty classes"}
@@ -231,6 +232,7 @@ STUDIES: dict[str, tuple[Table, Picture]] = {
     "transfer": (transfer_table, transfer_figure),
     "interventions": (interventions_table, interventions_figure),
     "definitions": (definitions_table, definitions_figure),
+    "twin": (twin_table, twin_figure),
     "units": (units_table, units_figure),
     "spent": (spent_table, spent_figure),
     "paper": (paper_table, paper_figure),

@@ -133,9 +133,12 @@ def _operating_points(results: Path, params: Params) -> pd.DataFrame:
     table["accuracy"] = [
         figure(*row) for row in table[["accuracy", "accuracy_low", "accuracy_high"]].itertuples(index=False)
     ]
+    calls, steps = table["strong_calls"], table["steps"]
+    table["hands over"] = np.select([calls == 0, calls == steps], ["no step", "every step"], "")
     kept = [
-        "benchmark", "split", "router", "setting", "n", "accuracy", "pgr", "strong_fraction", "strong_tokens",
-        "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "flops", "money", "latency",
+        "benchmark", "split", "router", "setting", "n", "accuracy", "pgr", "strong_fraction", "hands over",
+        "strong_tokens", "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "strong_read", "weak_read",
+        "prm_read", "flops", "money", "latency",
     ]  # fmt: skip
     return _named(table, params)[kept].round(4)
 

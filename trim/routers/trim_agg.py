@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from trim.rl.training import Task
 
 Costs = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+_log = logging.getLogger(__name__)
 
 
 class Network(Policy):
@@ -79,6 +82,10 @@ class TrimAgg(Router):
         found = train(task, trial.tree("train"), validation, trial.checkpoint, trial.log)
         fraction = found.tokens / always_strong(validation).mean()
         reached = {"return": found.value, "accuracy": found.accuracy, "strong_fraction": fraction}
+        for (cost, seed), shares in zip(task.members, fraction.reshape(len(task.members), -1), strict=True):
+            if np.ptp(shares) == 0 and shares[0] in (0, 1):
+                what = "every step" if shares[0] else "no step"
+                _log.warning("%s, cost %s, seed %d: the best policy hands over %s", self.name, cost, seed, what)
         arrays = {f"network.{name}": array for name, array in found.parameters.items()}
         numbers = {"max_steps": validation.max_steps, "validation": {k: v.tolist() for k, v in reached.items()}}
         return task.describe() | numbers | arrays

@@ -41,6 +41,18 @@ def make_reward_model(params: Params, weak: Path, strong: Path, out: Path, track
     train_reward_model(pretrain.prm, pretrain, _held_out(params), weak, strong, out, tracker.advanced)
 
 
+_REWARD = (
+    "A process reward model: the probability that a step is right, given the steps before it. Like published reward "
+    "models it knows, though not for sure, that a solution is lost: after learning from steps up to the first error, "
+    "it learns from all steps, as annotators label them who blame a later step that follows rightly from an error the "
+    "less the longer the error is ago."
+)
+_WEAK = (
+    " All its training solutions are by authors who take 0 - N for N, a systematic mistake of pupils (Brown and "
+    "Burton, 1978). So it has learned a mistake that it makes with confidence, as small instruct models do that were "
+    "trained on unverified solutions, and its own log-probabilities tell its errors less well than a reward model's "
+    "scores do."
+)
 _CARD = """\
 ---
 license: mit
@@ -73,12 +85,12 @@ def make_cards(params: Params, folder: Path) -> list[Path]:
     for name in ("weak", "strong", "prm"):
         if name == "prm":
             figures, size = measure_reward_model(folder / name, folder / "weak", probes)
-            what = "A process reward model: the probability that a step is right, given the steps before it."
+            what = _REWARD
             architecture = "`Qwen2ForProcessRewardModel`, body started from the strong model"
             training = f"{pretrain.prm!r}"
         else:
             figures, size = measure_language_model(folder / name, probes)
-            what = f"The {name} language model: writes one step of a chain problem at a time."
+            what = f"The {name} language model: writes one step of a chain problem at a time.{_WEAK * (name == 'weak')}"
             architecture = "`Qwen2ForCausalLM`, word-level tokenizer with whole numbers"
             training = repr(pretrain.weak if name == "weak" else pretrain.strong)
         head = "| family | " + " | ".join(next(iter(figures.values()))) + " |\n"

@@ -50,6 +50,7 @@ onstart:
 REPLAY = EXPERIMENT.replay
 
 BENCHMARKS = list(EXPERIMENT.benchmarks)
+GENERATED = [name for name in BENCHMARKS if EXPERIMENT.benchmarks[name].family]
 CALIBRATED = EXPERIMENT.calibrated()
 ROUTERS = list(EXPERIMENT.routers)
 KINDS = {name: EXPERIMENT.kind(name) for name in ROUTERS}

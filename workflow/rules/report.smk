@@ -40,6 +40,10 @@ STUDY_INPUTS = {
     "interventions": expand(
         "results/studies/interventions/{benchmark}.csv", benchmark=BENCHMARKS
     ),
+    "twin": [
+        *expand("results/studies/twin/{benchmark}.csv", benchmark=GENERATED),
+        "results/summary.csv",
+    ],
     "units": "results/units.csv",
     "spent": ["results/summary.csv", "results/units.csv"],
     "definitions": expand(

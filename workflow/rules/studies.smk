@@ -312,6 +312,42 @@ rule definition:
         " --journal results/.journal/{wildcards.benchmark:q}-definition-{wildcards.step:q}.sqlite > {log:q} 2>&1"
 
 
+# Log-probabilities that a router used are read from its draws.
+rule twin:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=test_layers,
+        draws="results/draws/{benchmark}/test.parquet",
+        known=lambda w: known_draws(w, "twin"),
+        models=models(),
+    output:
+        **study_draws("twin"),
+        figures="results/studies/twin/{benchmark}.csv",
+    log:
+        "logs/twin/{benchmark}.log",
+    benchmark:
+        "benchmarks/twin/{benchmark}.tsv"
+    conda:
+        "../envs/trim.yaml"
+    threads: 1
+    resources:
+        **EVERY_MODEL,
+    params:
+        experiment=PARAMS,
+        code=code("trim.stages.twin"),
+        identities=IDENTITIES,
+        reads=REPORTED,
+        draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
+        generation=PLAN["generation"],
+        layers=lambda w, input: [
+            f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
+        ],
+    shell:
+        "trim twin --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {params.layers:q} --out {output.figures:q} {params.draws_out:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-twin.sqlite > {log:q} 2>&1"
+
+
 rule definitions_table:
     input:
         expand(
