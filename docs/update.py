@@ -1,4 +1,4 @@
-"""Copy the figures of the last run into README.md: the curves, and the tables between their markers."""
+"""Copy the last run into the documents: pictures, and tables between their markers."""
 
 from __future__ import annotations
 
@@ -44,21 +44,26 @@ def write_reference(path: Path, benchmark: str | None) -> None:
 
 
 def main() -> None:
-    """Update README.md, the pictures in docs/ and the reference figures from results/."""
-    for name in ("curves", "rivals"):
+    """Update the documents, their pictures and the reference figures from results/."""
+    for name in ("curves", "rivals", "spent", "twin"):
         shutil.copy(ROOT / f"results/figures/{name}.png", ROOT / f"docs/{name}.png")
     for name, benchmark in REFERENCES.items():
         write_reference(ROOT / "workflow/reference" / name, benchmark)
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    for name, make in BLOCKS.items():
+    for name, blocks in DOCUMENTS.items():
+        fill(ROOT / name, blocks)
+
+
+def fill(path: Path, blocks: dict[str, Callable[[], pd.DataFrame]]) -> None:
+    """Put tables between their markers in a document."""
+    text = path.read_text(encoding="utf-8")
+    for name, make in blocks.items():
         begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
         block = f"{begin}\n{markdown(make())}{end}"
         pattern = f"{re.escape(begin)}.*{re.escape(end)}"
         text, count = re.subn(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
         if count != 1:
-            raise SystemExit(f"{readme}: {begin} … {end} is not in it once")
-    readme.write_text(text, encoding="utf-8")
+            raise SystemExit(f"{path}: {begin} … {end} is not in it once")
+    path.write_text(text, encoding="utf-8")
 
 
 def table(name: str) -> pd.DataFrame:
@@ -118,15 +123,74 @@ def _claims() -> pd.DataFrame:
     return table("claims")
 
 
-BLOCKS: dict[str, Callable[[], pd.DataFrame]] = {
-    "main": _main,
-    "generalisation": _generalisation,
-    "ceiling": _ceiling,
-    "pomdp": _pomdp,
-    "prediction": _prediction,
-    "rivals": _rivals,
-    "spent": _spent,
-    "claims": _claims,
+def _twin() -> pd.DataFrame:
+    return table("twin")
+
+
+def _of(name: str, *routers: str, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Rows of some routers on the first benchmark."""
+    rows = _first(table(name))
+    rows = rows[rows["router"].isin(routers)] if routers else rows
+    return rows[list(columns)] if columns else rows.drop(columns="benchmark")
+
+
+def _whole() -> pd.DataFrame:
+    rows = table("spent")
+    chosen = (rows["benchmark"] == rows["benchmark"].iloc[0]) & rows["router"].isin(["TRIM-Thr", "TRIM-POMDP"])
+    return rows[chosen | rows["reading"].str.startswith("at most")].drop(
+        columns=["benchmark", "all tokens", "latency, writing", "latency, reading"]
+    )
+
+
+def _budgets() -> pd.DataFrame:
+    rows = table("thresholds")
+    rows = rows[(rows["benchmark"] == rows["benchmark"].iloc[0]) & rows["router"].isin(["trim_thr", "trim_pomdp"])]
+    return rows.drop(columns="benchmark")
+
+
+def _planning() -> pd.DataFrame:
+    rows = _first(table("differences"))
+    rows = rows[rows["router"].isin(["TRIM-Agg", "TRIM-Seq", "TRIM-Budget"]) & (rows["minus"] == "TRIM-POMDP")]
+    return rows[["router", "minus", "acc@10", "acc@15", "acc@20", "acc@30"]]
+
+
+def _go_on() -> pd.DataFrame:
+    return _of("main", "TRIM-Thr", "Takeover", columns=("router", "acc@10", "acc@20", "acc@30", "apgr"))
+
+
+def _definitions() -> pd.DataFrame:
+    return table("definitions").drop(columns="benchmark")[
+        ["a step is", "steps of a solution", "strong", "acc@20", "apgr"]
+    ]
+
+
+def _robustness() -> pd.DataFrame:
+    rows = table("robustness")
+    rows = rows[(rows["router"] == "TRIM-Thr") & (rows["minus"] == "")]
+    return rows[["distortion", "strength", "auc", "acc@20", "apgr"]]
+
+
+DOCUMENTS: dict[str, dict[str, Callable[[], pd.DataFrame]]] = {
+    "README.md": {
+        "main": _main,
+        "twin": _twin,
+        "generalisation": _generalisation,
+        "ceiling": _ceiling,
+        "pomdp": _pomdp,
+        "prediction": _prediction,
+        "rivals": _rivals,
+        "spent": _spent,
+        "claims": _claims,
+    },
+    "docs/questions.md": {
+        "whole": _whole,
+        "definitions": _definitions,
+        "budgets": _budgets,
+        "go on": _go_on,
+        "robustness": _robustness,
+        "planning": _planning,
+        "generalisation": _generalisation,
+    },
 }
 
 

@@ -55,7 +55,7 @@ def test_the_contract_of_the_outputs(project):
     assert "acc@20" in metrics["standard"]["trim_thr"]
     studies = (
         "calibration", "prediction", "published", "robustness", "ceiling", "generalisation", "transfer",
-        "interventions", "units", "paper", "claims", "definitions",
+        "interventions", "units", "paper", "claims", "definitions", "spent", "twin",
     )  # fmt: skip
     for name in ("main", "budgets", "operating_points", "differences", "thresholds", *studies):
         for suffix in ("md", "csv", "tex"):
@@ -213,37 +213,41 @@ def test_the_summary_follows_from_the_episodes_alone(project):
     strong_tokens = None
     for path in sorted((project / "results/episodes/standard").glob("*.parquet")):
         table = pq.read_table(path)
-        models = json.loads(table.schema.metadata[b"models"])
+        header = {key: json.loads(table.schema.metadata[key]) for key in (b"models", b"prompts")}
+        models = header[b"models"]
         steps = table.to_pandas()
         for setting, rows in steps.groupby("setting"):
             n = rows["problem"].nunique()
             strong = rows[rows["writer"] == "strong"]
             weak = rows[rows["writer"] == "weak"]
-            by_role = {role: rows[rows["role"] == role] for role in ("weak", "strong")}
-            verdicts = {role: own["verdict_tokens"].sum() for role, own in by_role.items()}
-            read = {role: own["read_tokens"].sum() for role, own in by_role.items()}
+            rated = rows[(rows["rater"] == "prm") & (rows["read_tokens"] > 0)]
+            verdicts = rows["verdict_tokens"][rows["rater"] == "strong"].sum()
+            scored = dict(zip(rows["problem"].unique(), header[b"prompts"]["prm"], strict=True))
+            read = (rated["read_tokens"] + rated["reread_tokens"]).sum()
+            read += sum(scored[problem] for problem in rated["problem"].unique())
             rejected = rows["draft_tokens"].sum() - weak["tokens"].sum()
             expected = {
                 "n": n,
                 "accuracy": rows.groupby("problem")["correct"].first().mean(),
-                "strong_tokens": (strong["tokens"].sum() + verdicts["strong"]) / n,
+                "strong_tokens": (strong["tokens"].sum() + verdicts) / n,
                 "weak_tokens_kept": weak["tokens"].sum() / n,
                 "weak_tokens_discarded": rejected / n,
                 "strong_calls": len(strong) / n,
-                "prm_tokens": rows["read_tokens"][rows["role"] == "prm"].sum() / n,
-                "prm_calls": ((rows["role"] == "prm") & (rows["read_tokens"] > 0)).sum() / n,
+                "prm_tokens": read / n,
+                "prm_calls": len(rated) / n,
                 "steps": (rows["decision"] != "discard").sum() / n,
-                "flops": 2
-                * (
-                    models["weak"]["parameters"] * (weak["tokens"].sum() + rejected + verdicts["weak"] + read["weak"])
-                    + models["strong"]["parameters"] * (strong["tokens"].sum() + verdicts["strong"] + read["strong"])
-                    + models["prm"]["parameters"] * rows["read_tokens"][rows["role"] == "prm"].sum()
-                )
-                / n,
             }
             found = summary.loc[(path.stem, setting)]
             for name, value in expected.items():
                 assert found[name] == pytest.approx(value, rel=1e-4), (path.stem, setting, name)
+            passes = {
+                "weak": found["weak_read"] + found["weak_written"],
+                "strong": found["strong_passes"],
+                "prm": found["prm_tokens"],
+            }
+            flops = sum(2 * models[role]["parameters"] * count for role, count in passes.items())
+            assert found["flops"] == pytest.approx(flops, rel=1e-4)
+            assert found["all_tokens"] == pytest.approx(sum(passes.values()), rel=1e-4)
             if path.stem == "always_strong":
                 strong_tokens = expected["strong_tokens"]
     fraction = summary["strong_tokens"] / strong_tokens

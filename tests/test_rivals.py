@@ -133,7 +133,7 @@ def test_a_rejected_solution_is_written_anew_and_all_is_paid_for(engine, some_pr
     assert (found["anew"]["strong_tokens"] == written["strong"]).all()
     assert (found["anew"]["steps"] == found["strong"]["steps"]).all()
     assert (found["anew"]["prm_calls"] == 1).all()
-    everything = written["weak"] + written["strong"] + found["anew"]["prm_read"]
+    everything = written["weak"] + written["strong"] + found["anew"]["prm_tokens"]
     assert np.allclose(found["anew"]["all_tokens"], everything)
     assert np.allclose(found["anew"]["money"], everything)
     calls = found["weak"]["latency"] + found["strong"]["latency"] + 1

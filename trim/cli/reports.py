@@ -87,10 +87,29 @@ def report(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARA
 
 
 @reports.command()
-def show(results: Results = DEFAULT_RESULTS) -> None:
-    """Print the main table, and where figures and report lie."""
-    from trim.report.tables import rich_main
+def show(
+    table: Annotated[
+        str | None, typer.Argument(help="A table of results/tables, such as spent; the main one if none.")
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Only its rows, by its title in the table.")] = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Print a table, or the main one and where figures and report lie.
 
+    Example: trim show spent --benchmark Standard
+    """
+    from trim.report.tables import markdown, read_csv, rich_main
+
+    if table is not None:
+        path = results / "tables" / f"{table}.csv"
+        known = sorted(p.stem for p in path.parent.glob("*.csv"))
+        if table not in known:
+            raise TrimError(f"{table}: no table of {path.parent}; it has: {', '.join(known) or 'none, run Snakemake'}")
+        rows = read_csv(path).fillna("")
+        if benchmark is not None:
+            rows = rows[rows["benchmark"] == benchmark] if "benchmark" in rows else rows
+        print(printable(markdown(rows)))
+        return
     console = Console()
     console.print(rich_main(results / "tables" / "main.csv"))
     for name in ("tables", "figures", "report.html"):

@@ -40,8 +40,8 @@ SCHEMA = pa.schema(
     ]
 )
 COUNTS = (
-    "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_calls", "steps",
-    *(f"{role}_{what}" for role in ROLES for what in ("read", "cached", "written")),
+    "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "prm_calls", "steps", "weak_read",
+    "weak_cached", "weak_written", "strong_read", "strong_cached", "strong_written", "prm_cached",
 )  # fmt: skip
 PER_PROBLEM = UNITS + COUNTS
 
@@ -183,6 +183,6 @@ def _add_up(
     for regime in REGIMES if billed else REGIMES[:2]:
         rows = same | totals(steps, calls, regime)
         total = {name: np.add.reduceat(values.astype(float), first) for name, values in rows.items()}
-        total |= in_units(total, models) | {"strong_tokens": total["strong_written"]}
+        total |= in_units(total, models) | {"strong_tokens": total["strong_written"], "prm_tokens": total["prm_read"]}
         costs[regime] = pd.DataFrame(total, index=index)
     return pd.Series(steps["correct"].to_numpy()[first], index), costs

@@ -17,8 +17,9 @@ from trim.evaluation.measures import Scale, all_measures
 from trim.evaluation.records import COUNTS, PER_PROBLEM, Results
 
 SUMMARY_COLUMNS = [
-    "benchmark", "split", "router", "setting", "seed", "n", "accuracy", "accuracy_low", "accuracy_high", "pgr",
-    "strong_fraction", *UNITS, *COUNTS,
+    "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",
+    "strong_fraction", *COUNTS[:6], "flops", "latency", "pgr", "seed",
+    *(unit for unit in UNITS if unit not in ("strong_tokens", "flops", "latency")), *COUNTS[6:],
 ]  # fmt: skip
 UNIT_MEASURES = ("cpt50", "cpt80", "apgr", "ibc")
 

@@ -138,7 +138,7 @@ def _operating_points(results: Path, params: Params) -> pd.DataFrame:
     kept = [
         "benchmark", "split", "router", "setting", "n", "accuracy", "pgr", "strong_fraction", "hands over",
         "strong_tokens", "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "strong_read", "weak_read",
-        "prm_read", "flops", "money", "latency",
+        "prm_tokens", "flops", "money", "latency",
     ]  # fmt: skip
     return _named(table, params)[kept].round(4)
 
