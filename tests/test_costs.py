@@ -159,10 +159,7 @@ def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen):
         place = divmod(index, len(PROBLEMS))
         caches = simulate(episode)
         for role, cache in caches.items():
-            none, prefix = (
-                {key: total[f"{role}_{key}"][place] for key in ("read", "cached", "written")}
-                for total in costs.values()
-            )
+            none, prefix = ({key: counted(total, role, key)[place] for key in KEYS} for total in costs.values())
             assert none == {"read": cache.prompts, "cached": 0, "written": cache.written}, role
             assert prefix == {"read": cache.read, "cached": cache.prompts - cache.read, "written": cache.written}, role
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trim.evaluation.costs import UNITS
 from trim.evaluation.interventions import decisions, rates
-from trim.evaluation.published import published_budgets, published_points
+from trim.evaluation.published import published_budgets, published_costs, published_points
 from trim.evaluation.records import PER_PROBLEM, Results
 from trim.evaluation.summary import Protocol, nearest_setting, ratios, studies, units
 from trim.problems import Problem
@@ -123,12 +123,35 @@ def test_the_published_run_misses_what_is_claimed_of_it():
     points = published_points()
     assert points["accuracy"].iloc[[0, -1]].tolist() == [0.364, 0.73]
     table = published_budgets(PROTOCOL).set_index("measure")
-    before, after = (points.set_index("threshold").loc[tau] for tau in (0.75, 0.9))
+    before, after = (points.set_index("setting").loc[f"tau={tau}"] for tau in (0.75, 0.9))
     share = (0.364 + 0.95 * 0.366 - before["accuracy"]) / (after["accuracy"] - before["accuracy"])
     expected = before["strong_fraction"] + share * (after["strong_fraction"] - before["strong_fraction"])
     assert table.loc["cpt95", "value"] == pytest.approx(expected)
     assert Finding(*table.loc["cpt95"]).at_most(0.2) == FAILS
     assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
+
+
+@pytest.mark.parametrize(
+    ("router", "expected"),
+    [
+        ("trim_thr", {"cpt50": 0.197, "cpt80": 0.328, "cpt95": 0.442, "apgr": 0.787, "ibc": 1.30, "ibc_front": 1.66}),
+        ("trim_pomdp", {"cpt50": 0.149, "cpt80": 0.253, "cpt95": np.nan, "apgr": 0.758, "ibc": 2.62, "ibc_front": 3.0}),
+    ],
+)
+def test_the_released_runs_have_the_measures_that_others_found(router, expected):
+    table = published_budgets(PROTOCOL, router).set_index("measure")["value"]
+    for measure, value in expected.items():
+        assert table[measure] == pytest.approx(value, abs=0.005, nan_ok=True), measure
+
+
+def test_the_released_runs_save_hardly_any_pass_of_the_strong_model():
+    costs = published_costs("trim_thr")
+    spent = costs[costs["strong_tokens"].between(0.26, 0.44)]
+    assert (spent["strong_passes"] > 0.92).all()
+    assert (spent["flops_without_prm"] > 1).all()
+    # By hand: what stands is read or written by the strong model.
+    row = costs.set_index("setting").loc["tau=0.05"]
+    assert row["strong_passes"] == pytest.approx((375.468 + 70.684) / 494.8, abs=0.001)
 
 
 @given(st.floats(-1, 1), st.floats(0, 0.3), st.floats(0, 0.3), st.floats(-1, 1))

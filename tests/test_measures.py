@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.spatial import ConvexHull
 
-from trim.evaluation.measures import Curve, Scale, aiq, apgr, cpt, hull, ibc
+from trim.evaluation.measures import Curve, Scale, aiq, apgr, cpt, front, hull, ibc, ibc_front
 
 SCALE = Scale(0.4, 0.0, 0.8)
 points = st.lists(
@@ -54,6 +54,23 @@ def test_hull_lies_on_or_above_the_curve_and_is_concave(chosen):
     assert (slopes >= -1e-9).all()
     assert (np.diff(slopes) <= 1e-9).all()
     assert aiq(curve, SCALE) >= 0.4 - 1e-9
+
+
+@given(points)
+def test_ibc_on_the_front_does_not_depend_on_points_below_it(chosen):
+    curve = curve_of(chosen)
+    best = front(curve)
+    kept = np.diff(best.accuracy, prepend=-np.inf) > 0
+    alone = Curve.through(best.fraction[kept][1:], best.accuracy[kept][1:], SCALE) if kept.sum() > 1 else None
+    found = ibc_front(curve, SCALE)
+    if alone is None or SCALE.pgr(best.accuracy[-1]) < 0.01:
+        assert np.isnan(found)
+        return
+    assert found == pytest.approx(float(ibc_front(alone, SCALE)))
+    levels = np.arange(1, 101) / 100
+    reached = levels[levels <= SCALE.pgr(best.accuracy[-1]) + 1e-9]
+    costs = np.array([cpt(alone, SCALE, min(level, SCALE.pgr(best.accuracy[-1]))) for level in reached])
+    assert found == pytest.approx((reached / costs).mean() - 1, rel=1e-6)
 
 
 def test_hull_matches_scipy():
