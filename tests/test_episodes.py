@@ -158,3 +158,18 @@ def test_fitting_spends_the_budget():
 
     fitted = TrimThr(TrimThr.Params(thresholds=np.linspace(0, 1, 101).tolist())).fit(trial, [0.09, 0.25])
     assert fitted == {"budgets": {"0.09": pytest.approx(0.3, abs=1e-3), "0.25": pytest.approx(0.5, abs=1e-3)}}
+
+
+def test_only_a_box_or_the_last_step_ends_a_solution_of_the_released_protocol(some_problems):
+    """A model that stops, or fills its step, goes on; a box that only opens ends it."""
+    pieces = [Draft("one", 1, "end"), Draft("", 1, "end"), Draft("three", 9, "length"), Draft("so \\boxed{", 2, "end")]
+    ended = {}
+    for ends in ("stop", "box"):
+        writer = Writer("fixed", lambda: Fixed(*pieces, Draft("five", 1, "end")), Draws(), 64)
+        alone = list(policies("always_weak").values())
+        (episode,) = run(some_problems[:1], alone, writer, writer, ends=ends)
+        ended[ends] = [step.text for step in episode.steps]
+    assert ended == {"stop": ["one"], "box": ["one", "", "three", "so \\boxed{"]}
+    writer = Writer("fixed", lambda: Fixed(*[Draft("x", 1, "end")] * 9), Draws(), 64)
+    (episode,) = run(some_problems[:1], alone, writer, writer, max_steps=5, ends="box")
+    assert len(episode.steps) == 5

@@ -348,3 +348,20 @@ def test_the_check_of_a_benchmark_lists_what_goes_wrong(tmp_path):
     assert [checks[kind].total for kind in ("itself", "own solution", "last number + 1", "a/b")] == [3, 3, 3, 1]
     assert {kind for kind, check in checks.items() if check.failures} == {"own solution"}
     assert [(answer, held) for _, answer, held in checks["own solution"].failures] == [("3", "4")]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("So the answer is $7$.", "7"),
+        ("The answer is: 12\nand 13 is not.", "12"),
+        ("We get 3, then 1,234.5 in all.", "1234.5"),
+        ("It is -4 at last", "-4"),
+        (r"The answer is 5, so \boxed{6}", "6"),
+    ],
+)
+def test_an_answer_without_a_box_is_what_is_said_or_the_last_number(text, answer):
+    problem = Problem("p", "q", answer, "test")
+    assert Judge(Draws(), numbers=True).right([problem], [text]) == [True]
+    assert Judge(Draws()).right([problem], [text]) == ["boxed" in text]
+    assert Judge(Draws(), numbers=True).right([problem], ["nothing at all"]) == [False]

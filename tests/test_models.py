@@ -12,10 +12,11 @@ from trim.models.base import Prefix, Sampling
 from trim.models.folder import identity, parameters, resolve
 from trim.models.prefix_cache import PrefixCache
 from trim.models.pretrain import measure_language_model, measure_reward_model
+from trim.models.prompt import Prompt
 from trim.models.sampler import sample
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.problems.generated import generate
-from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, SEPARATOR, join
+from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, SEPARATOR, ChatFormat, join
 from trim.streams import seeds, uniforms
 
 ROLES = ("weak", "strong")
@@ -74,14 +75,17 @@ def test_a_step_does_not_depend_on_its_batch(language_model, prefixes):
     assert alone == together[::9]
 
 
-def test_greedy_decoding_is_that_of_transformers(prefixes):
-    model = TransformersLM(resolve("embedded/strong"), Sampling(temperature=0, max_step_tokens=40))
+@pytest.mark.parametrize("penalty", [1.0, 1.3])
+def test_greedy_decoding_is_that_of_transformers(prefixes, penalty):
+    sampling = Sampling(temperature=0, max_step_tokens=40, repetition_penalty=penalty)
+    model = TransformersLM(resolve("embedded/strong"), sampling)
     chosen = prefixes[:12]
     for prefix, draft in zip(chosen, model.next_steps(chosen, keys(chosen)), strict=True):
         ids = model.tokenizer(model.prompt(prefix, join(prefix.steps)), return_tensors="pt")["input_ids"]
         out = model.model.generate(
-            ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, use_cache=False
-        )
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, use_cache=False,
+            repetition_penalty=penalty,
+        )  # fmt: skip
         text = model.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
         assert draft.text == text.split(SEPARATOR)[0]
 
@@ -216,3 +220,24 @@ def test_a_missing_or_damaged_model_is_named(tmp_path):
 
 def test_the_instruction_reaches_the_prompt(language_model):
     assert INSTRUCTION in language_model.prompt(Prefix("Start with 1, add 2."), "")
+
+
+def test_the_released_prompt(language_model, prm):
+    """The user turn, the opening before the first step and the other before those that stand, a system turn."""
+    chat = ChatFormat("Solve \\boxed{{X}}.", "{instruction}\nQuestion: {question}", "Solution:\n\n", "Solution: ")
+    prompt = Prompt(language_model.tokenizer, chat)
+    first, later = (prompt(prefix, prefix.text) for prefix in (Prefix("{instruction}?"), Prefix("q", ("a", "b"))))
+    assert "user\nSolve \\boxed{{X}}.\nQuestion: {instruction}?<|im_end|>" in first
+    assert first.endswith("assistant\nSolution:\n\n")
+    assert later.endswith("assistant\nSolution: a\n\nb\n\n")
+    asked = prompt(Prefix("Is 2 even?", (), ""), "")
+    assert "Solution" not in asked and "Question" not in asked
+    judged = Prompt(prm.tokenizer, ChatFormat("", system="You judge."))(Prefix("q", ("a",)), "a<extra_0>")
+    assert judged.startswith("<|im_start|>system\nYou judge.<|im_end|>\n<|im_start|>user\nq<|im_end|>")
+    assert judged.endswith("assistant\na<extra_0>")
+
+
+def test_a_prompt_is_counted_to_its_first_step(language_model, prm, prefixes):
+    for model in (language_model, prm):
+        for prefix, count in zip(prefixes[:5], model.prompt_tokens(prefixes[:5]), strict=True):
+            assert count == len(model.tokenizer(model.prompt(prefix._replace(steps=()), ""))["input_ids"])

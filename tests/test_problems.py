@@ -1,5 +1,8 @@
+import itertools
 import json
+import re
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +12,8 @@ from trim.draws import Draws
 from trim.errors import TrimError
 from trim.judge import Judge
 from trim.problems import Problem, read_problems, write_problems
-from trim.problems.checks import first_error, is_right_step
-from trim.problems.generated import FAMILIES, apply, generate, training_stream, write_step
+from trim.problems.checks import first_error, follows, is_right_step, result
+from trim.problems.generated import FAMILIES, apply, generate, misapply, training_stream, write_step
 from trim.problems.jsonl import read_jsonl
 from trim.steps import SEPARATOR, is_degenerate, join, split
 
@@ -214,3 +217,26 @@ def test_files_that_are_no_utf8_are_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(TrimError, match=r"x\.jsonl.*UTF-8"):
         read_jsonl(path)
+
+
+def test_a_mistaken_author_takes_nothing_less_n_for_n():
+    assert write_step(40, "-", 7, misapply) == "40 - 7 = 47"
+    assert write_step(40, "-", 27, misapply) == "40 - 27 = 20 - 7 = 27"
+    assert write_step(41, "-", 7, misapply) == "41 - 7 = 34"
+    for problem in itertools.islice(training_stream(0, {"standard": 1}, set(), mistaken=1), 200):
+        value = None
+        for index, step in enumerate(problem.reference):
+            left = step.split(" ", 1)[0]
+            assert value is None or left == value
+            value = result(step)
+            # Nothing but that mistake is made.
+            assert follows(problem, index, step, left) or re.search(r"\d*0 - \d = ", step)
+
+
+def test_problems_differ_in_length_and_difficulty():
+    problems = generate("standard", {"test": 2000}, 0)
+    lengths = np.array([len(p.reference) for p in problems])
+    assert 7 <= lengths.mean() <= 9 and 3 <= lengths.std() <= 5
+    hard = np.array([np.mean([bool(re.search(r" [%^] | \* \d\d", s)) for s in p.reference]) for p in problems])
+    chance = hard.mean()
+    assert hard.var() > 1.15 * np.mean(chance * (1 - chance) / lengths)  # more than if all were alike
