@@ -25,6 +25,7 @@ from evaluation import measure, study
 from trim.config import load
 from trim.draws import Draws, Scorer, Writer, digest
 from trim.episodes import Episode, run
+from trim.evaluation.records import read_results
 from trim.judge import Judge
 from trim.models.base import Draft, Engine, LanguageModel, Prefix
 from trim.models.folder import resolve
@@ -100,6 +101,9 @@ def pipeline() -> Iterator[Row]:
         spent = seconds(lambda: subprocess.run(["trim", "report"], cwd=folder, check=True, stdout=subprocess.DEVNULL))
         yield at_most("report", spent, "s", 10)
         yield at_most("its size", page.stat().st_size / 1e6, "MB", 5)
+        episodes = sorted((Path(folder) / "results" / "episodes").glob("*/*.parquet"))
+        spent = seconds(lambda: list(map(read_results, episodes)))
+        yield at_most("costs of all episodes, in every regime", spent, "s", 10)
         for name in (".journal", "trees", "training"):
             shutil.rmtree(Path(folder) / "results" / name)
         trained = [f"results/routers/standard/trim_{name}.json" for name in ("agg", "seq", "budget")]
