@@ -1,5 +1,6 @@
 """The vllm backend, and its server behind the openai backend, against the transformers backend. Needs `make vllm`."""
 
+import copy
 import os
 import shutil
 import socket
@@ -13,16 +14,21 @@ import numpy as np
 import pytest
 from conftest import FREE
 
-from trim.config import Model, RewardModel
+from trim.config import Model, RewardModel, check
 from trim.draws import digest
 from trim.errors import TrimError
+from trim.evaluation.records import read_results
 from trim.models.base import Engine, Prefix, Sampling
 from trim.models.folder import resolve
 from trim.models.openai import ServedLM, ServedPRM
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.models.vllm import VllmLM, VllmPRM, _placed
 from trim.problems.generated import generate
+from trim.progress import Tracker
+from trim.routers import registry
+from trim.stages.episodes import write_run
 from trim.steps import PLAIN, PRM_TAG
+from trim.workspace import Workspace
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs `make vllm`")
 GREEDY = Sampling(temperature=0, max_step_tokens=60)
@@ -158,6 +164,44 @@ def test_a_server_scores_the_same(serve, solutions, scores):
         server={"url": url, "model": "prm"},
     )  # fmt: skip
     alike(ServedPRM(model, PLAIN).score(solutions, [len(s.steps) for s in solutions]), scores)
+
+
+def counters(url):
+    """What a server says of all its requests: prompt tokens, those found in its cache, and tokens written."""
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    names = ("vllm:prompt_tokens_total", "vllm:prefix_cache_hits_total", "vllm:generation_tokens_total")
+    return [sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + "{")) for name in names]
+
+
+@needs_vllm
+def test_what_servers_bill_is_what_is_counted(serve, raw, tmp_path):
+    """50 problems, steps handed over by coins: usage, the servers' own counters, and the accounting of episodes."""
+    options = ("--no-enable-chunked-prefill", "--enable-prefix-caching", "--enable-prompt-tokens-details")
+    urls = {role: serve(role, *options) for role in ("weak", "strong")}
+    before = {role: counters(url) for role, url in urls.items()}
+    raw = copy.deepcopy(raw)
+    for role, url in urls.items():
+        raw["models"][role] |= {
+            "backend": "openai", "weights": 1, "server": {"url": url, "model": role, "api": "completions"},
+        }  # fmt: skip
+    workspace = Workspace.over(check(raw), (), None, Tracker.silent())
+    problems = generate("standard", {"test": 50}, 3)
+    policies = registry()["random"](registry()["random"].Params(probabilities=[0.4], seed=0)).policies()
+    write_run(workspace, "standard", "test", "random", problems, policies, tmp_path / "e.parquet")
+    costs = read_results(tmp_path / "e.parquet").costs
+    block = 16  # tokens, of which only whole ones are kept in a server's cache
+    for role, url in urls.items():
+        none, prefix, billed = (
+            {what: costs[regime][f"{role}_{what}"].sum() for what in ("read", "cached", "written")}
+            for regime in ("none", "prefix", "billed")
+        )
+        prompt, cached, written = np.subtract(counters(url), before[role])
+        assert billed["read"] + billed["cached"] == none["read"] == prompt
+        assert billed["written"] == none["written"] == written
+        assert billed["cached"] == cached
+        assert billed["cached"] <= prefix["cached"] + block * len(problems)  # a template's beginning is shared
+        assert cached == 0 or billed["cached"] >= prefix["cached"] - block * costs["none"]["steps"].sum()
 
 
 @pytest.mark.parametrize(
