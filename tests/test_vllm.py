@@ -181,6 +181,7 @@ def test_what_servers_bill_is_what_is_counted(serve, raw, tmp_path):
     urls = {role: serve(role, *options) for role in ("weak", "strong")}
     before = {role: counters(url) for role, url in urls.items()}
     raw = copy.deepcopy(raw)
+    raw["generation"]["sampling"]["max_step_tokens"] = 60
     for role, url in urls.items():
         raw["models"][role] |= {
             "backend": "openai", "weights": 1, "server": {"url": url, "model": role, "api": "completions"},
@@ -190,7 +191,6 @@ def test_what_servers_bill_is_what_is_counted(serve, raw, tmp_path):
     policies = registry()["random"](registry()["random"].Params(probabilities=[0.4], seed=0)).policies()
     write_run(workspace, "standard", "test", "random", problems, policies, tmp_path / "e.parquet")
     costs = read_results(tmp_path / "e.parquet").costs
-    block = 16  # tokens, of which only whole ones are kept in a server's cache
     for role, url in urls.items():
         none, prefix, billed = (
             {what: costs[regime][f"{role}_{what}"].sum() for what in ("read", "cached", "written")}
@@ -200,8 +200,8 @@ def test_what_servers_bill_is_what_is_counted(serve, raw, tmp_path):
         assert billed["read"] + billed["cached"] == none["read"] == prompt
         assert billed["written"] == none["written"] == written
         assert billed["cached"] == cached
-        assert billed["cached"] <= prefix["cached"] + block * len(problems)  # a template's beginning is shared
-        assert cached == 0 or billed["cached"] >= prefix["cached"] - block * costs["none"]["steps"].sum()
+        # A server keeps whole blocks, of 128 tokens on a CPU, so that it finds less than a cache of single tokens would.
+        assert 0 <= billed["cached"] <= prefix["cached"]
 
 
 @pytest.mark.parametrize(
