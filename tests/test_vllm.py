@@ -200,7 +200,7 @@ def test_what_servers_bill_is_what_is_counted(serve, raw, tmp_path):
         assert billed["read"] + billed["cached"] == none["read"] == prompt
         assert billed["written"] == none["written"] == written
         assert billed["cached"] == cached
-        # A server keeps whole blocks, of 128 tokens on a CPU, so that it finds less than a cache of single tokens would.
+        # A server keeps whole blocks, of 128 tokens on a CPU, so that it finds less than one that keeps every token.
         assert 0 <= billed["cached"] <= prefix["cached"]
 
 
