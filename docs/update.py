@@ -155,7 +155,7 @@ def _planning() -> pd.DataFrame:
 
 
 def _go_on() -> pd.DataFrame:
-    return _of("main", "TRIM-Thr", "Takeover", columns=("router", "acc@10", "acc@20", "acc@30", "apgr"))
+    return _of("budgets", "TRIM-Thr", "Takeover", columns=("router", "acc@10", "acc@20", "acc@30"))
 
 
 def _definitions() -> pd.DataFrame:

@@ -16,7 +16,7 @@ from trim.evaluation.records import read_results, write_episodes
 from trim.models.base import StepScore, Usage
 from trim.models.cost import ModelCost
 from trim.problems import Problem
-from trim.routers.always import AlwaysStrong
+from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.base import Policy
 
 PROMPTS = {"weak": 11, "strong": 13, "prm": 17}
@@ -77,17 +77,25 @@ def tokens(path, count):
     return [(*path, i) for i in range(count)]
 
 
-def simulate(episode):
-    """The caches of all three models after an episode, from the order of its calls."""
+def simulate(episode, judged):
+    """The caches of all three models after an episode, from the order of its calls.
+
+    Steps that a model writes one after another are one call, where no draft of the setting is judged in between.
+    """
     caches = {role: Cache() for role in ROLES}
     for steps in (episode.discarded, episode.steps):
         standing = {role: tokens(("prompt",), PROMPTS[role]) for role in ROLES}
-        path = ()
+        path, last = (), None
         for step in steps:
+            goes_on = last is not None and (
+                (step.writer == "strong" and not step.draft_tokens and last.writer == "strong")
+                or (step.writer == last.writer == "weak" and not judged and not last.read)
+            )
+            last = step
             draft = step.draft if step.draft is not None else step.text
             drafted = tokens((*path, draft), step.draft_tokens)
             if step.draft_tokens:
-                caches["weak"].call(standing["weak"], drafted)
+                caches["weak"].call([] if goes_on else standing["weak"], drafted)
             if step.rater == "prm" and step.read and not episode.ratings:
                 caches["prm"].call(standing["prm"] + tokens((*path, draft), len(draft) + 1))
             if step.rater == "strong":
@@ -101,7 +109,7 @@ def simulate(episode):
             rewritten = step.writer == "strong"
             text = tokens((*path, step.text), step.tokens)
             if rewritten:
-                caches["strong"].call(standing["strong"], text)
+                caches["strong"].call([] if goes_on else standing["strong"], text)
             for role in ("weak", "strong"):
                 standing[role] = standing[role] + (text if rewritten else drafted)
             standing["prm"] = standing["prm"] + tokens((*path, step.text), len(step.text) + 1)
@@ -157,7 +165,8 @@ def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen):
     assert set(costs) == {"none", "prefix"}
     for index, episode in enumerate(episodes):
         place = divmod(index, len(PROBLEMS))
-        caches = simulate(episode)
+        own = [step for e in episodes if e.policy == episode.policy for step in e.steps]
+        caches = simulate(episode, any(step.draft is not None for step in own))
         for role, cache in caches.items():
             none, prefix = ({key: counted(total, role, key)[place] for key in KEYS} for total in costs.values())
             assert none == {"read": cache.prompts, "cached": 0, "written": cache.written}, role
@@ -192,8 +201,20 @@ def test_units_are_sums_over_models(tmp_path_factory, chosen):
 def test_always_strong_reads_the_question_once_and_writes_the_rest(tmp_path):
     (policy,) = AlwaysStrong(None).policies().values()
     episodes = solve([policy])
-    total = written_down(episodes, [policy], tmp_path).costs["prefix"]
+    for total in written_down(episodes, [policy], tmp_path).costs.values():
+        _reads_once(total, episodes)
+
+
+def test_always_weak_reads_the_question_once_and_writes_the_rest(tmp_path):
+    (policy,) = AlwaysWeak(None).policies().values()
+    for total in written_down(solve([policy]), [policy], tmp_path).costs.values():
+        assert (total["weak_read"] == PROMPTS["weak"]).all()
+        assert not total["weak_cached"].any()
+
+
+def _reads_once(total, episodes):
     assert (total["strong_read"] == PROMPTS["strong"]).all()
+    assert not total["strong_cached"].any()
     assert total["strong_written"][0].tolist() == [sum(s.tokens for s in e.steps) for e in episodes]
     assert not sum(counted(total, role, what).sum() for role in ("weak", "prm") for what in ("read", "written"))
 

@@ -3,6 +3,7 @@
 Two models share no cache. Under the regime `none` every call reads its whole prompt, as with a stateless server;
 under `prefix` each model keeps its own cache, so that it reads each token of a problem at most once, and none
 that it wrote itself; `billed` is what a server's usage said, and `prefix` for the calls of models that run here.
+Steps that a model writes one after another, with nobody asked in between, are one call.
 """
 
 from __future__ import annotations
@@ -74,6 +75,17 @@ class _Context:
         self._first_row = np.flatnonzero(starts)
         self.episode = np.cumsum(starts & ~np.concatenate([[False], thrown_away[:-1]]))
 
+    def goes_on(self, ours: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Whether a row is written in the same call as the row before it, of the same attempt.
+
+        Args:
+            ours: rows that a model writes.
+            asked: rows after which somebody is asked.
+        """
+        last = np.concatenate([[False], (ours & ~asked)[:-1]])
+        last[self._first_row] = False
+        return ours & last
+
     def before(self, values: np.ndarray) -> np.ndarray:
         """Sum of the values in the rows of the same attempt before each row."""
         total = np.cumsum(values) - values
@@ -104,22 +116,28 @@ def count_calls(steps: pd.DataFrame, prompts: Mapping[str, np.ndarray]) -> list[
     """
     context = _Context(steps)
     rated = (steps["read_tokens"] + steps["reread_tokens"]).to_numpy() > 0
+    regenerated = steps["decision"] == "regenerate"
+    judged = regenerated.groupby(steps["setting"], sort=False).transform("any").to_numpy()
     by = {rater: rated & (steps["rater"] == rater).to_numpy() for rater in PAYERS}
     return [
-        _drafts(context, steps, prompts["weak"]),
+        _drafts(context, steps, prompts["weak"], rated | judged),
         *_strong(context, steps, prompts["strong"], by["strong"]),
         _scores(context, steps, prompts["prm"], by["prm"]),
         *(_asked(steps, rater, by[rater]) for rater in ("grade", "self")),
     ]
 
 
-def _drafts(context: _Context, steps: pd.DataFrame, prompt: np.ndarray) -> Calls:
-    """The weak model reads what stands, which it knows but for the strong model's steps."""
+def _drafts(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, asked: np.ndarray) -> Calls:
+    """The weak model reads what stands, which it knows but for the strong model's steps.
+
+    It goes on in one call where no draft of a setting is judged, as when it solves whole problems.
+    """
     written = steps["draft_tokens"].to_numpy()
     called = written > 0
     fresh = context.since_last(np.where(context.by_weak, 0, context.tokens), called)
     fresh += np.where(context.first(called), prompt, 0)
-    return Calls("weak", "draft", called.astype(int), prompt + context.before(context.tokens), fresh, written)
+    begun = called & ~context.goes_on(called & context.by_weak, asked)
+    return Calls("weak", "draft", begun.astype(int), prompt + context.before(context.tokens), fresh, written)
 
 
 def _strong(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, rated: np.ndarray) -> list[Calls]:
@@ -129,10 +147,12 @@ def _strong(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, rated: n
     fresh += np.where(context.first(rated | rewritten), prompt, 0)
     whole, draft = prompt + context.before(context.tokens), steps["draft_tokens"].to_numpy()
     verdict = np.where(rated, steps["verdict_tokens"], 0)
+    drafted = draft > 0
+    begun = rewritten & ~(context.goes_on(rewritten, np.zeros(len(steps), dtype=bool)) & ~drafted)
     return [
         Calls("strong", "rating", rated.astype(int), whole + draft, fresh + draft, verdict),
         Calls(
-            "strong", "rewrite", rewritten.astype(int), whole, np.where(rated, 0, fresh),
+            "strong", "rewrite", begun.astype(int), whole, np.where(rated, 0, fresh),
             np.where(rewritten, steps["tokens"], 0),
         ),
     ]  # fmt: skip

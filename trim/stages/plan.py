@@ -100,9 +100,10 @@ def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: 
     drafted = (weak or 0) / steps
     return pd.DataFrame(
         {
+            "setting": "",
             "step": range(steps),
             "writer": np.where(strong, "strong", "weak"),
-            "decision": np.where(strong, "regenerate", "accept"),
+            "decision": np.where(strong, "regenerate" if scored else "delegate", "accept"),
             "tokens": np.where(strong, tokens / max(1, strong.sum()), drafted),
             "draft_tokens": drafted,
             "rater": "prm" if scored else "",
