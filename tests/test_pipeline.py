@@ -219,7 +219,7 @@ def test_the_summary_follows_from_the_episodes_alone(project):
         for setting, rows in steps.groupby("setting"):
             n = rows["problem"].nunique()
             strong = rows[rows["writer"] == "strong"]
-            weak = rows[rows["writer"] == "weak"]
+            weak = rows[(rows["writer"] == "weak") & (rows["decision"] != "discard")]
             rated = rows[(rows["rater"] == "prm") & (rows["read_tokens"] > 0)]
             verdicts = rows["verdict_tokens"][rows["rater"] == "strong"].sum()
             scored = dict(zip(rows["problem"].unique(), header[b"prompts"]["prm"], strict=True))
@@ -443,7 +443,7 @@ def test_pretraining_at_smoke_size(project, raw):
     small["pretrain"]["probe"] = 10
     for role in ("weak", "strong"):
         small["pretrain"][role] |= {"hidden": 32, "heads": 1, "layers": 1, "intermediate": 32, "updates": 3}
-    small["pretrain"]["prm"] |= {"weak_problems": 20, "strong_problems": 10, "updates": 3}
+    small["pretrain"]["prm"] |= {"weak_problems": 20, "strong_problems": 10, "updates": [2, 1]}
     small["generation"]["sampling"]["max_step_tokens"] = 40
     path = project / "smoke.yaml"
     path.write_text(yaml.safe_dump(small))

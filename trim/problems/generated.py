@@ -93,7 +93,7 @@ def _form(text: str) -> str:
 
 
 _CLAUSES = "|".join(map(_form, (*_PLAIN.values(), *(f for forms in _RENAMED.values() for f in forms), *_DISTRACTORS)))
-_CHAIN = re.compile(rf"(?:Start with [1-9]\d?|A jar holds [1-9]\d? coins)(?:, (?:{_CLAUSES})){{3,20}}\.")
+_CHAIN = re.compile(rf"(?:Start with [1-9]\d?|A jar holds [1-9]\d? coins)(?:, (?:{_CLAUSES})){{3,40}}\.")
 
 
 def is_chain(question: str) -> bool:

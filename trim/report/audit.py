@@ -67,7 +67,7 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
         yield from _compared(results, again, _evaluation(params, again))
         studies = results / "studies"
         for path in sorted(studies.glob("*/*")) if studies.exists() else []:
-            if path.is_dir():
+            if path.is_dir() or path.parent.name == "twin":  # whose figures follow from draws, not from episodes
                 target = again / path.relative_to(results)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(path.resolve())
