@@ -184,5 +184,6 @@ def _add_up(
         rows = same | totals(steps, calls, regime)
         total = {name: np.add.reduceat(values.astype(float), first) for name, values in rows.items()}
         total |= in_units(total, models) | {"strong_tokens": total["strong_written"], "prm_tokens": total["prm_read"]}
+        total["strong_calls"] = np.add.reduceat((steps["writer"] == "strong").to_numpy().astype(float), first)
         costs[regime] = pd.DataFrame(total, index=index)
     return pd.Series(steps["correct"].to_numpy()[first], index), costs

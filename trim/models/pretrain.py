@@ -327,7 +327,7 @@ def measure_reward_model(folder: Path, writer: Path, probes: Mapping[str, list[P
             "AUC": _auc(states, scores, wrong=2),
             "AUC, after an error": _auc(states, scores, wrong=1),
             **{
-                f"mean score, {name}": float(found[state == index].mean())
+                f"mean score, {name}": float(found[state == index].mean()) if (state == index).any() else float("nan")
                 for index, name in ((0, "right"), (1, "after an error"), (2, "first error"))
             },
         }
@@ -344,7 +344,9 @@ def _states(problems: Sequence[Problem], solutions: Sequence[Sequence[str]]) -> 
 
 
 def _auc(states: Sequence[Sequence[int]], values: Sequence[float], wrong: int) -> float:
-    """How well values tell steps in state 0 from those in another."""
+    """How well values tell steps in state 0 from those in another; NaN where there are none of one of them."""
     state = np.concatenate(states)
     chosen = np.isin(state, [0, wrong])
+    if len(np.unique(state[chosen])) < 2:
+        return float("nan")
     return float(roc_auc_score(state[chosen] == 0, np.asarray(values)[chosen]))
