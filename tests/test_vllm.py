@@ -18,7 +18,7 @@ from trim.config import Model, RewardModel, check
 from trim.draws import digest
 from trim.errors import TrimError
 from trim.evaluation.records import read_results
-from trim.models.base import Engine, Prefix, Sampling
+from trim.models.base import Draft, Engine, Prefix, Sampling
 from trim.models.folder import resolve
 from trim.models.openai import ServedLM, ServedPRM
 from trim.models.transformers import TransformersLM, TransformersPRM
@@ -98,7 +98,7 @@ def test_a_seeded_draft_depends_on_its_key_alone(engine, prefixes, keys):
 @needs_vllm
 def test_a_prefix_that_fills_the_context_ends_its_solution(engine, keys):
     (draft,) = engine.next_steps([Prefix("Start with 1, add 2.", ("1 + 2 = 3",) * 200)], keys[:1])
-    assert draft == ("", 0, "length")
+    assert draft == Draft("", 0, "length")
 
 
 @needs_vllm
