@@ -185,7 +185,7 @@ def test_a_real_chat_server_writes_steps(server, folder, prefixes, api, caplog):
     assert all(0 < draft.tokens <= 40 for draft in first)
     assert {draft.stop for draft in first} <= {"separator", "end", "length"}
     full = lm.next_steps([Prefix("q", ("a long step " * 40,) * 6)], keys(prefixes)[:1])
-    assert full[0] == Draft("", 0, "length")
+    assert full[0][:3] == ("", 0, "length")
     assert "fills the context" in caplog.text
 
 
