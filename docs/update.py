@@ -112,11 +112,18 @@ def _rivals() -> pd.DataFrame:
     return rows[["router", "acc@20", "cpt50", "cpt80", "apgr", "ibc"]]
 
 
-def _spent() -> pd.DataFrame:
+def _spending(*routers: str) -> pd.DataFrame:
+    """What some routers spend on the first benchmark, and the most that the released runs can have spent."""
     rows = table("spent")
-    chosen = (rows["benchmark"] == rows["benchmark"].iloc[0]) & rows["router"].isin((*SPENDING, "TRIM-Thr"))
-    rows = rows[(chosen & (rows["reading"] == rows["reading"].iloc[0])) | rows["reading"].str.startswith("at most")]
-    return rows.drop(columns=["benchmark", "reading", "latency, writing", "latency, reading"])
+    chosen = (rows["benchmark"] == rows["benchmark"].iloc[0]) & rows["router"].isin(routers)
+    rows = rows[chosen | rows["reading"].str.startswith("at most")]
+    return rows.drop(columns=["benchmark", "latency, writing", "latency, reading"])
+
+
+def _spent() -> pd.DataFrame:
+    rows = _spending("TRIM-Thr", *SPENDING)
+    regime = rows["reading"].iloc[0]
+    return rows[rows["reading"].str.endswith(regime)].drop(columns="reading")
 
 
 def _claims() -> pd.DataFrame:
@@ -127,19 +134,8 @@ def _twin() -> pd.DataFrame:
     return table("twin")
 
 
-def _of(name: str, *routers: str, columns: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Rows of some routers on the first benchmark."""
-    rows = _first(table(name))
-    rows = rows[rows["router"].isin(routers)] if routers else rows
-    return rows[list(columns)] if columns else rows.drop(columns="benchmark")
-
-
 def _whole() -> pd.DataFrame:
-    rows = table("spent")
-    chosen = (rows["benchmark"] == rows["benchmark"].iloc[0]) & rows["router"].isin(["TRIM-Thr", "TRIM-POMDP"])
-    return rows[chosen | rows["reading"].str.startswith("at most")].drop(
-        columns=["benchmark", "all tokens", "latency, writing", "latency, reading"]
-    )
+    return _spending("TRIM-Thr", "TRIM-POMDP").drop(columns="all tokens")
 
 
 def _budgets() -> pd.DataFrame:
@@ -155,7 +151,8 @@ def _planning() -> pd.DataFrame:
 
 
 def _go_on() -> pd.DataFrame:
-    return _of("budgets", "TRIM-Thr", "Takeover", columns=("router", "acc@10", "acc@20", "acc@30"))
+    rows = _first(table("budgets"))
+    return rows[rows["router"].isin(["TRIM-Thr", "Takeover"])][["router", "acc@10", "acc@20", "acc@30"]]
 
 
 def _definitions() -> pd.DataFrame:

@@ -187,7 +187,7 @@ def totals(steps: pd.DataFrame, calls: Sequence[Calls], regime: Regime) -> dict[
 
 def in_units(total: Mapping[str, np.ndarray], models: Mapping[str, ModelCost]) -> dict[str, np.ndarray]:
     """Every unit of `UNITS` but the strong tokens, from totals as `totals` names them."""
-    flops, money, decoding, reading, waiting = ({role: np.zeros(1) for role in ROLES} for _ in range(5))
+    flops, money, decoding, reading, waiting = (dict[str, np.ndarray]() for _ in range(5))
     for role, model in models.items():
         calls, read, cached, written = (total[f"{role}_{name}"] for name in ("calls", "read", "cached", "written"))
         flops[role] = model.flops(read + written)

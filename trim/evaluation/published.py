@@ -54,11 +54,6 @@ def published_points(router: str = "trim_thr") -> pd.DataFrame:
     )
 
 
-def published_steps() -> float:
-    """Steps of a solution of the strong model alone, each of which is a call."""
-    return float(_ends()[1]["avg_target_calls_per_question"])
-
-
 def published_costs(router: str) -> pd.DataFrame:
     """The most that each released point can have cost, always-strong's being 1; with its setting.
 

@@ -63,7 +63,11 @@ class Prompt:
                 reason = first_line(error)
                 raise TrimError(f"{tokenizer.name_or_path}: its chat template fails ({reason})") from error
 
-        self._tokenizer, self._opened, self._chat = tokenizer, opened, chat
+        @lru_cache(maxsize=100_000)
+        def length(question: str, instruction: str | None) -> int:
+            return len(self.ids([Prefix(question, (), instruction)], [""])[0])
+
+        self._tokenizer, self._opened, self._length, self._chat = tokenizer, opened, length, chat
 
     def __call__(self, prefix: Prefix, turn: str) -> str:
         """The text that is read, where the assistant's turn begins with `turn`."""
@@ -77,7 +81,7 @@ class Prompt:
 
     def lengths(self, prefixes: Sequence[Prefix]) -> list[int]:
         """Tokens of each prompt before the first step."""
-        return [len(ids) for ids in self.ids(prefixes, [""] * len(prefixes))]
+        return [self._length(prefix.question, prefix.instruction) for prefix in prefixes]
 
     def last_steps(self, solutions: Sequence[Prefix]) -> tuple[list[list[int]], list[int]]:
         """Token ids of whole solutions, and the place where the last step of each begins."""

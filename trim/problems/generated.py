@@ -49,9 +49,8 @@ OPERATIONS = {
 }
 
 _HARD = np.array(["multiply_large", "modulo", "square"])
-_DIFFICULTY_SPREAD = (
-    0.8  # standard deviation, over problems, of the log odds that an operation is a hard one; its mean is minus that
-)
+# Over problems, the log odds of a hard operation have this standard deviation, and minus it for their mean.
+_DIFFICULTY_SPREAD = 0.8
 _LENGTH_SHAPE = 2.0
 
 _PLAIN = {"+": "add {}", "-": "subtract {}", "*": "multiply by {}", "%": "reduce by {}", "^": "square it"}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from trim.config import Params
-from trim.evaluation.costs import UNITS
+from trim.evaluation.costs import UNITS, WRITTEN
 from trim.evaluation.published import RELEASED, published_costs
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
 from trim.report.tables import figure, read_csv, titles
@@ -77,7 +77,7 @@ def spent_table(results: Path, params: Params) -> pd.DataFrame:
     found = found[(found["measure"] == "spent") & (found["router"] != "always_strong")]
     for benchmark, title in benchmarks.items():
         of_all = found[found["benchmark"] == benchmark]
-        written = of_all[of_all["unit"].isin(["strong_tokens", "latency_decoding"])]
+        written = of_all[of_all["unit"].isin(WRITTEN)]
         for router in dict.fromkeys(of_all["router"]):
             for cache in dict.fromkeys(of_all["cache"]):
                 mine = pd.concat([written, of_all[of_all["cache"] == cache]]).drop_duplicates(["router", "unit"])
