@@ -33,11 +33,12 @@ test-real: vllm ## the tests with a real language model, from a PyPI package
 attack: install ## hostile and damaged input, and what becomes of it: the table of docs/attacks.md
 	python bench/attack.py
 
-lint: install ## ruff, snakefmt, snakemake --lint
+lint: install ## ruff, snakefmt, snakemake --lint, and the contract on imports
 	ruff check trim snakemake_logger_plugin_trim tests bench docs
 	ruff format --check trim snakemake_logger_plugin_trim tests bench docs
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+	lint-imports --no-logo
 
 types: install ## static types
 	mypy

@@ -36,7 +36,7 @@ rule all:
         "results/metrics.json",
         TABLES,
         FIGURES,
-        STUDIES,
+        STUDY_FILES,
         "results/report.html",
         "results/manifest.json",
 
@@ -106,13 +106,13 @@ rule all_evaluation:
 
 rule all_studies:
     input:
-        [STUDY_INPUTS[name] for name in EXPERIMENT.studies() if name != "calibration"],
+        [study_inputs(name) for name in STUDIES if name != "calibration"],
 
 
 rule all_report:
     input:
         TABLES,
         FIGURES,
-        STUDIES,
+        STUDY_FILES,
         "results/report.html",
         "results/manifest.json",

@@ -25,14 +25,16 @@ import numpy as np
 import yaml
 
 from trim.answers import boxed, equal, is_boxed, number
-from trim.config import load
-from trim.draws import Draw, Draws, digest
+from trim.engine.store import Draw, Draws
 from trim.errors import TrimError, printable
+from trim.evaluation.published import published_model
+from trim.experiment.load import load
+from trim.files import read_arrays, write_arrays
 from trim.models.connection import Malformed
 from trim.models.replies import LostToReasoning, read_reply
-from trim.pomdp.model import StepModel, published
+from trim.pomdp.model import StepModel
 from trim.problems.jsonl import read_jsonl
-from trim.tables import read_arrays, write_arrays
+from trim.rng import digest
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 10.0  # seconds of one case
@@ -310,7 +312,7 @@ def networks(stream: random.Random, folder: Path) -> Case:
 
 def calibrations(stream: random.Random, folder: Path) -> Case:
     """One bit of a calibration flipped, or the file cut."""
-    path, model = folder / "single.json", published()
+    path, model = folder / "single.json", published_model()
     model.save(path)
     _flipped(stream, path)
 

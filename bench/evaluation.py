@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from trim.evaluation.records import PER_PROBLEM, Results
-from trim.evaluation.summary import Protocol, Study, budgets, studies, summary
+from trim.evaluation.bootstrap import Protocol
+from trim.evaluation.comparison import Study, budgets, studies, summary
+from trim.evaluation.results import PER_PROBLEM, Results
 
 
 def study(points: int, problems: int, routers: int = 10) -> Study:

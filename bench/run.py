@@ -22,17 +22,20 @@ import psutil
 import torch
 from evaluation import measure, study
 
-from trim.config import load
-from trim.draws import Draws, Scorer, Writer, digest
-from trim.episodes import Episode, run
-from trim.evaluation.records import read_results
-from trim.judge import Judge
-from trim.models.base import Draft, Engine, LanguageModel, Prefix
-from trim.models.folder import resolve
+from trim.engine.cached import Scorer, Writer
+from trim.engine.judge import Judge
+from trim.engine.loop import Episode, run
+from trim.engine.store import Draws
+from trim.evaluation.published import published_model
+from trim.evaluation.results import read_results
+from trim.experiment.load import load
+from trim.experiment.runner import Runner
+from trim.models.base import Draft, LanguageModel, Prefix
+from trim.models.files import resolve
+from trim.models.settings import Engine
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.pomdp.beliefs import History
 from trim.pomdp.calibration import Solution, calibrate
-from trim.pomdp.model import published
 from trim.pomdp.planner import plan
 from trim.pomdp.policy import planned
 from trim.problems import Problem
@@ -41,9 +44,9 @@ from trim.progress import Tracker
 from trim.rl.environment import RoutingVectorEnv
 from trim.rl.training import Task, train
 from trim.rl.tree import Tree
+from trim.rng import digest
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
-from trim.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 Row = tuple[str, float, str, float | None, bool]
@@ -171,14 +174,14 @@ def replay() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         layer = Path(folder) / "layer.parquet"
         tracker = Tracker.silent()
-        workspace = Workspace(params, Draws(), tracker)
-        made = workspace.run(problems, policies)
-        workspace.draws.export(layer)
+        runner = Runner(params, Draws(), tracker)
+        made = runner.run(problems, policies)
+        runner.draws.export(layer)
         replaying = params.model_copy(update={"replay": True})
         episodes: list[Episode] = []
 
         def again() -> None:
-            episodes.extend(Workspace.over(replaying, [layer], None, tracker).run(problems, policies))
+            episodes.extend(Runner.open(replaying, [layer], None, tracker).run(problems, policies))
 
         spent = seconds(again)
         assert [e.steps for e in episodes] == [e.steps for e in made]
@@ -340,7 +343,7 @@ def peak():
 STORE = """
 import sys, time
 from pathlib import Path
-from trim.draws import Draw, Draws, digest
+from trim.engine.store import Draw, Draws, digest
 folder = Path(sys.argv[1])
 keys = [digest(i.to_bytes(4, "little")) for i in range(1_000_000)]
 start = time.perf_counter()
@@ -374,7 +377,7 @@ import numpy as np
 from trim.pomdp.model import StepModel, published
 from trim.pomdp.planner import plan
 classes, resolution, scores = (int(a) for a in sys.argv[1:])
-model = published()
+model = published_model()
 if classes > 1:
     ease = np.linspace(1, -1, classes)
     model = StepModel(
@@ -424,7 +427,7 @@ def calibration() -> Iterator[Row]:
 
 def decision() -> Iterator[Row]:
     """A batch of 1,000 episodes that stand at step 8."""
-    rng, model = np.random.default_rng(0), published()
+    rng, model = np.random.default_rng(0), published_model()
     scores = rng.random((1000, 8))
     history = History(np.minimum.accumulate(scores, axis=1), scores, rng.random((1000, 7)) < 0.2)
     tokens = np.full(1000, 60)

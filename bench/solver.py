@@ -22,8 +22,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from trim.evaluation.published import published_model
 from trim.pomdp.cassandra import AlphaPolicy, export_model
-from trim.pomdp.model import published
 from trim.pomdp.planner import plan
 from trim.pomdp.policy import Decide, planned
 from trim.pomdp.simulate import simulate
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--policy", type=Path, help="policy file, .alpha or APPL's XML")
     parser.add_argument("--problems", type=int, default=20_000)
     options = parser.parse_args()
-    model = published()
+    model = published_model()
     start = time.perf_counter()
     ours = plan(model, [options.cost])
     spent = time.perf_counter() - start

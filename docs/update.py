@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from trim.config import load
 from trim.evaluation.published import RELEASED, published_budgets
+from trim.experiment.load import load
+from trim.experiment.params import protocol
+from trim.files import write_text
 from trim.report.tables import markdown
-from trim.stages.evaluate import protocol
-from trim.tables import write_text
 
 ROOT = Path(__file__).parent.parent
 ROUTERS = ("Random", "TRIM-Thr", "TRIM-POMDP", "TRIM-Agg", "TRIM-Seq", "TRIM-Budget", "Oracle")

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from trim.config import check
-from trim.draws import Draws, Scorer, Writer
+from trim.engine.cached import Scorer, Writer
+from trim.engine.store import Draws
+from trim.experiment.load import check
 from trim.models.base import Draft, StepScore
 from trim.pomdp.model import StepModel
 from trim.problems import Problem

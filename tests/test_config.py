@@ -6,9 +6,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from trim.config import check, load
 from trim.errors import TrimError
-from trim.models.base import Engine
+from trim.experiment.load import check, load
+from trim.models.settings import Engine
 
 
 def test_the_shipped_experiment_is_sound(params):
@@ -84,7 +84,7 @@ def test_yaml_of_a_checked_experiment_is_equal(raw, params):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "workflow/experiments").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_experiments_are_sound_and_can_be_planned(path):
-    from trim.stages.plan import make_plan
+    from trim.audit.plan import make_plan
 
     params = load(path) if path.stem not in ("rl", "rehearsal") else None
     if params is None:
@@ -227,7 +227,7 @@ def test_files_of_parameters_that_are_no_text_are_named(tmp_path, content):
 
 
 def test_local_files_and_folders_are_looked_for_before_work(raw, tmp_path, monkeypatch):
-    from trim.soundness import check_surroundings
+    from trim.experiment.soundness import check_surroundings
 
     monkeypatch.chdir(tmp_path)
     assert check_surroundings(check(raw)) == []

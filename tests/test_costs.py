@@ -9,15 +9,17 @@ from conftest import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.draws import Draws, Scorer, Writer
-from trim.episodes import run
+from trim.engine.cached import Scorer, Writer
+from trim.engine.loop import run
+from trim.engine.policy import Policy
+from trim.engine.records import write_episodes
+from trim.engine.store import Draws
 from trim.evaluation.costs import ROLES
-from trim.evaluation.records import read_results, write_episodes
+from trim.evaluation.results import read_results
 from trim.models.base import StepScore, Usage
 from trim.models.cost import ModelCost
 from trim.problems import Problem
 from trim.routers.always import AlwaysStrong, AlwaysWeak
-from trim.routers.base import Policy
 
 PROMPTS = {"weak": 11, "strong": 13, "prm": 17}
 MODELS = {

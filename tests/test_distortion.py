@@ -6,8 +6,10 @@ from conftest import Scripted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trim.distortion import DistortedScorer, Distortion
-from trim.draws import Draws, Node, Scorer, digest
+from trim.engine.cached import DistortedScorer, Scorer
+from trim.engine.store import Draws, Node
+from trim.models.distortion import Distortion
+from trim.rng import digest
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 

@@ -13,8 +13,10 @@ from conftest import ROOT, Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.draws import Draw, Draws, Node, Scorer, Writer, digest
+from trim.engine.cached import Scorer, Writer
+from trim.engine.store import Draw, Draws, Node
 from trim.errors import TrimError
+from trim.rng import digest
 
 draw = st.builds(
     Draw,
@@ -161,7 +163,8 @@ import sys, time
 sys.path[:0] = [{tests!r}, {root!r}]
 from pathlib import Path
 from conftest import Scripted
-from trim.draws import Draws, Node, Writer
+from trim.engine.cached import Writer
+from trim.engine.store import Draws, Node
 
 class Slow(Scripted):
     def next_steps(self, prefixes, keys, keep=None):

@@ -9,13 +9,14 @@ from conftest import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.draws import Draws, Scorer, Writer
-from trim.episodes import run
+from trim.engine.cached import Scorer, Writer
+from trim.engine.loop import run
+from trim.engine.policy import Policy
+from trim.engine.store import Draws
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.problems.generated import generate
 from trim.routers import registry
-from trim.routers.base import Policy
 from trim.routers.trim_thr import TrimThr
 
 

@@ -6,11 +6,13 @@ from conftest import step_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trim.engine.policy import Decisions
 from trim.errors import TrimError
-from trim.fits import read_fits, read_numbers, write_fits
+from trim.evaluation.published import published_model
 from trim.pomdp.beliefs import filtered
 from trim.problems import Problem
-from trim.routers.base import Decisions, Outcome
+from trim.routers.base import Outcome
+from trim.routers.fitted import read_fits, read_numbers, write_fits
 from trim.routers.trim_pomdp import TrimPomdp, history
 
 FITTED = {"a": {"0.1": 0.5, "w": np.eye(3)}, "ab": {"0.1": 0.7, "w": np.arange(4)}}
@@ -82,12 +84,11 @@ def test_a_fitted_policy_survives_its_file_and_decides_by_its_belief(tmp_path_fa
 
 
 def test_the_papers_restriction_only_ever_forbids():
-    from trim.pomdp.model import published
 
     rng = np.random.default_rng(0)
     seen = decisions(rng, 400, 2)
     free, bound = (
-        TrimPomdp(p, TrimPomdp(p).fit(Trial(published()), [0.1])).policies()["cost=0.1"].regenerate(seen)
+        TrimPomdp(p, TrimPomdp(p).fit(Trial(published_model()), [0.1])).policies()["cost=0.1"].regenerate(seen)
         for p in (
             TrimPomdp.Params(costs=[0.1, 0.5], observation="pair", tracker="latest", restriction=restriction)
             for restriction in (None, 0.4)

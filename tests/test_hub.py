@@ -14,7 +14,7 @@ import yaml
 from conftest import ROOT
 from fake_hub import FakeHub
 
-from trim.models.folder import resolve
+from trim.models.files import resolve
 from trim.problems import read_problems
 from trim.problems.catalogue import BENCHMARKS, MATH_TRAIN, plain
 

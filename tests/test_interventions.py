@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trim.evaluation.bootstrap import Protocol
+from trim.evaluation.comparison import nearest_setting, ratios, studies, units
 from trim.evaluation.costs import UNITS
-from trim.evaluation.interventions import decisions, rates
 from trim.evaluation.published import published_budgets, published_costs, published_points
-from trim.evaluation.records import PER_PROBLEM, Results
-from trim.evaluation.summary import Protocol, nearest_setting, ratios, studies, units
+from trim.evaluation.results import PER_PROBLEM, Results
 from trim.problems import Problem
-from trim.report.claims import FAILS, HOLDS, OPEN, Finding
+from trim.studies.claims import FAILS, HOLDS, OPEN, Finding
+from trim.studies.interventions import decisions, rates
 
 PROTOCOL = Protocol("strong_tokens", "prefix", (0.1, 0.2, 0.3), (0.5, 0.8, 0.95), 200, 0.95, 0)
 PROBLEM = Problem(

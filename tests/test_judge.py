@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from trim.answers import boxed, equal, is_boxed, normalise, number, worker
 from trim.answers.algebra import compare
-from trim.draws import Draws
-from trim.judge import Judge
+from trim.audit.answers import NEAR_MISSES, REWRITINGS, check_answers
+from trim.engine.judge import Judge
+from trim.engine.store import Draws
 from trim.problems import Problem
-from trim.stages.answers import NEAR_MISSES, REWRITINGS, check_answers
 from trim.steps import INSTRUCTION, is_final
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/answers.jsonl").read_text().splitlines()]
@@ -289,8 +289,8 @@ def test_waiting_for_a_processor_is_not_computing():
 
 
 SCRIPT = """
-from trim.draws import Draws
-from trim.judge import Judge
+from trim.engine.store import Draws
+from trim.engine.judge import Judge
 from trim.problems import Problem
 print(Judge(Draws()).right([Problem("p", "q", "x^2+1", "test")], [r"\\boxed{1+x^2}"]))
 """

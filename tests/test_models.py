@@ -6,18 +6,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.draws import digest
 from trim.errors import TrimError
-from trim.models.base import Prefix, Sampling
-from trim.models.folder import identity, parameters, resolve
+from trim.models.base import Prefix
+from trim.models.files import identity, parameters, resolve
 from trim.models.prefix_cache import PrefixCache
-from trim.models.pretrain import measure_language_model, measure_reward_model
 from trim.models.prompt import Prompt
 from trim.models.sampler import sample
+from trim.models.settings import Sampling
 from trim.models.transformers import TransformersLM, TransformersPRM
+from trim.pretrain.train import measure_language_model, measure_reward_model
 from trim.problems.generated import generate
+from trim.rng import digest, seeds, uniforms
 from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, SEPARATOR, ChatFormat, join
-from trim.streams import seeds, uniforms
 
 ROLES = ("weak", "strong")
 

@@ -12,18 +12,21 @@ import yaml
 from conftest import FREE
 from fake_server import FakeServer
 
-from trim.config import Model, RewardModel, check
-from trim.draws import Draws, Node, Writer, digest
+from trim.engine.cached import Writer
+from trim.engine.store import Draws, Node
 from trim.errors import TrimError
-from trim.models.base import Prefix, Sampling
+from trim.experiment.load import check
+from trim.experiment.runner import Runner
+from trim.models.base import Prefix
 from trim.models.connection import Connection
-from trim.models.ledger import FILE, Ledger
 from trim.models.openai import ServedLM, ServedPRM
+from trim.models.settings import Model, RewardModel, Sampling
+from trim.models.spending import FILE, Ledger
 from trim.problems.generated import generate
 from trim.progress import Tracker
+from trim.rng import digest
 from trim.routers.always import AlwaysStrong
 from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, join
-from trim.workspace import Workspace
 
 SECRET = "sk-very-secret-0123456789"
 PREFIXES = [Prefix(f"question {i}", tuple(f"step {k}" for k in range(i % 3))) for i in range(40)]
@@ -172,7 +175,7 @@ def test_a_turn_is_continued_where_the_server_can(served):
 
 @pytest.mark.parametrize("only_tags", [True, False])
 def test_scores_come_from_the_tags_with_one_softmax(served, only_tags):
-    from trim.models.folder import resolve
+    from trim.models.files import resolve
     from trim.models.prompt import read_tokenizer
 
     tag = read_tokenizer(resolve("embedded/prm")).convert_tokens_to_ids(PRM_TAG)
@@ -195,14 +198,14 @@ def test_an_experiment_runs_on_a_server_and_pays_once(served, raw, tmp_path):
     problems = generate("standard", {"test": 4}, 0)
 
     def solve():
-        workspace = Workspace.over(params, (), tmp_path / "j.sqlite", Tracker.silent())
+        runner = Runner.open(params, (), tmp_path / "j.sqlite", Tracker.silent())
         (policy,) = AlwaysStrong(None).policies().values()
-        return workspace, workspace.run(problems, [policy])
+        return runner, runner.run(problems, [policy])
 
-    workspace, episodes = solve()
+    runner, episodes = solve()
     assert [len(e.steps) for e in episodes] == [3] * 4
     assert {step.tokens for e in episodes for step in e.steps} == {4}
-    assert workspace.costs()["strong"].parameters == 0
+    assert runner.costs()["strong"].parameters == 0
     assert [e.steps for e in solve()[1]] == [e.steps for e in episodes]
     assert len(server.answered) == 12
     assert Ledger(tmp_path, "embedded/prm", None).spent == pytest.approx(12 * PRICE)
@@ -299,9 +302,9 @@ def test_a_model_that_says_no_more_ends_its_solution(served, raw):
     server, model = served([said("It ends without a box."), said("")] + [said("")] * 900)
     given = yaml.safe_load(yaml.safe_dump(raw))
     given["models"]["strong"] = model.model_dump(mode="json") | {"weights": None}
-    workspace = Workspace.over(check(given), (), None, Tracker.silent())
+    runner = Runner.open(check(given), (), None, Tracker.silent())
     (policy,) = AlwaysStrong(None).policies().values()
-    (episode,) = workspace.run(generate("standard", {"test": 1}, 0), [policy])
+    (episode,) = runner.run(generate("standard", {"test": 1}, 0), [policy])
     assert [step.text for step in episode.steps] == ["It ends without a box.", ""]
     assert len(server.answered) == 2
 
@@ -403,7 +406,7 @@ def test_a_solution_that_fills_the_context_ends_there(served, api, caplog):
 
 
 def test_a_reward_models_prompt_is_cut_from_the_left_and_lost_steps_count_as_right(served, caplog):
-    from trim.models.folder import resolve
+    from trim.models.files import resolve
     from trim.models.prompt import read_tokenizer
 
     tag = read_tokenizer(resolve("embedded/prm")).convert_tokens_to_ids(PRM_TAG)
@@ -440,7 +443,7 @@ def test_the_cap_holds_for_any_script_and_over_processes(served, tmp_path):
 
 
 def test_what_a_dead_process_had_reserved_counts_as_spent(tmp_path):
-    code = "import sys, pathlib, trim.models.ledger as l; l.Ledger(pathlib.Path(sys.argv[1]), 'm', 9.0).reserve(5.0)"
+    code = "import sys, pathlib, trim.models.spending as l; l.Ledger(pathlib.Path(sys.argv[1]), 'm', 9.0).reserve(5.0)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     ledger = Ledger(tmp_path, "m", 9.0)
     with pytest.raises(TrimError, match=r"5\.0000 spent"):

@@ -22,7 +22,7 @@ from conftest import shrink
 from playwright.sync_api import sync_playwright
 from workflow_project import environment, make_project, run
 
-from trim.report.audit import unchanged
+from trim.audit.recompute import unchanged
 
 
 def jobs(folder: Path, *targets: str, options: tuple[str, ...] = ()) -> set[str]:
@@ -319,7 +319,7 @@ def test_tables_are_made_again_from_the_draws_alone(project, tmp_path):
 EMPTY = """
 import sys
 from pathlib import Path
-from trim.draws import Draws
+from trim.engine.store import Draws
 Draws().export(Path(sys.argv[1]))
 """
 

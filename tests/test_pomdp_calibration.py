@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from trim.errors import TrimError
+from trim.evaluation.published import published_model
+from trim.files import write_sealed
 from trim.pomdp.calibration import Solution, agreement, calibrate, density, guess_error, hazard, observations
 from trim.pomdp.difficulty import Outcomes, fit_classes
-from trim.pomdp.model import StepModel, published
+from trim.pomdp.model import StepModel
 from trim.pomdp.predict import predict_thresholds
 from trim.pomdp.simulate import simulate, threshold
 from trim.stages.calibrate import _read_labelled
-from trim.tables import write_sealed
 
 
 def sampled(model, n, seed, weak=True):
@@ -84,7 +85,7 @@ def test_agreement_counts_what_the_rule_misses():
 
 
 def test_calibration_recovers_the_model_that_made_the_solutions():
-    truth = published()
+    truth = published_model()
     found = calibrate(sampled(truth, 4000, 1), sampled(truth, 4000, 2, weak=False), 60, truth.steps)
     assert found.p_weak == pytest.approx(truth.p_weak, abs=0.01)
     assert found.p_strong == pytest.approx(truth.p_strong, abs=0.005)
@@ -129,18 +130,18 @@ def test_difficulty_classes_are_found_from_the_outcomes():
     ],
 )
 def test_what_cannot_be_calibrated_is_refused_with_its_cure(spoil, message):
-    weak = sampled(published(), 200, 3)
+    weak = sampled(published_model(), 200, 3)
     with pytest.raises(TrimError, match=message):
         calibrate(spoil(weak), weak, 60, 30)
 
 
 def test_the_published_calibration_is_the_papers():
-    model = published()
+    model = published_model()
     assert model.p_weak[0] == pytest.approx(0.866, abs=5e-4)
     assert model.p_strong[0] == pytest.approx(0.970, abs=5e-4)
     assert model.observation.shape == (3, 20, 20)
     assert model.steps == 30
-    assert published("omni").observation.shape == (3, 20, 20)
+    assert published_model("omni").observation.shape == (3, 20, 20)
 
 
 @given(step_models())
@@ -158,9 +159,9 @@ def test_the_closed_form_of_thr_is_its_simulation(model):
 
 def test_a_model_is_saved_in_the_open_and_a_damaged_one_refused(tmp_path):
     path = tmp_path / "m.json"
-    published().save(path)
+    published_model().save(path)
     again = StepModel.load(path)
-    for name, value in published().arrays().items():
+    for name, value in published_model().arrays().items():
         np.testing.assert_array_equal(getattr(again, name), value)
     values = json.loads(path.read_text())
     del values["checksum"]
@@ -179,14 +180,14 @@ def test_a_model_is_saved_in_the_open_and_a_damaged_one_refused(tmp_path):
 
 def test_solutions_in_processbenchs_form_are_scored_and_a_bad_line_is_named(tmp_path, engine):
     *_, scorer, _ = engine
-    workspace = SimpleNamespace(scorer=scorer)
+    runner = SimpleNamespace(scorer=scorer)
     path = tmp_path / "labelled.jsonl"
     lines = [
         {"problem": "q", "steps": ["a", "b"], "label": 1},
         {"problem": "q", "steps": ["a", "c", "d"], "label": -1},
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = _read_labelled(path, workspace)
+    found = _read_labelled(path, runner)
     assert [s.error for s in found] == [1, -1]
     np.testing.assert_allclose(found[1].scores, [Scripted.value(step) for step in "acd"])
     for bad, message in (
@@ -196,4 +197,4 @@ def test_solutions_in_processbenchs_form_are_scored_and_a_bad_line_is_named(tmp_
     ):
         path.write_text(json.dumps(lines[0]) + "\n" + json.dumps(bad) + "\n")
         with pytest.raises(TrimError, match=rf"labelled\.jsonl:2: .*{message}"):
-            _read_labelled(path, workspace)
+            _read_labelled(path, runner)

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trim.errors import TrimError
+from trim.evaluation.published import published_model
 from trim.pomdp.beliefs import History, filtered, latest
 from trim.pomdp.cassandra import ACTIONS, AlphaPolicy, export_model, state_names
 from trim.pomdp.grid import Grid, StandingGrid
-from trim.pomdp.model import S0, S1, S2, StepModel, published
+from trim.pomdp.model import S0, S1, S2, StepModel
 from trim.pomdp.planner import plan
 from trim.pomdp.policy import planned
 from trim.pomdp.simulate import simulate
@@ -52,13 +53,13 @@ def test_the_certificate_holds_the_value_by_enumeration(model, cost):
 
 @pytest.mark.parametrize("observation", ["pair", "score"])
 def test_nine_costs_on_the_published_calibration_are_within_a_thousandth(observation):
-    model = published() if observation == "pair" else published().on_scores()
+    model = published_model() if observation == "pair" else published_model().on_scores()
     assert plan(model, COSTS).gap.max() <= 0.001 * model.reward
 
 
 @pytest.mark.parametrize("index", [0, 4, 8])
 def test_the_policy_earns_what_its_certificate_says(index):
-    model = published()
+    model = published_model()
     found = plan(model, COSTS)
     done = simulate(model, planned(found, index, model), 100_000, 1)
     value = model.reward * done.correct - COSTS[index] * model.tokens * done.calls
@@ -68,7 +69,7 @@ def test_the_policy_earns_what_its_certificate_says(index):
 
 
 def test_dearer_tokens_buy_fewer_rewrites():
-    model = published()
+    model = published_model()
     found = plan(model, COSTS)
     calls = [simulate(model, planned(found, i, model), 20_000, 2).calls.mean() for i in range(len(COSTS))]
     assert (np.diff(calls) < 0.02).all()
@@ -96,7 +97,7 @@ def test_at_no_cost_the_last_step_goes_to_whoever_is_likelier_right(model, seed)
 
 
 def test_tokens_are_counted_exactly():
-    model, belief = published(), np.array([[[0.3, 0.2, 0.5]]])
+    model, belief = published_model(), np.array([[[0.3, 0.2, 0.5]]])
     found = plan(model, [0.5])
     answers = [bool(found.regenerate(0, 3, model, belief, np.array([tokens]))[0]) for tokens in range(0, 400)]
     assert answers[0]
@@ -187,8 +188,8 @@ def test_the_papers_belief_by_hand():
 
 
 def test_scores_alone_are_the_marginal_of_pairs():
-    model = published().on_scores()
-    np.testing.assert_allclose(model.observation[:, 0], published().observation.sum(axis=1))
+    model = published_model().on_scores()
+    np.testing.assert_allclose(model.observation[:, 0], published_model().observation.sum(axis=1))
     history = History(np.array([[0.3, 0.1]]), np.array([[0.4, 0.8]]), np.array([[False]]))
     other = replace(history, earlier=np.array([[0.9, 0.7]]))
     np.testing.assert_array_equal(filtered(model, history), filtered(model, other))
@@ -267,7 +268,7 @@ def test_every_probability_of_the_export_is_the_models(tmp_path_factory, model, 
 
 
 def test_a_policy_comes_back_from_both_formats(tmp_path):
-    model = published()
+    model = published_model()
     found = plan(model, [0.4], resolution=32)
     ours = AlphaPolicy.of_plan(found, 0, model)
     ours.write(tmp_path / "m.alpha")

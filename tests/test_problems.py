@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trim.answers import boxed, number
-from trim.draws import Draws
+from trim.engine.judge import Judge
+from trim.engine.store import Draws
 from trim.errors import TrimError
-from trim.judge import Judge
 from trim.problems import Problem, read_problems, write_problems
 from trim.problems.checks import first_error, follows, is_right_step, result
 from trim.problems.generated import FAMILIES, apply, generate, misapply, training_stream, write_step

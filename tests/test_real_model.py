@@ -49,14 +49,14 @@ def prefixes():
 
 
 def keys(prefixes):
-    from trim.draws import digest
+    from trim.rng import digest
 
     return [digest(repr(prefix).encode()) for prefix in prefixes]
 
 
 @pytest.fixture(scope="session")
 def model(folder):
-    from trim.models.base import Sampling
+    from trim.models.settings import Sampling
     from trim.models.transformers import TransformersLM
 
     return TransformersLM(folder, Sampling(max_step_tokens=40))
@@ -95,7 +95,7 @@ def test_likelihoods_are_those_of_a_plain_pass(model, prefixes):
 
 
 def test_greedy_steps_are_those_of_generate(folder, prefixes):
-    from trim.models.base import Sampling
+    from trim.models.settings import Sampling
     from trim.models.transformers import TransformersLM
 
     greedy = TransformersLM(folder, Sampling(temperature=0, max_step_tokens=24))
@@ -163,9 +163,9 @@ def server(folder, tmp_path_factory):
 
 @pytest.mark.parametrize("api", ["completions", "prefill", "chat"])
 def test_a_real_chat_server_writes_steps(server, folder, prefixes, api, caplog):
-    from trim.config import Model
-    from trim.models.base import Prefix, Sampling
+    from trim.models.base import Prefix
     from trim.models.openai import ServedLM
+    from trim.models.settings import Model, Sampling
     from trim.steps import ChatFormat
 
     model = Model(
@@ -196,7 +196,7 @@ def test_vllm_in_process_writes_the_same_greedy_steps(folder, prefixes):
     code = """
 import json, sys
 from pathlib import Path
-from trim.draws import digest
+from trim.engine.store import digest
 from trim.models.base import Engine, Prefix, Sampling
 from trim.models.vllm import VllmLM
 if __name__ == "__main__":
@@ -205,7 +205,7 @@ if __name__ == "__main__":
     lm = VllmLM(Path(sys.argv[1]), sampling, dtype="float32", engine=engine)
     print("DRAFTS" + json.dumps(lm.next_steps(prefixes, [digest(b"x")] * len(prefixes))))
 """
-    from trim.models.base import Sampling
+    from trim.models.settings import Sampling
     from trim.models.transformers import TransformersLM
 
     script = folder.parent / "in_process.py"

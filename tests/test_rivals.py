@@ -13,13 +13,16 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from transformers import BertConfig, BertModel
 
-from trim.draws import Draws, Node, Scorer, Writer
-from trim.embeddings import Embedding, embedder
-from trim.episodes import run
+from trim.engine.cached import Scorer, Writer
+from trim.engine.loop import run
+from trim.engine.records import write_episodes
+from trim.engine.scorers import Grade, SelfVerifier
+from trim.engine.store import Draws, Node
 from trim.errors import TrimError
-from trim.evaluation.records import read_results, write_episodes
+from trim.evaluation.results import read_results
 from trim.models.base import Draft, StepScore
-from trim.models.folder import resolve
+from trim.models.embeddings import Embedding, embedder
+from trim.models.files import resolve
 from trim.models.prompt import read_tokenizer
 from trim.problems import Problem
 from trim.problems.generated import generate
@@ -28,7 +31,6 @@ from trim.routers.automix import AutoMix, _Cascade
 from trim.routers.base import Outcome, aggregated, thresholds
 from trim.routers.query import Labels, deviation, unit
 from trim.routers.rated import _Rated
-from trim.scorers import Grade, SelfVerifier
 
 
 def made(name, fitted=None, **params):

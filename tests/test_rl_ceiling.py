@@ -7,8 +7,9 @@ import pytest
 from conftest import Scripted
 from test_rl_ppo import telling_parts
 
-from trim.draws import Draws, Scorer, Writer
-from trim.episodes import run
+from trim.engine.cached import Scorer, Writer
+from trim.engine.loop import run
+from trim.engine.store import Draws
 from trim.problems import Problem
 from trim.rl.ceiling import Clairvoyant, Fitted, reach, worth
 from trim.rl.tree import FINISHED, UNKNOWN, Tree

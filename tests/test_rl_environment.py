@@ -6,11 +6,11 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.draws import digest
-from trim.episodes import run
+from trim.engine.loop import run
+from trim.engine.policy import Policy
 from trim.rl.environment import RoutingEnv, RoutingVectorEnv, features
 from trim.rl.tree import FINISHED, REGENERATE, Tree
-from trim.routers.base import Policy
+from trim.rng import digest
 
 
 @pytest.fixture
@@ -64,7 +64,8 @@ def test_episodes_are_those_of_the_engine(tree, engine, some_problems):
 def test_an_explored_tree_asks_no_model(seed, count):
     from conftest import Scripted
 
-    from trim.draws import Draws, Scorer, Writer
+    from trim.engine.cached import Scorer, Writer
+    from trim.engine.store import Draws
     from trim.problems import Problem
 
     problems = [Problem(f"p{i}", f"question {i}", "1", "test") for i in range(9)]

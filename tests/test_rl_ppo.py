@@ -7,10 +7,11 @@ import pytest
 import torch
 from conftest import Scripted
 
-from trim.draws import Draws, Scorer, Writer
-from trim.episodes import run
+from trim.engine.cached import Scorer, Writer
+from trim.engine.loop import run
+from trim.engine.store import Draws
 from trim.errors import TrimError
-from trim.fits import read_fits, write_fits
+from trim.files import read_arrays
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.rl.networks import ActorCritic
@@ -18,10 +19,10 @@ from trim.rl.ppo import Rollout, advantages, play
 from trim.rl.settings import Hyperparameters
 from trim.rl.training import Task, look, train
 from trim.rl.tree import Tree
+from trim.routers.fitted import read_fits, write_fits
 from trim.routers.trim_agg import TrimAgg
 from trim.routers.trim_budget import TrimBudget
 from trim.routers.trim_seq import TrimSeq
-from trim.tables import read_arrays
 
 
 class Telling(Scripted):

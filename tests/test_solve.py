@@ -7,8 +7,8 @@ from conftest import ROOT
 from typer.testing import CliRunner
 
 from trim.cli import app
-from trim.config import load
 from trim.errors import TrimError
+from trim.experiment.load import load
 from trim.problems.generated import FAMILIES, generate, is_chain
 from trim.routers.automix import _Cascade
 from trim.solve import Solver

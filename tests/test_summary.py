@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trim.evaluation.records import PER_PROBLEM, Results
-from trim.evaluation.summary import Protocol, budgets, differences, studies
+from trim.evaluation.bootstrap import Protocol
+from trim.evaluation.comparison import budgets, differences, studies
+from trim.evaluation.results import PER_PROBLEM, Results
 
 PROTOCOL = Protocol("strong_tokens", "prefix", (0.2,), (0.5,), 50, 0.95, 0)
 

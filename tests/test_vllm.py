@@ -14,21 +14,22 @@ import numpy as np
 import pytest
 from conftest import FREE
 
-from trim.config import Model, RewardModel, check
-from trim.draws import digest
 from trim.errors import TrimError
-from trim.evaluation.records import read_results
-from trim.models.base import Draft, Engine, Prefix, Sampling
-from trim.models.folder import resolve
+from trim.evaluation.results import read_results
+from trim.experiment.load import check
+from trim.experiment.runner import Runner
+from trim.models.base import Draft, Prefix
+from trim.models.files import resolve
 from trim.models.openai import ServedLM, ServedPRM
+from trim.models.settings import Engine, Model, RewardModel, Sampling
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.models.vllm import VllmLM, VllmPRM, _placed
 from trim.problems.generated import generate
 from trim.progress import Tracker
+from trim.rng import digest
 from trim.routers import registry
 from trim.stages.episodes import write_run
 from trim.steps import PLAIN, PRM_TAG
-from trim.workspace import Workspace
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs `make vllm`")
 GREEDY = Sampling(temperature=0, max_step_tokens=60)
@@ -186,10 +187,10 @@ def test_what_servers_bill_is_what_is_counted(serve, raw, tmp_path):
         raw["models"][role] |= {
             "backend": "openai", "weights": 1, "server": {"url": url, "model": role, "api": "completions"},
         }  # fmt: skip
-    workspace = Workspace.over(check(raw), (), None, Tracker.silent())
+    runner = Runner.open(check(raw), (), None, Tracker.silent())
     problems = generate("standard", {"test": 50}, 3)
     policies = registry()["random"](registry()["random"].Params(probabilities=[0.4], seed=0)).policies()
-    write_run(workspace, "standard", "test", "random", problems, policies, tmp_path / "e.parquet")
+    write_run(runner, "standard", "test", "random", problems, policies, tmp_path / "e.parquet")
     costs = read_results(tmp_path / "e.parquet").costs
     for role, url in urls.items():
         none, prefix, billed = (

@@ -10,17 +10,17 @@ from conftest import FREE
 from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 
-from trim.config import Model, RewardModel, check
+from trim.engine.judge import Judge
 from trim.errors import TrimError
-from trim.judge import Judge
-from trim.models.base import Engine, Sampling, Server
-from trim.models.folder import resolve
+from trim.experiment.load import check
+from trim.experiment.runner import Runner
+from trim.models.files import resolve
 from trim.models.load import language_model, name, reward_model
+from trim.models.settings import Engine, Model, RewardModel, Sampling, Server
 from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.models.weights import check_folder
 from trim.progress import Tracker
 from trim.steps import PLAIN
-from trim.workspace import Workspace
 
 
 @pytest.fixture
@@ -205,8 +205,8 @@ def test_every_cause_of_a_text_is_in_the_models_name(params):
 
 
 def keys(raw: dict[str, Any]) -> tuple[bytes, bytes]:
-    workspace = Workspace.over(check(raw), (), None, Tracker.silent())
-    return workspace.weak.identity, workspace.scorer.identity
+    runner = Runner.open(check(raw), (), None, Tracker.silent())
+    return runner.weak.identity, runner.scorer.identity
 
 
 def test_every_cause_of_a_text_or_score_is_in_its_key(raw, params):
@@ -250,7 +250,7 @@ def test_other_files_of_a_model_are_another_model(folder):
 def test_the_judges_limits_and_version_are_in_a_verdicts_key(monkeypatch):
     pair = ("x+1", "1+x", 0.0)
     found = {Judge(None)._key(*pair), Judge(None, 6.0)._key(*pair), Judge(None)._key("x+1", "1+x", 0.1)}
-    monkeypatch.setattr("trim.judge._VERSION", 99)
+    monkeypatch.setattr("trim.engine.judge._VERSION", 99)
     assert len(found | {Judge(None)._key(*pair)}) == 4
 
 

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trim.answers import boxed
-from trim.config import Params, load
-from trim.draws import Draws
-from trim.episodes import Episode, Step
+from trim.engine.loop import Episode, Step
+from trim.engine.policy import Policy
+from trim.engine.store import Draws
 from trim.errors import TrimError
-from trim.models.folder import EMBEDDED
+from trim.experiment.fitting import fitted_policies
+from trim.experiment.load import load
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
+from trim.models.files import EMBEDDED
 from trim.problems import Problem
 from trim.problems.generated import is_chain
 from trim.progress import Tracker
-from trim.routers.base import Policy
-from trim.stages.fit import fitted_policies
-from trim.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Solver:
     """
 
     def __init__(self, params: Params, policy: Policy, tracker: Tracker | None = None) -> None:
-        self._workspace, self._policy = Workspace(params, Draws(), tracker or Tracker.silent()), policy
+        self._runner, self._policy = Runner(params, Draws(), tracker or Tracker.silent()), policy
         roles = (params.models.weak, params.models.strong, params.models.prm)
         self._embedded = any(model.path.startswith(EMBEDDED) for model in roles)
 
@@ -126,5 +127,5 @@ class Solver:
                     "'Start with 60, add 90, multiply by 41, add 4, subtract 8.'; name other models in params.yaml"
                 )
         problems = [Problem(str(i), question, "", "test") for i, question in enumerate(questions)]
-        episodes = self._workspace.run(problems, [self._policy], watch)
+        episodes = self._runner.run(problems, [self._policy], watch)
         return [Solution(e.problem.question, tuple(e.steps), tuple(e.discarded)) for e in episodes]

@@ -18,7 +18,7 @@ _CONTENT = re.compile(r"\w")
 _SENTENCE = re.compile(r"[.!?]\s|\n\n")
 
 
-Ends = Literal["stop", "box"]  # of solutions; see `trim.episodes.goes_on`
+Ends = Literal["stop", "box"]  # of solutions; see `trim.engine.loop.goes_on`
 
 
 class ChatFormat(NamedTuple):

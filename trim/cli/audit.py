@@ -16,7 +16,7 @@ from trim.progress import display
 from trim.terminal import cell
 
 if TYPE_CHECKING:
-    from trim.report.audit import Check
+    from trim.audit.recompute import Check
 
 audits = typer.Typer()
 STYLES = {"pass": "green", "fail": "bold red", "not recorded": "yellow"}
@@ -37,8 +37,8 @@ def audit(
 
     Example: trim audit --against workflow/reference/embedded.csv
     """
-    from trim.report.audit import against, recomputed, unchanged
-    from trim.report.audit import lineage as recorded
+    from trim.audit.recompute import against, recomputed, unchanged
+    from trim.audit.recompute import lineage as recorded
 
     found = load_params(params)
     kinds: list[Iterator[Check]] = [unchanged(results), recomputed(found, results)]
@@ -95,7 +95,7 @@ def diff(
 
     Example: trim diff results ../other/results --measure apgr
     """
-    from trim.report.compare import difference
+    from trim.audit.compare import difference
     from trim.report.tables import at_middle, figure
 
     found = load_params(params)

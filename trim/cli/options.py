@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trim.config import Params
+    from trim.experiment.params import Params
 
 
 class Split(str, Enum):
@@ -42,7 +42,7 @@ DEFAULT_RESULTS = Path("results")
 
 
 def load_params(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:
-    """See `trim.config.load`, which is imported only when it is needed."""
-    from trim.config import load
+    """See `trim.experiment.load.load`, which is imported only when it is needed."""
+    from trim.experiment.load import load
 
     return load(path, benchmark, router)

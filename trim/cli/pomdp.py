@@ -19,9 +19,10 @@ ScoresOnly = Annotated[bool, typer.Option("--scores-only", help="Observe the dra
 
 
 def _calibration(path: Path | None, scores_only: bool) -> StepModel:
-    from trim.pomdp.model import StepModel, published
+    from trim.evaluation.published import published_model
+    from trim.pomdp.model import StepModel
 
-    model = StepModel.load(path) if path else published()
+    model = StepModel.load(path) if path else published_model()
     return model.on_scores() if scores_only else model
 
 

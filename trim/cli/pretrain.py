@@ -25,7 +25,7 @@ def pretrain_lm(model: Annotated[Role, typer.Option()], out: Out, params: Params
 
     Example: trim pretrain lm --model weak --out results/pretrain/weak
     """
-    from trim.stages.pretrain import make_language_model
+    from trim.pretrain.cards import make_language_model
 
     with display(f"pretrain {model.value}") as tracker:
         make_language_model(load_params(params), model.value, out, tracker)
@@ -39,7 +39,7 @@ def pretrain_prm(
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Train the reward model on solutions that both language models sample."""
-    from trim.stages.pretrain import make_reward_model
+    from trim.pretrain.cards import make_reward_model
 
     with display("pretrain prm") as tracker:
         make_reward_model(load_params(params), weak, strong, out, tracker)
@@ -50,7 +50,7 @@ def pretrain_cards(
     folder: Annotated[Path, typer.Argument(help="Holds weak, strong and prm.")], params: ParamsFile = DEFAULT_PARAMS
 ) -> None:
     """Measure the three models and write a model card into each."""
-    from trim.stages.pretrain import make_cards
+    from trim.pretrain.cards import make_cards
 
     for path in make_cards(load_params(params), folder):
         print(path)

@@ -30,8 +30,7 @@ def answers(
 
     Exit status 1 if any is judged wrongly. Example: trim answers math500.jsonl
     """
-    from trim.report.tables import rich_checks
-    from trim.stages.answers import check_answers
+    from trim.audit.answers import check_answers, rich_checks
 
     checks = {path: check_answers(path, tolerance=tolerance) for path in files}
     Console().print(rich_checks(checks))
@@ -61,27 +60,9 @@ def figures(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PAR
 
 
 @reports.command()
-def study(
-    name: Annotated[str, typer.Argument(help="calibration, prediction, published or robustness.")],
-    results: Results = DEFAULT_RESULTS,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Write the table and draw the figure of a study of the POMDP.
-
-    Example: trim study calibration
-    """
-    from trim.report.studies import STUDIES, write_study
-
-    if name not in STUDIES:
-        raise TrimError(f"study {name}: unknown; allowed: {', '.join(STUDIES)}")
-    for path in write_study(results, load_params(params), name):
-        print(path)
-
-
-@reports.command()
 def report(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write the self-contained page results/report.html."""
-    from trim.report.page import write_page
+    from trim.page.page import write_page
 
     print(write_page(results, load_params(params)))
 
@@ -131,7 +112,7 @@ def plan(
     """
     from rich.table import Table
 
-    from trim.stages.plan import make_plan
+    from trim.audit.plan import make_plan
 
     need = make_plan(load_params(params), flops, use)
     columns = {"weak": ("read", "written"), "strong": ("read", "written"), "prm": ("read",)}

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, ParamsFile, Results
 from trim.errors import TrimError, printable
-from trim.tables import read_text
+from trim.files import read_text
 
 if TYPE_CHECKING:
-    from trim.episodes import Episode, Step
+    from trim.engine.loop import Episode, Step
     from trim.solve import Solution
 
 

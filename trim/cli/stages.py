@@ -37,7 +37,7 @@ def check(params: ParamsFile = DEFAULT_PARAMS) -> None:
     Example: trim check --params params.yaml
     """
     found = load_params(params)
-    from trim.soundness import check_surroundings
+    from trim.experiment.soundness import check_surroundings
 
     for note in check_surroundings(found):
         print(note)

@@ -1,20 +1,19 @@
-"""Studies beside the main comparison, one command a step."""
+"""Studies beside the main comparison: running models for one, measuring it, and showing it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trim.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RESULTS,
-    Benchmark,
+    Fits,
     Journal,
     Labelled,
     Layers,
-    Out,
     ParamsFile,
     Problems,
     Results,
@@ -23,196 +22,82 @@ from trim.cli.options import (
 from trim.errors import TrimError
 from trim.progress import display
 
+if TYPE_CHECKING:
+    from trim.experiment.params import Params
+    from trim.studies.base import Study
+
 studies = typer.Typer()
-DrawsOut = Annotated[Path | None, typer.Option(help="Layer of the draws made on the way, if they are to be kept.")]
+Name = Annotated[str, typer.Argument(help="A study: the name of its file in trim/studies/.")]
+Place = Annotated[str, typer.Option(help="The benchmark to run or measure it on.")]
+
+
+def _study(name: str, params: Params) -> Study:
+    from trim.studies import studies_of
+
+    known = studies_of(params)
+    if name not in known:
+        raise TrimError(f"study {name}: not in this experiment; it has: {', '.join(known)}")
+    return known[name]
 
 
 @studies.command()
-def ceiling(
-    benchmark: Benchmark,
-    problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write NAME.parquet into.")],
-    journal: Journal,
-    layer: Layers = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Run the best that any router could do: clairvoyant, and on TRIM-Agg's features."""
-    from trim.stages.ceiling import make_ceiling
+def study(name: Name, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Write a study's table and figure: results/tables/NAME.{md,csv,tex} and results/figures/NAME.{svg,png}.
 
-    with display(f"ceiling, {benchmark}") as tracker:
-        make_ceiling(load_params(params, benchmark), benchmark, problems, layer or [], out, journal, tracker)
-    print(out)
-
-
-@studies.command()
-def ceiling_table(
-    benchmark: Benchmark,
-    points: Annotated[Path, typer.Option(help="Table of the ceilings' operating points.")],
-    distances: Annotated[Path, typer.Option(help="Table of measures and distances.")],
-    results: Results = DEFAULT_RESULTS,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Measure what `trim ceiling` made, and each router's distance to it."""
-    from trim.stages.ceiling import make_ceiling_table
-
-    make_ceiling_table(load_params(params, benchmark), benchmark, results, points, distances)
-    print(points, distances, sep="\n")
-
-
-@studies.command()
-def predict(
-    calibrations: Annotated[Path, typer.Option(help="Folder made by `trim calibrate`.")],
-    episodes: Annotated[Path, typer.Option(help="TRIM-Thr's episodes.")],
-    points: Annotated[Path, typer.Option(help="Table of predicted and measured points.")],
-    errors: Annotated[Path, typer.Option(help="Table of mean absolute errors.")],
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Compare the curve that a calibrated POMDP predicts for TRIM-Thr with the measured one."""
-    from trim.stages.predict import make_prediction
-
-    make_prediction(load_params(params), calibrations, episodes, points, errors)
-    print(points, errors, sep="\n")
-
-
-@studies.command()
-def simulate(out: Out, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Simulate routers in the calibration that was released with the paper.
-
-    Example: trim simulate --out published.csv
+    Example: trim study calibration
     """
-    from trim.stages.simulate import make_simulation
-
-    with display("simulation") as tracker:
-        make_simulation(load_params(params), out, tracker.advanced)
-    print(out)
+    found = load_params(params)
+    for path in _study(name, found).show(found, results):
+        print(path)
 
 
 @studies.command()
-def robustness(
-    benchmark: Benchmark,
-    distortion: Annotated[str, typer.Option(help="A distortion of the experiment, such as noise-1.")],
+def measure_study(
+    name: Name, benchmark: Place, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
+) -> None:
+    """Compute a study's numbers on one benchmark from files that were made before: results/studies/NAME/*.csv.
+
+    Example: trim measure-study interventions --benchmark standard
+    """
+    found = load_params(params)
+    study = _study(name, found)
+    known = study.measurement.benchmarks(found) if study.measurement else []
+    if benchmark not in known:
+        raise TrimError(f"--benchmark {benchmark}: {name} is not measured there; allowed: {', '.join(known) or 'none'}")
+    for path in study.measure(found, benchmark, results):
+        print(path)
+
+
+@studies.command()
+def run_study(
+    name: Name,
+    benchmark: Place,
     problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write ROUTER.parquet into.")],
+    out: Annotated[Path, typer.Option(help="The file or folder to write.")],
     journal: Journal,
+    case: Annotated[str, typer.Option(help="Which case of the study, such as noise-1 of robustness.")] = "",
+    draws_out: Annotated[Path | None, typer.Option(help="File for the draws made on the way, to keep them.")] = None,
     layer: Layers = None,
+    fits: Fits = None,
     solutions: Labelled = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Calibrate, fit and run routers on distorted scores."""
-    from trim.stages.robustness import make_robustness
+    """Run the models and routers that a study needs beyond the main comparison, on one benchmark.
+
+    Example: trim run-study robustness --benchmark standard --case noise-1 ...
+    """
+    from trim.engine.store import Draws
+    from trim.experiment.runner import Runner
+    from trim.studies.base import Job
 
     found = load_params(params, benchmark)
-    if distortion not in found.robustness.distortions():
-        known = ", ".join(found.robustness.distortions())
-        raise TrimError(f"--distortion {distortion}: not in {params}; it has: {known}")
-    with display(f"{distortion}, {benchmark}") as tracker:
-        make_robustness(found, benchmark, distortion, problems, layer or [], out, journal, tracker, solutions)
-    print(out)
-
-
-@studies.command()
-def robustness_table(
-    benchmark: Benchmark, out: Out, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
-) -> None:
-    """Measure what `trim robustness` made."""
-    from trim.stages.robustness import make_robustness_table
-
-    make_robustness_table(load_params(params, benchmark), benchmark, results, out)
-    print(out)
-
-
-@studies.command()
-def interventions(
-    benchmark: Benchmark,
-    problems: Problems,
-    episodes: Annotated[list[Path], typer.Argument(help="Files made by `trim episodes`, both ends among them.")],
-    out: Out,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Tell which steps each router hands over, and which of these were wrong."""
-    from trim.stages.interventions import make_interventions
-
-    make_interventions(load_params(params, benchmark), benchmark, problems, episodes, out)
-    print(out)
-
-
-@studies.command()
-def definition(
-    benchmark: Benchmark,
-    step: Annotated[str, typer.Argument(help="paragraph, sentence, or a number of tokens.")],
-    problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write ROUTER.parquet into.")],
-    journal: Journal,
-    draws_out: DrawsOut = None,
-    layer: Layers = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Run TRIM-Thr with steps that are cut in one way."""
-    from trim.stages.definitions import make_definition
-
-    found = load_params(params, benchmark)
-    if step not in found.definitions.names():
-        raise TrimError(f"definition {step}: not in {params}; it has: {', '.join(found.definitions.names())}")
-    with display(f"steps: {step}, {benchmark}") as tracker:
-        make_definition(found, benchmark, step, problems, layer or [], out, draws_out, journal, tracker)
-    print(out)
-
-
-@studies.command()
-def twin(
-    benchmark: Benchmark,
-    problems: Problems,
-    out: Out,
-    journal: Journal,
-    draws_out: DrawsOut = None,
-    layer: Layers = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Measure what the embedded models share with the published calibration, on the test problems."""
-    from trim.stages.twin import make_twin
-
-    with display(f"twin, {benchmark}") as tracker:
-        make_twin(load_params(params, benchmark), benchmark, problems, layer or [], out, draws_out, journal, tracker)
-    print(out)
-
-
-@studies.command()
-def definitions_table(
-    benchmark: Benchmark, out: Out, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
-) -> None:
-    """Measure what `trim definition` made."""
-    from trim.stages.definitions import make_definitions_table
-
-    make_definitions_table(load_params(params, benchmark), benchmark, results, out)
-    print(out)
-
-
-@studies.command()
-def transfer(
-    benchmark: Benchmark,
-    problems: Problems,
-    fits: Annotated[Path, typer.Option(help="Folder of what `trim fit` made, BENCHMARK/ each.")],
-    out: Annotated[Path, typer.Option(help="Folder to write SOURCE.ROUTER.parquet into.")],
-    journal: Journal,
-    draws_out: DrawsOut = None,
-    layer: Layers = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Run routers on a benchmark as they were fitted on every other."""
-    from trim.stages.transfer import make_transfer
-
-    with display(f"transfer, {benchmark}") as tracker:
-        found = load_params(params, benchmark)
-        make_transfer(found, benchmark, problems, layer or [], fits, out, draws_out, journal, tracker)
-    print(out)
-
-
-@studies.command()
-def transfer_table(
-    benchmark: Benchmark, out: Out, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
-) -> None:
-    """Measure what `trim transfer` made."""
-    from trim.stages.transfer import make_transfer_table
-
-    make_transfer_table(load_params(params, benchmark), benchmark, results, out)
+    study = _study(name, found)
+    if study.run is None or case not in study.cases(found):
+        known = ", ".join(study.cases(found)) if study.run else "nothing to run"
+        raise TrimError(f"--case {case}: {name} has no such case in {params}; it has: {known}")
+    with display(" ".join([name, case, benchmark])) as tracker:
+        runner = Runner(found, Draws(layer or [], journal), tracker)
+        study.run(Job(found, benchmark, case, runner, problems, out, fits, solutions))
+        if draws_out:
+            runner.draws.export(draws_out)
     print(out)

@@ -8,18 +8,21 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
+from trim.evaluation.bootstrap import Protocol, interval
 from trim.evaluation.measures import Scale, all_measures
-from trim.evaluation.summary import Protocol, interval
+from trim.pomdp.model import StepModel
 
 PROBLEMS = 500  # MATH-500
 SETTING = "MATH-500, Qwen2.5-1.5B and 7B, Qwen2.5-Math-PRM-7B"
 RELEASED = {"trim_thr": "threshold", "trim_pomdp": "cost_per_token"}
+RELEASED_TITLES = {"trim_thr": "TRIM-Thr", "trim_pomdp": "TRIM-POMDP"}
+ADVANCED_TITLES = {"trim_agg": "TRIM-Agg", "trim_pomdp": "TRIM-POMDP"}
 _SETTINGS = {"trim_thr": "tau={:g}", "trim_pomdp": "cost={:g}"}
 _PARAMETERS = {"weak": 1.54e9, "strong": 7.62e9, "prm": 7.08e9}
 
 
 def _lines(router: str) -> pd.DataFrame:
-    text = (files("trim.pomdp") / "published" / f"{router}_math500.jsonl").read_text(encoding="utf-8")
+    text = (files("trim.evaluation") / "released" / f"{router}_math500.jsonl").read_text(encoding="utf-8")
     return pd.DataFrame(map(json.loads, text.splitlines()))
 
 
@@ -105,12 +108,47 @@ def published_budgets(protocol: Protocol, router: str = "trim_thr") -> pd.DataFr
 
 def reported() -> pd.DataFrame:
     """The paper's own figures, of another pair of models: benchmark, router, measure, value."""
-    text = (files("trim.pomdp") / "published" / "reported.json").read_text(encoding="utf-8")
+    text = (files("trim.evaluation") / "released" / "reported.json").read_text(encoding="utf-8")
     return pd.DataFrame(json.loads(text)["rows"])
 
 
 def reported_models() -> str:
     """The models that the paper's own figures were made with."""
-    text = (files("trim.pomdp") / "published" / "reported.json").read_text(encoding="utf-8")
+    text = (files("trim.evaluation") / "released" / "reported.json").read_text(encoding="utf-8")
     models = json.loads(text)["models"]
     return f"{models['weak']}, {models['strong'].split(' (')[0]}, {models['prm']}"
+
+
+def published_model(observation: str = "math_train") -> StepModel:
+    """The calibration released with the paper: Qwen2.5 1.5B and 7B with Qwen2.5-Math-PRM-7B.
+
+    Args:
+        observation: "math_train" or "omni", the problems whose scores the densities come from.
+    """
+    folder = files("trim.evaluation") / "released"
+    densities, hazard, counts = (
+        json.loads((folder / f"{name}.json").read_text())
+        for name in ("observation_model", "step_hazard", "transition_counts")
+    )
+    masses = np.array([densities[observation][state] for state in ("S0", "S1", "S2")])
+    ends = [hazard["slm"]["probs_dict"][str(k)] for k in range(1, 31)]
+    weak, strong = counts["qwen2.5-1.5b-instruct"], counts["qwen2.5-7b-instruct"]
+    return StepModel(
+        observation=masses / masses.sum(axis=(1, 2), keepdims=True),
+        prior=np.ones(1),
+        p_weak=np.array([weak["accuracy"]]),
+        p_strong=np.array([strong["accuracy"]]),
+        hazard=np.array([ends]),
+        tokens=60.0,
+    )
+
+
+def reported_values(measure: str, benchmark: str = "math500") -> dict[str, float]:
+    """The paper's own figures of a measure, by router, as fitted on the same benchmark."""
+    rows = reported()
+    rows = rows[(rows["measure"] == measure) & (rows["benchmark"] == benchmark)]
+    return dict(zip(rows["router"], rows["value"], strict=True))
+
+
+REPORTED_FOR = f"reported: {reported_models()}"
+RELEASED_FOR = f"released: {SETTING}"

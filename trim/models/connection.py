@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx2 as httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -18,10 +18,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from trim.errors import TrimError
 from trim.models.base import Usage
 from trim.models.cost import ModelCost
-from trim.models.ledger import Ledger
-
-if TYPE_CHECKING:
-    from trim.config import Model
+from trim.models.settings import Model
+from trim.models.spending import Ledger
 
 T = TypeVar("T")
 _LARGEST = 64 << 20  # bytes of an answer

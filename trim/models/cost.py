@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
-    from trim.config import Model
+from trim.models.settings import Model
 
 Amount = TypeVar("Amount", float, "np.ndarray")
 

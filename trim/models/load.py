@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trim.errors import TrimError
-from trim.hub import cached
-from trim.models.folder import identity, parameters, resolve
-
-if TYPE_CHECKING:
-    from trim.config import Model
-    from trim.models.base import LanguageModel, RewardModel, Sampling
-    from trim.steps import ChatFormat
-
-
-def on_hub(model: Model) -> bool:
-    """Whether a model's files come from the hub."""
-    return model.revision is not None and not resolve(model.path).is_dir()
-
-
-def folder(model: Model) -> Path:
-    """Where a model's files are.
-
-    Raises:
-        TrimError: if it is one of the hub that was not downloaded.
-    """
-    return cached(model.path, str(model.revision)) if on_hub(model) else resolve(model.path)
+from trim.models.base import LanguageModel, RewardModel
+from trim.models.files import folder, identity, parameters, resolve
+from trim.models.settings import Model, Sampling
+from trim.steps import ChatFormat
 
 
 def causes(model: Model) -> dict[str, Any]:

@@ -7,21 +7,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
 from trim.errors import TrimError
-from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, Sampling, StepScore
+from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, StepScore
 from trim.models.connection import Connection, Malformed, Refused, usage
 from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
 from trim.models.replies import LostToReasoning, read_reply
+from trim.models.settings import Model, Sampling
+from trim.rng import seed
 from trim.steps import SEPARATOR, ChatFormat, approximate_tokens, tagged
-from trim.streams import seed
-
-if TYPE_CHECKING:
-    from trim.config import Model
 
 _NEXT = (
     "Write only the next step of this solution: one paragraph without a blank line. "
@@ -46,7 +44,7 @@ class ServedLM:
     """
 
     def __init__(self, model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> None:
-        from trim.models.load import folder
+        from trim.models.files import folder
 
         self._connection = Connection(model, spending)
         self._sampling, self._chat, self._api = sampling, chat, self._connection.server.api
@@ -217,7 +215,7 @@ class ServedPRM:
     """
 
     def __init__(self, model: Model, chat: ChatFormat, spending: Path | None = None) -> None:
-        from trim.models.load import folder
+        from trim.models.files import folder
 
         self._connection = Connection(model, spending)
         tokenizer = read_tokenizer(folder(model))

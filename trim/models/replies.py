@@ -26,7 +26,7 @@ def read_reply(answer: Any, api: str) -> Draft:
 
     Args:
         answer: parsed JSON.
-        api: that was asked; see `trim.models.base.Server`.
+        api: that was asked; see `trim.models.settings.Server`.
 
     Raises:
         Malformed: if it is not an answer of that interface.

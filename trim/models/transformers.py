@@ -14,15 +14,16 @@ from transformers.utils import logging
 
 from trim.answers import is_open
 from trim.errors import TrimError
-from trim.models.base import Draft, Dtype, KeepDraft, KeepScores, Prefix, Sampling, StepScore, Stop
-from trim.models.folder import identity
+from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, StepScore, Stop
+from trim.models.files import identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
+from trim.models.prm import Qwen2ForProcessRewardModel
 from trim.models.prompt import Prompt, read_tokenizer, step_tag
-from trim.models.reward import Qwen2ForProcessRewardModel
 from trim.models.sampler import penalise, sample
+from trim.models.settings import Dtype, Sampling
 from trim.models.weights import load_whole
+from trim.rng import seeds, uniforms
 from trim.steps import PLAIN, SEPARATOR, ChatFormat, ends_sentence, first, tagged
-from trim.streams import seeds, uniforms
 
 logging.disable_progress_bar()
 logging.set_verbosity_error()  # what a load report says is refused here, by name

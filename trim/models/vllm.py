@@ -11,22 +11,12 @@ from typing import Any
 import torch
 
 from trim.errors import TrimError, first_line
-from trim.models.base import (
-    IMPOSSIBLE,
-    Draft,
-    Dtype,
-    Engine,
-    KeepDraft,
-    KeepScores,
-    Prefix,
-    Sampling,
-    StepScore,
-    Stop,
-)
+from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, StepScore, Stop
 from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
+from trim.models.settings import Dtype, Engine, Sampling
 from trim.models.weights import check_folder
+from trim.rng import seed
 from trim.steps import PLAIN, SEPARATOR, ChatFormat, first, tagged
-from trim.streams import seed
 
 _CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
 

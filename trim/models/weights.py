@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from trim.errors import TrimError, first_line
-from trim.models.folder import weight_files
+from trim.models.files import weight_files
 
 REWARD_MODEL = "Qwen2ForProcessRewardModel"
 _SHOWN = 3  # names in a message

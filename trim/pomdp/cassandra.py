@@ -16,12 +16,12 @@ from xml.etree import ElementTree
 import numpy as np
 
 from trim.errors import TrimError
+from trim.files import replacing
 from trim.pomdp.beliefs import TRACKERS, History
 from trim.pomdp.calibration import STATES
 from trim.pomdp.model import StepModel
 from trim.pomdp.planner import Plan
 from trim.pomdp.policy import Decide
-from trim.tables import replacing
 
 ACTIONS = ("accept", "regenerate")
 _FIRST = 2  # states "before" and "after" come before those of the steps

@@ -12,16 +12,14 @@ Z = 1 planning is a problem in one dimension.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
 from trim.errors import TrimError
-from trim.tables import read_sealed, write_sealed
+from trim.files import read_sealed, write_sealed
 
 Calibrated = Literal["single", "rule", "classes"]  # see `trim.stages.calibrate`
 CALIBRATIONS: tuple[str, ...] = get_args(Calibrated)
@@ -145,27 +143,3 @@ class StepModel:
 def to_bin(scores: np.ndarray, bins: int) -> np.ndarray:
     """The bin, of so many, of each score in [0, 1]."""
     return np.minimum((np.asarray(scores) * bins).astype(int), bins - 1)
-
-
-def published(observation: str = "math_train") -> StepModel:
-    """The calibration released with the paper: Qwen2.5 1.5B and 7B with Qwen2.5-Math-PRM-7B.
-
-    Args:
-        observation: "math_train" or "omni", the problems whose scores the densities come from.
-    """
-    folder = files("trim.pomdp") / "published"
-    densities, hazard, counts = (
-        json.loads((folder / f"{name}.json").read_text())
-        for name in ("observation_model", "step_hazard", "transition_counts")
-    )
-    masses = np.array([densities[observation][state] for state in ("S0", "S1", "S2")])
-    ends = [hazard["slm"]["probs_dict"][str(k)] for k in range(1, 31)]
-    weak, strong = counts["qwen2.5-1.5b-instruct"], counts["qwen2.5-7b-instruct"]
-    return StepModel(
-        observation=masses / masses.sum(axis=(1, 2), keepdims=True),
-        prior=np.ones(1),
-        p_weak=np.array([weak["accuracy"]]),
-        p_strong=np.array([strong["accuracy"]]),
-        hazard=np.array([ends]),
-        tokens=60.0,
-    )

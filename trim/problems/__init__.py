@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from trim.files import read_table, write_table
 from trim.problems.problem import SPLITS, Problem
-from trim.tables import read_table, write_table
 
 __all__ = ["SPLITS", "Problem", "read_problems", "write_problems"]
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trim.errors import TrimError
-from trim.hub import download, verify
+from trim.files import read_text
+from trim.models.hub import download, verify
 from trim.problems.jsonl import plain, records, to_problem
 from trim.problems.problem import PARTS, Problem
-from trim.tables import read_text
 
 Record = Mapping[str, Any]
 

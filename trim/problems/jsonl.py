@@ -12,10 +12,10 @@ from typing import Any
 
 from trim.answers import boxed, normalise
 from trim.errors import TrimError
+from trim.files import read_text
 from trim.problems.problem import SPLITS, Problem
 from trim.section import shown
 from trim.steps import split as split_steps
-from trim.tables import read_text
 
 _IDS = ("unique_id", "ID", "id", "idx")
 

@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from trim.config import Params
-from trim.evaluation.records import read_scores
+from trim.evaluation.results import read_scores
+from trim.experiment.params import Params
+from trim.files import replacing
 from trim.report.tables import at_budgets, read_csv, titles
-from trim.tables import replacing
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; then line style tells.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")

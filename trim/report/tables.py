@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from rich.box import SIMPLE
 from rich.table import Table
 
-from trim.config import Params
 from trim.errors import TrimError, first_line
-from trim.fits import read_numbers
+from trim.experiment.params import Params
+from trim.files import write_text
 from trim.pomdp.model import StepModel
 from trim.pomdp.planner import Plan
-from trim.tables import write_text
+from trim.routers.fitted import read_numbers
 from trim.terminal import cell
-
-if TYPE_CHECKING:
-    from trim.stages.answers import Check
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -239,17 +235,4 @@ def rich_certificate(plan: Plan, model: StepModel) -> Table:
         table.add_column(column, justify="right")
     for cost, (low, high), gap in zip(plan.costs, plan.start, plan.gap, strict=True):
         table.add_row(f"{cost:g}", f"{low:.4f}", f"{high:.4f}", f"{gap:.4f}", f"{gap / model.reward:.3%}")
-    return table
-
-
-def rich_checks(checks: Mapping[Path, Sequence[Check]]) -> Table:
-    """What the judge made of benchmark files for the terminal: rates by file and kind of answer."""
-    table = Table(box=SIMPLE, title="Answers judged as they should be")
-    for column in ("file", "answer", "is", "judged rightly", "of"):
-        table.add_column(column, justify="right" if column in ("judged rightly", "of") else "left")
-    for path, made in checks.items():
-        table.add_section()
-        for check in (check for check in made if check.total):
-            meant, judged = "right" if check.right else "wrong", check.total - len(check.failures)
-            table.add_row(cell(path.name), check.kind, meant, str(judged), str(check.total))
     return table

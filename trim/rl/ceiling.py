@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from trim.engine.policy import Decisions, Policy
 from trim.rl.environment import features
 from trim.rl.features import decision_features
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
-from trim.routers.base import Decisions, Policy
 
 _ITERATIONS = 5
 _EXPLORED = 0.1  # share of random decisions in the policy that says where the regression counts

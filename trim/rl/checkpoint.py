@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from trim.files import read_arrays, write_arrays
 from trim.rl.networks import ActorCritic
-from trim.tables import read_arrays, write_arrays
-
-if TYPE_CHECKING:
-    from trim.rl.training import Trained
 
 _MEASURED = ("accuracy", "tokens", "value")
+
+
+@dataclass
+class Trained:
+    """Each member as it was after its best epoch: the one of the highest mean return on validation.
+
+    Attributes:
+        parameters: by name, a leading axis for the M members.
+        accuracy, tokens: on validation, at each of its costs: shares of problems solved, and strong tokens
+            a problem, shape (M, K or 1).
+        value: return there, same shape.
+        epoch: how many epochs were looked at.
+        logged: what was told of each update.
+    """
+
+    parameters: dict[str, np.ndarray]
+    accuracy: np.ndarray
+    tokens: np.ndarray
+    value: np.ndarray
+    epoch: int = 0
+    logged: list[dict[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

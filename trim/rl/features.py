@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from trim.routers.base import Decisions
+    from trim.engine.policy import Decisions
 
 TOKEN_SCALE = 300.0
 # Of the present step (paper, TRIM-Agg); of the step before it (TRIM-Seq); and what a strong token costs.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from trim.rl.checkpoint import Checkpoint
+from trim.rl.checkpoint import Checkpoint, Trained
 from trim.rl.features import feature_names
 from trim.rl.networks import ActorCritic
 from trim.rl.ppo import Rollout, play, update
@@ -51,27 +51,6 @@ class Task:
         names = list(feature_names(self.recurrent, self.conditioned))
         own = {"costs": self.costs, "seeds": self.seeds, "repeats": self.repeats}
         return own | {"version": VERSION, "features": names, "training": self.settings.model_dump()}
-
-
-@dataclass
-class Trained:
-    """Each member as it was after its best epoch: the one of the highest mean return on validation.
-
-    Attributes:
-        parameters: by name, a leading axis for the M members.
-        accuracy, tokens: on validation, at each of its costs: shares of problems solved, and strong tokens
-            a problem, shape (M, K or 1).
-        value: return there, same shape.
-        epoch: how many epochs were looked at.
-        logged: what was told of each update.
-    """
-
-    parameters: dict[str, np.ndarray]
-    accuracy: np.ndarray
-    tokens: np.ndarray
-    value: np.ndarray
-    epoch: int = 0
-    logged: list[dict[str, float]] = field(default_factory=list)
 
 
 def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = None, log: Log | None = None) -> Trained:

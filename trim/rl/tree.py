@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trim.draws import Draws, Node, Scorer, Writer, digest
-from trim.episodes import goes_on, write_steps
-from trim.judge import Judge
+from trim.engine.cached import Scorer, Writer
+from trim.engine.judge import Judge
+from trim.engine.loop import goes_on, write_steps
+from trim.engine.store import Draws, Node
 from trim.models.base import Draft
 from trim.problems import Problem
+from trim.rng import digest
 from trim.steps import Ends
 
 UNKNOWN, FINISHED = -2, -1
@@ -57,7 +59,7 @@ class Tree:
         strong: rewrites them.
         scorer: scores them.
         max_steps: most steps of a solution.
-        ends: see `trim.episodes.goes_on`.
+        ends: see `trim.engine.loop.goes_on`.
         judge: of the answers; without one, verdicts are kept with the tree.
     """
 

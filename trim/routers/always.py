@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trim.routers.base import Decisions, Policy, Router
+from trim.engine.policy import Decisions, Policy
+from trim.routers.base import Router
 
 
 class _OneModel(Policy):

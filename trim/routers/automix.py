@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from trim.engine.policy import Decisions, Policy
 from trim.routers.always import STRONG
-from trim.routers.base import Aggregate, Decisions, Policy, Router, Trial, aggregated, at_budgets, settings, thresholds
+from trim.routers.base import Aggregate, Router, Trial, aggregated, at_budgets, settings, thresholds
 from trim.routers.base import Params as BaseParams
 from trim.routers.query import Shares
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from trim.engine.policy import Decisions, Policy
 from trim.problems.checks import first_error
-from trim.routers.base import Decisions, Policy, Router
+from trim.routers.base import Router
 
 
 class _Truth(Policy):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trim.routers.base import Policy, Router
+from trim.engine.policy import Policy
+from trim.routers.base import Router
 from trim.routers.query import Delegate
 
 if TYPE_CHECKING:
-    from trim.episodes import Episode
+    from trim.engine.loop import Episode
 
 
 class OracleQuery(Router):

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from trim.embeddings import Embedding, embedder
+from trim.engine.policy import Decisions, Policy
+from trim.models.embeddings import Embedding, embedder
 from trim.routers.always import STRONG, WEAK
-from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, settings, thresholds
 from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, Trial, at_budgets, settings, thresholds
 
 Scores = Callable[[Sequence[str]], np.ndarray]
 Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]

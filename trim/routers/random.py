@@ -7,8 +7,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from trim.routers.base import Decisions, Policy, Router, coins
+from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, coins
 from trim.section import Seed
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, settings, thresholds
+from trim.engine.policy import Decisions, Policy, Rater
 from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, Trial, at_budgets, settings, thresholds
 from trim.routers.query import Shares
-from trim.scorers import Rater
 
 
 class _Rated(Policy):

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets, coins, settings
+from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, Trial, at_budgets, coins, settings
 from trim.section import Seed
 
 Acceptance = Literal["indicator", "linear", "clipped", "sigmoid"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
-from trim.embeddings import embedder
+from trim.models.embeddings import embedder
 from trim.routers.always import STRONG, WEAK
 from trim.routers.query import Labels, QueryRouter, deviation, unit
 

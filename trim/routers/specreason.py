@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from trim.engine.policy import Rater
 from trim.routers.rated import RatedRouter
-from trim.scorers import Rater
 
 
 class SpecReason(RatedRouter):

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from trim.engine.policy import Decisions, Policy
 from trim.errors import TrimError
 from trim.rl.features import condition, decision_features
 from trim.rl.settings import Hyperparameters
-from trim.routers.base import Decisions, Policy, Router, Trial
 from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, Trial
 from trim.section import Seed
 
 if TYPE_CHECKING:

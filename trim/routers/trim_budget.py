@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from trim.routers.base import Policy, Trial
+from trim.engine.policy import Policy
+from trim.routers.base import Trial
 from trim.routers.trim_agg import Network, TrimAgg
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from trim.engine.policy import Decisions, Policy
 from trim.pomdp.beliefs import History
 from trim.pomdp.model import Calibrated, StepModel
 from trim.pomdp.planner import Plan, plan
 from trim.pomdp.policy import planned
-from trim.routers.base import Decisions, Policy, Router, Trial, at_budgets
 from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, Trial, at_budgets
 
 
 def history(seen: Decisions) -> History:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from trim.routers.base import Aggregate, Decisions, Policy, Router, Trial, aggregated, at_budgets, settings
+from trim.engine.policy import Decisions, Policy
+from trim.routers.base import Aggregate, Router, Trial, aggregated, at_budgets, settings
 from trim.routers.base import Params as BaseParams
 
 

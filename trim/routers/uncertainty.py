@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from trim.engine.policy import Rater
 from trim.routers.rated import RatedRouter
-from trim.scorers import Rater
 
 
 class Uncertainty(RatedRouter):

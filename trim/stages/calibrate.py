@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trim.config import Params
-from trim.draws import Node
-from trim.episodes import Episode
+from trim.engine.loop import Episode
+from trim.engine.store import Node
 from trim.errors import TrimError
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
+from trim.files import write_json
 from trim.pomdp.calibration import Solution, agreement, calibrate, guess_error
 from trim.pomdp.model import StepModel
 from trim.problems import read_problems
@@ -19,8 +21,6 @@ from trim.problems.checks import first_error
 from trim.problems.jsonl import plain, records
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong, AlwaysWeak
-from trim.tables import write_json
-from trim.workspace import Workspace
 
 
 class Calibrations(NamedTuple):
@@ -45,30 +45,30 @@ def make_calibration(
     `single` is the paper's, from labelled steps where there are labels; `rule` the same from
     the threshold rule alone; `classes` has latent difficulty classes.
     """
-    workspace = Workspace.over(params, layers, journal, tracker)
-    found = calibrations(workspace, problems, labelled)
+    runner = Runner.open(params, layers, journal, tracker)
+    found = calibrations(runner, problems, labelled)
     for name, model in found.models.items():
         model.save(out / f"{name}.json")
     write_json(out / "agreement.json", found.rule)
-    workspace.draws.export(draws_out)
+    runner.draws.export(draws_out)
 
 
-def calibrations(workspace: Workspace, table: Path, labelled: Path | None = None) -> Calibrations:
+def calibrations(runner: Runner, table: Path, labelled: Path | None = None) -> Calibrations:
     """Calibrate on both models' solutions of the train split; see `make_calibration`.
 
     Args:
-        workspace: of the experiment.
+        runner: of the experiment.
         table: of the problems.
         labelled: solutions in ProcessBench's form, for the score densities; those of test problems are left out.
 
     Raises:
         TrimError: if there are too few solutions of a kind; see `trim.pomdp.calibration.calibrate`.
     """
-    setting, steps = workspace.params.calibration, workspace.params.generation.max_steps
+    setting, steps = runner.params.calibration, runner.params.generation.max_steps
     policies = [policy for kind in (AlwaysWeak, AlwaysStrong) for policy in kind(None).policies().values()]
     problems = read_problems(table, "train")
-    episodes = workspace.run(problems, policies)
-    read = workspace.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
+    episodes = runner.run(problems, policies)
+    read = runner.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
     scores = [np.array([step.score for step in row]) for row in read]
     guessed = [Solution(s, guess_error(s, e.correct, setting.threshold)) for s, e in zip(scores, episodes, strict=True)]
     known = guessed
@@ -76,7 +76,7 @@ def calibrations(workspace: Workspace, table: Path, labelled: Path | None = None
         known = [_labelled(e, s) if e.problem.reference else g for e, s, g in zip(episodes, scores, guessed)]
     tokens = float(np.mean([step.tokens for e in episodes if e.policy == 0 for step in e.steps]))
     tested = {plain(problem.question) for problem in read_problems(table, "test")}
-    densities = _read_labelled(labelled, workspace, tested) if labelled else None
+    densities = _read_labelled(labelled, runner, tested) if labelled else None
     half = len(problems)
     models = {
         "single": calibrate(known[:half], known[half:], tokens, steps, labelled=densities),
@@ -93,7 +93,7 @@ def _labelled(episode: Episode, scores: np.ndarray) -> Solution:
     return Solution(scores, first_error(episode.problem, [step.text for step in episode.steps]))
 
 
-def _read_labelled(path: Path, workspace: Workspace, tested: Set[str] = frozenset()) -> list[Solution]:
+def _read_labelled(path: Path, runner: Runner, tested: Set[str] = frozenset()) -> list[Solution]:
     """Solutions with labels in ProcessBench's form (problem, steps, label), scored here; none of a tested question.
 
     Raises:
@@ -116,5 +116,5 @@ def _read_labelled(path: Path, workspace: Workspace, tested: Set[str] = frozense
         if plain(question) not in tested:
             nodes.append(node)
             labels.append(label)
-    scores = workspace.scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
+    scores = runner.scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
     return [Solution(np.array([s.score for s in row]), label) for row, label in zip(scores, labels, strict=True)]

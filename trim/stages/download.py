@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from trim.config import Params
 from trim.errors import TrimError
-from trim.hub import TOKENIZER_FILES, download
-from trim.models.folder import parameters
-from trim.models.load import on_hub
-from trim.tables import write_json
+from trim.experiment.params import Params
+from trim.files import write_json
+from trim.models.files import on_hub, parameters
+from trim.models.hub import TOKENIZER_FILES, download
 
 _ROUNDED = 0.05  # `weights` may be a round number
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trim.config import Params
+from trim.experiment.fitting import policies_for
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
 from trim.problems import read_problems
 from trim.progress import Tracker
-from trim.stages.fit import policies_for
-from trim.workspace import Workspace
 
 
 def make_draws(
@@ -36,8 +36,8 @@ def make_draws(
         journal: where draws are kept as they are made.
         tracker: told of every batch and round.
     """
-    workspace = Workspace.over(params, layers, journal, tracker)
+    runner = Runner.open(params, layers, journal, tracker)
     solved = read_problems(problems, split)
-    routers = [policies_for(workspace, router, benchmark, fits, solved) for router in params.routers_on(benchmark)]
-    workspace.run(solved, [policy for found in routers for policy in found.values()])
-    return workspace.draws.export(out)
+    routers = [policies_for(runner, router, benchmark, fits, solved) for router in params.routers_on(benchmark)]
+    runner.run(solved, [policy for found in routers for policy in found.values()])
+    return runner.draws.export(out)

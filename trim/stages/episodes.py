@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from trim.config import Params
-from trim.evaluation.records import write_episodes
+from trim.engine.policy import Policy
+from trim.engine.records import write_episodes
+from trim.experiment.fitting import policies_for
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
 from trim.problems import Problem, read_problems
 from trim.progress import Tracker
-from trim.routers.base import Policy
-from trim.stages.fit import policies_for
-from trim.workspace import Workspace
 
 
 def make_episodes(
@@ -28,14 +28,14 @@ def make_episodes(
     tracker: Tracker,
 ) -> None:
     """Run one router and write a row per step; reads all draws from the layers if they hold them."""
-    workspace = Workspace.over(params, layers, journal, tracker)
+    runner = Runner.open(params, layers, journal, tracker)
     solved = read_problems(problems, split)
-    policies = policies_for(workspace, router, benchmark, fits, solved)
-    write_run(workspace, benchmark, split, router, solved, policies, out)
+    policies = policies_for(runner, router, benchmark, fits, solved)
+    write_run(runner, benchmark, split, router, solved, policies, out)
 
 
 def write_run(
-    workspace: Workspace,
+    runner: Runner,
     benchmark: str,
     split: str,
     router: str,
@@ -45,15 +45,15 @@ def write_run(
     title: str | None = None,
 ) -> None:
     """Run policies on the problems of a split, and write a row per step; a bound, which is no router, has a `title`."""
-    episodes = workspace.run(problems, list(policies.values()))
+    episodes = runner.run(problems, list(policies.values()))
     header = {
         "benchmark": benchmark,
         "split": split,
         "router": router,
-        "title": title or workspace.params.title(router),
-        "reference": title is not None or workspace.params.kind(router).reference,
+        "title": title or runner.params.title(router),
+        "reference": title is not None or runner.params.kind(router).reference,
         "seeds": [policy.seed for policy in policies.values()],
-        "models": {name: asdict(cost) for name, cost in workspace.costs().items()},
-        "prompts": workspace.prompt_tokens(problems, "weak", "strong", "prm"),
+        "models": {name: asdict(cost) for name, cost in runner.costs().items()},
+        "prompts": runner.prompt_tokens(problems, "weak", "strong", "prm"),
     }
     write_episodes(out, episodes, list(policies), header)

@@ -7,36 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from trim.config import Params
 from trim.errors import TrimError
+from trim.evaluation.comparison import Study, budgets, differences, headline, ratios, studies, summary, units
 from trim.evaluation.costs import UNITS
-from trim.evaluation.records import read_results
-from trim.evaluation.summary import (
-    Protocol,
-    Study,
-    budgets,
-    differences,
-    headline,
-    ratios,
-    studies,
-    summary,
-    units,
-)
-from trim.tables import write_json, write_text
-
-
-def protocol(params: Params, cost: str | None = None) -> Protocol:
-    """How figures are computed in an experiment; `cost` takes the place of its unit."""
-    settings = params.evaluation
-    return Protocol(
-        cost or settings.cost,
-        settings.cache,
-        settings.budgets,
-        settings.levels,
-        settings.bootstrap,
-        settings.confidence,
-        settings.seed,
-    )
+from trim.evaluation.results import read_results
+from trim.experiment.params import Params, protocol
+from trim.files import write_json, write_text
 
 
 def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trim.tables import file_digest, write_sealed
+from trim.files import file_digest, write_sealed
 
 MANIFEST = "manifest.json"
 

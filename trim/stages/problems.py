@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trim.config import Params, Sizes
 from trim.errors import TrimError
+from trim.experiment.params import Params, Sizes
+from trim.files import write_text
 from trim.problems import SPLITS, Problem, write_problems
 from trim.problems.catalogue import PROCESSBENCH, fetch
 from trim.problems.generated import generate
 from trim.problems.jsonl import read_jsonl
-from trim.tables import write_text
 
 
 def make_problems(params: Params, benchmark: str, out: Path) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trim.config import Params
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
 from trim.problems import SPLITS, Problem, read_problems
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong, AlwaysWeak
-from trim.workspace import Workspace
 
 
 def shard_of(problems: Sequence[Problem], shard: int, shards: int) -> list[Problem]:
@@ -27,9 +27,9 @@ def make_rollouts(
     router = {"weak": AlwaysWeak, "strong": AlwaysStrong}[model]
     policies, count = list(router(None).policies().values()), 0
     for split in SPLITS:
-        workspace = Workspace.over(params, (), journal, tracker)
+        runner = Runner.open(params, (), journal, tracker)
         solved = shard_of(read_problems(problems, split), shard, params.shards)
-        workspace.run(solved, policies)
-        workspace.prompt_tokens(solved, model)
-        count += workspace.draws.export(out / split / f"{model}.{shard}.parquet")
+        runner.run(solved, policies)
+        runner.prompt_tokens(solved, model)
+        count += runner.draws.export(out / split / f"{model}.{shard}.parquet")
     return count

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trim.config import Params
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
 from trim.problems import SPLITS, read_problems
 from trim.progress import Tracker
 from trim.routers.always import AlwaysWeak
 from trim.stages.rollouts import shard_of
-from trim.workspace import Workspace
 
 
 def make_scores(
@@ -22,10 +22,10 @@ def make_scores(
     """
     policies, count = list(AlwaysWeak(None).policies().values()), 0
     for split in SPLITS:
-        workspace = Workspace.over(params, layers, journal, tracker)
+        runner = Runner.open(params, layers, journal, tracker)
         solved = shard_of(read_problems(problems, split), shard, params.shards)
-        episodes = workspace.run(solved, policies)
-        workspace.prompt_tokens(solved, "prm")
-        workspace.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
-        count += workspace.draws.export(out / f"{split}.{shard}.parquet")
+        episodes = runner.run(solved, policies)
+        runner.prompt_tokens(solved, "prm")
+        runner.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
+        count += runner.draws.export(out / f"{split}.{shard}.parquet")
     return count

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trim.config import Params
-from trim.problems import SPLITS, Problem, read_problems
+from trim.experiment.fitting import open_tree
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
+from trim.problems import SPLITS, read_problems
 from trim.progress import Tracker
-from trim.rl.tree import Tree
-from trim.workspace import Workspace
-
-
-def open_tree(workspace: Workspace, problems: Sequence[Problem]) -> Tree:
-    """The trees of problems, explored where they are followed."""
-    generation = workspace.params.generation
-    models = workspace.weak, workspace.strong, workspace.scorer
-    return Tree(problems, *models, generation.max_steps, generation.ends, workspace.judge)
 
 
 def make_trees(
@@ -28,9 +21,9 @@ def make_trees(
     """
     count = 0
     for split in SPLITS:
-        workspace = Workspace.over(params, layers, journal, tracker)
-        tree = open_tree(workspace, read_problems(problems, split))
+        runner = Runner.open(params, layers, journal, tracker)
+        tree = open_tree(runner, read_problems(problems, split))
         tree.expand(tracker.advanced)
-        workspace.draws.export(out / f"{split}.parquet")
+        runner.draws.export(out / f"{split}.parquet")
         count += len(tree)
     return count

@@ -3,16 +3,17 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from trim.config import check
 from trim.errors import TrimError
-from trim.models.folder import EMBEDDED, resolve, weight_files
-from trim.models.load import causes, name, on_hub
+from trim.experiment.load import check
+from trim.experiment.strict_yaml import read_yaml
+from trim.files import write_text
+from trim.models.files import EMBEDDED, on_hub, resolve, weight_files
+from trim.models.load import causes, name
 from trim.pomdp.model import CALIBRATIONS
 from trim.problems import SPLITS
 from trim.provenance import digest_of, digest_of_values
 from trim.rl.settings import CEILINGS
-from trim.strict_yaml import read_yaml
-from trim.tables import write_text
+from trim.studies import studies_of
 
 
 report: "../report/workflow.rst"
@@ -53,6 +54,7 @@ BENCHMARKS = list(EXPERIMENT.benchmarks)
 GENERATED = [name for name in BENCHMARKS if EXPERIMENT.benchmarks[name].family]
 CALIBRATED = EXPERIMENT.calibrated()
 ROUTERS = list(EXPERIMENT.routers)
+STUDIES = studies_of(EXPERIMENT)
 KINDS = {name: EXPERIMENT.kind(name) for name in ROUTERS}
 FITTED = {kind.name: kind for kind in KINDS.values() if kind.fits}
 TRAINED = [name for name, kind in FITTED.items() if kind.trained]
@@ -66,7 +68,7 @@ SHARDS = range(EXPERIMENT.shards)
 wildcard_constraints:
     benchmark="|".join(BENCHMARKS),
     router="|".join(ROUTERS),
-    study="|".join(EXPERIMENT.studies()),
+    study="|".join(STUDIES) or "-",
     kind="|".join(FITTED) or "-",
     split="|".join(SPLITS),
     model="weak|strong",

@@ -25,7 +25,7 @@ rule pretrain_lm:
     threads: 1
     params:
         experiment=PARAMS,
-        code=code("trim.stages.pretrain"),
+        code=code("trim.pretrain.cards"),
         training=lambda w: PLAN["pretrain"][w.model],
         shares=PLAN["pretrain"]["shares"],
         seed=PLAN["pretrain"]["seed"],
@@ -49,7 +49,7 @@ rule pretrain_prm:
     threads: 2
     params:
         experiment=PARAMS,
-        code=code("trim.stages.pretrain"),
+        code=code("trim.pretrain.cards"),
         training=PLAN["pretrain"]["prm"],
         shares=PLAN["pretrain"]["shares"],
         seed=PLAN["pretrain"]["seed"],
@@ -75,7 +75,7 @@ rule pretrain_cards:
     threads: 2
     params:
         experiment=PARAMS,
-        code=code("trim.stages.pretrain"),
+        code=code("trim.pretrain.cards"),
         probe=PLAN["pretrain"]["probe"],
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:

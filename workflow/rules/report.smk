@@ -8,57 +8,23 @@ FIGURES = expand(
     name=["curves", "rivals", "variants", "budgets", "scores"],
     format=["svg", "png"],
 )
-STUDIES = expand(
+STUDY_FILES = expand(
     ["results/tables/{name}.{table}", "results/figures/{name}.{figure}"],
-    name=EXPERIMENT.studies(),
+    name=STUDIES,
     table=["md", "csv", "tex"],
     figure=["svg", "png"],
 )
-STUDY_INPUTS = {
-    "calibration": expand(calibrations(), benchmark=CALIBRATED),
-    "prediction": expand(
-        "results/studies/prediction/{benchmark}.{file}.csv",
-        benchmark=CALIBRATED,
-        file=["points", "errors"],
-    ),
-    "published": "results/studies/published.csv",
-    "robustness": expand(
-        "results/studies/robustness/{benchmark}.csv", benchmark=STUDIED
-    ),
-    "ceiling": expand(
-        [
-            "results/studies/ceiling/{benchmark}.{file}.csv",
-            "results/summary.csv",
-        ],
-        benchmark=WHOLE,
-        file=["points", "distances"],
-    ),
-    "generalisation": "results/budgets.csv",
-    "transfer": expand(
-        "results/studies/transfer/{benchmark}.csv", benchmark=BENCHMARKS
-    ),
-    "interventions": expand(
-        "results/studies/interventions/{benchmark}.csv", benchmark=BENCHMARKS
-    ),
-    "twin": [
-        *expand("results/studies/twin/{benchmark}.csv", benchmark=GENERATED),
-        "results/summary.csv",
-    ],
-    "units": "results/units.csv",
-    "spent": ["results/summary.csv", "results/units.csv"],
-    "definitions": expand(
-        "results/studies/definitions/{benchmark}.csv",
-        benchmark=EXPERIMENT.definitions.benchmarks,
-    ),
-    "paper": ["results/summary.csv", "results/budgets.csv"],
-}
-STUDY_INPUTS["claims"] = [
-    "results/budgets.csv",
-    "results/differences.csv",
-    "results/ratios.csv",
-    *(STUDY_INPUTS["transfer"] if "transfer" in EXPERIMENT.studies() else []),
-    *STUDY_INPUTS["robustness"],
-]
+
+
+def study_inputs(name):
+    """What a study's table and figure are drawn from."""
+    study = STUDIES[name]
+    return [
+        f"results/{path}"
+        for path in [*study.measured(EXPERIMENT), *study.inputs(EXPERIMENT)]
+    ]
+
+
 EVALUATED = [
     "results/summary.csv",
     "results/budgets.csv",
@@ -116,7 +82,7 @@ rule figures:
 
 rule study:
     input:
-        lambda w: STUDY_INPUTS[w.study],
+        lambda w: study_inputs(w.study),
     output:
         report(
             expand("results/tables/{{study}}.{format}", format=["md", "csv", "tex"]),
@@ -137,7 +103,7 @@ rule study:
     threads: 1
     params:
         experiment=PARAMS,
-        code=code("trim.report.studies"),
+        code=lambda w: code(f"trim.studies.{w.study}"),
         reads=REPORTED,
     shell:
         "trim study {wildcards.study:q} --params {params.experiment:q} > {log:q} 2>&1"
@@ -148,7 +114,7 @@ rule page:
         EVALUATED,
         TABLES,
         FIGURES,
-        STUDIES,
+        STUDY_FILES,
         problems=expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
         episodes=EPISODES,
     output:
@@ -163,8 +129,8 @@ rule page:
     params:
         experiment=PARAMS,
         code=code(
-            "trim.report.page",
-            data=["report/page.html.jinja", "report/page.css", "report/page.js"],
+            "trim.page.page",
+            data=["page/page.html.jinja", "page/page.css", "page/page.js"],
         ),
         reads=REPORTED,
     shell:
@@ -180,7 +146,7 @@ rule manifest:
         EVALUATED,
         TABLES,
         FIGURES,
-        STUDIES,
+        STUDY_FILES,
         EPISODES,
         ALL_FITS,
         expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),

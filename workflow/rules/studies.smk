@@ -1,53 +1,10 @@
-# Studies beside the main comparison: what the POMDP's calibration predicts, routers in the published
-# calibration, distorted scores, and the best that any router could do.
-STUDIED = list(EXPERIMENT.robustness.benchmarks)
+# Studies beside the main comparison. What one is, how it is measured and shown, is its file in trim/studies/; here
+# stand the rules of those that run models, and one rule for each that is measured.
 ROBUST_KINDS = [
     KINDS[name].name for name in EXPERIMENT.robustness.routers if KINDS[name].fits
 ]
 ROBUST = [f"{name}.parquet" for name in EXPERIMENT.robustness.routers]
 MOVED = EXPERIMENT.transfer.routers
-
-
-rule predict:
-    input:
-        calibrations(),
-        episodes="results/episodes/{benchmark}/trim_thr.parquet",
-    output:
-        points="results/studies/prediction/{benchmark}.points.csv",
-        errors="results/studies/prediction/{benchmark}.errors.csv",
-    log:
-        "logs/predict/{benchmark}.log",
-    benchmark:
-        "benchmarks/predict/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
-    threads: 1
-    params:
-        experiment=PARAMS,
-        code=code("trim.stages.predict"),
-        reads=REPORTED,
-        calibrations=lambda w, input: Path(input[0]).parent,
-    shell:
-        "trim predict --params {params.experiment:q} --calibrations {params.calibrations:q} --episodes {input.episodes:q}"
-        " --points {output.points:q} --errors {output.errors:q} > {log:q} 2>&1"
-
-
-rule simulate:
-    output:
-        "results/studies/published.csv",
-    log:
-        "logs/simulate.log",
-    benchmark:
-        "benchmarks/simulate.tsv"
-    conda:
-        "../envs/trim.yaml"
-    threads: 1
-    params:
-        experiment=PARAMS,
-        code=code("trim.stages.simulate"),
-        simulation=PLAN["simulation"],
-    shell:
-        "trim simulate --params {params.experiment:q} --out {output:q} > {log:q} 2>&1"
 
 
 # Draws made for the main comparison are read, so that only what the distorted scores lead to is new.
@@ -81,7 +38,7 @@ rule robustness:
     params:
         experiment=PARAMS,
         code=code(
-            "trim.stages.robustness",
+            "trim.studies.robustness",
             *(KINDS[name].__module__ for name in EXPERIMENT.robustness.routers),
         ),
         identities=IDENTITIES,
@@ -95,43 +52,9 @@ rule robustness:
         solutions=[f"--solutions={path}" for path in LABELLED],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim robustness --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
-        " --distortion {wildcards.distortion:q} --problems {input.problems:q} {params.layers:q} {params.solutions:q} --out {params.out:q}"
+        "trim run-study robustness --case {wildcards.distortion:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        " --problems {input.problems:q} {params.layers:q} {params.solutions:q} --out {params.out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.distortion:q}.sqlite > {log:q} 2>&1"
-
-
-rule robustness_table:
-    input:
-        expand(
-            "results/studies/robustness/{{benchmark}}/{distortion}/{file}",
-            distortion=EXPERIMENT.robustness.distortions(),
-            file=["single.json", *ROBUST],
-        ),
-        "results/calibration/{benchmark}/single.json",
-        expand(
-            "results/episodes/{{benchmark}}/{router}.parquet",
-            router=[
-                "always_weak",
-                "always_strong",
-                *EXPERIMENT.robustness.routers,
-            ],
-        ),
-    output:
-        "results/studies/robustness/{benchmark}.csv",
-    log:
-        "logs/robustness_table/{benchmark}.log",
-    benchmark:
-        "benchmarks/robustness_table/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
-    threads: 1
-    params:
-        experiment=PARAMS,
-        code=code("trim.stages.robustness"),
-        reads=REPORTED,
-    shell:
-        "trim robustness-table --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q}"
-        " > {log:q} 2>&1"
 
 
 rule ceiling:
@@ -155,7 +78,7 @@ rule ceiling:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        code=code("trim.stages.ceiling"),
+        code=code("trim.studies.ceiling"),
         identities=IDENTITIES,
         ceiling=config.get("ceiling"),
         distortion=DISTORTION,
@@ -163,55 +86,9 @@ rule ceiling:
         layers=lambda w, input: [f"--layer={path}" for path in input.layers],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim ceiling --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        "trim run-study ceiling --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " {params.layers:q} --out {params.out:q} --journal results/.journal/{wildcards.benchmark:q}-ceiling.sqlite"
         " > {log:q} 2>&1"
-
-
-rule ceiling_table:
-    input:
-        rules.ceiling.output,
-        lambda w: episodes(w.benchmark),
-    output:
-        points="results/studies/ceiling/{benchmark}.points.csv",
-        distances="results/studies/ceiling/{benchmark}.distances.csv",
-    log:
-        "logs/ceiling_table/{benchmark}.log",
-    benchmark:
-        "benchmarks/ceiling_table/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
-    threads: 1
-    params:
-        experiment=PARAMS,
-        code=code("trim.stages.ceiling"),
-        reads=REPORTED,
-    shell:
-        "trim ceiling-table --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --points {output.points:q}"
-        " --distances {output.distances:q} > {log:q} 2>&1"
-
-
-# Which steps are handed over, and which of these were wrong.
-rule interventions:
-    input:
-        problems="results/problems/{benchmark}.parquet",
-        episodes=lambda w: episodes(w.benchmark),
-    output:
-        "results/studies/interventions/{benchmark}.csv",
-    log:
-        "logs/interventions/{benchmark}.log",
-    benchmark:
-        "benchmarks/interventions/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
-    threads: 1
-    params:
-        experiment=PARAMS,
-        code=code("trim.stages.interventions"),
-        reads=REPORTED,
-    shell:
-        "trim interventions --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " --out {output:q} {input.episodes:q} > {log:q} 2>&1"
 
 
 # Routers as they were fitted on every other benchmark.
@@ -237,7 +114,7 @@ rule transfer:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        code=code("trim.stages.transfer", *(KINDS[name].__module__ for name in MOVED)),
+        code=code("trim.studies.transfer", *(KINDS[name].__module__ for name in MOVED)),
         identities=IDENTITIES,
         draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
         routers=[PLAN["routers"][name] for name in MOVED],
@@ -246,34 +123,9 @@ rule transfer:
             f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
         ],
     shell:
-        "trim transfer --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        "trim run-study transfer --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " {params.layers:q} --fits results/routers --out {output.episodes:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-transfer.sqlite > {log:q} 2>&1"
-
-
-rule transfer_table:
-    input:
-        "results/studies/transfer/{benchmark}/episodes",
-        expand(
-            "results/episodes/{{benchmark}}/{router}.parquet",
-            router=["always_weak", "always_strong", *MOVED],
-        ),
-    output:
-        "results/studies/transfer/{benchmark}.csv",
-    log:
-        "logs/transfer_table/{benchmark}.log",
-    benchmark:
-        "benchmarks/transfer_table/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
-    threads: 1
-    params:
-        experiment=PARAMS,
-        code=code("trim.stages.transfer"),
-        reads=REPORTED,
-    shell:
-        "trim transfer-table --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q}"
-        " > {log:q} 2>&1"
 
 
 # TRIM-Thr where a step is something else than a paragraph.
@@ -298,7 +150,7 @@ rule definition:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        code=code("trim.stages.definitions"),
+        code=code("trim.studies.definitions"),
         identities=IDENTITIES,
         draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
         generation=PLAN["generation"],
@@ -307,7 +159,7 @@ rule definition:
             f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
         ],
     shell:
-        "trim definition {wildcards.step:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        "trim run-study definitions --case {wildcards.step:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
         " --problems {input.problems:q} {params.layers:q} --out {output.episodes:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-definition-{wildcards.step:q}.sqlite > {log:q} 2>&1"
 
@@ -334,7 +186,7 @@ rule twin:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        code=code("trim.stages.twin"),
+        code=code("trim.studies.twin"),
         identities=IDENTITIES,
         reads=REPORTED,
         draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
@@ -343,30 +195,39 @@ rule twin:
             f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
         ],
     shell:
-        "trim twin --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        "trim run-study twin --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " {params.layers:q} --out {output.figures:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-twin.sqlite > {log:q} 2>&1"
 
 
-rule definitions_table:
-    input:
-        expand(
-            "results/studies/definitions/{{benchmark}}/{step}",
-            step=EXPERIMENT.definitions.names(),
-        ),
-    output:
-        "results/studies/definitions/{benchmark}.csv",
-    log:
-        "logs/definitions_table/{benchmark}.log",
-    benchmark:
-        "benchmarks/definitions_table/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
-    threads: 1
-    params:
-        experiment=PARAMS,
-        code=code("trim.stages.definitions"),
-        reads=REPORTED,
-    shell:
-        "trim definitions-table --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q}"
-        " > {log:q} 2>&1"
+for STUDY in STUDIES.values():
+    if STUDY.measurement is None:
+        continue
+
+    rule:
+        name:
+            f"measure_{STUDY.name}"
+        input:
+            lambda w, study=STUDY: [
+                f"results/{path}"
+                for path in study.measurement.inputs(EXPERIMENT, w.benchmark)
+            ],
+        output:
+            [f"results/{path}" for path in STUDY.measured_on("{benchmark}")],
+        log:
+            f"logs/measure/{STUDY.name}/{{benchmark}}.log",
+        benchmark:
+            f"benchmarks/measure/{STUDY.name}/{{benchmark}}.tsv"
+        wildcard_constraints:
+            benchmark="|".join(STUDY.measurement.benchmarks(EXPERIMENT)) or "-",
+        conda:
+            "../envs/trim.yaml"
+        threads: 1
+        params:
+            experiment=PARAMS,
+            code=code(f"trim.studies.{STUDY.name}"),
+            study=STUDY.name,
+            reads=REPORTED,
+        shell:
+            "trim measure-study {params.study:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+            " > {log:q} 2>&1"

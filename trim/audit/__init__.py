@@ -1,0 +1,1 @@
+"""Checks of a run and of its parts: recomputing, comparing, planning, and answers."""

@@ -1,0 +1,56 @@
+"""Two runs of an experiment beside each other, on the same resamples of the same problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from trim.errors import TrimError
+from trim.evaluation.comparison import Study, studies
+from trim.evaluation.results import read_results
+from trim.experiment.params import Params, protocol
+
+
+def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) -> pd.DataFrame:
+    """Measures of the second run minus those of the first, for each router that both have.
+
+    Returns:
+        Columns benchmark, router, measure, one, other, difference, low, high.
+
+    Raises:
+        TrimError: if the runs share no router, or one was run on other problems.
+    """
+    rows = []
+    for folder in sorted(path for path in (one / "episodes").glob("*") if path.is_dir()):
+        both = [_study(results / "episodes" / folder.name, params) for results in (one, other)]
+        if both[0] is None or both[1] is None:
+            continue
+        first, second = both[0], both[1]
+        problems = [study.routers["always_strong"].problems for study in (first, second)]
+        if problems[0] != problems[1]:
+            raise TrimError(f"{folder.name}: {one} and {other} were run on different problems, so nothing is paired")
+        for router in first.routers:
+            if router not in second.routers:
+                continue
+            for measure in measures:
+                if measure not in first.measures[router]:
+                    known = ", ".join(first.measures[router])
+                    raise TrimError(f"--measure {measure}: unknown; allowed: {known}")
+                before, after = (study.measures[router][measure].to_numpy() for study in (first, second))
+                apart = after - before
+                low, high = first.interval(apart[1:]) if np.isfinite(apart[0]) else (np.nan, np.nan)
+                rows.append((folder.name, router, measure, before[0], after[0], apart[0], low, high))
+    if not rows:
+        raise TrimError(f"{one} and {other} have no episodes of the same router; give two folders of results")
+    return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "one", "other", "difference", "low", "high"])
+
+
+def _study(folder: Path, params: Params) -> Study | None:
+    """All routers of a benchmark, by their files; None without both ends."""
+    paths = sorted(folder.glob("*.parquet"))
+    if not {"always_weak", "always_strong"} <= {path.stem for path in paths}:
+        return None
+    return studies([read_results(path) for path in paths], protocol(params))[0]

@@ -1,0 +1,181 @@
+"""What an experiment needs before anything starts: tokens, hours, disk and money, from the published step statistics.
+
+Every figure is an upper bound but for the rollouts, since routers share draws that are counted here
+for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from trim.evaluation.costs import ROLES, count_calls, totals
+from trim.experiment.params import Params
+from trim.models.cost import ModelCost
+from trim.models.load import weights
+from trim.models.settings import Model
+from trim.problems.catalogue import SIZES
+
+# Means of the released TRIM-Thr run on MATH-500 (released with its reference code,
+# repository Vansh28Kapoor/TRIM, commit 5ec6323): always-weak, always-strong, and over the thresholds between.
+WEAK_TOKENS, STRONG_TOKENS, STEPS = 400.9, 494.8, 8
+ROUTED_WEAK, ROUTED_STRONG, ROUTED_CALLS = 483.6, 163.5, 2
+ENDS = ("always_weak", "always_strong")
+_PROMPT = 150  # tokens of a question with its template
+_BYTES = 12  # a token on disk: its text in a layer and in a journal
+_EPOCHS = 10  # of a training, where the experiment does not say
+_READING = 4  # times as much of a GPU's operations as writing reaches
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one phase takes: ROLE_calls, ROLE_read, ROLE_cached and ROLE_written, in tokens, by the name."""
+
+    phase: str
+    tokens: dict[str, float]
+
+    def of(self, role: str, *what: str) -> float:
+        """Tokens of one model that are read, cached or written."""
+        return sum(self.tokens[f"{role}_{name}"] for name in what)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an experiment needs in all.
+
+    Attributes:
+        work: by phase.
+        hours: of one GPU, by model.
+        gpus: that its largest job takes.
+        disk: bytes.
+        money: by model that is served.
+    """
+
+    work: list[Work]
+    hours: dict[str, float]
+    gpus: int
+    disk: float
+    money: dict[str, float]
+
+
+def make_plan(params: Params, flops: float, use: float) -> Need:
+    """Estimate what an experiment needs.
+
+    Args:
+        params: the experiment.
+        flops: of one GPU, a second.
+        use: share of them that generation reaches; reading reaches four times as much.
+
+    Raises:
+        TrimError: if the size of a model is neither given nor known from its files.
+    """
+    models = {role: getattr(params.models, role) for role in ROLES}
+    work = [Work(phase, tokens) for phase, tokens in _phases(params, models)]
+    hours, money, disk = {}, {}, 0.0
+    for role, model in models.items():
+        read, cached, written = (sum(w.of(role, what) for w in work) for what in ("read", "cached", "written"))
+        cost = ModelCost.of(model, weights(model))
+        if model.server is None:
+            reading = cost.flops(read) / min(1.0, _READING * use)
+            hours[role] = (reading + cost.flops(written) / use) / flops / 3600
+            disk += weights(model) * (2 if model.dtype == "bfloat16" else 4)
+        else:
+            money[role] = cost.money(read, cached, written)
+        disk += written * _BYTES
+    return Need(work, hours, params.models.gpus(*models), disk, money)
+
+
+def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: bool) -> pd.DataFrame:
+    """A typical solution as rows of an episodes table.
+
+    Args:
+        writes: whether the strong model writes each step.
+        tokens: that it writes in all.
+        weak: tokens that the weak model writes in all, None if it writes nothing.
+        scored: every draft is scored.
+    """
+    steps, strong = len(writes), np.asarray(writes)
+    drafted = (weak or 0) / steps
+    return pd.DataFrame(
+        {
+            "setting": "",
+            "step": range(steps),
+            "writer": np.where(strong, "strong", "weak"),
+            "decision": np.where(strong, "regenerate" if scored else "delegate", "accept"),
+            "tokens": np.where(strong, tokens / max(1, strong.sum()), drafted),
+            "draft_tokens": drafted,
+            "rater": "prm" if scored else "",
+            "read_tokens": drafted * scored,
+            "reread_tokens": np.where(np.roll(strong, 1) & (np.arange(steps) > 0), tokens / max(1, strong.sum()), 0)
+            * scored,
+            "verdict_tokens": 0,
+            "rating_calls": 1,
+        }
+    )
+
+
+def _tokens(rows: pd.DataFrame, models: Mapping[str, Model]) -> dict[str, float]:
+    """What a solution takes of each model, by the accounting of `trim.evaluation.costs`."""
+    calls = count_calls(rows, {role: np.full(len(rows), _PROMPT) for role in ROLES})
+    found: dict[str, float] = {}
+    for role, model in models.items():
+        # Behind a server, and where vLLM scores, nothing is known to be kept between two calls.
+        known = model.server is None and not (role == "prm" and model.backend == "vllm")
+        total = totals(rows, calls, "prefix" if known else "none")
+        found |= {name: values.sum() for name, values in total.items() if name.startswith(f"{role}_")}
+    return found
+
+
+def _phases(params: Params, models: Mapping[str, Model]) -> Iterable[tuple[str, dict[str, float]]]:
+    none, every = [False] * STEPS, [True] * STEPS
+    some = [step % (STEPS // ROUTED_CALLS) == 1 for step in range(STEPS)]
+    alone = _tokens(_typical(none, 0, WEAK_TOKENS, scored=True), models)
+    strong = _tokens(_typical(every, STRONG_TOKENS, None, scored=False), models)
+    routed = _tokens(_typical(some, ROUTED_STRONG, ROUTED_WEAK, scored=True), models)
+    sizes = {name: _sizes(params, name) for name in params.benchmarks}
+    whole = sum(map(sum, sizes.values()))
+    yield "rollouts and scores", {name: whole * (alone[name] + strong[name]) for name in alone}
+    train = sum(sizes[name][0] for name in params.calibrated())
+    scored = dict.fromkeys(alone, 0.0) | {"prm_calls": train, "prm_read": train * (_PROMPT + STRONG_TOKENS)}
+    yield "calibration", scored
+    for name in params.routers:
+        kind = params.kind(name)
+        fitted = {params.source(name, b) for b in params.benchmarks} if kind.fits else set()
+        points = _points(params, name)
+        if kind.group in ("query", "cascade"):
+            continue
+        if kind.trained:
+            section = params.routers[name].get("training") or {}
+            solved = sum(sizes[b][0] for b in fitted) * points * section.get("epochs", _EPOCHS)
+        else:
+            solved = sum(sizes[b][1] for b in fitted) * points
+        if solved:
+            yield f"fit {name}", {what: solved * amount for what, amount in routed.items()}
+    tested = sum(size[2] for size in sizes.values())
+    # What chooses one model for a whole problem finds its solutions among the rollouts.
+    stepwise = [n for n in params.routers if n not in ENDS and params.kind(n).group not in ("query", "cascade")]
+    points = tested * sum(_points(params, name) for name in stepwise)
+    yield "test draws", {what: points * amount for what, amount in routed.items()}
+
+
+def _points(params: Params, name: str) -> int:
+    """Operating points of a router: its listed settings, for each seed, and one for each budget that is fitted."""
+    own = params.router(name).params.model_dump()
+    listed = max(
+        (len(own[k]) for k in ("thresholds", "costs", "probabilities", "shares", "knobs") if own.get(k)), default=1
+    )
+    budgets = len(params.evaluation.budgets) if params.kind(name).fits else 0
+    return listed * len(own.get("seeds", (0,))) + budgets
+
+
+def _sizes(params: Params, name: str) -> tuple[int, int, int]:
+    """Problems of each split; of a local file, whose number is not known before it is read, none."""
+    source = params.benchmarks[name]
+    if source.hub:
+        known = SIZES[source.hub]
+        limits = (source.sizes.train, source.sizes.validation, source.sizes.test) if source.sizes else known
+        return tuple(map(min, known, limits))  # type: ignore[return-value]
+    return (source.sizes.train, source.sizes.validation, source.sizes.test) if source.sizes else (0, 0, 0)

@@ -1,0 +1,235 @@
+"""Models behind the store of draws: what was drawn before is read, the rest is made and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from trim.engine.store import Draw, Draws, Node
+from trim.errors import TrimError
+from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore
+from trim.models.distortion import Distortion
+from trim.rng import digest
+from trim.section import shown
+
+Report = Callable[[str, int, int], None]
+
+
+def _drawn(draft: Draft) -> Draw:
+    return Draw(draft.tokens, draft.text, draft.stop, None, *(draft.usage or ()))
+
+
+def _scored(keys: Sequence[bytes], scores: Sequence[StepScore]) -> list[tuple[bytes, Draw]]:
+    return [(key, Draw(s.tokens, None, None, s.score, *(s.usage or ()))) for key, s in zip(keys, scores, strict=True)]
+
+
+def _absent(what: str, identity: bytes, prefix: Prefix) -> TrimError:
+    """A draw that a replay needs and does not have."""
+    after = f"after step {len(prefix.steps)}, {shown(prefix.steps[-1])}" if prefix.steps else "at the start"
+    return TrimError(
+        f"no {what} by {identity.decode().split('/{')[0]} for the problem {shown(prefix.question)} {after}: "
+        "pull the draws that are missing, or run without replay"
+    )
+
+
+def _draft(draw: Draw | None) -> Draft:
+    assert draw and draw.text is not None and draw.stop is not None
+    return Draft(draw.text, draw.tokens, draw.stop, draw.usage)
+
+
+def _score(draw: Draw | None) -> StepScore:
+    assert draw and draw.score is not None
+    return StepScore(draw.score, draw.tokens, usage=draw.usage)
+
+
+def _batches(lengths: Sequence[int], rows: int) -> Iterable[list[int]]:
+    """Indices in batches of at most `rows`, sorted by length so that padding is small."""
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    return (order[start : start + rows] for start in range(0, len(order), rows))
+
+
+def _prompts(
+    draws: Draws, identity: bytes, model: Callable[[], LanguageModel | RewardModel] | None, nodes: Sequence[Node]
+) -> list[int]:
+    """Tokens of the prompt at each root, which are kept as draws are."""
+    keys = [digest(b"prompt", identity, node.path[-1]) for node in nodes]
+    known = dict(zip(keys, draws.get(keys), strict=True))
+    missing = {key: node.prefix for key, node in zip(keys, nodes, strict=True) if known[key] is None}
+    if missing:
+        if model is None:
+            raise _absent("prompt", identity, next(iter(missing.values())))
+        made = list(zip(missing, map(Draw, model().prompt_tokens(list(missing.values()))), strict=True))
+        draws.put(made)
+        known.update(made)
+    return [draw.tokens for draw in map(known.__getitem__, keys) if draw]
+
+
+class Writer:
+    """A language model behind the store: what was drawn before is read, the rest is generated.
+
+    Args:
+        identity: everything but the text that decides a draw (model id, sampling, seed, sample).
+        model: called with no arguments when something has to be generated; None forbids that.
+        draws: the store.
+        batch_size: steps generated between two writes to the journal.
+        report: told what was done, how many steps and how many tokens.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        model: Callable[[], LanguageModel] | None,
+        draws: Draws,
+        batch_size: int,
+        report: Report | None = None,
+    ) -> None:
+        self.identity, self._model, self._draws = identity.encode(), model, draws
+        self.batch_size, self._report = batch_size, report
+
+    def next_steps(self, nodes: Sequence[Node]) -> list[Draft]:
+        """The next step at each node; equal nodes are drawn once."""
+        keys = {node: digest(b"draft", self.identity, node.path[-1]) for node in dict.fromkeys(nodes)}
+
+        def size(prefix: Prefix) -> int:
+            return sum(map(len, prefix.steps)) + len(prefix.question)
+
+        def make(model: LanguageModel, prefixes: list[Prefix], batch: list[bytes]) -> list[Draw]:
+            def keep(index: int, draft: Draft) -> None:
+                self._draws.put([(batch[index], _drawn(draft))])
+
+            return [_drawn(draft) for draft in model.next_steps(prefixes, batch, keep)]
+
+        unique = {key: node.prefix for node, key in keys.items()}
+        known = self._all(unique, size, make, "step", "generated")
+        found = {node: _draft(known[key]) for node, key in keys.items()}
+        return [found[node] for node in nodes]
+
+    def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
+        """Tokens of each prompt before its first step; see `LanguageModel.prompt_tokens`."""
+        return _prompts(self._draws, self.identity, self._model, roots)
+
+    def likelihoods(self, nodes: Sequence[Node]) -> list[StepScore]:
+        """Mean log-probability of the step that each node ends with; see `LanguageModel.likelihoods`."""
+        keys = [digest(b"likelihood", self.identity, node.path[-1]) for node in nodes]
+
+        def size(prefix: Prefix) -> int:
+            return sum(map(len, prefix.steps))
+
+        def make(model: LanguageModel, prefixes: list[Prefix], batch: list[bytes]) -> list[Draw]:
+            def keep(index: int, scores: list[StepScore]) -> None:
+                self._draws.put(_scored([batch[index]], scores))
+
+            return [draw for _, draw in _scored(batch, model.likelihoods(prefixes, keep))]
+
+        unique = {key: node.prefix for key, node in zip(keys, nodes, strict=True)}
+        known = self._all(unique, size, make, "log-probability", "scored")
+        return [_score(known[key]) for key in keys]
+
+    def _all(
+        self,
+        prefixes: Mapping[bytes, Prefix],
+        size: Callable[[Prefix], int],
+        make: Callable[[LanguageModel, list[Prefix], list[bytes]], list[Draw]],
+        what: str,
+        done: str,
+    ) -> dict[bytes, Draw | None]:
+        """The draw of each key: what is stored is read, the rest is made in batches of alike sizes and stored.
+
+        Args:
+            prefixes: by key.
+            size: of a prefix.
+            make: the draws of a batch, by the model, from prefixes and keys.
+            what: a draw is, for the one that is missing where there is no model.
+            done: with them, for the report; tokens are told of what is generated.
+        """
+        known = dict(zip(prefixes, self._draws.get(list(prefixes)), strict=True))
+        missing = [key for key, draw in known.items() if draw is None]
+        for rows in _batches([size(prefixes[key]) for key in missing], self.batch_size):
+            batch = [missing[i] for i in rows]
+            if self._model is None:
+                raise _absent(what, self.identity, prefixes[batch[0]])
+            draws = make(self._model(), [prefixes[key] for key in batch], batch)
+            made = list(zip(batch, draws, strict=True))
+            self._draws.put(made)
+            known.update(made)
+            if self._report:
+                self._report(done, len(made), sum(draw.tokens for draw in draws) if done == "generated" else 0)
+        return known
+
+
+class Scorer:
+    """A reward model behind the store; see `Writer`.
+
+    Attributes:
+        rereads: it reads whole solutions, so that every step that stands is scored too.
+        reading: everything that decides a score as it is read.
+    """
+
+    rereads: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        identity: str,
+        model: Callable[[], RewardModel] | None,
+        draws: Draws,
+        batch_size: int,
+        report: Report | None = None,
+    ) -> None:
+        self.identity, self._model, self._draws = identity.encode(), model, draws
+        self.batch_size, self._report = batch_size, report
+        self.reading = self.identity
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """Scores of the last `last[i]` steps of each solution, in order; equal requests are read once."""
+        places = list(zip(nodes, last, strict=True))
+        unique = list(dict.fromkeys(places))
+        scores = dict(zip(unique, self._read(unique), strict=True))
+        return [scores[place] for place in places]
+
+    def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
+        """Tokens of each prompt before its first step; see `RewardModel.prompt_tokens`."""
+        return _prompts(self._draws, self.identity, self._model, roots)
+
+    def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
+        wanted = [
+            [digest(b"score", self.identity, step) for step in node.path[len(node.path) - n :]] for node, n in places
+        ]
+        flat = list(dict.fromkeys(key for keys in wanted for key in keys))
+        known = dict(zip(flat, self._draws.get(flat), strict=True))
+        unread: dict[bytes, tuple[Node, list[bytes]]] = {}
+        for (node, _), keys in zip(places, wanted, strict=True):
+            if any(known[key] is None for key in keys) and len(keys) > len(unread.get(keys[-1], (node, []))[1]):
+                unread[keys[-1]] = node, keys
+        requests = list(unread.values())
+        for rows in _batches([sum(map(len, node.prefix.steps)) for node, _ in requests], self.batch_size):
+            batch = [requests[i] for i in rows]
+            if self._model is None:
+                raise _absent("score", self.identity, batch[0][0].prefix)
+
+            def keep(index: int, scores: list[StepScore], batch: list[tuple[Node, list[bytes]]] = batch) -> None:
+                self._draws.put(_scored(batch[index][1], scores))
+
+            read = self._model().score([node.prefix for node, _ in batch], [len(keys) for _, keys in batch], keep)
+            made = dict(pair for (_, keys), scores in zip(batch, read, strict=True) for pair in _scored(keys, scores))
+            self._draws.put(list(made.items()))
+            known.update(made)
+            if self._report:
+                self._report("scored", len(made), 0)
+        return [[_score(known[key]) for key in keys] for keys in wanted]
+
+
+class DistortedScorer(Scorer):
+    """A scorer whose scores are distorted as they are read, alike for every router; the store keeps the true ones."""
+
+    def __init__(self, distortion: Distortion, *scorer: Any) -> None:
+        super().__init__(*scorer)
+        self._distortion = distortion
+        self.reading += repr(distortion).encode()
+
+    def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
+        read = super()._read(places)
+        keys = [key for node, count in places for key in node.path[len(node.path) - count :]]
+        spoilt = iter(self._distortion(np.array([s.score for row in read for s in row]), keys).tolist())
+        return [[s._replace(score=next(spoilt)) for s in row] for row in read]

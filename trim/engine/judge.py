@@ -1,0 +1,94 @@
+"""Whether an answer is right: each verdict is made once and kept."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+
+from trim.answers import boxed, equal, unboxed
+from trim.answers.worker import Answer, Worker
+from trim.engine.store import Draw, Draws
+from trim.problems.problem import Problem
+from trim.rng import digest
+
+_VERSION = 2  # of the rules by which answers are read and compared
+_log = logging.getLogger(__name__)
+
+
+class Judge:
+    """Compares answers; a verdict is kept in the store of draws, under the hash of what was compared.
+
+    Args:
+        draws: the store.
+        limit: seconds of computing for one comparison.
+        numbers: an answer without a box is what follows "answer is", or else the last number.
+
+    Attributes:
+        unfinished: comparisons that reached the limit twice. They count as wrong, are not kept, and are
+            tried again by the next run.
+    """
+
+    def __init__(self, draws: Draws, limit: float = 5.0, numbers: bool = False) -> None:
+        self._draws, self._limit, self._read = draws, limit, unboxed if numbers else boxed
+        self.unfinished: set[tuple[str, str, float]] = set()
+
+    def right(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[bool]:
+        """Whether the answer of each text, a solution, is its problem's.
+
+        Raises:
+            RuntimeError: if expressions cannot be compared at all, because the process for it does not start.
+        """
+        pairs = [
+            (problem.answer, self._read(text), problem.tolerance) for problem, text in zip(problems, texts, strict=True)
+        ]
+        verdicts = [found is not None and equal(gold, found, tolerance) for gold, found, tolerance in pairs]
+        unsure = [index for index, verdict in enumerate(verdicts) if verdict is None]
+        asked = [(pairs[i][0], str(pairs[i][1]), pairs[i][2]) for i in unsure]
+        for index, verdict in zip(unsure, self._compare(asked), strict=True):
+            verdicts[index] = verdict
+        return [bool(verdict) for verdict in verdicts]
+
+    def _compare(self, pairs: Sequence[tuple[str, str, float]]) -> list[bool]:
+        keys = [self._key(*pair) for pair in pairs]
+        known = {key: bool(draw.score) for key, draw in zip(keys, self._draws.get(keys), strict=True) if draw}
+        for key, pair in dict(zip(keys, pairs, strict=True)).items():
+            if key in known:
+                continue
+            answer = self._ask(pair)
+            known[key] = answer == "equal"
+            if answer != "unfinished":
+                self._draws.put([(key, Draw(0, None, None, float(known[key])))])
+        return [known[key] for key in keys]
+
+    def _ask(self, pair: tuple[str, str, float]) -> Answer:
+        if pair in self.unfinished:
+            return "unfinished"
+        for _ in range(2):
+            answer = _worker(self._limit).ask(*pair)
+            if answer != "unfinished":
+                return answer
+        self.unfinished.add(pair)
+        _log.warning(
+            "%.200r against %.200r: not compared within %g s, counted as wrong (%d so far)",
+            pair[1], pair[0], self._limit, len(self.unfinished),
+        )  # fmt: skip
+        return "unfinished"
+
+    def _key(self, gold: str, found: str, tolerance: float) -> bytes:
+        who = f"{_libraries()}/{_VERSION}/{self._limit!r}"
+        return digest(b"verdict", who.encode(), *(str(part).encode() for part in (gold, found, tolerance)))
+
+
+@cache
+def _worker(limit: float) -> Worker:
+    worker = Worker(limit)
+    atexit.register(worker.stop)
+    return worker
+
+
+@cache
+def _libraries() -> str:
+    return " ".join(f"{name} {version(name)}" for name in ("latex2sympy2_extended", "sympy"))

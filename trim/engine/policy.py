@@ -1,0 +1,87 @@
+"""What a policy is: it answers for a batch of decisions, from what it may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from trim.problems import Problem
+
+# The reward model; log-probabilities of the weak or the strong model; grades by the strong one, verdicts by the weak.
+Rater = Literal["prm", "weak", "strong", "grade", "self"]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a policy may look at, for n episodes that stand at the same step t (from 0).
+
+    Before a draft is written the arrays hold t columns; when a draft is judged, t + 1, the
+    draft last.
+
+    Attributes:
+        problems: n problems.
+        steps: n tuples of step texts.
+        nodes: n hashes of the accepted prefixes; equal prefixes have equal hashes.
+        scores: by the policy's rater, of a reward model in [0, 1], shape (n, t or t + 1); NaN where not scored.
+        tokens: step lengths, same shape.
+        drafts: scores of the weak drafts, the rejected ones included, same shape.
+        draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
+        strong: whether each standing step is the strong model's, shape (n, t).
+    """
+
+    problems: Sequence[Problem]
+    steps: Sequence[tuple[str, ...]]
+    nodes: Sequence[bytes]
+    scores: np.ndarray
+    tokens: np.ndarray
+    drafts: np.ndarray
+    draft_tokens: np.ndarray
+    strong: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+    @property
+    def before(self) -> np.ndarray:
+        """When drafts are judged: the score of the step before each one, 1 before the first, shape (n, t + 1)."""
+        return np.concatenate([np.ones((len(self), 1)), self.scores[:, :-1]], axis=1)
+
+
+class Policy:
+    """One operating point of a router.
+
+    A policy is a pure function of what it is shown; it keeps no state between decisions.
+
+    Attributes:
+        rater: who scores drafts before they are judged, and is paid for it: "prm", the reward model; "weak" or
+            "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
+        verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
+        samples: verdicts of the weak model on each.
+        seed: of the training that it comes from, None if there was none. The policies of one
+            seed make a curve; measures are means over seeds.
+    """
+
+    rater: Rater | None = "prm"
+    verifier: Literal["prm", "self"] | None = None
+    samples: int = 1
+    seed: int | None = None
+
+    def delegate(self, seen: Decisions) -> np.ndarray:
+        """Before drafting, shape (n,): True has the strong model write the step at once."""
+        return np.zeros(len(seen), dtype=bool)
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        """After drafting, shape (n,): True has the strong model rewrite the draft."""
+        return np.zeros(len(seen), dtype=bool)
+
+    def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
+        """After a whole weak solution, shape (n,): True has the strong model solve the problem anew.
+
+        Args:
+            seen: n finished solutions.
+            ratings: in [0, 1], shape (n, m): of the steps, or the weak model's verdicts.
+        """
+        return np.zeros(len(seen), dtype=bool)

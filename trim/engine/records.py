@@ -1,0 +1,55 @@
+"""Episodes as a table, one row a step, with all that the numbers are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trim.engine.loop import Episode, Step
+from trim.evaluation.results import SCHEMA
+from trim.files import write_table
+from trim.models.base import Usage
+
+
+def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
+    """Write one router's episodes, the steps of solutions that were thrown away first.
+
+    `header` names benchmark, split, router, title, reference, seeds, models, and the tokens of each model's prompts.
+    """
+    rows = []
+    for episode in episodes:
+        common = {"problem": episode.problem.id, "setting": settings[episode.policy], "correct": episode.correct}
+        for index, step in enumerate(episode.discarded):
+            thrown_away = {"decision": "discard", "text": "", "draft": step.text}
+            rows.append(common | _row(index, step) | thrown_away)
+        rows += [common | _row(index, step) for index, step in enumerate(episode.steps)]
+    write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA), header | {"settings": list(settings)})
+
+
+def _row(index: int, step: Step) -> dict[str, Any]:
+    return {
+        "step": index,
+        "writer": step.writer,
+        "decision": "accept" if step.writer == "weak" else "delegate" if step.draft is None else "regenerate",
+        "text": step.text,
+        "draft": step.draft,
+        "score": None if np.isnan(step.score) else step.score,
+        "tokens": step.tokens,
+        "draft_tokens": step.draft_tokens,
+        "rater": step.rater,
+        "read_tokens": step.read,
+        "reread_tokens": step.reread,
+        "verdict_tokens": step.verdict_tokens,
+        "rating_calls": step.rating_calls,
+        **_billed("draft", step.draft_usage),
+        **_billed("rating", step.rating_usage),
+        **_billed("rewrite", step.rewrite_usage),
+    }
+
+
+def _billed(kind: str, usage: Usage | None) -> dict[str, int | None]:
+    return {f"{kind}_billed": usage and usage.read, f"{kind}_cached": usage and usage.cached}

@@ -1,0 +1,154 @@
+"""What stands in for a reward model: language models that rate a step, or a whole solution, and are paid for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Protocol
+
+from trim.engine.cached import Writer
+from trim.engine.policy import Rater
+from trim.engine.store import Node
+from trim.models.base import StepScore, Usage, add_usages
+from trim.steps import approximate_tokens, join
+
+_GRADE = (
+    "{question}\n\nThe solution so far:\n\n{before}\n\nThe next step:\n\n{step}\n\n"
+    "How useful and correct is this next step? Answer with a single digit from 0 (useless) to 9 (perfect)."
+)
+_VERIFY = (
+    "{question}\n\nA proposed solution:\n\n{solution}\n\n"
+    "Is the final answer of this solution correct? Answer with a single word, yes or no."
+)
+
+
+class Rating(NamedTuple):
+    """Who rated a step or a solution, and what that took; see `trim.engine.loop.Step`."""
+
+    rater: Rater
+    read: int
+    reread: int
+    verdict_tokens: int
+    rating_calls: int
+    rating_usage: Usage | None
+
+    @classmethod
+    def of(cls, rater: Rater, scores: Sequence[StepScore]) -> Rating:
+        """What the scores of a draft took, and of the standing steps that were scored with it."""
+        *standing, draft = scores
+        written, billed = sum(s.written for s in scores), add_usages([s.usage for s in scores])
+        return cls(rater, draft.tokens, sum(s.tokens for s in standing), written, 1, billed)
+
+
+class StepScorer(Protocol):
+    """Rates the steps of solutions; `trim.engine.cached.Scorer` is one.
+
+    Attributes:
+        rereads: whether steps that it has not seen yet are rated together with a draft.
+    """
+
+    rereads: ClassVar[bool]
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """Scores of the last `last[i]` steps of each solution, in order."""
+        ...
+
+
+class Likelihood:
+    """Mean log-probability of a step's tokens under a language model, in nats: at most 0.
+
+    Args:
+        writer: the language model.
+        own: the steps are its own drafts, whose log-probabilities come with them and cost nothing; another
+            model reads the step and is asked for one token.
+    """
+
+    rereads: ClassVar[bool] = False
+
+    def __init__(self, writer: Writer, own: bool) -> None:
+        self._writer, self._own = writer, own
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """See `StepScorer.score`; only one step each."""
+        found = self._writer.likelihoods(nodes)
+        return [[StepScore(s.score, 0, 0) if self._own else s._replace(written=1)] for s in found]
+
+
+class Grade:
+    """A language model's own grade of a step, 0...9, over 9 (SpecReason, Pan et al., 2025); no digit counts as 0."""
+
+    rereads: ClassVar[bool] = False
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
+        """See `StepScorer.score`; only one step each, and what is read is told in characters / 4."""
+        asked = []
+        for node in nodes:
+            *before, step = node.prefix.steps
+            asked.append(
+                _GRADE.format(question=node.prefix.question, before=join(before, node.prefix.joint).strip(), step=step)
+            )
+        replies = self._writer.next_steps([Node.asking(text) for text in asked])
+        return [
+            [StepScore(_digit(reply.text) / 9, approximate_tokens(text), reply.tokens, reply.usage)]
+            for text, reply in zip(asked, replies, strict=True)
+        ]
+
+
+def _digit(reply: str) -> int:
+    found = re.search(r"\d", reply)
+    return int(found[0]) if found else 0
+
+
+class Verification(NamedTuple):
+    """What was found out about a finished solution.
+
+    Attributes:
+        values: m ratings in [0, 1]: of its steps, or verdicts.
+        rating: what that took.
+    """
+
+    values: tuple[float, ...]
+    rating: Rating
+
+
+class Verifier(Protocol):
+    """Rates whole solutions."""
+
+    def verify(self, nodes: Sequence[Node]) -> list[Verification]:
+        """What can be told of each solution."""
+        ...
+
+
+class StepVerifier:
+    """A reward model's scores of all steps, read at one go."""
+
+    def __init__(self, scorer: StepScorer) -> None:
+        self._scorer = scorer
+
+    def verify(self, nodes: Sequence[Node]) -> list[Verification]:
+        """See `Verifier.verify`."""
+        read = self._scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
+        return [Verification(tuple(s.score for s in row), Rating.of("prm", row)) for row in read]
+
+
+class SelfVerifier:
+    """Sampled verdicts of the model that wrote the solution, 1 for yes (AutoMix, Aggarwal et al., 2024)."""
+
+    def __init__(self, writer: Writer, samples: int) -> None:
+        self._writer, self._samples = writer, samples
+
+    def verify(self, nodes: Sequence[Node]) -> list[Verification]:
+        """See `Verifier.verify`; what is read, once for all samples, is told in characters / 4."""
+        texts = [_VERIFY.format(question=node.prefix.question, solution=node.prefix.text.strip()) for node in nodes]
+        asked = [Node.asking(text, sample) for text in texts for sample in range(self._samples)]
+        replies, found = iter(self._writer.next_steps(asked)), []
+        for text in texts:
+            own = [next(replies) for _ in range(self._samples)]
+            values = tuple(float(reply.text.strip().lower().startswith("yes")) for reply in own)
+            written, billed = sum(reply.tokens for reply in own), add_usages([reply.usage for reply in own])
+            rating = Rating("self", approximate_tokens(text), 0, written, self._samples, billed)
+            found.append(Verification(values, rating))
+        return found

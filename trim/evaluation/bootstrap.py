@@ -1,0 +1,55 @@
+"""The paired bootstrap over problems, and how measures are computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from trim.evaluation.costs import Regime
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How figures are computed.
+
+    Attributes:
+        cost: unit of cost, one of `costs.UNITS`.
+        cache: what a call reads; see `trim.evaluation.costs`.
+        budgets: cost fractions at which accuracy is read off the curves.
+        levels: PGR levels of the call-performance thresholds.
+        bootstrap: number of resamples of the problems, the same for all routers.
+        confidence: coverage of the intervals.
+        seed: of the resampling.
+    """
+
+    cost: str
+    cache: Regime
+    budgets: tuple[float, ...]
+    levels: tuple[float, ...]
+    bootstrap: int
+    confidence: float
+    seed: int
+
+
+def means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over n problems, first as observed and then per resample: (k, n), (resamples, n) -> (1 + resamples, k)."""
+    # On one thread, so that the sums are added up alike wherever they are made again.
+    with threadpool_limits(1, "blas"):
+        return np.vstack([values.mean(axis=1), weights @ values.T])
+
+
+def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Percentile interval of a figure's resamples; NaN where more than the tail is undefined."""
+    tail = (1 - confidence) / 2
+    if np.isnan(samples).mean() > tail:
+        return float("nan"), float("nan")
+    low, high = np.nanquantile(samples, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def resamples(n: int, protocol: Protocol) -> np.ndarray:
+    """Bootstrap weights of n problems, shape (resamples, n)."""
+    rng = np.random.default_rng(protocol.seed)
+    return rng.multinomial(n, np.full(n, 1 / n), size=protocol.bootstrap) / n

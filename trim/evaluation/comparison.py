@@ -1,0 +1,245 @@
+"""Summary tables with paired bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trim.errors import TrimError
+from trim.evaluation.bootstrap import Protocol, interval, means, resamples
+from trim.evaluation.costs import REGIMES, UNITS, WRITTEN
+from trim.evaluation.measures import Scale, all_measures
+from trim.evaluation.results import COUNTS, PER_PROBLEM, Results
+
+SUMMARY_COLUMNS = [
+    "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",
+    "strong_fraction", *COUNTS[:6], "flops", "latency", "pgr", "seed",
+    *(unit for unit in UNITS if unit not in ("strong_tokens", "flops", "latency")), *COUNTS[6:],
+]  # fmt: skip
+UNIT_MEASURES = ("cpt50", "cpt80", "apgr", "ibc")
+
+
+@dataclass(frozen=True)
+class Study:
+    """All routers on one benchmark, over the same problems.
+
+    Attributes:
+        routers: results by router, both ends among them.
+        weights: bootstrap weights of the problems, shape (resamples, n), rows sum to 1.
+        protocol: how figures are computed.
+    """
+
+    routers: dict[str, Results]
+    weights: np.ndarray
+    protocol: Protocol
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean over problems, first as observed and then per resample: (k, n) -> (1 + resamples, k)."""
+        return means(values, self.weights)
+
+    def interval(self, samples: np.ndarray) -> tuple[float, float]:
+        """See `interval`, at the protocol's confidence."""
+        return interval(samples, self.protocol.confidence)
+
+    @cached_property
+    def measures(self) -> dict[str, pd.DataFrame]:
+        """Every measure of each router, a row as observed and then one per resample; means over seeds."""
+        return {router: sum(frames) / len(frames) for router, frames in self.by_seed.items()}
+
+    @cached_property
+    def by_seed(self) -> dict[str, list[pd.DataFrame]]:
+        """As `measures`, of the curve of each seed; one where nothing was trained."""
+        protocol, scale = self.protocol, self.scale()
+        found: dict[str, list[pd.DataFrame]] = {}
+        for router, result in self.routers.items():
+            fractions, accuracies = self.fractions(router, protocol.cost), self.means(result.correct)
+            found[router] = []
+            for seed in dict.fromkeys(result.seeds):
+                mine = [k for k, other in enumerate(result.seeds) if other == seed]
+                columns = all_measures(
+                    fractions[:, mine], accuracies[:, mine], scale, protocol.levels, protocol.budgets
+                )
+                found[router].append(pd.DataFrame(columns))
+        return found
+
+    def spread(self, router: str) -> pd.Series:
+        """Standard deviation over seeds of each measure as observed; NaN with fewer than two."""
+        return pd.DataFrame([frame.iloc[0] for frame in self.by_seed[router]]).std()
+
+    def scale(self) -> Scale:
+        """The two ends, as observed and then per resample, shape (1 + resamples,)."""
+        weak, strong = self.routers["always_weak"], self.routers["always_strong"]
+        unit = self.means(self.cost(strong))[:, 0]
+        return Scale(
+            self.means(weak.correct)[:, 0],
+            self.means(self.cost(weak))[:, 0] / unit,
+            self.means(strong.correct)[:, 0],
+        )
+
+    def cost(self, result: Results, unit: str | None = None) -> np.ndarray:
+        """What solving cost in the protocol's unit or another, shape (k, n).
+
+        Raises:
+            TrimError: if it is to be as billed, and no server billed anything.
+        """
+        costs = result.costs.get(self.protocol.cache) or self._prefix(result)
+        return costs[unit or self.protocol.cost]
+
+    def _prefix(self, result: Results) -> dict[str, np.ndarray]:
+        """What stands for a bill where there is none: no other router's calls were billed, or this one made none."""
+        if not any(self.protocol.cache in other.costs for other in self.routers.values()):
+            raise TrimError("evaluation.cache: billed found, but no server billed anything; take none or prefix")
+        return result.costs["prefix"]
+
+    def fractions(self, router: str, unit: str) -> np.ndarray:
+        """Cost over always-strong's, shape (1 + resamples, k)."""
+        strong = self.means(self.cost(self.routers["always_strong"], unit))
+        return self.means(self.cost(self.routers[router], unit)) / strong
+
+
+def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
+    """Group results by benchmark, in their order, with one set of resamples each.
+
+    Raises:
+        TrimError: if routers of one benchmark were run on different problems.
+    """
+    grouped: dict[str, dict[str, Results]] = {}
+    for result in results:
+        grouped.setdefault(result.benchmark, {})[result.router] = result
+    made = []
+    for benchmark, routers in grouped.items():
+        problems = routers["always_strong"].problems
+        for name, result in routers.items():
+            if result.problems != problems:
+                raise TrimError(
+                    f"{benchmark}: {name} and always_strong were run on different problems; run Snakemake again"
+                )
+        made.append(Study(routers, resamples(len(problems), protocol), protocol))
+    return made
+
+
+def summary(study: Study) -> pd.DataFrame:
+    """A row per operating point; token figures are means per problem."""
+    rows: list[dict[str, Any]] = []
+    scale = Scale(*(np.asarray(end)[0] for end in study.scale()))
+    for name, result in study.routers.items():
+        accuracy, fraction = study.means(result.correct), study.fractions(name, "strong_tokens")
+        for k, setting in enumerate(result.settings):
+            low, high = study.interval(accuracy[1:, k])
+            rows.append(
+                {
+                    "benchmark": result.benchmark,
+                    "split": result.split,
+                    "router": name,
+                    "setting": setting,
+                    "n": len(result.problems),
+                    "accuracy": accuracy[0, k],
+                    "accuracy_low": low,
+                    "accuracy_high": high,
+                    "strong_fraction": fraction[0, k],
+                    "pgr": float(scale.pgr(accuracy[0, k])),
+                    "seed": result.seeds[k],
+                }
+                | {column: study.cost(result, column)[k].mean() for column in PER_PROBLEM}
+            )
+    return pd.DataFrame(rows)[SUMMARY_COLUMNS].astype({"seed": "Int64"})
+
+
+def budgets(study: Study) -> pd.DataFrame:
+    """A row per router and measure: value, low, high, spread over seeds; empty where a level is not reached."""
+    rows = []
+    for name, result in study.routers.items():
+        samples, spread = study.measures[name], study.spread(name)
+        for measure in samples:
+            value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
+            if np.isnan(value):
+                low = high = float("nan")
+            rows.append((result.benchmark, name, measure, value, low, high, spread[measure]))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "value", "low", "high", "spread"])
+
+
+def differences(study: Study, baseline: str) -> pd.DataFrame:
+    """Each router's measures minus the baseline's on the same resamples: value, low, high."""
+    base, rows = study.measures[baseline], []
+    for name, result in study.routers.items():
+        if name == baseline:
+            continue
+        samples = study.measures[name] - base
+        for measure in samples:
+            value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
+            rows.append((result.benchmark, name, baseline, measure, value, low, high))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
+
+
+def ratios(study: Study, routers: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:
+    """How many times as cost-efficient routers are as rivals: value, low, high.
+
+    `ibc` is the ratio of the incremental benefits per cost over always-strong's (the paper's measure), infinite where
+    the rival has none and empty where the router itself has none; `slope` that of the accuracies gained per cost.
+    """
+
+    def over(share: float) -> float:
+        return 1 / share if share > 0 else np.inf
+
+    rows, benchmark = [], study.routers["always_strong"].benchmark
+    for name in routers:
+        for rival in rivals:
+            one, other = (study.measures[r]["ibc"].to_numpy() for r in (name, rival))
+            for measure, shares in (("ibc", other / one), ("slope", (1 + other) / (1 + one))):
+                # Quantiles of the rival's share, which is finite, in place of those of the ratio.
+                if np.isfinite(one[0]) and one[0] > 0:
+                    low, high = study.interval(shares[1:])
+                    rows.append((benchmark, name, rival, measure, over(shares[0]), over(high), over(low)))
+                else:
+                    rows.append((benchmark, name, rival, measure, *(np.nan,) * 3))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
+
+
+def units(study: Study, budget: float) -> pd.DataFrame:
+    """What each router costs in every unit.
+
+    Rows of unit, regime and router: the middle measures in that unit, and `spent`, always-strong's cost being 1, at
+    the setting that is nearest to a share `budget` of its tokens; with low and high. What is only written costs the
+    same in every regime and stands under `prefix`.
+    """
+    tables = []
+    regimes = [regime for regime in REGIMES if any(regime in result.costs for result in study.routers.values())]
+    for unit, cache in (
+        (unit, cache) for unit in UNITS for cache in regimes if unit not in WRITTEN or cache == "prefix"
+    ):
+        other = replace(study, protocol=replace(study.protocol, cost=unit, cache=cache))
+        table = budgets(other)
+        tables.append(table[table["measure"].isin(UNIT_MEASURES)].assign(unit=unit, cache=cache))
+        rows = []
+        for name, result in study.routers.items():
+            setting = nearest_setting(result.settings, study.fractions(name, "strong_tokens")[0], budget)
+            spent = other.fractions(name, unit)[:, setting]
+            rows.append((result.benchmark, name, "spent", spent[0], *study.interval(spent[1:]), np.nan))
+        tables.append(pd.DataFrame(rows, columns=list(table.columns)).assign(unit=unit, cache=cache))
+    return pd.concat(tables)
+
+
+def nearest_setting(settings: Sequence[str], spent: np.ndarray, budget: float) -> int:
+    """Index of the setting that was fitted for a budget, or else spends nearest to it, of the first seed.
+
+    Args:
+        settings: k names.
+        spent: strong tokens of each over always-strong's, shape (k,).
+        budget: in the same unit.
+    """
+    fitted = [k for k, name in enumerate(settings) if name.split()[0] == f"budget={budget:g}"]
+    return fitted[0] if fitted else int(np.abs(spent - budget).argmin())
+
+
+def headline(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Benchmark -> router -> measure -> value, for `dvc metrics`."""
+    nested: dict[str, dict[str, dict[str, float | None]]] = {}
+    for row in table.itertuples():
+        value = None if np.isnan(row.value) else round(float(row.value), 6)
+        nested.setdefault(row.benchmark, {}).setdefault(row.router, {})[row.measure] = value
+    return nested

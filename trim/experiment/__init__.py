@@ -1,0 +1,1 @@
+"""An experiment: params.yaml as typed models, and what runs and fits its routers."""

@@ -1,0 +1,137 @@
+"""Fitting an experiment's routers, and their policies once they are fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from trim.engine.loop import Episode
+from trim.engine.policy import Policy
+from trim.errors import TrimError
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
+from trim.pomdp.model import StepModel
+from trim.problems import Problem, read_problems
+from trim.rl.tree import Tree
+from trim.routers.always import STRONG, WEAK
+from trim.routers.base import Outcome
+from trim.routers.fitted import read_fits
+
+
+class _Trial:
+    """See `trim.routers.base.Trial`.
+
+    Attributes:
+        training: folder for the curves of trainings.
+        journal: beside which trainings keep their state.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        problems: Path,
+        calibration: Callable[[str], StepModel],
+        training: Path | None = None,
+        journal: Path | None = None,
+    ) -> None:
+        self._runner, self.calibration = runner, calibration
+        self._training, self._journal = training, journal
+        self._split = cache(partial(read_problems, problems))
+        self.problems: list[Problem] = self._split("validation")
+        self.tree, self.episodes = cache(self._tree), cache(self._episodes)
+        self._unit = sum(step.tokens for e in self.episodes(STRONG) for step in e.steps)
+        self.checkpoint: Path | None = None
+        self.log: Callable[[int, int, dict[str, float]], None] | None = None
+
+    def __call__(self, policies: Mapping[str, Policy]) -> dict[str, Outcome]:
+        episodes = self._runner.run(self.problems, list(policies.values()))
+        outcomes = {}
+        for index, name in enumerate(policies):
+            mine = [e for e in episodes if e.policy == index]
+            strong = sum(step.strong_tokens for e in mine for step in e.steps)
+            outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / self._unit)
+        return outcomes
+
+    def _episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
+        runner = self._runner if sample == 0 else self._runner.with_sample(sample)
+        return runner.run(self._split(split), [policy])
+
+    @contextmanager
+    def of(self, router: str) -> Iterator[_Trial]:
+        """The trial, with a checkpoint and a log for one router."""
+        if self._journal:
+            self.checkpoint = self._journal.with_name(f"{self._journal.stem}-{router}.safetensors")
+        if self._training:
+            from trim.rl.logs import curves
+
+            with curves(self._training / router, self._runner.tracker) as self.log:
+                yield self
+        else:
+            yield self
+
+    def _tree(self, split: str) -> Tree:
+        return open_tree(self._runner, self._split(split))
+
+
+def fit_routers(
+    runner: Runner,
+    routers: Sequence[str],
+    problems: Path,
+    calibration: Callable[[str], StepModel],
+    training: Path | None = None,
+    journal: Path | None = None,
+) -> dict[str, dict[str, Any]]:
+    """What fitting finds for each router.
+
+    Args:
+        runner: of the experiment that holds the routers.
+        routers: their names.
+        problems: their table.
+        calibration: the benchmark's POMDP by name.
+        training: folder for the curves of trainings, ROUTER/ each.
+        journal: beside which trainings keep their state.
+    """
+    trial, fitted = _Trial(runner, problems, calibration, training, journal), {}
+    budgets = runner.params.evaluation.budgets
+    for name in routers:
+        with trial.of(name):
+            fitted[name] = runner.params.router(name).fit(trial, budgets)
+    return fitted
+
+
+def fitted_policies(params: Params, router: str, benchmark: str, fits: Path | None) -> dict[str, Policy]:
+    """A router's policies on a benchmark, with what was fitted for it in `fits`/BENCHMARK.
+
+    Raises:
+        TrimError: if a file there is missing or damaged.
+    """
+    kind = params.kind(router)
+    if kind.foresees:
+        raise TrimError(f"{router}: it knows how problems end, so that it can only be run on a benchmark")
+    if not kind.fits:
+        return params.router(router).policies()
+    if fits is None:
+        raise TrimError(f"--fits is missing: {router} is fitted before it is used")
+    folder = fits / params.source(router, benchmark)
+    return params.router(router, read_fits(folder, kind.name, router)).policies()
+
+
+def policies_for(
+    runner: Runner, router: str, benchmark: str, fits: Path | None, problems: Sequence[Problem]
+) -> dict[str, Policy]:
+    """As `fitted_policies`, for routers that are run on these problems; bounds are told how they end."""
+    kind = runner.params.kind(router)
+    if not kind.foresees:
+        return fitted_policies(runner.params, router, benchmark, fits)
+    weak, strong = (runner.run(problems, [end]) for end in (WEAK, STRONG))
+    return runner.params.router(router, kind.foresee(weak, strong)).policies()
+
+
+def open_tree(runner: Runner, problems: Sequence[Problem]) -> Tree:
+    """The trees of problems, explored where they are followed."""
+    generation = runner.params.generation
+    models = runner.weak, runner.strong, runner.scorer
+    return Tree(problems, *models, generation.max_steps, generation.ends, runner.judge)

@@ -1,0 +1,283 @@
+"""params.yaml as a typed model: every key is checked before any work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from trim.evaluation.bootstrap import Protocol
+from trim.experiment.sections import Ceiling, Definitions, Pretrain, Robustness, Simulation, Transfer
+from trim.models.settings import Models, Sampling
+from trim.problems.generated import FAMILIES
+from trim.problems.problem import PARTS
+from trim.routers import Router, registry
+from trim.routers.base import Group
+from trim.section import Name, PathText, Section, Seed, Share, Title, shown
+from trim.steps import INSTRUCTION, PLAIN, ChatFormat, Ends
+
+_PROCESSBENCH = "processbench/"
+_MOST = 1_000_000  # problems of a split
+
+
+class Sizes(Section):
+    """Problems per split; of a published benchmark or a file at most so many are used."""
+
+    train: int = Field(0, ge=0, le=_MOST)
+    validation: int = Field(ge=0, le=_MOST)
+    test: int = Field(ge=1, le=_MOST)
+
+
+class Benchmark(Section):
+    """Where the problems of a benchmark come from: a generated family, the hub or a local file.
+
+    Attributes:
+        title: in tables and figures.
+        family, seed: of generated problems.
+        hub: name of a published benchmark; see `trim.problems.catalogue`.
+        path: of local ones.
+        sizes: needed for generated problems; of others, at most so many, by a hash of the question.
+        tolerance: relative, within which a numeric answer is right.
+    """
+
+    title: Title = ""
+    family: Literal["standard", "long", "hard", "renamed"] | None = None
+    hub: Literal["math500", "aime", "olympiadbench", "minerva", "gsm8k"] | None = None
+    seed: Seed = 0
+    sizes: Sizes | None = None
+    path: PathText | None = None
+    tolerance: Share = 0.0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Benchmark:
+        if sum(source is not None for source in (self.family, self.hub, self.path)) != 1:
+            raise ValueError("give one of family (with sizes), hub and path")
+        if self.family and not self.sizes:
+            raise ValueError("sizes is missing")
+        return self
+
+
+class Generation(Section):
+    """The step loop.
+
+    Attributes:
+        seed, sample: of all sampling; each gives an independent set of solutions.
+        max_steps: most steps of a solution.
+        instruction: what the user turn asks for.
+        template: of the user turn, with {question} and {instruction}.
+        opening: what the assistant's turn begins with before the first step; `reopening`: where steps stand.
+        ends: what ends a solution before that: a model that stops (stop), or only an answer box (box).
+        answer: where it is found: in a box, or where there is none after "answer is", or else the last number.
+        sampling: of a step.
+    """
+
+    seed: Seed = 10
+    sample: int = Field(0, ge=0, lt=2**31)
+    max_steps: int = Field(30, ge=1, le=1000)
+    instruction: str = INSTRUCTION
+    template: str = PLAIN.template
+    opening: str = ""
+    reopening: str = ""
+    ends: Ends = "stop"
+    answer: Literal["box", "number"] = "box"
+    sampling: Sampling = Sampling()
+
+    @field_validator("template")
+    @classmethod
+    def _asks_the_question(cls, template: str) -> str:
+        if "{question}" not in template:
+            raise ValueError(f"{shown(template)} asks nothing; it must hold {{question}}")
+        return template
+
+    @property
+    def chat(self) -> ChatFormat:
+        """How a solution is asked for."""
+        return ChatFormat(self.instruction, self.template, self.opening, self.reopening)
+
+    @model_validator(mode="after")
+    def _paragraphs(self) -> Generation:
+        if self.sampling.step != "paragraph":
+            raise ValueError("sampling.step: paragraph; `definitions` compares others")
+        return self
+
+
+class Evaluation(Section):
+    """What is measured."""
+
+    cost: Literal[
+        "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency",
+        "latency_decoding", "latency_reading",
+    ] = "strong_tokens"  # fmt: skip
+    cache: Literal["none", "prefix", "billed"] = "prefix"
+    budgets: tuple[Share, ...] = (0.1, 0.15, 0.2, 0.25, 0.3)
+    levels: tuple[Share, ...] = (0.5, 0.8, 0.95)
+    bootstrap: int = Field(1000, ge=10, le=10**6)
+    confidence: float = Field(0.95, gt=0, lt=1)
+    seed: Seed = 0
+    baselines: tuple[Name, ...] = ("random",)
+
+    @model_validator(mode="after")
+    def _columns_of_their_own(self) -> Evaluation:
+        for key, columns in (
+            ("budgets", [f"{100 * budget:g}" for budget in self.budgets]),
+            ("levels", [f"{round(100 * level)}" for level in self.levels]),
+        ):
+            twice = next((c for index, c in enumerate(columns) if c in columns[:index]), None)
+            if twice:
+                raise ValueError(f"{key}: two of them are {twice} % in tables; leave one out")
+        return self
+
+    @property
+    def middle(self) -> float:
+        """The budget in the middle of the list, which headlines are given at."""
+        return self.budgets[len(self.budgets) // 2]
+
+
+class Calibration(Section):
+    """How the POMDP is calibrated, on the train split.
+
+    Attributes:
+        labels: where the first error of a solution is known from.
+        solutions: labelled ones for the score densities: a file in ProcessBench's form, or a part of
+            ProcessBench by name, such as processbench/math.
+        threshold: of the rule.
+        classes: of latent difficulty.
+    """
+
+    labels: Literal["steps", "rule"] = "steps"
+    solutions: PathText | None = None
+    threshold: Share = 0.35
+    classes: int = Field(2, ge=2, le=3)
+
+    @field_validator("solutions")
+    @classmethod
+    def _known_part(cls, solutions: str | None) -> str | None:
+        part = (solutions or "").removeprefix(_PROCESSBENCH)
+        if solutions and solutions.startswith(_PROCESSBENCH) and part not in PARTS:
+            raise ValueError(f"{shown(part)} is no part of ProcessBench; it has: {', '.join(PARTS)}")
+        return solutions
+
+    @property
+    def part(self) -> str | None:
+        """The part of ProcessBench that the solutions are, None if they are not."""
+        found = (self.solutions or "").startswith(_PROCESSBENCH)
+        return str(self.solutions).removeprefix(_PROCESSBENCH) if found else None
+
+
+class RouterKeys(Section):
+    """What every router's section may hold beside its own parameters.
+
+    Attributes:
+        kind: name of the file in `trim/routers/` that it is one of; its own name by default.
+        title: in tables and figures.
+        fit_on: the benchmark that it is fitted on, for use everywhere.
+        only: the benchmarks that it is run on.
+        group: what it is shown with.
+    """
+
+    kind: Name | None = None
+    title: Title | None = None
+    fit_on: Name | None = None
+    only: tuple[Name, ...] | None = None
+    group: Group | None = None
+
+
+class Params(Section):
+    """A whole experiment; `replay` forbids the use of models, so that all must come from draws made before."""
+
+    benchmarks: dict[Name, Benchmark] = Field(min_length=1)
+    shards: int = Field(1, ge=1, le=10_000)
+    models: Models
+    generation: Generation
+    calibration: Calibration
+    routers: dict[Name, dict[str, Any]] = Field(min_length=1)
+    evaluation: Evaluation
+    simulation: Simulation
+    robustness: Robustness
+    ceiling: Ceiling = Ceiling()
+    transfer: Transfer = Transfer()
+    definitions: Definitions = Definitions()
+    pretrain: Pretrain | None = None
+    replay: bool = False
+
+    @model_validator(mode="after")
+    def _shares_are_families(self) -> Params:
+        unknown = set(self.pretrain.shares if self.pretrain else ()) - set(FAMILIES)
+        if unknown:
+            raise ValueError(f"pretrain.shares: {sorted(unknown)} found, allowed {sorted(FAMILIES)}")
+        return self
+
+    def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
+        """The router of that name, with its parameters."""
+        kind = self.kind(name)
+        own = {key: value for key, value in self.routers[name].items() if key not in RouterKeys.model_fields}
+        return kind(kind.Params(**own), fitted)
+
+    def kind(self, name: str) -> type[Router]:
+        """The class of the router of that name."""
+        return registry()[self.routers[name].get("kind", name)]
+
+    def calibrated(self) -> list[str]:
+        """The benchmarks that a POMDP is calibrated on: those that a router which plans is fitted on."""
+        planning = {self.kind(name).name for name in self.routers if self.kind(name).calibrated}
+        return [b for b in self.benchmarks if any(self.fitted_on(b, kind) for kind in planning)]
+
+    def routers_on(self, benchmark: str) -> list[str]:
+        """The routers that are run on a benchmark: all, but for those that are run on `only` some."""
+        return [name for name, own in self.routers.items() if benchmark in own.get("only", self.benchmarks)]
+
+    def episodes(self, benchmark: str) -> list[str]:
+        """The episodes of every router on a benchmark, below the results."""
+        return [f"episodes/{benchmark}/{router}.parquet" for router in self.routers_on(benchmark)]
+
+    def fitted_on(self, benchmark: str, kind: str) -> list[str]:
+        """The routers of a kind that are fitted on a benchmark, for use there or elsewhere."""
+        return [
+            name
+            for name in self.routers
+            if self.kind(name).name == kind
+            and any(self.source(name, b) == benchmark for b in self.benchmarks if name in self.routers_on(b))
+        ]
+
+    def encoders(self) -> dict[str, str]:
+        """Encoders on the hub that routers embed questions with: revision by name."""
+        embeddings = [getattr(self.router(name).params, "embedding", None) for name in self.routers]
+        return {e.path: e.revision for e in embeddings if e and e.path and e.revision}
+
+    def group(self, name: str) -> str:
+        """What the router of that name is shown with."""
+        return str(self.routers[name].get("group", self.kind(name).group))
+
+    def source(self, name: str, benchmark: str) -> str:
+        """The benchmark that a router is fitted on, when it is used on one."""
+        return str(self.routers[name].get("fit_on") or benchmark)
+
+    def title(self, name: str) -> str:
+        """The router of that name, in tables and figures; with its name where another has the same title."""
+        return _apart({n: str(own.get("title") or self.kind(n).title) for n, own in self.routers.items()})[name]
+
+    def benchmark_title(self, name: str) -> str:
+        """The benchmark of that name, in tables and figures; with its name where another has the same title."""
+        return _apart({n: own.title or n for n, own in self.benchmarks.items()})[name]
+
+
+def _apart(titles: Mapping[str, str]) -> dict[str, str]:
+    """Titles that differ, since tables are read by them: a shared one is followed by the name."""
+    counts = Counter(titles.values())
+    return {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+
+
+def protocol(params: Params, cost: str | None = None) -> Protocol:
+    """How figures are computed in an experiment; `cost` takes the place of its unit."""
+    settings = params.evaluation
+    return Protocol(
+        cost or settings.cost,
+        settings.cache,
+        settings.budgets,
+        settings.levels,
+        settings.bootstrap,
+        settings.confidence,
+        settings.seed,
+    )

@@ -1,0 +1,127 @@
+"""The models of an experiment behind the store of draws, loaded only when something is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from trim.engine.cached import DistortedScorer, Scorer, Writer
+from trim.engine.judge import Judge
+from trim.engine.loop import Episode, run
+from trim.engine.policy import Policy
+from trim.engine.store import Draws, Node
+from trim.experiment.params import Params
+from trim.models.cost import ModelCost
+from trim.models.distortion import Distortion
+from trim.models.load import language_model, name, reward_model, weights
+from trim.models.settings import Definition, Model
+from trim.problems import Problem
+from trim.progress import Tracker
+from trim.steps import ChatFormat
+
+
+class Runner:
+    """Writers and scorer of an experiment.
+
+    Args:
+        params: the experiment.
+        draws: what was made before, and where new draws go.
+        tracker: shows what is done.
+    """
+
+    def __init__(self, params: Params, draws: Draws, tracker: Tracker) -> None:
+        self.params, self.draws, self.tracker = params, draws, tracker
+
+    @classmethod
+    def open(cls, params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker) -> Runner:
+        """Over the layers of earlier rules, with a journal for new draws.
+
+        Raises:
+            TrimError: if a layer or the journal is damaged or missing.
+        """
+        return cls(params, Draws(layers, journal), tracker)
+
+    def with_distortion(self, distortion: Distortion) -> Runner:
+        """The same draws, but distorted scores."""
+        prm = self.params.models.prm.model_copy(update={"distortion": distortion})
+        models = self.params.models.model_copy(update={"prm": prm})
+        return Runner(self.params.model_copy(update={"models": models}), self.draws, self.tracker)
+
+    def with_sample(self, sample: int) -> Runner:
+        """The same, but for another set of solutions."""
+        generation = self.params.generation.model_copy(update={"sample": self.params.generation.sample + sample})
+        return Runner(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
+
+    def with_step(self, step: Definition) -> Runner:
+        """The same models, but steps that end elsewhere."""
+        sampling = self.params.generation.sampling.model_copy(update={"step": step})
+        generation = self.params.generation.model_copy(update={"sampling": sampling})
+        return Runner(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
+
+    @cached_property
+    def weak(self) -> Writer:
+        """The weak model."""
+        return self._writer(self.params.models.weak)
+
+    @cached_property
+    def strong(self) -> Writer:
+        """The strong model."""
+        return self._writer(self.params.models.strong)
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The process reward model."""
+        model = self.params.models.prm
+        instruction = self.params.generation.instruction if model.instruction is None else model.instruction
+        chat = ChatFormat(instruction, system=model.system)
+        scorer = (
+            f"{name(model)}/{json.dumps(chat)}",
+            None if self.params.replay else lambda: reward_model(model, chat, self.draws.folder),
+            self.draws,
+            model.batch_size,
+            self.tracker.batch,
+        )
+        return DistortedScorer(model.distortion, *scorer) if model.distortion else Scorer(*scorer)
+
+    @property
+    def judge(self) -> Judge:
+        """Of the answers."""
+        return Judge(self.draws, numbers=self.params.generation.answer == "number")
+
+    def costs(self) -> dict[str, ModelCost]:
+        """What the use of each model costs."""
+        models = {"weak": self.params.models.weak, "strong": self.params.models.strong, "prm": self.params.models.prm}
+        return {role: ModelCost.of(model, weights(model)) for role, model in models.items()}
+
+    def prompt_tokens(self, problems: Sequence[Problem], *roles: str) -> dict[str, list[int]]:
+        """Tokens of each model's prompt of each problem, before the first step."""
+        roots = [Node.root(problem.question, self.params.generation.sampling.joint) for problem in problems]
+        sources: dict[str, Writer | Scorer] = {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
+        return {role: sources[role].prompt_tokens(roots) for role in roles}
+
+    def run(
+        self,
+        problems: Sequence[Problem],
+        policies: Sequence[Policy],
+        watch: Callable[[Episode], None] | None = None,
+    ) -> list[Episode]:
+        """Solve every problem under every policy; see `trim.engine.loop.run`."""
+        generation, progress = self.params.generation, self.tracker.advanced
+        parts = self.weak, self.strong, self.scorer, generation.max_steps, progress, self.judge, watch
+        return run(problems, policies, *parts, generation.sampling.joint, generation.ends)
+
+    def _writer(self, model: Model) -> Writer:
+        generation, sampling = self.params.generation, self.params.generation.sampling
+        if model.repetition_penalty is not None:
+            sampling = sampling.model_copy(update={"repetition_penalty": model.repetition_penalty})
+        drawn = f"{generation.seed}.{generation.sample}"
+        parts = [name(model), sampling.model_dump_json(), json.dumps(generation.chat), drawn]
+        return Writer(
+            "/".join(parts),
+            None if self.params.replay else lambda: language_model(model, sampling, generation.chat, self.draws.folder),
+            self.draws,
+            model.batch_size,
+            self.tracker.batch,
+        )

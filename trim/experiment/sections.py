@@ -1,0 +1,126 @@
+"""Sections of params.yaml beside the main comparison: studies, and the training of the embedded models."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pydantic import Field, model_validator
+
+from trim.models.distortion import Distortion, Kind
+from trim.models.settings import Definition
+from trim.section import Cost, Name, PathText, Positive, Section, Seed, Share
+
+
+class Simulation(Section):
+    """Solutions simulated in the calibration released with the paper."""
+
+    solutions: int = Field(10_000, ge=100, le=10**7)
+    seed: Seed = 0
+    costs: tuple[Cost, ...] = Field(min_length=2)
+
+
+class Robustness(Section):
+    """Routers on distorted scores: the benchmarks, the routers, and the strengths of each distortion."""
+
+    benchmarks: tuple[Name, ...] = ()
+    routers: tuple[Name, ...] = ()
+    noise: tuple[Positive, ...] = ()
+    temperature: tuple[Positive, ...] = ()
+    random: tuple[Share, ...] = ()
+
+    def distortions(self) -> dict[str, Distortion]:
+        """Every distortion, by name."""
+        return {
+            f"{kind}-{strength:g}": Distortion(kind=kind, strength=strength)
+            for kind in get_args(Kind)
+            for strength in getattr(self, kind)
+        }
+
+
+class Ceiling(Section):
+    """What there is to gain: benchmarks whose solution trees are made whole, and costs of a strong token."""
+
+    benchmarks: tuple[Name, ...] = ()
+    costs: tuple[Positive, ...] = ()
+
+
+class Transfer(Section):
+    """Routers that are run on every benchmark as they were fitted on each."""
+
+    routers: tuple[Name, ...] = ()
+
+
+class Definitions(Section):
+    """TRIM-Thr where a step is something else than a paragraph: a sentence, or a number of tokens."""
+
+    benchmarks: tuple[Name, ...] = ()
+    steps: tuple[Definition, ...] = ()
+    thresholds: tuple[Share, ...] = ()
+
+    def names(self) -> list[str]:
+        """All definitions that are compared, paragraphs first."""
+        return ["paragraph", *(str(step) for step in self.steps if step != "paragraph")] if self.benchmarks else []
+
+
+class Training(Section):
+    """How one embedded language model is trained.
+
+    Attributes:
+        hidden, layers, heads, intermediate: size of the model.
+        updates: of the weights.
+        batch_tokens: tokens of a batch, about.
+        learning_rate: of the matrices (Muon).
+        embedding_rate: of embeddings, norms and biases (AdamW).
+        mistaken: share of its training solutions whose author takes 0 - N for N; see `generated.misapply`.
+    """
+
+    hidden: int = Field(ge=32, le=2**16)
+    layers: int = Field(ge=1, le=1000)
+    heads: int = Field(ge=1, le=1000)
+    intermediate: int = Field(ge=32, le=2**16)
+    updates: int = Field(ge=1, le=10**7)
+    batch_tokens: int = Field(ge=256, le=10**7)
+    learning_rate: Positive
+    embedding_rate: Positive
+    mistaken: Share = 0
+
+    @model_validator(mode="after")
+    def _head_size(self) -> Training:
+        if self.hidden % self.heads or self.hidden // self.heads < 32:
+            raise ValueError(f"hidden {self.hidden} over {self.heads} heads: a head needs a size of at least 32")
+        return self
+
+
+class RewardTraining(Section):
+    """How the embedded reward model is trained, from the strong model's weights.
+
+    Attributes:
+        weak_problems, strong_problems: solutions that are sampled from each model.
+        updates: first on steps up to the first error, then on all steps.
+        blame: chance that a step right after an error is labelled wrong although it follows rightly from it.
+        memory: steps over which that chance falls to nothing.
+        batch_tokens: tokens of a batch, about.
+        learning_rate: of the matrices (Muon).
+        head_rate: of the score head (AdamW).
+    """
+
+    weak_problems: int = Field(ge=10, le=10**7)
+    strong_problems: int = Field(ge=10, le=10**7)
+    updates: tuple[int, int]
+    blame: Share
+    memory: int = Field(ge=1, le=1000)
+    batch_tokens: int = Field(ge=256, le=10**7)
+    learning_rate: Positive
+    head_rate: Positive
+
+
+class Pretrain(Section):
+    """`make pretrain`: the embedded models from scratch."""
+
+    out: PathText
+    seed: Seed = 0
+    shares: dict[str, Positive]
+    probe: int = Field(ge=10, le=10**7)
+    weak: Training
+    strong: Training
+    prm: RewardTraining

@@ -1,0 +1,156 @@
+"""What an experiment must satisfy beyond the type of each value, found before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from trim.errors import TrimError
+from trim.experiment.params import Params
+
+_ENDS = ("always_weak", "always_strong")
+
+
+def fault(params: Params) -> str | None:
+    """The first thing that would stop a run or spoil its numbers, in one line; None if nothing would."""
+    return next(_faults(params), None)
+
+
+def _faults(params: Params) -> Iterator[str]:
+    yield from _models(params)
+    yield from _ends(params)
+    yield from _names(params)
+    yield from _splits(params, known_sizes(params))
+
+
+def _models(params: Params) -> Iterator[str]:
+    for role in type(params.models).model_fields:
+        model = getattr(params.models, role)
+        if params.evaluation.cost == "flops" and model.server and model.weights is None:
+            yield f"models.{role}.weights: missing; evaluation.cost: flops needs it"
+
+
+def _ends(params: Params) -> Iterator[str]:
+    for name in _ENDS:
+        if name not in params.routers:
+            yield f"routers.{name}: missing; both ends of the scale are needed"
+        elif changed := set(params.routers[name]) - {"title", "group"}:
+            yield f"routers.{name}.{min(changed)}: an end of the scale has no such key; leave it out"
+
+
+def _names(params: Params) -> Iterator[str]:
+    """Names that stand for nothing."""
+    routers, benchmarks = list(params.routers), list(params.benchmarks)
+    named = [
+        ("evaluation.baselines", params.evaluation.baselines, routers),
+        ("robustness.routers", params.robustness.routers, routers),
+        ("robustness.benchmarks", params.robustness.benchmarks, benchmarks),
+        ("ceiling.benchmarks", params.ceiling.benchmarks, benchmarks),
+        ("definitions.benchmarks", params.definitions.benchmarks, benchmarks),
+        ("transfer.routers", params.transfer.routers, [name for name in routers if _moves(params, name)]),
+    ]
+    for name, section in params.routers.items():
+        named.append((f"routers.{name}.fit_on", tuple(filter(None, [section.get("fit_on")])), benchmarks))
+        named.append((f"routers.{name}.only", tuple(section.get("only") or ()), benchmarks))
+    for key, names, known in named:
+        for name in names:
+            if name not in known:
+                yield f"{key}: {name!r} found, allowed: {', '.join(known)}"
+    for study, routers_of in (("robustness", params.robustness.routers), ("transfer", params.transfer.routers)):
+        for benchmark in params.robustness.benchmarks if study == "robustness" else benchmarks:
+            for name in routers_of:
+                if name not in params.routers_on(benchmark):
+                    yield f"{study}.routers: {name} is not run on {benchmark}; leave it out, or its `only`"
+
+
+def _moves(params: Params, name: str) -> bool:
+    """Whether a router is fitted on every benchmark, and so can be run on any as fitted on another."""
+    own = params.routers[name]
+    return params.kind(name).fits and not own.get("fit_on") and not own.get("only")
+
+
+def known_sizes(params: Params) -> dict[str, dict[str, int]]:
+    """Problems of each split of the benchmarks whose number is known without reading a file."""
+    from trim.problems.catalogue import SIZES
+
+    found = {}
+    for name, source in params.benchmarks.items():
+        if source.family and source.sizes:
+            found[name] = source.sizes.model_dump()
+        elif source.hub:
+            sizes = dict(zip(("train", "validation", "test"), SIZES[source.hub], strict=True))
+            limits = source.sizes.model_dump() if source.sizes else sizes
+            found[name] = {split: min(count, limits[split]) for split, count in sizes.items()}
+    return found
+
+
+def _splits(params: Params, sizes: dict[str, dict[str, int]]) -> Iterator[str]:
+    """Routers that are fitted where there is nothing to fit them on."""
+    for name in params.routers:
+        kind = params.kind(name)
+        if not kind.fits:
+            continue
+        needed = ["validation"] + (["train"] if kind.labelled or kind.trained or kind.calibrated else [])
+        for source in dict.fromkeys(
+            params.source(name, benchmark) for benchmark in params.benchmarks if name in params.routers_on(benchmark)
+        ):
+            for split in needed:
+                if source in sizes and not sizes[source].get(split, 0):
+                    yield (
+                        f"routers.{name}: fitted on {source}, which has no {split} problems; "
+                        "name another benchmark in its fit_on, or raise the benchmark's sizes"
+                    )
+
+
+def check_surroundings(params: Params) -> list[str]:
+    """What only the files and the machine tell; returns what is worth knowing and stops nothing.
+
+    Raises:
+        TrimError: for a file that is missing or not what it should be, and for GPUs that are not there.
+    """
+    from trim.problems.jsonl import read_jsonl
+
+    sizes = known_sizes(params)
+    for name, source in params.benchmarks.items():
+        if source.path:
+            splits = [problem.split for problem in read_jsonl(Path(source.path))]
+            sizes[name] = {split: splits.count(split) for split in set(splits)}
+            if not sizes[name].get("test"):
+                raise TrimError(f"benchmarks.{name}.path: {source.path} holds no test problems")
+    if found := next(_splits(params, sizes), None):
+        raise TrimError(found)
+    if (
+        params.calibration.solutions
+        and not params.calibration.part
+        and not Path(params.calibration.solutions).is_file()
+    ):
+        raise TrimError(f"calibration.solutions: {params.calibration.solutions}: No such file or directory")
+    return [*_folders(params), *_gpus(params)]
+
+
+def _folders(params: Params) -> Iterator[str]:
+    from trim.models.files import on_hub
+    from trim.models.load import name
+
+    for role in type(params.models).model_fields:
+        model = getattr(params.models, role)
+        if on_hub(model):
+            yield f"models.{role}: {model.path} is read from the hub's cache; `trim download` fills it"
+            continue
+        try:
+            name(model)
+        except TrimError as error:
+            raise TrimError(f"models.{role}.path: {error}") from error
+
+
+def _gpus(params: Params) -> Iterator[str]:
+    needed = params.models.gpus(*type(params.models).model_fields)
+    if not needed or params.replay:
+        return
+    import torch
+
+    there = torch.cuda.device_count()
+    if 0 < there < needed:
+        raise TrimError(f"models.*.engine: {needed} GPUs are asked for, and this machine has {there}; change devices")
+    if not there:
+        yield f"{needed} GPUs are asked for; this machine has none, so jobs must run on one that has"

@@ -1,0 +1,98 @@
+"""What can be told of a model from its folder alone, without loading it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from importlib.resources import files
+from pathlib import Path
+
+from trim.errors import TrimError
+from trim.models.hub import cached
+from trim.models.settings import Model
+
+EMBEDDED = "embedded/"
+
+
+def resolve(path: str) -> Path:
+    """The folder of a model; "embedded/NAME" lies in the package."""
+    if path.startswith(EMBEDDED):
+        return Path(str(files("trim.models"))) / path
+    return Path(path)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model, in order.
+
+    Raises:
+        TrimError: if there is none.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    if not found:
+        raise TrimError(f"{folder / 'model.safetensors'}: No such file or directory; restore the model folder")
+    return found
+
+
+# Files that decide what a model writes: those that it must have, and those that it may have.
+_NEEDED = ("config.json", "tokenizer.json")
+_OPTIONAL = (
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
+
+
+def identity(folder: Path) -> str:
+    """Name and revision: a digest of the files that decide what the model writes.
+
+    Raises:
+        TrimError: if a file is missing.
+    """
+    state = hashlib.sha256()
+    try:
+        for path in [folder / name for name in (*_NEEDED, *_OPTIONAL)]:
+            if path.name in _NEEDED or path.is_file():
+                content = path.read_bytes()
+                state.update(path.name.encode() + len(content).to_bytes(8, "little") + content)
+        for path in weight_files(folder):
+            state.update(path.stat().st_size.to_bytes(8, "little"))
+            with path.open("rb") as file:
+                while block := file.read(1 << 24):
+                    state.update(block)
+    except OSError as error:
+        raise TrimError(f"{error.filename}: {error.strerror}; restore the model folder") from error
+    return f"{folder.name}@{state.hexdigest()[:16]}"
+
+
+def parameters(folder: Path) -> int:
+    """Number of weights, from the headers of the safetensors files.
+
+    Raises:
+        TrimError: if a file is damaged.
+    """
+    count = 0
+    for path in weight_files(folder):
+        try:
+            with path.open("rb") as file:
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            count += sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+        except (OSError, OverflowError, MemoryError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TrimError(f"{path}: not a safetensors file; restore the model folder") from error
+    return count
+
+
+def on_hub(model: Model) -> bool:
+    """Whether a model's files come from the hub."""
+    return model.revision is not None and not resolve(model.path).is_dir()
+
+
+def folder(model: Model) -> Path:
+    """Where a model's files are.
+
+    Raises:
+        TrimError: if it is one of the hub that was not downloaded.
+    """
+    return cached(model.path, str(model.revision)) if on_hub(model) else resolve(model.path)

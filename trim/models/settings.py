@@ -1,0 +1,173 @@
+"""Models as they stand in params.yaml: what they are, how they run, how they sample, and what they cost."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from trim.models.distortion import Distortion
+from trim.section import Cost, PathText, Section
+from trim.steps import SEPARATOR
+
+Definition = Literal["paragraph", "sentence"] | Annotated[int, Field(ge=1)]
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+Dtype = Literal["float32", "bfloat16"]
+
+
+class Sampling(Section):
+    """How the next step is sampled (paper, section 5: 0.7, 0.8, 20), and where it ends.
+
+    Attributes:
+        repetition_penalty: divides the positive logits of tokens that stand in the prompt or the step, and multiplies
+            the negative ones (Keskar et al., 2019); 1 changes nothing.
+        temperature, top_p, top_k: null is sent to no server, which then does as it likes; elsewhere it is 1, 1 and all.
+        step: ends at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
+    """
+
+    temperature: float | None = Field(0.7, ge=0, le=10)
+    top_p: float | None = Field(0.8, gt=0, le=1)
+    top_k: int | None = Field(20, ge=1, le=10**6)
+    repetition_penalty: float = Field(1.0, gt=0, le=10)
+    max_step_tokens: int = Field(2048, ge=1, le=10**6)
+    step: Definition = "paragraph"
+
+    @property
+    def joint(self) -> str:
+        """What stands between two steps; steps that are no paragraphs carry their own endings."""
+        return SEPARATOR if self.step == "paragraph" else ""
+
+
+class Engine(Section):
+    """How vLLM runs a model.
+
+    Attributes:
+        tensor_parallel: GPUs that the model is spread over.
+        memory: share of each GPU's memory that it may take; models on one GPU share it out.
+        devices: GPUs that it is placed on, all that are visible by default.
+        context: most tokens of a prompt with its step; None takes the model's own limit.
+    """
+
+    tensor_parallel: int = Field(1, ge=1, le=1024)
+    memory: float = Field(0.9, gt=0, le=1)
+    devices: tuple[int, ...] | None = None
+    context: int | None = Field(None, ge=64, le=10**8)
+
+
+class Server(Section):
+    """An OpenAI-compatible server.
+
+    Attributes:
+        url: its address, such as http://127.0.0.1:8000/v1.
+        model: the name that it knows the model by; the model's `path` by default.
+        key: name of the environment variable that holds the key; the key itself stands nowhere.
+        api: how a step is asked for. completions: the prompt ends with the steps so far, and is sent as
+            token ids (vLLM; tokenizer and chat template are those of `path`); prefill: a chat whose last,
+            open turn is continued (vLLM's continue_final_message); chat: a chat that asks for the next
+            step only (any server).
+        concurrency: requests under way at once.
+        timeout: seconds for one whole answer.
+        retries: of a request that was refused, lost, or answered with something else, with growing waits.
+        cap: most money that one folder of results may cost on this server.
+        context: most tokens of a prompt with its step; a reward model's longer prompt is cut from the left.
+    """
+
+    url: str = Field(pattern=r"^https?://[^@\s\x00-\x1f]+$", max_length=1000)
+    model: PathText | None = None
+    key: str | None = None
+    api: Literal["completions", "prefill", "chat"] = "prefill"
+    concurrency: int = Field(32, ge=1, le=4096)
+    timeout: float = Field(120, gt=0, le=10**6)
+    retries: int = Field(8, ge=0, le=100)
+    cap: Cost | None = None
+    context: int | None = Field(None, ge=64, le=10**8)
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _is_a_name(cls, key: Any) -> Any:
+        if key is not None and not (isinstance(key, str) and _VARIABLE.fullmatch(key)):
+            # What stands here by mistake may be the key itself, so it is not shown.
+            raise ValueError("not the name of an environment variable, such as OPENAI_API_KEY; export the key in one")
+        return key
+
+
+class Model(Section):
+    """One model and what its use costs.
+
+    Attributes:
+        backend: how it is run; vllm needs the extra of that name.
+        path: a Hugging Face folder; "embedded/NAME" is shipped with the package; with `revision`,
+            a name on the hub. Of the backend openai, the name that the server knows, and where a
+            tokenizer is needed, its folder or name on the hub.
+        revision: commit of a model on the hub. What has one is known by it alone, so that its draws
+            replay where the model is not.
+        weights: number of parameters, for FLOPs; told from the model's files where it is missing,
+            0 of a server's.
+        dtype: precision of the weights.
+        batch_size: sequences in one batch; also what a kill can lose.
+        price_in, price_cached, price_out: money per million tokens that are read, read from the model's own
+            prefix cache (as much as `price_in` where it is missing), and written.
+        latency_per_call: seconds of a call, whatever its length.
+        latency_per_token: seconds of each token that is written.
+        latency_per_read: seconds of each token that is read and not in the cache.
+        repetition_penalty: of this language model, in place of that of the generation's sampling.
+        thinking: given to the chat template of models that can think first (Qwen3).
+        engine: of the backend vllm.
+        server: of the backend openai.
+    """
+
+    backend: Literal["transformers", "vllm", "openai"] = "transformers"
+    path: PathText
+    revision: str | None = Field(None, pattern=r"^[0-9A-Za-z._/-]{1,100}$")
+    weights: int | None = Field(None, ge=1, le=10**15)
+    dtype: Dtype = "float32"
+    batch_size: int = Field(256, ge=1, le=10**6)
+    price_in: Cost
+    price_cached: Cost | None = None
+    price_out: Cost
+    latency_per_call: Cost
+    latency_per_token: Cost
+    latency_per_read: Cost
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    thinking: bool | None = None
+    engine: Engine = Engine()
+    server: Server | None = None
+
+    @model_validator(mode="after")
+    def _has_its_server(self) -> Model:
+        if (self.backend == "openai") != (self.server is not None):
+            raise ValueError("server is for the backend openai, and needed there")
+        return self
+
+
+class RewardModel(Model):
+    """A process reward model.
+
+    Attributes:
+        instruction: what its user turn asks for after the question; that of the generation by default.
+        system: its system turn, none by default.
+        distortion: how its scores are to be distorted, if at all.
+    """
+
+    instruction: str | None = None
+    system: str = ""
+    distortion: Distortion | None = None
+
+
+class Models(Section):
+    """The three models."""
+
+    weak: Model
+    strong: Model
+    prm: RewardModel
+
+    def gpus(self, *roles: str) -> int:
+        """GPUs that a job needs which runs the models of these roles; those that name none share the first ones."""
+        used: set[int] = set()
+        for model in (getattr(self, role) for role in roles):
+            if model.backend == "vllm":
+                used |= set(model.engine.devices or range(model.engine.tensor_parallel))
+            elif model.backend == "transformers" and model.revision:
+                used.add(0)
+        return len(used)

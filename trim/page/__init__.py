@@ -1,0 +1,1 @@
+"""The page: results/report.html."""

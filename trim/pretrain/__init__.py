@@ -1,0 +1,1 @@
+"""The embedded models from scratch."""

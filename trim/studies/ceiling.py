@@ -1,0 +1,111 @@
+"""The ceiling: the best that any router could reach on the test problems, and each router's distance to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from trim.engine.policy import Policy
+from trim.evaluation.comparison import budgets, differences, studies, summary
+from trim.evaluation.results import read_results
+from trim.experiment.fitting import open_tree
+from trim.experiment.params import Params, protocol
+from trim.problems import read_problems
+from trim.report.figures import ENDS, curves
+from trim.report.tables import at_budgets, figure, read_csv, titles
+from trim.rl.ceiling import Clairvoyant, Fitted
+from trim.rl.settings import CEILINGS
+from trim.rl.tree import Tree
+from trim.stages.episodes import write_run
+from trim.studies.base import Job, Measurement, Study
+
+
+def _run(job: Job) -> None:
+    """Run the best routers on the test problems; writes NAME.parquet for each of `CEILINGS` into the folder `out`."""
+    params, runner = job.params, job.runner
+    trees: dict[str, Tree] = {}
+    for split in ("train", "validation", "test"):
+        trees[split] = open_tree(runner, read_problems(job.problems, split))
+        trees[split].expand()
+    train, validation, test = trees.values()
+    costs = sorted(params.ceiling.costs, reverse=True)
+    # What a clairvoyant router rescues costs far less than what one has to guess.
+    dear = np.geomspace(1, costs[-1], 2 * len(costs))
+    policies: dict[str, list[tuple[float, Policy]]] = {
+        "features": [(cost, Fitted(train, validation, cost)) for cost in costs],
+        "hindsight": [(cost, Fitted(test, test, cost)) for cost in costs],
+        "clairvoyant": [(cost, Clairvoyant(test, cost)) for cost in dear],
+    }
+    for name, made in policies.items():
+        settings = {f"cost={cost:.4g}": policy for cost, policy in made}
+        path = job.out / f"{name}.parquet"
+        write_run(runner, job.benchmark, "test", name, test.problems, settings, path, CEILINGS[name])
+
+
+def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
+    """The ceilings' operating points, and every router's measures and their distance to each ceiling."""
+    folder = results / "studies" / "ceiling" / benchmark
+    runs = results / "episodes" / benchmark
+    routers = [read_results(runs / f"{name}.parquet") for name in params.routers_on(benchmark)]
+    (study,) = studies([*routers, *(read_results(folder / f"{name}.parquet") for name in CEILINGS)], protocol(params))
+    rows = summary(study)
+    found = [budgets(study).assign(baseline=""), *(differences(study, name) for name in CEILINGS)]
+    columns = ["benchmark", "router", "baseline", "measure", "value", "low", "high", "spread"]
+    return {"points": rows[rows["router"].isin(list(CEILINGS))], "distances": pd.concat(found)[columns]}
+
+
+def _files(results: Path, params: Params, name: str) -> pd.DataFrame:
+    folder = results / "studies" / "ceiling"
+    return pd.concat([read_csv(folder / f"{benchmark}.{name}.csv") for benchmark in params.ceiling.benchmarks])
+
+
+def _table(results: Path, params: Params) -> pd.DataFrame:
+    """Accuracy at budgets of every router and ceiling, and what each router lacks of a ceiling."""
+    benchmarks, routers = titles(params)
+    names, rows = routers | CEILINGS | {"": ""}, []
+    measures = [*at_budgets(params), "apgr"]
+    found = _files(results, params, "distances").fillna({"baseline": ""})
+    found = found[~found["router"].isin(ENDS) & ~(found["router"].isin(list(CEILINGS)) & (found["baseline"] != ""))]
+    for (benchmark, router, baseline), group in found.groupby(["benchmark", "router", "baseline"], sort=False):
+        cells = {row.measure: figure(row.value, row.low, row.high, row.spread) for row in group.itertuples()}
+        keys = {"benchmark": benchmarks[benchmark], "router": names[router], "minus": names[baseline]}
+        rows.append(keys | {name: cells[name] for name in measures})
+    return pd.DataFrame(rows)
+
+
+def _figure(results: Path, params: Params) -> Figure:
+    """Curves of the ceilings and of the fitted routers below them."""
+    shown = [name for name in params.routers if params.kind(name).fits and "kind" not in params.routers[name]]
+    names = {name: params.title(name) for name in shown} | CEILINGS
+    rows = pd.concat([read_csv(results / "summary.csv"), _files(results, params, "points")])
+    chosen = {name: title for name, title in titles(params)[0].items() if name in params.ceiling.benchmarks}
+    return curves(rows, chosen, names)
+
+
+STUDY = Study(
+    name="ceiling",
+    title="What there is to gain",
+    text=(
+        "The best that any router could do, by dynamic programming on whole solution trees. Five features: "
+        "what TRIM-Agg sees, by fitted policy iteration on the train split, or (in hindsight, too good to be "
+        "true) on the test problems themselves. Clairvoyant: it knows how everything would end. `minus`: each "
+        "router's distance."
+    ),
+    caption="Fitted routers below the best that could be done.",
+    wanted=lambda params: bool(params.ceiling.benchmarks),
+    table=_table,
+    figure=_figure,
+    inputs=lambda params: ["summary.csv"],
+    measurement=Measurement(
+        benchmarks=lambda params: list(params.ceiling.benchmarks),
+        inputs=lambda params, name: (
+            [f"studies/ceiling/{name}/{bound}.parquet" for bound in CEILINGS] + params.episodes(name)
+        ),
+        make=_measure,
+        parts=("points", "distances"),
+    ),
+    run=_run,
+)

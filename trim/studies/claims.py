@@ -1,0 +1,321 @@
+"""The paper's claims beside what is reported in it, what was released with it, and what this experiment measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from trim.evaluation.published import (
+    ADVANCED_TITLES,
+    RELEASED_FOR,
+    RELEASED_TITLES,
+    REPORTED_FOR,
+    published_budgets,
+    reported,
+    reported_values,
+)
+from trim.experiment.params import Benchmark, Params, protocol
+from trim.problems.generated import FAMILIES
+from trim.report.figures import legend, styles
+from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles
+from trim.studies import robustness, transfer
+from trim.studies.base import Study
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A figure with its interval; NaN where it was not reached.
+
+    Attributes:
+        value, low, high: see above.
+        of: what it is of, for the reader.
+    """
+
+    value: float
+    low: float
+    high: float
+    of: str = ""
+
+    def __str__(self) -> str:
+        return figure(self.value, self.low, self.high) + (f" ({self.of})" if self.of else "")
+
+    def at_most(self, bound: float) -> str:
+        """Whether it is at most `bound`, as far as its interval tells; what is not reached is not."""
+        if np.isnan(self.value):
+            return FAILS
+        if np.isnan(self.low):
+            return OPEN
+        return HOLDS if self.high <= bound else FAILS if self.low > bound else OPEN
+
+    def at_least(self, bound: float) -> str:
+        """Whether it is at least `bound`, as far as its interval tells."""
+        return Finding(-self.value, -self.high, -self.low).at_most(-bound)
+
+
+def _found(table: pd.DataFrame, of: str = "", **keys: str) -> Finding | None:
+    """The row of a table that has these keys."""
+    for key, value in keys.items():
+        table = table[table[key] == value]
+    if table.empty:
+        return None
+    row = table.iloc[0]
+    return Finding(float(row["value"]), float(row["low"]), float(row["high"]), of)
+
+
+COLUMNS = ("claim", "made for", "reported in the paper", "released run", "released", "here, measured", "here")
+_OURS = "bar of our own"
+Row = tuple[str, ...]
+
+
+def _table(results: Path, params: Params) -> pd.DataFrame:
+    """A row per claim: whom it was made for, what is reported and was released, and whether it holds there and here."""
+    rows = [
+        *_thrift(results, params),
+        *_efficiency(results, params),
+        *_planning(results, params),
+        *_takeover(results, params),
+        *_transfer(results, params),
+        *_noise(results, params),
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(
+    claim: str,
+    pair: str,
+    here: Finding | None,
+    verdict: str,
+    reported: str = "",
+    there: Finding | None = None,
+    released: str = "",
+) -> Row:
+    return (
+        claim,
+        pair,
+        reported or "not reported",
+        str(there) if there else "not released",
+        released if there else "",
+        str(here) if here else "not measured",
+        verdict if here else "",
+    )
+
+
+def _best(rows: pd.DataFrame, routers: Mapping[str, str], where: str, least: bool) -> Finding:
+    """The best of some routers; not reached if none is."""
+    if rows["value"].isna().all():
+        return Finding(
+            np.nan, np.nan, np.nan, f"{', '.join(routers[name] for name in dict.fromkeys(rows['router']))}, {where}"
+        )
+    row = rows.loc[rows["value"].idxmin() if least else rows["value"].idxmax()]
+    return Finding(float(row["value"]), float(row["low"]), float(row["high"]), f"{routers[row['router']]}, {where}")
+
+
+def _thrift(results: Path, params: Params) -> list[Row]:
+    """The strong model's accuracy for a fifth of its tokens."""
+    budgets, (benchmarks, routers) = read_csv(results / "budgets.csv"), titles(params)
+    first, rows = next(iter(params.benchmarks)), []
+    advanced = [n for n in params.routers_on(first) if params.group(n) == "trim" and params.kind(n).name != "trim_thr"]
+    for names, who, released in (
+        (advanced, "the advanced policies recover", "trim_pomdp"),
+        (["trim_thr"], "TRIM-Thr recovers", "trim_thr"),
+    ):
+        for level in params.evaluation.levels[-1:] if names == advanced else params.evaluation.levels[-2:]:
+            measure = f"cpt{round(100 * level)}"
+            own = budgets[(budgets["benchmark"] == first) & budgets["router"].isin(names)]
+            own = own[own["measure"] == measure]
+            if own.empty:
+                continue
+            here = _best(own, routers, benchmarks[first], least=True)
+            there = _found(published_budgets(protocol(params), released), RELEASED_TITLES[released], measure=measure)
+            known = reported_values(measure)
+            said = ", ".join(f"{name}: {known[key]:g}" for key, name in ADVANCED_TITLES.items() if key in known)
+            theirs = names == advanced and level == 0.95
+            claim = f"{who} {100 * level:g} % of the gap with 20 % of the strong tokens"
+            rows.append(
+                _row(
+                    claim, REPORTED_FOR if theirs else _OURS, here, here.at_most(0.2), said if theirs else "", there,
+                    there.at_most(0.2) if there else "",
+                )
+            )  # fmt: skip
+    return rows
+
+
+def _best_rival(budgets: pd.DataFrame, params: Params, benchmark: str, *groups: str) -> str | None:
+    """The rival of most incremental benefit per cost."""
+    rivals = [name for name in params.routers_on(benchmark) if params.group(name) in groups]
+    rows = budgets[(budgets["benchmark"] == benchmark) & (budgets["measure"] == "ibc") & budgets["router"].isin(rivals)]
+    return str(rows.loc[rows["value"].idxmax(), "router"]) if rows["value"].notna().any() else None
+
+
+def _efficiency(results: Path, params: Params) -> list[Row]:
+    """Times as cost-efficient as the best prior method."""
+    budgets, ratios = read_csv(results / "budgets.csv"), read_csv(results / "ratios.csv")
+    benchmarks, routers = titles(params)
+    first = next(iter(benchmarks))
+    aime = [name for name in benchmarks if stands_for(params.benchmarks[name]) == "AIME"]
+    known, elsewhere = reported_values("ibc"), reported_values("ibc", "aime")
+    times = known["trim_thr"] / known["automix_prm"]
+    more = elsewhere["trim_pomdp"] / elsewhere["routellm_similarity"]
+    rows = []
+    for router, where, bound, groups, claim, said in (
+        (
+            "trim_thr", [first], 5, ("query", "cascade"),
+            "TRIM-Thr is 5 times as cost-efficient (ΔIBC) as the best prior method, of any group",
+            f"{times:.1f} = {known['trim_thr']:g} / {known['automix_prm']:g} (AutoMix-PRM)",
+        ),
+        (
+            "trim_pomdp", aime, 6, ("query",),
+            "on AIME TRIM-POMDP is up to 6 times as cost-efficient as the best query-level router",
+            f"{more:.1f} = {elsewhere['trim_pomdp']:g} / {elsewhere['routellm_similarity']:g} (RouteLLM, similarity)",
+        ),
+    ):  # fmt: skip
+        for benchmark in where:
+            rival = _best_rival(budgets, params, benchmark, *groups)
+            keys = {"benchmark": benchmark, "router": router, "measure": "ibc"}
+            of = f"over {routers[rival]}, {benchmarks[benchmark]}" if rival else ""
+            here = _found(ratios, of, baseline=rival, **keys) if rival else None
+            rows.append(_row(claim, REPORTED_FOR, here, here.at_least(bound) if here else "", said))
+    if "oracle_query" in params.routers:
+        keys = {"benchmark": first, "router": "trim_thr", "measure": "ibc", "baseline": "oracle_query"}
+        bound_of_all = _found(ratios, f"over {routers['oracle_query']}, {benchmarks[first]}", **keys)
+        claim = "for comparison: TRIM-Thr over the best that any query-level router could do"
+        rows.append(_row(claim, _OURS, bound_of_all, ""))
+    return rows
+
+
+def stands_for(benchmark: Benchmark) -> str:
+    """The published benchmark that one is, or whose place it takes."""
+    if benchmark.family:
+        return FAMILIES[benchmark.family].stands_for
+    return {"math500": "MATH-500", "aime": "AIME"}.get(benchmark.hub or "", "")
+
+
+def _planning(results: Path, params: Params) -> list[Row]:
+    """Planning is worth most where little is spent."""
+    if "trim_pomdp" not in params.routers or "trim_thr" not in params.evaluation.baselines:
+        return []
+    differences, first = read_csv(results / "differences.csv"), next(iter(params.benchmarks))
+    rows = []
+    for measure in at_budgets(params)[:2]:
+        one, other = (
+            float(published_budgets(protocol(params), router).set_index("measure").loc[measure, "value"])
+            for router in ("trim_pomdp", "trim_thr")
+        )
+        there = Finding(one - other, np.nan, np.nan, f"{one:.3f} and {other:.3f}, no paired interval")
+        keys = {"benchmark": first, "router": "trim_pomdp", "baseline": "trim_thr", "measure": measure}
+        here = _found(differences, titles(params)[0][first], **keys)
+        claim = f"planning wins where little is spent: TRIM-POMDP minus TRIM-Thr, {measure}, is above 0"
+        rows.append(_row(claim, RELEASED_FOR, here, here.at_least(0) if here else "", "", there, "positive"))
+    return rows
+
+
+def _takeover(results: Path, params: Params) -> list[Row]:
+    """One step at a time suffices."""
+    if "takeover" not in params.routers:
+        return []
+    differences, first = read_csv(results / "differences.csv"), next(iter(params.benchmarks))
+    middle = at_middle(params)
+    keys = {"benchmark": first, "router": "takeover", "baseline": "trim_thr", "measure": middle}
+    here = _found(differences, f"takeover minus TRIM-Thr, {middle}", **keys)
+    claim = "single steps suffice: letting the strong model go on is no better at equal cost"
+    return [_row(claim, REPORTED_FOR, here, here.at_most(0) if here else "", "said, without a figure")]
+
+
+def _transfer(results: Path, params: Params) -> list[Row]:
+    """Routers carry over."""
+    if not transfer.STUDY.wanted(params):
+        return []
+    benchmarks, routers = titles(params)
+    folder = results / "studies" / "transfer"
+    found = pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])
+    told, rows = reported(), []
+    told = told[told["fitted_on"].eq("aime") & told["router"].isin(list(RELEASED_TITLES | ADVANCED_TITLES))]
+    said = "ΔIBC fitted on AIME: " + ", ".join(
+        f"{(ADVANCED_TITLES | RELEASED_TITLES)[row.router]} {row.value:g} on {row.benchmark}"
+        for row in told.itertuples()
+    )
+    for router in params.transfer.routers:
+        if params.kind(router).group != "trim":
+            continue
+        mine = found[(found["router"] == router) & (found["measure"] == "apgr")]
+        values = mine.pivot(index="source", columns="benchmark", values="value")
+        kept = values.div(pd.Series(np.diag(values.loc[list(benchmarks), list(benchmarks)]), list(benchmarks)), axis=1)
+        source, target = kept.stack().idxmin()
+        low = mine[(mine["source"] == source) & (mine["benchmark"] == target)].iloc[0]
+        own = values.loc[target, target]
+        of = f"least, {routers[router]} from {benchmarks[source]} on {benchmarks[target]}"
+        here = Finding(kept.loc[source, target], low["low"] / own, low["high"] / own, of)
+        rows.append(_row("fitted elsewhere a policy keeps 90 % of its APGR", _OURS, here, here.at_least(0.9), said))
+    return rows
+
+
+def _noise(results: Path, params: Params) -> list[Row]:
+    """Noise on the scores costs little."""
+    noise = [d for name, d in params.robustness.distortions().items() if d.kind == "noise"]
+    if not noise or not params.robustness.benchmarks or "trim_thr" not in params.robustness.routers:
+        return []
+    benchmark = params.robustness.benchmarks[0]
+    found = read_csv(results / "studies" / "robustness" / f"{benchmark}.csv").fillna({"baseline": ""})
+    middle = at_middle(params)
+    found = found[(found["router"] == "trim_thr") & (found["baseline"] == "") & (found["measure"] == middle)]
+    rows, plain = [], _found(found, distortion="none")
+    for level in noise:
+        row = found[(found["distortion"] == "noise") & (found["strength"] == level.strength)]
+        if row.empty or plain is None:
+            continue
+        noisy = _found(row)
+        assert noisy
+        of = f"{noisy.value:.3f} for {plain.value:.3f}, noise {level.strength:g} on the logit, {middle}"
+        here = Finding(noisy.value / plain.value, noisy.low / plain.value, noisy.high / plain.value, of)
+        claim = "robust to noise: 95 % of the accuracy is kept"
+        rows.append(_row(claim, _OURS, here, here.at_least(0.95), "said, without a figure"))
+    return rows
+
+
+def _figure(results: Path, params: Params) -> Figure:
+    """How many times as cost-efficient TRIM-Thr is as each router that chooses one model, and as their bound."""
+    ratios, (benchmarks, routers) = read_csv(results / "ratios.csv"), titles(params)
+    rows = ratios[(ratios["router"] == "trim_thr") & (ratios["measure"] == "slope")]
+    rivals = list(dict.fromkeys(rows["baseline"]))
+    picture = Figure(figsize=(7, 0.32 * len(rivals) + 1.6), layout="constrained")
+    axes = picture.subplots()
+    for index, (benchmark, (colour, marker)) in enumerate(styles(benchmarks).items()):
+        mine = rows[rows["benchmark"] == benchmark].set_index("baseline").reindex(rivals)
+        places = -np.arange(len(rivals)) - 0.16 * (index - (len(benchmarks) - 1) / 2)
+        error = np.abs(mine[["low", "high"]].to_numpy().T - mine["value"].to_numpy())
+        axes.errorbar(mine["value"], places, xerr=error, fmt=marker, color=colour, markersize=4, capsize=2)
+        axes.plot([], [], marker, color=colour, label=benchmarks[benchmark])
+    axes.axvline(1, color="0.4", linewidth=0.8)
+    axes.set_yticks(-np.arange(len(rivals)), [routers[name] for name in rivals])
+    axes.set_xlabel("accuracy per strong token: TRIM-Thr's over the rival's")
+    return legend(picture)
+
+
+def _inputs(params: Params) -> list[str]:
+    studies = [transfer.STUDY] if transfer.STUDY.wanted(params) else []
+    tables = [path for study in [*studies, robustness.STUDY] for path in study.measured(params)]
+    return ["budgets.csv", "differences.csv", "ratios.csv", *tables]
+
+
+STUDY = Study(
+    name="claims",
+    title="The paper's claims",
+    text=(
+        "Each one beside the run that was released with the paper (TRIM-Thr on MATH-500) and beside this "
+        "experiment, by the same code, and by what the intervals can tell. ΔIBC: incremental benefit per "
+        "cost, relative to always-strong's."
+    ),
+    caption=("Accuracy gained per strong token: TRIM-Thr's over that of routers that choose one model for a problem."),
+    wanted=lambda params: "trim_thr" in params.routers,
+    table=_table,
+    figure=_figure,
+    inputs=_inputs,
+    prose=True,
+)

@@ -1,0 +1,94 @@
+"""What a solution costs in all, in every unit, and who still saves in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from trim.evaluation.costs import UNITS, WRITTEN
+from trim.evaluation.published import RELEASED, published_costs
+from trim.experiment.params import Params
+from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
+from trim.report.tables import figure, read_csv, titles
+from trim.report.units import CACHES, UNIT_TITLES
+from trim.studies.base import Study
+
+_SHOWN = ("strong_tokens", "flops")
+
+
+def _table(results: Path, params: Params) -> pd.DataFrame:
+    """What the setting for the middle budget costs in every unit, and in which it saves; below, the released runs."""
+    benchmarks, routers = titles(params)
+    found, rows = read_csv(results / "units.csv"), []
+    found = found[(found["measure"] == "spent") & (found["router"] != "always_strong")]
+    for benchmark, title in benchmarks.items():
+        of_all = found[found["benchmark"] == benchmark]
+        written = of_all[of_all["unit"].isin(WRITTEN)]
+        for router in dict.fromkeys(of_all["router"]):
+            for cache in dict.fromkeys(of_all["cache"]):
+                mine = pd.concat([written, of_all[of_all["cache"] == cache]]).drop_duplicates(["router", "unit"])
+                mine = mine[mine["router"] == router].set_index("unit").loc[list(UNITS)]
+                cells = {UNIT_TITLES[str(u)]: figure(r["value"], r["low"], r["high"]) for u, r in mine.iterrows()}
+                saves = [UNIT_TITLES[str(unit)] for unit in mine.index[mine["high"] < 1]]
+                keys = {"benchmark": title, "router": routers[router], "reading": CACHES[str(cache)]}
+                rows.append(keys | cells | {"saves in": "; ".join(saves) or "nothing"})
+    return pd.concat([pd.DataFrame(rows), _released(params)], ignore_index=True).fillna("")
+
+
+def _released(params: Params) -> pd.DataFrame:
+    """The released run nearest to the middle budget, and the most that it can have cost."""
+    rows = []
+    for router in RELEASED:
+        points = published_costs(router)
+        nearest = points.loc[(points["strong_tokens"] - params.evaluation.middle).abs().idxmin()]
+        costs = nearest.drop("setting")
+        cells = {UNIT_TITLES[str(unit)]: f"{value:.3f}" for unit, value in costs.items()}
+        saves = [UNIT_TITLES[str(unit)] for unit, value in costs.items() if value < 1]
+        name = f"{params.title(router) if router in params.routers else router}, released, {nearest['setting']}"
+        keys = {"benchmark": "MATH-500 (released)", "router": name, "reading": f"at most: {CACHES['prefix']}"}
+        rows.append(keys | cells | {"saves in": "; ".join(saves)})
+    return pd.DataFrame(rows)
+
+
+def _figure(results: Path, params: Params) -> Figure:
+    """On the first benchmark: accuracy over strong tokens written, and over operations in all."""
+    benchmark, title = next(iter(titles(params)[0].items()))
+    rows = read_csv(results / "summary.csv")
+    rows = rows[rows["benchmark"] == benchmark]
+    strong = rows[rows["router"] == "always_strong"].iloc[0]
+    names = [name for name in first_of_kinds(params) if params.group(name) in ("trim", "step", "query", "cascade")]
+    picture, axes_of = panels({unit: f"{title}: {UNIT_TITLES[unit]}" for unit in _SHOWN})
+    for unit, axes in axes_of.items():
+        for router, (colour, marker) in styles(names).items():
+            points = rows[rows["router"] == router].groupby("setting", sort=False)[[unit, "accuracy"]].mean()
+            points = points.sort_values(unit)
+            spent = points[unit] / strong[unit]
+            axes.plot(spent, points["accuracy"], marker + "-", color=colour, markersize=3, label=params.title(router))
+        for end, marker in zip(ENDS, "v^", strict=True):
+            row = rows[rows["router"] == end].iloc[0]
+            axes.plot(row[unit] / strong[unit], row["accuracy"], "k" + marker, label=params.title(end))
+        axes.axvline(1, color="0.4", linewidth=0.8)
+        axes.set_xlabel(f"{UNIT_TITLES[unit]}, always-strong's is 1")
+        axes.set_ylabel("accuracy")
+    axes_of["flops"].set_xlim(0, max(1.1, float(np.ceil(10 * axes_of["flops"].dataLim.x1) / 10)))
+    return legend(picture)
+
+
+STUDY = Study(
+    name="spent",
+    title="What a solution costs in all",
+    text=(
+        "At the setting for the middle budget of strong tokens, always-strong's cost being 1. Two models "
+        "share no cache: what the weak model wrote, the strong one must read before it rewrites a step. "
+        "`saves in`: the units whose whole interval lies below 1. The released runs: the most that they can "
+        "have cost, without the questions."
+    ),
+    caption="Accuracy over strong tokens written, and over floating-point operations in all.",
+    wanted=lambda params: True,
+    table=_table,
+    figure=_figure,
+    inputs=lambda params: ["summary.csv", "units.csv"],
+)
