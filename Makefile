@@ -46,8 +46,8 @@ types: install ## static types
 bench: install ## measure speed and memory against their limits
 	python bench/run.py
 
-pretrain: install ## train the embedded models anew, and put them into the package
-	snakemake --cores all -- pretrain
+pretrain: install ## train the embedded models again, and put them into the package
+	snakemake --cores all --configfile workflow/experiments/pretrain.yaml -- pretrain
 	for model in weak strong prm; do \
 	  mkdir -p trim/models/embedded/$$model && cp results/pretrain/$$model/* trim/models/embedded/$$model/; done
 

@@ -5,6 +5,7 @@ Ratios are taken within one run, so that they hold on a noisy machine.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import torch
 from evaluation import measure, study
@@ -74,46 +76,69 @@ def at_least(name: str, figure: float, unit: str, limit: float) -> Row:
     return name, figure, unit, limit, figure >= limit
 
 
+FULL = ("--configfile", "workflow/experiments/full.yaml")
+
+
 def pipeline() -> Iterator[Row]:
-    """A fresh run of everything, and one with nothing to do."""
-    with tempfile.TemporaryDirectory() as folder:
+    """A first run, a full one on top of it, an edit of one router, and a run with nothing to do."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         for name in ("Snakefile", "params.yaml", "workflow", "trim", "snakemake_logger_plugin_trim"):
             source = ROOT / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, Path(folder) / name)
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         command = ["snakemake", "--cores", "2", "--quiet", "all"]
-        peak, start = 0, time.perf_counter()
-        process = psutil.Popen(command, cwd=folder)
-        while process.poll() is None:
-            tree = [process, *process.children(recursive=True)]
-            used = 0
-            for member in tree:
-                try:
-                    used += member.memory_info().rss
-                except psutil.Error:
-                    continue
-            peak = max(peak, used)
-            time.sleep(0.25)
-        if process.returncode:
-            raise SystemExit("the pipeline failed")
-        yield at_most("fresh run of the pipeline", time.perf_counter() - start, "s", 900)
-        yield at_most("peak memory of the pipeline", peak / 2**30, "GiB", 4)
-        idle = seconds(lambda: subprocess.run(command, cwd=folder, check=True))
-        yield at_most("run with nothing to do", idle, "s", 10)
-        page = Path(folder) / "results" / "report.html"
+        yield from watched("first run", 300, command, folder)
+        idle = seconds(lambda: subprocess.run(command, cwd=folder, check=True, env=own(folder)))
+        yield at_most("run with nothing to do", idle, "s", 5)
+        router = folder / "trim" / "routers" / "rsd.py"
+        router.write_text(router.read_text() + "\n# a remark\n")
+        spent = seconds(lambda: subprocess.run(command, cwd=folder, check=True, env=own(folder)))
+        yield at_most("edit of one router", spent, "s", 60)
+        shutil.rmtree(folder / "benchmarks")
+        full = ["--configfile", "workflow/experiments/full.yaml"]
+        yield from watched("full run, more", 720, [*command, *full], folder)
+        page = folder / "results" / "report.html"
         page.unlink()
-        spent = seconds(lambda: subprocess.run(["trim", "report"], cwd=folder, check=True, stdout=subprocess.DEVNULL))
+        report = ["trim", "report", "--params", "results/params.yaml"]
+        spent = seconds(lambda: subprocess.run(report, cwd=folder, check=True, stdout=subprocess.DEVNULL))
         yield at_most("report", spent, "s", 10)
         yield at_most("its size", page.stat().st_size / 1e6, "MB", 5)
-        episodes = sorted((Path(folder) / "results" / "episodes").glob("*/*.parquet"))
+        episodes = sorted((folder / "results" / "episodes").glob("*/*.parquet"))
         spent = seconds(lambda: list(map(read_results, episodes)))
         yield at_most("costs of all episodes, in every regime", spent, "s", 10)
-        for name in (".journal", "trees", "training"):
-            shutil.rmtree(Path(folder) / "results" / name)
-        trained = [f"results/routers/standard/trim_{name}.json" for name in ("agg", "seq", "budget")]
-        part = [*trained, "results/studies/ceiling/standard.points.csv"]
-        again = [*command, "--rerun-triggers", "mtime", "--forcerun", "trees", "train", "ceiling", "--", *part]
-        spent = seconds(lambda: subprocess.run(again, cwd=folder, check=True))
-        yield at_most("trees, training and ceiling of the default run", spent, "s", 240)
+
+
+def own(folder: Path) -> dict[str, str]:
+    """The environment in which a folder's own copy of the package is used."""
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+def watched(name: str, limit: float, command: list[str], folder: Path) -> Iterator[Row]:
+    """A run of the pipeline: its time, its memory with all its children, and CPU seconds of each rule."""
+    peak, start = 0, time.perf_counter()
+    process = psutil.Popen(command, cwd=folder, env=own(folder))
+    while process.poll() is None:
+        used = 0
+        for member in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                used += member.memory_info().rss
+        peak = max(peak, used)
+        time.sleep(0.25)
+    if process.returncode:
+        raise SystemExit("the pipeline failed")
+    yield at_most(name, time.perf_counter() - start, "s", limit)
+    yield at_most(f"{name}: memory", peak / 2**30, "GiB", 3)
+    for rule, cpu in sorted(cpu_seconds(folder).items(), key=lambda item: -item[1]):
+        yield figure(f"{name}: CPU of {rule}", cpu, "s")
+
+
+def cpu_seconds(folder: Path) -> dict[str, float]:
+    """CPU seconds of each rule of a run, as Snakemake measured them."""
+    found: dict[str, float] = {}
+    for path in (folder / "benchmarks").rglob("*.tsv"):
+        rule = path.relative_to(folder / "benchmarks").parts[0].removesuffix(".tsv")
+        found[rule] = found.get(rule, 0.0) + float(pd.read_csv(path, sep="\t")["cpu_time"].sum())
+    return found
 
 
 def parts() -> tuple[TransformersLM, TransformersLM, TransformersPRM]:

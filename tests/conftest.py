@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trim.engine.cached import Scorer, Writer
 from trim.engine.store import Draws
+from trim.experiment.compose import compose_experiment
 from trim.experiment.load import check
 from trim.models.base import Draft, StepScore
 from trim.pomdp.model import StepModel
@@ -27,8 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def raw() -> dict:
-    """params.yaml as it is shipped."""
-    return yaml.safe_load((ROOT / "params.yaml").read_text())
+    """The shipped experiment with all routers and studies: params.yaml under workflow/experiments/full.yaml."""
+    return compose_experiment(ROOT / "workflow/experiments", "full", ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +69,8 @@ def shrink(raw: dict) -> dict:
     for name, own in small["routers"].items():
         if name not in ("always_weak", "always_strong", "trim_thr", "routellm"):
             own["only"] = ["standard"]
-    small["ceiling"] = {"benchmarks": ["standard"], "costs": [0.01]}
-    small["simulation"] |= {"solutions": 100, "costs": [0.2, 0.5]}
+    small["ceiling"] = {"costs": [0.01]}
+    small["simulation"] = {"solutions": 100, "costs": [0.2, 0.5]}
     small["robustness"] |= {"noise": [1], "temperature": [], "random": []}
     small["evaluation"]["bootstrap"] = 20
     return small

@@ -127,7 +127,7 @@ def test_questions_of_gsm8ks_kind_go_through_the_workflow(folder, tmp_path, raw)
     params["generation"]["max_steps"] = 3
     params["generation"]["sampling"]["max_step_tokens"] = 24
     params["routers"] = {"always_weak": {}, "always_strong": {}, "random": {"probabilities": [0.5]}}
-    params |= {"ceiling": {}, "transfer": {}, "definitions": {}, "robustness": {}}
+    params |= {"trees": [], "ceiling": {}, "transfer": {}, "definitions": {}, "robustness": {}}
     params["evaluation"] |= {"baselines": ["random"], "bootstrap": 20}
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     run(project, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/metrics.json")

@@ -8,7 +8,7 @@ from workflow_project import make_project, run
 def test_shards_change_no_byte_of_a_table(raw, tmp_path):
     given = shrink(raw)
     given["routers"] = {n: given["routers"][n] for n in ("always_weak", "always_strong", "random", "trim_thr")}
-    given |= {"ceiling": {"benchmarks": []}, "robustness": {"benchmarks": [], "routers": []}}
+    given |= {"trees": [], "ceiling": {}, "robustness": {}}
     given |= {"transfer": {}, "definitions": {}}
     given["evaluation"]["baselines"] = ["random"]
     copy, tables = make_project(tmp_path, given), []

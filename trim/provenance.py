@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parent
+# What a rule reads of the parameters is recorded by its values.
+_VALUES = ("params", "sections", "load", "soundness", "strict_yaml", "compose")
+_NOT_FOLLOWED = frozenset(f"{_ROOT.name}.experiment.{name}" for name in _VALUES)
 
 
 @cache
@@ -21,7 +24,8 @@ def _imports(module: str) -> frozenset[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in found if name.split(".")[0] == _ROOT.name and _exists(name))
+    own = {name for name in found if name.split(".")[0] == _ROOT.name and _exists(name)}
+    return frozenset(own - _NOT_FOLLOWED)
 
 
 def _behaviour(tree: ast.AST) -> Iterator[ast.AST]:
@@ -47,6 +51,8 @@ def _exists(module: str) -> bool:
 
 def sources(*modules: str) -> list[Path]:
     """The files of `modules` and of everything in this package that they import, in order.
+
+    Type-only imports do not count, nor do the modules that read parameters.
 
     Args:
         modules: dotted names, such as "trim.stages.fit".

@@ -98,6 +98,30 @@ def show(
 
 
 @reports.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="A file of workflow/experiments/, such as math500.")],
+    out: Annotated[Path, typer.Option(help="The parameter file to write.")] = DEFAULT_PARAMS,
+    folder: Annotated[Path, typer.Option(help="Where the experiments are.")] = Path("workflow/experiments"),
+) -> None:
+    """Switch to another experiment: compose its overlays and write them to params.yaml.
+
+    Overlays without models of their own, such as full, are laid over the parameter file that is there.
+
+    Example: trim experiment math500
+    """
+    import yaml
+
+    from trim.experiment.compose import compose_experiment
+    from trim.experiment.load import check
+    from trim.files import write_text
+
+    found = compose_experiment(folder, name, out)
+    check(found, name)
+    write_text(out, f"# Made by `trim experiment {name}`.\n" + yaml.safe_dump(found, sort_keys=False))
+    print(f"{out}: {name}; `trim plan` estimates what it needs, `git checkout {out}` brings the last one back")
+
+
+@reports.command()
 def plan(
     flops: Annotated[float, typer.Option(help="Of one GPU, a second; an A100's in bfloat16 by default.")] = 312e12,
     use: Annotated[float, typer.Option(help="Share of them that generation reaches.")] = 0.1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,11 @@ from trim.cli.options import (
 from trim.errors import TrimError
 from trim.progress import display
 
+if TYPE_CHECKING:
+    from trim.experiment.params import Params
+
 stages = typer.Typer()
+DrawsOut = Annotated[Path, typer.Option(help="File for the draws made on the way.")]
 
 
 @stages.command()
@@ -38,7 +42,9 @@ def check(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """
     found = load_params(params)
     from trim.experiment.soundness import check_surroundings
+    from trim.studies import studies_of
 
+    studies_of(found)
     for note in check_surroundings(found):
         print(note)
     print(f"{params}: sound; {len(found.benchmarks)} benchmarks, {len(found.routers)} routers")
@@ -164,27 +170,50 @@ def calibrate(
 @stages.command()
 def fit(
     benchmark: Benchmark,
-    kind: Annotated[str, typer.Option(help="Kind of the routers to fit: the name of their file.")],
+    kind: Annotated[str, typer.Option(help="The routers to fit: the name of their file in trim/routers/.")],
     problems: Problems,
     out: Annotated[Path, typer.Option(help="Folder to write KIND.json and KIND.safetensors into.")],
-    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    draws_out: DrawsOut,
     journal: Journal,
     layer: Layers = None,
     calibrations: Annotated[Path | None, typer.Option(help="Folder made by `trim calibrate`.")] = None,
-    training: Annotated[Path | None, typer.Option(help="Folder for the curves of trainings.")] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Fit the routers of one kind: thresholds and plans on the validation split, networks on the train split."""
+    """Fit thresholds, plans and query-level routers: choose their settings on the validation split."""
     from trim.stages.fit import make_fit
 
-    found = load_params(params, benchmark)
+    found = _with_kind(params, benchmark, kind)
+    with display(f"fit {kind}, {benchmark}") as tracker:
+        make_fit(found, benchmark, kind, problems, layer or [], calibrations, out, draws_out, journal, tracker)
+    print(f"{out}: fitted {kind}")
+
+
+@stages.command()
+def train(
+    benchmark: Benchmark,
+    kind: Annotated[str, typer.Option(help="The routers to train: the name of their file in trim/routers/.")],
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write KIND.json and KIND.safetensors into.")],
+    draws_out: DrawsOut,
+    curves: Annotated[Path, typer.Option(help="Folder to write the curves of each training into.")],
+    journal: Journal,
+    layer: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Train network routers by PPO on the train split, and keep the epoch that is best on the validation split."""
+    from trim.stages.train import make_training
+
+    found = _with_kind(params, benchmark, kind)
+    with display(f"train {kind}, {benchmark}") as tracker:
+        make_training(found, benchmark, kind, problems, layer or [], out, draws_out, curves, journal, tracker)
+    print(f"{out}: trained {kind}")
+
+
+def _with_kind(path: Path, benchmark: str, kind: str) -> Params:
+    found = load_params(path, benchmark)
     if kind not in {found.kind(router).name for router in found.routers}:
         raise TrimError(f"--kind {kind}: no router of the experiment is of that kind")
-    with display(f"fit {kind}, {benchmark}") as tracker:
-        make_fit(
-            found, benchmark, kind, problems, layer or [], calibrations, out, draws_out, training, journal, tracker
-        )
-    print(f"{out}: fitted {kind}")
+    return found
 
 
 @stages.command()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trim.engine.loop import Episode
 from trim.engine.policy import Policy
@@ -15,33 +16,39 @@ from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.pomdp.model import StepModel
 from trim.problems import Problem, read_problems
-from trim.rl.tree import Tree
 from trim.routers.always import STRONG, WEAK
 from trim.routers.base import Outcome
 from trim.routers.fitted import read_fits
 
+if TYPE_CHECKING:  # what is only planned or thresholded does not depend on how networks are trained
+    from trim.rl.tree import Tree
 
-class _Trial:
-    """See `trim.routers.base.Trial`.
+
+@dataclass(frozen=True)
+class Training:
+    """What routers that are trained need beside the validation problems.
 
     Attributes:
-        training: folder for the curves of trainings.
-        journal: beside which trainings keep their state.
+        tree: the solution trees of a split.
+        checkpoint: the file in which a router's training keeps its state.
+        log: takes a router's updates as they are made.
     """
 
+    tree: Callable[[str], Tree]
+    checkpoint: Callable[[str], Path]
+    log: Callable[[str], AbstractContextManager[Callable[[int, int, dict[str, float]], None]]]
+
+
+class _Trial:
+    """See `trim.routers.base.Trial`."""
+
     def __init__(
-        self,
-        runner: Runner,
-        problems: Path,
-        calibration: Callable[[str], StepModel],
-        training: Path | None = None,
-        journal: Path | None = None,
+        self, runner: Runner, problems: Path, calibration: Callable[[str], StepModel], training: Training | None
     ) -> None:
-        self._runner, self.calibration = runner, calibration
-        self._training, self._journal = training, journal
+        self._runner, self.calibration, self._training = runner, calibration, training
         self._split = cache(partial(read_problems, problems))
         self.problems: list[Problem] = self._split("validation")
-        self.tree, self.episodes = cache(self._tree), cache(self._episodes)
+        self.episodes = cache(self._episodes)
         self._unit = sum(step.tokens for e in self.episodes(STRONG) for step in e.steps)
         self.checkpoint: Path | None = None
         self.log: Callable[[int, int, dict[str, float]], None] | None = None
@@ -59,21 +66,19 @@ class _Trial:
         runner = self._runner if sample == 0 else self._runner.with_sample(sample)
         return runner.run(self._split(split), [policy])
 
+    def tree(self, split: str) -> Tree:
+        assert self._training
+        return self._training.tree(split)
+
     @contextmanager
     def of(self, router: str) -> Iterator[_Trial]:
         """The trial, with a checkpoint and a log for one router."""
-        if self._journal:
-            self.checkpoint = self._journal.with_name(f"{self._journal.stem}-{router}.safetensors")
-        if self._training:
-            from trim.rl.logs import curves
-
-            with curves(self._training / router, self._runner.tracker) as self.log:
-                yield self
-        else:
+        if self._training is None:
             yield self
-
-    def _tree(self, split: str) -> Tree:
-        return open_tree(self._runner, self._split(split))
+            return
+        self.checkpoint = self._training.checkpoint(router)
+        with self._training.log(router) as self.log:
+            yield self
 
 
 def fit_routers(
@@ -81,8 +86,7 @@ def fit_routers(
     routers: Sequence[str],
     problems: Path,
     calibration: Callable[[str], StepModel],
-    training: Path | None = None,
-    journal: Path | None = None,
+    training: Training | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What fitting finds for each router.
 
@@ -91,10 +95,9 @@ def fit_routers(
         routers: their names.
         problems: their table.
         calibration: the benchmark's POMDP by name.
-        training: folder for the curves of trainings, ROUTER/ each.
-        journal: beside which trainings keep their state.
+        training: what routers that are trained need.
     """
-    trial, fitted = _Trial(runner, problems, calibration, training, journal), {}
+    trial, fitted = _Trial(runner, problems, calibration, training), {}
     budgets = runner.params.evaluation.budgets
     for name in routers:
         with trial.of(name):
@@ -128,10 +131,3 @@ def policies_for(
         return fitted_policies(runner.params, router, benchmark, fits)
     weak, strong = (runner.run(problems, [end]) for end in (WEAK, STRONG))
     return runner.params.router(router, kind.foresee(weak, strong)).policies()
-
-
-def open_tree(runner: Runner, problems: Sequence[Problem]) -> Tree:
-    """The trees of problems, explored where they are followed."""
-    generation = runner.params.generation
-    models = runner.weak, runner.strong, runner.scorer
-    return Tree(problems, *models, generation.max_steps, generation.ends, runner.judge)

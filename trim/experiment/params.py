@@ -185,17 +185,34 @@ class RouterKeys(Section):
 
 
 class Params(Section):
-    """A whole experiment; `replay` forbids the use of models, so that all must come from draws made before."""
+    """A whole experiment.
+
+    Attributes:
+        benchmarks: by name, in the order of the tables.
+        shards: rollouts of one model on one benchmark are spread over this many jobs.
+        models: the weak one, the strong one and the reward model.
+        generation: the step loop.
+        calibration: of the POMDP.
+        trees: benchmarks whose solution trees are expanded in full, for training and for upper bounds.
+        routers: each router's section; see `RouterKeys` for what all may hold.
+        evaluation: what is measured.
+        studies: the studies to make, by name; None makes all that the experiment allows.
+        simulation, robustness, ceiling, transfer, definitions: sections of the studies.
+        pretrain: how the embedded models are made.
+        replay: forbids the use of models, so that all must come from draws made before.
+    """
 
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     shards: int = Field(1, ge=1, le=10_000)
     models: Models
-    generation: Generation
-    calibration: Calibration
+    generation: Generation = Generation()
+    calibration: Calibration = Calibration()
+    trees: tuple[Name, ...] = ()
     routers: dict[Name, dict[str, Any]] = Field(min_length=1)
-    evaluation: Evaluation
-    simulation: Simulation
-    robustness: Robustness
+    evaluation: Evaluation = Evaluation()
+    studies: tuple[Name, ...] | None = None
+    simulation: Simulation = Simulation()
+    robustness: Robustness = Robustness()
     ceiling: Ceiling = Ceiling()
     transfer: Transfer = Transfer()
     definitions: Definitions = Definitions()

@@ -16,7 +16,7 @@ class Simulation(Section):
 
     solutions: int = Field(10_000, ge=100, le=10**7)
     seed: Seed = 0
-    costs: tuple[Cost, ...] = Field(min_length=2)
+    costs: tuple[Cost, ...] = Field((0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85), min_length=2)
 
 
 class Robustness(Section):
@@ -38,9 +38,8 @@ class Robustness(Section):
 
 
 class Ceiling(Section):
-    """What there is to gain: benchmarks whose solution trees are made whole, and costs of a strong token."""
+    """What there is to gain, on benchmarks whose solution trees are made whole: costs of a strong token."""
 
-    benchmarks: tuple[Name, ...] = ()
     costs: tuple[Positive, ...] = ()
 
 

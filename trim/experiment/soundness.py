@@ -45,7 +45,7 @@ def _names(params: Params) -> Iterator[str]:
         ("evaluation.baselines", params.evaluation.baselines, routers),
         ("robustness.routers", params.robustness.routers, routers),
         ("robustness.benchmarks", params.robustness.benchmarks, benchmarks),
-        ("ceiling.benchmarks", params.ceiling.benchmarks, benchmarks),
+        ("trees", params.trees, benchmarks),
         ("definitions.benchmarks", params.definitions.benchmarks, benchmarks),
         ("transfer.routers", params.transfer.routers, [name for name in routers if _moves(params, name)]),
     ]

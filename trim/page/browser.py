@@ -13,9 +13,9 @@ from trim.evaluation.results import Results, read_results, read_steps
 from trim.experiment.params import Params
 from trim.problems import Problem, read_problems
 from trim.problems.checks import is_right_step
-from trim.report.units import UNIT_TITLES
 from trim.report.figures import ENDS
 from trim.report.tables import read_csv, titles
+from trim.report.units import UNIT_TITLES
 
 EPISODES = 36  # problems of each benchmark that can be looked at
 KINDS = ("only the strong model solves it", "the weak model solves it", "neither solves it")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from trim.engine.policy import Policy
-from trim.pomdp.model import StepModel
 from trim.problems import Problem
 from trim.rng import digest, seeds, uniforms
 from trim.section import Section
 
 if TYPE_CHECKING:
     from trim.engine.loop import Episode
+    from trim.pomdp.model import StepModel
     from trim.rl.tree import Tree
 
 Group = Literal["reference", "trim", "query", "cascade", "step", "ablation"]

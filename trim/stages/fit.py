@@ -23,14 +23,12 @@ def make_fit(
     calibrations: Path | None,
     out: Path,
     draws_out: Path,
-    training: Path | None,
-    journal: Path | None,
+    journal: Path,
     tracker: Tracker,
 ) -> None:
     """Fit all routers of one kind that are fitted on a benchmark, over the same draws.
 
-    Writes KIND.json and KIND.safetensors into the folder `out`, the draws made for them, and the
-    curves of trainings into the folder `training`.
+    Writes KIND.json and KIND.safetensors into the folder `out`, and the draws made for them.
     """
 
     def calibration(name: str) -> StepModel:
@@ -39,6 +37,6 @@ def make_fit(
         return StepModel.load(calibrations / f"{name}.json")
 
     runner = Runner.open(params, layers, journal, tracker)
-    fitted = fit_routers(runner, params.fitted_on(benchmark, kind), problems, calibration, training, journal)
+    fitted = fit_routers(runner, params.fitted_on(benchmark, kind), problems, calibration)
     runner.draws.export(draws_out)
     write_fits(out, kind, benchmark, fitted)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trim.experiment.fitting import open_tree
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
+from trim.experiment.trees import open_tree
 from trim.problems import SPLITS, read_problems
 from trim.progress import Tracker
 

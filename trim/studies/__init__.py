@@ -6,6 +6,7 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 
+from trim.errors import TrimError
 from trim.experiment.params import Params
 from trim.studies.base import Study
 
@@ -19,5 +20,12 @@ def registry() -> dict[str, Study]:
 
 
 def studies_of(params: Params) -> dict[str, Study]:
-    """The studies that an experiment makes, by name."""
-    return {name: study for name, study in registry().items() if study.wanted(params)}
+    """The studies that an experiment makes, by name.
+
+    Raises:
+        TrimError: if it asks for one that there is not.
+    """
+    for name in params.studies or ():
+        if name not in registry():
+            raise TrimError(f"studies: {name!r} found, allowed: {', '.join(sorted(registry()))}")
+    return {name: study for name, study in registry().items() if study.made(params)}

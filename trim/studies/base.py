@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from trim.experiment.params import Params
-from trim.experiment.runner import Runner
 from trim.files import write_text
 from trim.report.figures import draw
 from trim.report.tables import write
+
+if TYPE_CHECKING:
+    from trim.experiment.runner import Runner
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Study:
         title: heading of its table on the page.
         text: how to read the table.
         caption: what the figure shows.
-        wanted: whether an experiment makes it.
+        wanted: whether an experiment has what it needs.
         table: the table, from the results.
         figure: the figure, from the results.
         inputs: the files that table and figure are drawn from, below the results, but for those that it measures.
@@ -89,6 +92,10 @@ class Study:
     run: Callable[[Job], None] | None = None
     cases: Callable[[Params], list[str]] = lambda params: [""]
     prose: bool = False
+
+    def made(self, params: Params) -> bool:
+        """Whether an experiment makes it: it asks for it, or for all, and has what it needs."""
+        return (params.studies is None or self.name in params.studies) and self.wanted(params)
 
     def show(self, params: Params, results: Path) -> list[Path]:
         """Write the table and draw the figure into the results; returns the paths.

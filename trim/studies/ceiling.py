@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from trim.engine.policy import Policy
 from trim.evaluation.comparison import budgets, differences, studies, summary
 from trim.evaluation.results import read_results
-from trim.experiment.fitting import open_tree
 from trim.experiment.params import Params, protocol
+from trim.experiment.trees import open_tree
 from trim.problems import read_problems
 from trim.report.figures import ENDS, curves
 from trim.report.tables import at_budgets, figure, read_csv, titles
@@ -59,7 +59,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
 
 def _files(results: Path, params: Params, name: str) -> pd.DataFrame:
     folder = results / "studies" / "ceiling"
-    return pd.concat([read_csv(folder / f"{benchmark}.{name}.csv") for benchmark in params.ceiling.benchmarks])
+    return pd.concat([read_csv(folder / f"{benchmark}.{name}.csv") for benchmark in params.trees])
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def _figure(results: Path, params: Params) -> Figure:
     shown = [name for name in params.routers if params.kind(name).fits and "kind" not in params.routers[name]]
     names = {name: params.title(name) for name in shown} | CEILINGS
     rows = pd.concat([read_csv(results / "summary.csv"), _files(results, params, "points")])
-    chosen = {name: title for name, title in titles(params)[0].items() if name in params.ceiling.benchmarks}
+    chosen = {name: title for name, title in titles(params)[0].items() if name in params.trees}
     return curves(rows, chosen, names)
 
 
@@ -95,12 +95,12 @@ STUDY = Study(
         "router's distance."
     ),
     caption="Fitted routers below the best that could be done.",
-    wanted=lambda params: bool(params.ceiling.benchmarks),
+    wanted=lambda params: bool(params.trees and params.ceiling.costs),
     table=_table,
     figure=_figure,
     inputs=lambda params: ["summary.csv"],
     measurement=Measurement(
-        benchmarks=lambda params: list(params.ceiling.benchmarks),
+        benchmarks=lambda params: list(params.trees),
         inputs=lambda params, name: (
             [f"studies/ceiling/{name}/{bound}.parquet" for bound in CEILINGS] + params.episodes(name)
         ),

@@ -230,7 +230,7 @@ def _takeover(results: Path, params: Params) -> list[Row]:
 
 def _transfer(results: Path, params: Params) -> list[Row]:
     """Routers carry over."""
-    if not transfer.STUDY.wanted(params):
+    if not transfer.STUDY.made(params):
         return []
     benchmarks, routers = titles(params)
     folder = results / "studies" / "transfer"
@@ -259,7 +259,7 @@ def _transfer(results: Path, params: Params) -> list[Row]:
 def _noise(results: Path, params: Params) -> list[Row]:
     """Noise on the scores costs little."""
     noise = [d for name, d in params.robustness.distortions().items() if d.kind == "noise"]
-    if not noise or not params.robustness.benchmarks or "trim_thr" not in params.robustness.routers:
+    if not noise or not robustness.STUDY.made(params) or "trim_thr" not in params.robustness.routers:
         return []
     benchmark = params.robustness.benchmarks[0]
     found = read_csv(results / "studies" / "robustness" / f"{benchmark}.csv").fillna({"baseline": ""})
@@ -299,8 +299,8 @@ def _figure(results: Path, params: Params) -> Figure:
 
 
 def _inputs(params: Params) -> list[str]:
-    studies = [transfer.STUDY] if transfer.STUDY.wanted(params) else []
-    tables = [path for study in [*studies, robustness.STUDY] for path in study.measured(params)]
+    studies = [study for study in (transfer.STUDY, robustness.STUDY) if study.made(params)]
+    tables = [path for study in studies for path in study.measured(params)]
     return ["budgets.csv", "differences.csv", "ratios.csv", *tables]
 
 

@@ -58,9 +58,7 @@ STUDIES = studies_of(EXPERIMENT)
 KINDS = {name: EXPERIMENT.kind(name) for name in ROUTERS}
 FITTED = {kind.name: kind for kind in KINDS.values() if kind.fits}
 TRAINED = [name for name, kind in FITTED.items() if kind.trained]
-WHOLE = list(
-    EXPERIMENT.ceiling.benchmarks
-)  # benchmarks whose solution trees are made whole
+WHOLE = list(EXPERIMENT.trees)
 DISTORTION = PLAN["models"]["prm"]["distortion"]
 SHARDS = range(EXPERIMENT.shards)
 

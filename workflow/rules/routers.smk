@@ -111,7 +111,7 @@ rule train:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        code=code("trim.stages.fit"),
+        code=code("trim.stages.train"),
         router_code=lambda w: router_code(FITTED[w.kind]),
         identities=IDENTITIES,
         routers=fitted_routers,
@@ -123,9 +123,9 @@ rule train:
         ],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --kind {wildcards.kind:q}"
+        "trim train --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --kind {wildcards.kind:q}"
         " --problems {input.problems:q} {params.layers:q} --out {params.out:q} --draws-out {output.draws:q}"
-        " --training {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.kind:q}.sqlite"
+        " --curves {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.kind:q}.sqlite"
         " > {log:q} 2>&1"
 
 

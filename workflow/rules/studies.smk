@@ -80,7 +80,7 @@ rule ceiling:
         experiment=PARAMS,
         code=code("trim.studies.ceiling"),
         identities=IDENTITIES,
-        ceiling=config.get("ceiling"),
+        costs=PLAN["ceiling"]["costs"],
         distortion=DISTORTION,
         generation=PLAN["generation"],
         layers=lambda w, input: [f"--layer={path}" for path in input.layers],
