@@ -80,7 +80,9 @@ rule all_calibration:
 rule all_trees:
     input:
         expand(
-            "results/trees/{benchmark}/{split}.parquet", benchmark=WHOLE, split=SPLITS
+            "results/trees/{benchmark}/{split}.parquet",
+            benchmark=WHOLE,
+            split=WHOLE_SPLITS,
         ),
 
 

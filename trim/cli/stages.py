@@ -42,9 +42,9 @@ def check(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """
     found = load_params(params)
     from trim.experiment.soundness import check_surroundings
-    from trim.studies import studies_of
+    from trim.studies import check_names
 
-    studies_of(found)
+    check_names(found)
     for note in check_surroundings(found):
         print(note)
     print(f"{params}: sound; {len(found.benchmarks)} benchmarks, {len(found.routers)} routers")
@@ -134,16 +134,17 @@ def scores(
 @stages.command()
 def trees(
     problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write SPLIT.parquet into.")],
+    split: Annotated[Split, typer.Option(help="Of which problems.")],
+    out: Out,
     journal: Journal,
     layer: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Make everything that any policy can meet: for training, and for ceilings."""
+    """Expand every problem's full solution tree, for RL training and for upper bounds."""
     from trim.stages.trees import make_trees
 
     with display("trees") as tracker:
-        count = make_trees(load_params(params), problems, layer or [], out, journal, tracker)
+        count = make_trees(load_params(params), problems, split.value, layer or [], out, journal, tracker)
     print(f"{out}: draws of {count} decision points")
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers import Cache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 from trim.models.base import Prefix
 
@@ -53,6 +54,42 @@ class Batch(NamedTuple):
     cache: Cache
 
 
+class _RoomyLayer(DynamicLayer):
+    """Keys and values with room for the tokens that are written next, which else copy all before them each time."""
+
+    _ROOM = 32
+    _held: list[torch.Tensor]
+    is_initialized: bool
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put new keys and values behind those that are there; shape (n, heads, tokens, width) each."""
+        known, fresh = self.get_seq_length(), key_states.shape[-2]
+        if not self.is_initialized or known + fresh > self._held[0].shape[-2]:
+            self._held = [self._with_room(old, new) for old, new in zip(self._parts(), (key_states, value_states))]
+            self.is_initialized = True
+        for held, new in zip(self._held, (key_states, value_states), strict=True):
+            held[..., known : known + fresh, :] = new
+        self.keys, self.values = (held[..., : known + fresh, :] for held in self._held)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Only keep the `indices` in the batch dimension."""
+        self._held = [held[indices] for held in self._held]
+        self.keys, self.values = (held[..., : self.get_seq_length(), :] for held in self._held)
+
+    def _parts(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        return (self.keys, self.values) if self.is_initialized else (None, None)
+
+    def _with_room(self, old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
+        known = 0 if old is None else old.shape[-2]
+        held = new.new_empty(*new.shape[:-2], known + new.shape[-2] + self._ROOM, new.shape[-1])
+        if old is not None:
+            held[..., :known, :] = old
+        return held
+
+
 class PrefixCache:
     """Keys and values of the tokens that a model has read.
 
@@ -66,7 +103,7 @@ class PrefixCache:
     """
 
     def __init__(self, model: PreTrainedModel, size: int = 2**28) -> None:
-        config = self._config = model.config
+        config = model.config
         self._device = model.device
         heads = config.num_key_value_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -109,12 +146,15 @@ class PrefixCache:
             positions[row, text.column :] = np.arange(known, len(text.ids))
             seen[row, read - known : read] = seen[row, text.column :] = True
         index = self._tensor(slots[:, :read])
-        cache = DynamicCache([[pool[index].transpose(1, 2) for pool in pair] for pair in self._pool], self._config)
+        cache = Cache(layers=[_RoomyLayer() for _ in self._pool])
+        if read:
+            for layer, pair in zip(cache.layers, self._pool, strict=True):
+                layer.update(*(pool[index].transpose(1, 2) for pool in pair))
         return Batch(
             self._tensor(tokens[:, read:]),
             self._tensor(positions[:, read:]),
             self._tensor(seen),
-            cache if read else DynamicCache(config=self._config),
+            cache,
         )
 
     def save(self, cache: Cache, rows: Sequence[int], texts: Sequence[Text]) -> None:

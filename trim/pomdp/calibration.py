@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import gaussian_kde
 
 from trim.errors import TrimError
 from trim.pomdp.difficulty import Outcomes, fit_classes
@@ -122,6 +121,8 @@ def hazard(counts: np.ndarray, steps: int, weights: np.ndarray | None = None) ->
         steps: most steps; the hazard there is 1.
         weights: of the solutions.
     """
+    from scipy.stats import gaussian_kde
+
     support = np.arange(2, steps + 1)
     try:
         mass = gaussian_kde(np.clip(counts, 2, steps), _HAZARD_BANDWIDTH, weights)(support)

@@ -8,22 +8,16 @@ from pathlib import Path
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.experiment.trees import open_tree
-from trim.problems import SPLITS, read_problems
+from trim.problems import read_problems
 from trim.progress import Tracker
 
 
 def make_trees(
-    params: Params, problems: Path, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
+    params: Params, problems: Path, split: str, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
 ) -> int:
-    """Make the trees of every split whole; returns the number of decision points.
-
-    Writes the draws of that as OUT/SPLIT.parquet.
-    """
-    count = 0
-    for split in SPLITS:
-        runner = Runner.open(params, layers, journal, tracker)
-        tree = open_tree(runner, read_problems(problems, split))
-        tree.expand(tracker.advanced)
-        runner.draws.export(out / f"{split}.parquet")
-        count += len(tree)
-    return count
+    """Write the draws of the whole trees of a split; returns the number of decision points."""
+    runner = Runner.open(params, layers, journal, tracker)
+    tree = open_tree(runner, read_problems(problems, split))
+    tree.expand(tracker.advanced)
+    runner.draws.export(out)
+    return len(tree)

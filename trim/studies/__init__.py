@@ -1,4 +1,4 @@
-"""Studies beside the main comparison: each file of this package with a `STUDY` is one."""
+"""Studies beside the main comparison: each file of this package but `base` is one, and ends with its `STUDY`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,26 @@ from trim.experiment.params import Params
 from trim.studies.base import Study
 
 
+def names() -> list[str]:
+    """The names of all studies, those of the files."""
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != "base")
+
+
+def check_names(params: Params) -> None:
+    """Whether an experiment asks only for studies that there are.
+
+    Raises:
+        TrimError: if it does not; it names the unknown one.
+    """
+    for name in params.studies or ():
+        if name not in names():
+            raise TrimError(f"studies: {name!r} found, allowed: {', '.join(names())}")
+
+
 @cache
 def registry() -> dict[str, Study]:
     """All studies by name, those that are read at the top of the page first."""
-    modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
-    known = [module.STUDY for module in modules if hasattr(module, "STUDY")]
+    known = [import_module(f"{__name__}.{name}").STUDY for name in names()]
     return {study.name: study for study in sorted(known, key=lambda study: (not study.prose, study.name))}
 
 
@@ -25,7 +40,5 @@ def studies_of(params: Params) -> dict[str, Study]:
     Raises:
         TrimError: if it asks for one that there is not.
     """
-    for name in params.studies or ():
-        if name not in registry():
-            raise TrimError(f"studies: {name!r} found, allowed: {', '.join(sorted(registry()))}")
+    check_names(params)
     return {name: study for name, study in registry().items() if study.made(params)}

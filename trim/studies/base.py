@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-from matplotlib.figure import Figure
-
 from trim.experiment.params import Params
 from trim.files import write_text
-from trim.report.figures import draw
-from trim.report.tables import write
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
     from trim.experiment.runner import Runner
 
 
@@ -103,6 +101,9 @@ class Study:
         Raises:
             TrimError: if what they are drawn from is missing or damaged.
         """
+        from trim.report.figures import draw
+        from trim.report.tables import write
+
         drawn = draw(results, self.name, lambda: self.figure(results, params))
         return write(results, self.name, self.table(results, params)) + drawn
 

@@ -16,7 +16,6 @@ from trim.experiment.trees import open_tree
 from trim.problems import read_problems
 from trim.report.figures import ENDS, curves
 from trim.report.tables import at_budgets, figure, read_csv, titles
-from trim.rl.ceiling import Clairvoyant, Fitted
 from trim.rl.settings import CEILINGS
 from trim.rl.tree import Tree
 from trim.stages.episodes import write_run
@@ -25,6 +24,8 @@ from trim.studies.base import Job, Measurement, Study
 
 def _run(job: Job) -> None:
     """Run the best routers on the test problems; writes NAME.parquet for each of `CEILINGS` into the folder `out`."""
+    from trim.rl.ceiling import Clairvoyant, Fitted
+
     params, runner = job.params, job.runner
     trees: dict[str, Tree] = {}
     for split in ("train", "validation", "test"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from trim.evaluation.published import PROBLEMS, published_model, published_points
 from trim.experiment.params import Params
@@ -74,7 +74,7 @@ def _with_interval(values: np.ndarray, params: Params) -> tuple[float, float, fl
 
 
 def _deviations(params: Params) -> float:
-    return float(norm.ppf((1 + params.evaluation.confidence) / 2))
+    return float(ndtri((1 + params.evaluation.confidence) / 2))
 
 
 def _released(params: Params, router: str) -> Iterator[tuple[str, str, float, float, float, float]]:

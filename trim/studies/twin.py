@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from trim.engine.loop import Episode
@@ -109,6 +108,8 @@ def _figures(
         right = np.array([len(e.steps) if error < 0 else error for e, error in zip(episodes, errors, strict=True)])
         outcomes[role] = right, right + (np.array(errors) >= 0), np.array([e.correct for e in episodes])
     lengths = np.array([len(e.steps) for e in found["weak"]], dtype=float)
+
+    from sklearn.metrics import roc_auc_score
 
     def auc(name: str, wrong: int) -> Callable[[np.ndarray], float]:
         chosen = np.isin(steps["state"], [RIGHT, wrong])

@@ -59,6 +59,8 @@ KINDS = {name: EXPERIMENT.kind(name) for name in ROUTERS}
 FITTED = {kind.name: kind for kind in KINDS.values() if kind.fits}
 TRAINED = [name for name, kind in FITTED.items() if kind.trained]
 WHOLE = list(EXPERIMENT.trees)
+# Bounds are computed on the test problems too.
+WHOLE_SPLITS = SPLITS if "ceiling" in STUDIES else ("train", "validation")
 DISTORTION = PLAN["models"]["prm"]["distortion"]
 SHARDS = range(EXPERIMENT.shards)
 
@@ -197,7 +199,9 @@ def calibrations():
 def trees(split):
     """The layer of whole trees, for a benchmark that has it."""
     return lambda w: [
-        f"results/trees/{name}/{split}.parquet" for name in WHOLE if name == w.benchmark
+        f"results/trees/{name}/{split}.parquet"
+        for name in WHOLE
+        if name == w.benchmark and split in WHOLE_SPLITS
     ]
 
 

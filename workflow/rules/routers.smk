@@ -3,14 +3,14 @@
 rule trees:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=[path for split in SPLITS for path in rollouts(split) + scores(split)],
+        layers=rollouts("{split}") + scores("{split}"),
         models=models(),
     output:
-        expand("results/trees/{{benchmark}}/{split}.parquet", split=SPLITS),
+        "results/trees/{benchmark}/{split}.parquet",
     log:
-        "logs/trees/{benchmark}.log",
+        "logs/trees/{benchmark}/{split}.log",
     benchmark:
-        "benchmarks/trees/{benchmark}.tsv"
+        "benchmarks/trees/{benchmark}/{split}.tsv"
     priority: 2
     conda:
         "../envs/trim.yaml"
@@ -24,10 +24,9 @@ rule trees:
         distortion=DISTORTION,
         generation=PLAN["generation"],
         layers=lambda w, input: [f"--layer={path}" for path in input.layers],
-        out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim trees --params {params.experiment:q} --problems {input.problems:q} {params.layers:q} --out {params.out:q}"
-        " --journal results/.journal/{wildcards.benchmark:q}-trees.sqlite > {log:q} 2>&1"
+        "trim trees --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q} {params.layers:q} --out {output:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.split:q}-trees.sqlite > {log:q} 2>&1"
 
 
 rule fit:
