@@ -116,7 +116,8 @@ def experiment(
     from trim.files import write_text
 
     found = compose_experiment(folder, name, out)
-    check(found, name)
+    whole = check(found, name).model_dump(mode="json", exclude={"pretrain", "replay"})
+    found = {section: found.get(section, value) for section, value in whole.items()}  # DVC asks for every section
     write_text(out, f"# Made by `trim experiment {name}`.\n" + yaml.safe_dump(found, sort_keys=False))
     print(f"{out}: {name}; `trim plan` estimates what it needs, `git checkout {out}` brings the last one back")
 

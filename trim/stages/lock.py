@@ -33,7 +33,7 @@ def lock(root: Path) -> str:
             (root / folder).mkdir(parents=True, exist_ok=True)
     times = {path: path.stat().st_mtime_ns for path in (root / "results").rglob("*") if path.is_file()}
     tool = Path(sys.executable).parent / "dvc"
-    done = subprocess.run([tool, "commit", "--force", "--quiet"], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run([tool, "commit", "--force"], cwd=root, capture_output=True, text=True, check=False)
     for path, time in times.items():
         if path.is_file():
             os.utime(path, ns=(time, time))
