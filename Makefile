@@ -51,7 +51,8 @@ pretrain: install ## train the embedded models again, and put them into the pack
 	for model in weak strong prm; do \
 	  mkdir -p trim/models/embedded/$$model && cp results/pretrain/$$model/* trim/models/embedded/$$model/; done
 
-readme: reproduce ## copy the run's main table and curves into README.md
+readme: install ## run everything, and copy its tables and figures into the documents
+	snakemake --cores all --configfile workflow/experiments/full.yaml
 	python docs/update.py
 
 lock: ## pin the versions that are installed now

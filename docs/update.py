@@ -16,9 +16,8 @@ from trim.files import write_text
 from trim.report.tables import markdown
 
 ROOT = Path(__file__).parent.parent
-ROUTERS = ("Random", "TRIM-Thr", "TRIM-POMDP", "TRIM-Agg", "TRIM-Seq", "TRIM-Budget", "Oracle")
-
-
+TRIM = ("TRIM-Thr", "TRIM-POMDP", "TRIM-Agg", "TRIM-Seq", "TRIM-Budget")
+ROUTERS = ("Random", *TRIM, "Oracle")
 RIVALS = (
     "Oracle, query level", "RouteLLM, similarity", "RouteLLM, factorisation", "RouteLLM, classifier", "HybridLLM",
     "Smoothie", "AutoMix, threshold", "AutoMix, POMDP", "RSD, sigmoid", "SpecReason, log-probability",
@@ -72,9 +71,14 @@ def table(name: str) -> pd.DataFrame:
 
 
 def _main() -> pd.DataFrame:
-    rows = table("main")
-    rows = _first(rows[rows["router"].isin(ROUTERS)])
-    return rows[["router", "acc@20", "cpt50", "cpt80", "apgr"]]
+    """Both models alone, then TRIM's routers, on the first benchmark."""
+    rows = _first(table("main"))
+    ends = [
+        {"router": title, "accuracy at 20 %": rows[end].iloc[0] + note}
+        for end, title, note in (("weak", "weak model alone", " at 0 %"), ("strong", "strong model alone", " at 100 %"))
+    ]
+    rows = rows[rows["router"].isin(TRIM)].rename(columns={"acc@20": "accuracy at 20 %"})
+    return pd.concat([pd.DataFrame(ends), rows])[["router", "accuracy at 20 %", "cpt80", "apgr"]].fillna("")
 
 
 def _generalisation() -> pd.DataFrame:
@@ -140,7 +144,7 @@ def _whole() -> pd.DataFrame:
 
 def _budgets() -> pd.DataFrame:
     rows = table("thresholds")
-    rows = rows[(rows["benchmark"] == rows["benchmark"].iloc[0]) & rows["router"].isin(["trim_thr", "trim_pomdp"])]
+    rows = rows[(rows["benchmark"] == rows["benchmark"].iloc[0]) & rows["router"].isin(TRIM[:2])]
     return rows.drop(columns="benchmark")
 
 
@@ -168,17 +172,16 @@ def _robustness() -> pd.DataFrame:
 
 
 DOCUMENTS: dict[str, dict[str, Callable[[], pd.DataFrame]]] = {
-    "README.md": {
-        "main": _main,
-        "twin": _twin,
+    "README.md": {"main": _main},
+    "docs/results.md": {
         "generalisation": _generalisation,
+        "twin": _twin,
         "ceiling": _ceiling,
         "pomdp": _pomdp,
         "prediction": _prediction,
-        "rivals": _rivals,
-        "spent": _spent,
         "claims": _claims,
     },
+    "docs/rivals.md": {"rivals": _rivals, "spent": _spent},
     "docs/questions.md": {
         "whole": _whole,
         "definitions": _definitions,

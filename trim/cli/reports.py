@@ -133,7 +133,7 @@ def plan(
     Tokens follow from the parameters and the step statistics that were published with the paper. All but
     the rollouts are upper bounds, since routers share their draws.
 
-    Example: trim plan --params workflow/experiments/math500.yaml
+    Example: trim plan --params params.yaml
     """
     from rich.table import Table
 
