@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from trim.engine.cached import Scorer, Writer
@@ -17,6 +18,9 @@ from trim.pomdp.model import StepModel
 from trim.problems import Problem
 
 ROOT = Path(__file__).parent.parent
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("trim", deadline=None)
+settings.load_profile("trim")
 # What the use of a model costs in a test that does not ask.
 FREE = dict.fromkeys(("price_in", "price_out", "latency_per_call", "latency_per_token", "latency_per_read"), 0.0)
 

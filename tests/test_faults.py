@@ -115,7 +115,7 @@ def test_what_users_and_models_write_moves_no_terminal(tmp_path):
         "weak": "0.1",
         "strong": "0.9",
         "router": "[red]r[/red]",
-        "acc": 1,
+        "acc@20": 1,
     }
     pd.DataFrame([row]).to_csv(tmp_path / "tables/main.csv", index=False)
     done = trim("show", "--results", str(tmp_path), cwd=tmp_path, FORCE_COLOR="", TERM="dumb")

@@ -316,6 +316,8 @@ def test_tables_are_made_again_from_the_draws_alone(project, tmp_path):
     )
 
 
+EVERYTHING = ("results/report.html", "results/metrics.json")
+
 EMPTY = """
 import sys
 from pathlib import Path
@@ -334,6 +336,45 @@ def test_an_edit_of_a_router_reruns_what_used_it(project):
     assert re.findall(r"wildcards: (.*)", listed) == ["benchmark=standard, router=random"]
     assert "rule fit" not in listed
     run(project, "snakemake", "--touch", "--cores", "1", "--quiet", "all")
+
+
+# Rules whose behaviour an edit of each file can change, and rules that it must leave alone.
+EDITS = {
+    "rl/ppo.py": ({"train"}, {"problems", "rollouts", "scores", "calibrate", "fit", "trees"}),
+    "pomdp/planner.py": ({"fit"}, {"problems", "rollouts", "scores", "calibrate", "train", "trees"}),
+    "engine/loop.py": ({"rollouts", "episodes"}, {"problems"}),
+    "evaluation/measures.py": ({"evaluate"}, {"problems", "rollouts", "fit", "train", "episodes", "draws"}),
+    "report/figures.py": ({"figures"}, {"problems", "rollouts", "fit", "train", "episodes", "evaluate"}),
+    "page/page.py": ({"page"}, {"problems", "episodes", "evaluate", "figures", "study"}),
+    "studies/units.py": ({"study"}, {"problems", "episodes", "evaluate", "figures", "measure_interventions"}),
+    "experiment/sections.py": (set(), {"problems", "rollouts", "episodes", "evaluate", "figures", "page"}),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_reruns_what_it_can_change_and_nothing_else(project, name):
+    path, (again, never) = project / "trim" / name, EDITS[name]
+    text = path.read_text()
+    path.write_text(text + "\n# a remark\n")
+    # What an edit makes new is no reason here: only the rules whose own code is another.
+    listed = run(project, "snakemake", "-n", "--rerun-triggers", "params", "--", *EVERYTHING).stdout
+    path.write_text(text)
+    changed = set(re.findall(r"rule (\w+):\n(?:.*\n)*?    reason: (?:.*; )?Params have changed", listed))
+    assert again <= changed
+    assert not changed & never
+
+
+def test_a_study_of_ones_own_is_one_file(project, tmp_path):
+    own = (project / "trim/studies/units.py").read_text().replace('name="units"', 'name="mine"')
+    path = project / "trim/studies/mine.py"
+    path.write_text(own)
+    try:
+        run(project, "snakemake", "--cores", "1", "--quiet", "all", "--", "results/tables/mine.md")
+        assert (project / "results/tables/mine.md").read_bytes() == (project / "results/tables/units.md").read_bytes()
+        assert (project / "results/figures/mine.png").stat().st_size
+    finally:
+        for made in (path, *project.glob("results/tables/mine.*"), *project.glob("results/figures/mine.*")):
+            made.unlink()
 
 
 def test_a_mistake_stops_before_any_work(project):

@@ -1,4 +1,4 @@
-"""The command line: one command a stage. `snakemake` calls them in order."""
+"""The command line: what people call by hand, and one command a stage, which Snakemake calls in order."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import typer
 
 from trim.cli.audit import audits
+from trim.cli.options import PIPELINE
 from trim.cli.pomdp import pomdp
 from trim.cli.pretrain import pretrain
 from trim.cli.reports import reports
@@ -35,16 +36,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Route multi-step reasoning one step at a time: a weak model writes, a reward model scores, "
-    "a strong model rewrites the critical steps.\n\nThe whole pipeline: [bold]snakemake --cores all[/bold]. "
-    "The commands below are its stages.",
+    "a strong model rewrites the critical steps.\n\nThe whole pipeline: [bold]snakemake --cores all[/bold].",
 )
 app.command()(solve)
-app.add_typer(stages)
-app.add_typer(studies)
-app.add_typer(reports)
-app.add_typer(audits)
+for part in (stages, studies, reports, audits):
+    app.add_typer(part)
 app.add_typer(pomdp, name="pomdp")
-app.add_typer(pretrain, name="pretrain")
+app.add_typer(pretrain, name="pretrain", rich_help_panel=PIPELINE)
 
 
 def main() -> None:

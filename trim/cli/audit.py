@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, ParamsFile, Results, load_params
+from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, PIPELINE, ParamsFile, Results, load_params
 from trim.progress import display
 from trim.terminal import cell
 
@@ -67,7 +67,7 @@ def audit(
         raise typer.Exit(1)
 
 
-@audits.command()
+@audits.command(rich_help_panel=PIPELINE)
 def manifest(results: Results = DEFAULT_RESULTS) -> None:
     """Write results/manifest.json, the digest of every result, by which `trim audit` names a changed one."""
     from trim.stages.manifest import make_manifest
@@ -75,7 +75,7 @@ def manifest(results: Results = DEFAULT_RESULTS) -> None:
     print(f"{results / 'manifest.json'}: {make_manifest(results)} files")
 
 
-@audits.command()
+@audits.command(rich_help_panel=PIPELINE)
 def lock() -> None:
     """Record the finished run in dvc.lock, as `dvc repro` would; the last job of a run does it."""
     from trim.stages.lock import lock as make_lock

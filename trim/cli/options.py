@@ -37,6 +37,9 @@ Labelled = Annotated[Path | None, typer.Option(help="Labelled solutions in Proce
 Out = Annotated[Path, typer.Option(help="File to write.")]
 Shard = Annotated[int, typer.Option(min=0, help="Which shard of the problems.")]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
+# Panels of `trim --help`; what people call by hand stands above them.
+PIPELINE = "Stages of the pipeline, which Snakemake runs"
+STUDIES = "Studies, which Snakemake runs"
 DEFAULT_PARAMS = Path("params.yaml")
 DEFAULT_RESULTS = Path("results")
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from trim.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RESULTS,
+    PIPELINE,
     ParamsFile,
     Results,
     load_params,
@@ -41,25 +42,25 @@ def answers(
         raise typer.Exit(1)
 
 
-@reports.command()
+@reports.command(rich_help_panel=PIPELINE)
 def tables(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Write results/tables/*.{md,csv,tex} from the figures."""
+    """Write the main tables from the evaluation: results/tables/*.{md,csv,tex}."""
     from trim.report.tables import write_tables
 
     for path in write_tables(results, load_params(params)):
         print(path)
 
 
-@reports.command()
+@reports.command(rich_help_panel=PIPELINE)
 def figures(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Draw results/figures/*.{svg,png} from the figures."""
+    """Draw the main figures from the evaluation: results/figures/*.{svg,png}."""
     from trim.report.figures import draw_figures
 
     for path in draw_figures(results, load_params(params)):
         print(path)
 
 
-@reports.command()
+@reports.command(rich_help_panel=PIPELINE)
 def report(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write the self-contained page results/report.html."""
     from trim.page.page import write_page
@@ -75,7 +76,7 @@ def show(
     benchmark: Annotated[str | None, typer.Option(help="Only its rows, by its title in the table.")] = None,
     results: Results = DEFAULT_RESULTS,
 ) -> None:
-    """Print a table, or the main one and where figures and report lie.
+    """Print a table of the results; without a name the main one, and where the others are.
 
     Example: trim show spent --benchmark Standard
     """
@@ -92,9 +93,14 @@ def show(
         print(printable(markdown(rows)))
         return
     console = Console()
-    console.print(rich_main(results / "tables" / "main.csv"))
-    for name in ("tables", "figures", "report.html"):
-        console.print(cell(f"{name.removesuffix('.html')}: {results / name}"))
+    for shown in rich_main(results / "tables" / "main.csv"):
+        console.print(shown)
+    others = sorted(path.stem for path in (results / "tables").glob("*.csv") if path.stem != "main")
+    console.print(
+        cell(f"With intervals: {results / 'tables' / 'main.md'}. Other tables: trim show NAME, with NAME one of")
+    )
+    console.print(cell(", ".join(others)))
+    console.print(cell(f"Figures: {results / 'figures'}. All on one page: {results / 'report.html'}"))
 
 
 @reports.command()

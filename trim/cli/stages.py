@@ -10,6 +10,7 @@ import typer
 from trim.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RESULTS,
+    PIPELINE,
     Benchmark,
     Fits,
     Journal,
@@ -50,7 +51,7 @@ def check(params: ParamsFile = DEFAULT_PARAMS) -> None:
     print(f"{params}: sound; {len(found.benchmarks)} benchmarks, {len(found.routers)} routers")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def problems(benchmark: Benchmark, out: Out, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Generate or read the problems of a benchmark.
 
@@ -61,7 +62,7 @@ def problems(benchmark: Benchmark, out: Out, params: ParamsFile = DEFAULT_PARAMS
     print(f"{out}: {make_problems(load_params(params, benchmark), benchmark, out)} problems")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def labelled(
     part: Annotated[str, typer.Argument(help="Of ProcessBench: gsm8k, math, olympiadbench or omnimath.")],
     out: Out,
@@ -75,7 +76,7 @@ def labelled(
     print(f"{out}: {make_labelled(part, out)} solutions")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def download(
     model: Annotated[str, typer.Option(help="weak, strong, prm or encoders; all by default.")] = "",
     out: Annotated[Path | None, typer.Option(help="File for a record of it.")] = None,
@@ -97,7 +98,7 @@ def download(
         print(download_encoders(found, out) if role == "encoders" else download_model(found, role, out))
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def rollouts(
     problems: Problems,
     model: Annotated[Role, typer.Option()],
@@ -114,7 +115,7 @@ def rollouts(
     print(f"{out}: {count} draws")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def scores(
     problems: Problems,
     out: Annotated[Path, typer.Option(help="Folder to write SPLIT.SHARD.parquet into.")],
@@ -131,7 +132,7 @@ def scores(
     print(f"{out}: {count} scores")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def trees(
     problems: Problems,
     split: Annotated[Split, typer.Option(help="Of which problems.")],
@@ -148,7 +149,7 @@ def trees(
     print(f"{out}: draws of {count} decision points")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def calibrate(
     benchmark: Benchmark,
     problems: Problems,
@@ -168,7 +169,7 @@ def calibrate(
     print(f"{out}: single.json, rule.json, classes.json, agreement.json")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def fit(
     benchmark: Benchmark,
     kind: Annotated[str, typer.Option(help="The routers to fit: the name of their file in trim/routers/.")],
@@ -189,7 +190,7 @@ def fit(
     print(f"{out}: fitted {kind}")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def train(
     benchmark: Benchmark,
     kind: Annotated[str, typer.Option(help="The routers to train: the name of their file in trim/routers/.")],
@@ -217,7 +218,7 @@ def _with_kind(path: Path, benchmark: str, kind: str) -> Params:
     return found
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def draws(
     benchmark: Benchmark,
     problems: Problems,
@@ -237,7 +238,7 @@ def draws(
     print(f"{out}: {count} draws")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def episodes(
     benchmark: Benchmark,
     router: Annotated[str, typer.Option(help="A router of the experiment.")],
@@ -258,7 +259,7 @@ def episodes(
     print(f"{out}: episodes of {router}")
 
 
-@stages.command()
+@stages.command(rich_help_panel=PIPELINE)
 def evaluate(
     episodes: Annotated[list[Path], typer.Argument(help="Files made by `trim episodes`.")],
     results: Results = DEFAULT_RESULTS,

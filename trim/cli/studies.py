@@ -10,6 +10,7 @@ import typer
 from trim.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RESULTS,
+    STUDIES,
     Fits,
     Journal,
     Labelled,
@@ -40,7 +41,7 @@ def _study(name: str, params: Params) -> Study:
     return known[name]
 
 
-@studies.command()
+@studies.command(rich_help_panel=STUDIES)
 def study(name: Name, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write a study's table and figure: results/tables/NAME.{md,csv,tex} and results/figures/NAME.{svg,png}.
 
@@ -51,7 +52,7 @@ def study(name: Name, results: Results = DEFAULT_RESULTS, params: ParamsFile = D
         print(path)
 
 
-@studies.command()
+@studies.command(rich_help_panel=STUDIES)
 def measure_study(
     name: Name, benchmark: Place, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
 ) -> None:
@@ -68,7 +69,7 @@ def measure_study(
         print(path)
 
 
-@studies.command()
+@studies.command(rich_help_panel=STUDIES)
 def run_study(
     name: Name,
     benchmark: Place,

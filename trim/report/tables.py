@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from trim.errors import TrimError, first_line
 from trim.experiment.params import Params
@@ -209,23 +210,36 @@ def _latex(table: pd.DataFrame) -> str:
     return f"\\begin{{tabular}}{{{'l' * len(table.columns)}}}\n{body}\n\\end{{tabular}}\n"
 
 
-def rich_main(path: Path) -> Table:
-    """The main table's CSV for the terminal: a section per benchmark, without intervals."""
-    rows = read_csv(path)
-    measures = [name for name in rows.columns if name not in ("benchmark", "split", "weak", "strong", "router")]
-    title = "Test problems; always-weak to always-strong; intervals in results/tables/main.md"
-    table = Table(box=SIMPLE, title=title, padding=(0, 1, 0, 0))
-    table.add_column("router")
-    for measure in measures:
-        table.add_column(measure, justify="right", no_wrap=True)
+SHOWN = ("cpt50", "cpt80", "apgr", "ibc")  # beside the accuracy at a budget, so that a row fits a terminal
+
+
+def rich_main(path: Path) -> list[Table]:
+    """The main table's CSV for a terminal of 80 columns: a table per benchmark, both ends first, no intervals.
+
+    Raises:
+        TrimError: if the file is missing or another table.
+    """
+    rows, tables = read_csv(path), []
+    measures = [name for name in rows.columns if name.startswith("acc@") or name in SHOWN]
+    if not {"benchmark", "router", "weak", "strong"} <= set(rows.columns):
+        raise TrimError(f"{path}: not the main table; delete it and run `snakemake --cores all`")
     for benchmark, group in rows.groupby("benchmark", sort=False):
-        ends = [str(group[end].iloc[0]).split(" [")[0] for end in ("weak", "strong")]
+        table = Table(box=SIMPLE, title=cell(benchmark, "bold"), title_justify="left", padding=(0, 1, 0, 0))
+        table.add_column("router", no_wrap=True)
+        for measure in measures:
+            table.add_column(measure, justify="right", no_wrap=True)
+        for end in ("weak", "strong"):
+            table.add_row(f"{end} model alone", _short(group[end].iloc[0]))
         table.add_section()
-        table.add_row(cell(f"{benchmark}: {' to '.join(ends)}", "bold"))
         for router, *values in group[["router", *measures]].itertuples(index=False):
-            figures = (cell(str(value).split(" [")[0].replace("not reached", "-")) for value in values)
-            table.add_row(cell(f"  {router}"), *figures)
-    return table
+            table.add_row(cell(router), *map(_short, values))
+        tables.append(table)
+    return tables
+
+
+def _short(value: object) -> Text:
+    """A number without its interval and spread."""
+    return cell("-" if str(value) == "not reached" else str(value).split(" ")[0])
 
 
 def rich_certificate(plan: Plan, model: StepModel) -> Table:

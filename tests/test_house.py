@@ -1,0 +1,77 @@
+"""Where things live: imports run one way, registries are files, and rules depend on what they use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from trim.cli import app
+from trim.errors import TrimError
+from trim.experiment.compose import compose_experiment
+from trim.experiment.load import check
+from trim.provenance import sources
+from trim.studies import names, registry, studies_of
+
+
+def packages(module: str) -> set[str]:
+    """The packages of trim that a module's behaviour depends on."""
+    return {path.relative_to(ROOT / "trim").parts[0] for path in sources(module)}
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("trim.stages.problems", {"engine", "rl", "pomdp", "routers", "evaluation", "report"}),
+        ("trim.stages.rollouts", {"rl", "pomdp", "evaluation", "report", "studies"}),
+        ("trim.stages.fit", {"rl", "evaluation", "report", "studies"}),
+        ("trim.stages.evaluate", {"engine", "rl", "pomdp", "routers", "report"}),
+        ("trim.report.figures", {"engine", "rl"}),
+    ],
+)
+def test_a_stage_depends_on_what_it_uses(module, without):
+    assert not packages(module) & without
+
+
+def test_imports_run_one_way():
+    tool = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([tool, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_studies_are_the_files():
+    assert names() == sorted(path.stem for path in (ROOT / "trim/studies").glob("[a-z]*.py") if path.stem != "base")
+    for name, study in registry().items():
+        assert study.name == name
+        assert study.title and study.text and study.caption
+
+
+def test_an_experiment_makes_the_studies_that_it_names(raw):
+    named = check(raw | {"studies": ["units", "twin"]})
+    assert set(studies_of(named)) == {"units", "twin"}
+    with pytest.raises(TrimError, match=r"studies: 'nope' found, allowed: .*units"):
+        studies_of(check(raw | {"studies": ["nope"]}))
+
+
+def test_an_unknown_experiment_is_named():
+    with pytest.raises(TrimError, match=r"nope: no experiment of .*; it has: .*math500"):
+        compose_experiment(ROOT / "workflow/experiments", "nope", ROOT / "params.yaml")
+
+
+def test_no_key_of_the_experiment_is_in_two_files():
+    """The overlay adds routers and sections to params.yaml and repeats none but what it changes."""
+    import yaml
+
+    base = yaml.safe_load((ROOT / "params.yaml").read_text())
+    full = yaml.safe_load((ROOT / "workflow/experiments/full.yaml").read_text())
+    assert not set(base["routers"]) & set(full["routers"])
+    assert set(base) & set(full) == {"routers", "studies"}
+
+
+def test_help_shows_peoples_commands_first():
+    from typer.testing import CliRunner
+
+    text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "TERM": "dumb"}).output
+    places = [text.index(f" {name} ") for name in ("solve", "show", "audit", "rollouts", "measure-study")]
+    assert places == sorted(places)
