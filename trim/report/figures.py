@@ -105,9 +105,34 @@ def _curves(results: Path, params: Params, shown: Sequence[str]) -> Figure:
     return curves(read_csv(results / "summary.csv"), titles(params)[0], {name: params.title(name) for name in shown})
 
 
+_BASE = "trim_thr"  # what the others differ from in the main figure
+
+
 def _main_curves(results: Path, params: Params) -> Figure:
-    """TRIM's routers between random and oracle."""
-    return _curves(results, params, [n for n in _of_groups(params, "trim", "reference") if n != "oracle_query"])
+    """TRIM's routers between random and oracle; below, their paired differences from TRIM-Thr at each budget."""
+    shown = [n for n in _of_groups(params, "trim", "reference") if n != "oracle_query"]
+    summary, (benchmarks, names) = read_csv(results / "summary.csv"), titles(params)
+    compared = [n for n in shown if params.group(n) == "trim" and n != _BASE]
+    if _BASE not in params.evaluation.baselines or not compared:
+        return _curves(results, params, shown)
+    differences, looks = read_csv(results / "differences.csv"), styles(shown)
+    figure = Figure(figsize=(3.1 * len(benchmarks) + 0.6, 5.6), layout="constrained")
+    grid = figure.subplots(2, len(benchmarks), squeeze=False, height_ratios=(3, 2))
+    for (benchmark, title), (above, below) in zip(benchmarks.items(), grid.T, strict=True):
+        above.set_title(title)
+        _draw(above, _points(summary, benchmark), {name: names[name] for name in shown}, bands=False)
+        rows = differences[(differences["benchmark"] == benchmark) & (differences["baseline"] == _BASE)]
+        for place, name in enumerate(compared):
+            mine = rows[rows["router"] == name].set_index("measure").reindex(at_budgets(params))
+            x = np.arange(len(mine)) + 0.16 * (place - (len(compared) - 1) / 2)
+            error = np.abs(mine[["low", "high"]].to_numpy().T - mine["value"].to_numpy())
+            colour, marker = looks[name]
+            below.errorbar(x, mine["value"], error, fmt=marker, color=colour, markersize=4, capsize=2)
+        below.axhline(0, color="0.4", linewidth=0.8)
+        below.set_xticks(range(len(at_budgets(params))), [f"{100 * b:g}" for b in params.evaluation.budgets])
+        below.set_xlabel("budget: % of always-strong's cost")
+        below.set_ylabel(f"gain over {names[_BASE]}")
+    return legend(figure)
 
 
 def _rivals(results: Path, params: Params) -> Figure:
@@ -132,34 +157,44 @@ def curves(summary: pd.DataFrame, benchmarks: Mapping[str, str], routers: Mappin
         benchmarks: titles of the panels by benchmark.
         routers: labels by router.
     """
-    summary = summary.assign(point=summary["setting"].str.replace(r" seed=\d+", "", regex=True))
     figure, axes_of = panels(benchmarks)
     for benchmark, axes in axes_of.items():
-        rows = summary[summary["benchmark"] == benchmark]
-        weak, strong = (rows[rows["router"] == end].iloc[0] for end in ENDS)
-        axes.plot([0, 1], [weak["accuracy"], strong["accuracy"]], ":", color="0.4", label="weak to strong")
-        axes.axhline(strong["accuracy"], color="0.4", linewidth=0.8)
-        axes.axhspan(strong["accuracy_low"], strong["accuracy_high"], color="0.5", alpha=0.12, linewidth=0)
-        for router, (colour, marker) in styles(routers).items():
-            points = rows[rows["router"] == router].groupby("point", sort=False)[PLOTTED].mean()
-            points = points.sort_values(["strong_fraction", "accuracy"])
-            if points.empty:
-                continue
-            x, y = points["strong_fraction"].to_numpy(), points["accuracy"].to_numpy()
-            low, high = points["accuracy_low"].to_numpy(), points["accuracy_high"].to_numpy()
-            if len(points) > 1:
-                x0, y0 = np.r_[0, x], np.r_[weak["accuracy"], y]
-                axes.plot(x0, y0, color=colour, linewidth=1.2)
+        _draw(axes, _points(summary, benchmark), routers, bands=True)
+    return legend(figure)
+
+
+def _points(summary: pd.DataFrame, benchmark: str) -> pd.DataFrame:
+    """A benchmark's rows of summary.csv, with `point`: the setting without its seed."""
+    rows = summary[summary["benchmark"] == benchmark]
+    return rows.assign(point=rows["setting"].str.replace(r" seed=\d+", "", regex=True))
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, routers: Mapping[str, str], bands: bool) -> None:
+    """Curves of routers between both ends, with or without bands of their intervals."""
+    weak, strong = (rows[rows["router"] == end].iloc[0] for end in ENDS)
+    axes.plot([0, 1], [weak["accuracy"], strong["accuracy"]], ":", color="0.4", label="weak to strong")
+    axes.axhline(strong["accuracy"], color="0.4", linewidth=0.8)
+    axes.axhspan(strong["accuracy_low"], strong["accuracy_high"], color="0.5", alpha=0.12, linewidth=0)
+    for router, (colour, marker) in styles(routers).items():
+        points = rows[rows["router"] == router].groupby("point", sort=False)[PLOTTED].mean()
+        points = points.sort_values(["strong_fraction", "accuracy"])
+        if points.empty:
+            continue
+        x, y = points["strong_fraction"].to_numpy(), points["accuracy"].to_numpy()
+        low, high = points["accuracy_low"].to_numpy(), points["accuracy_high"].to_numpy()
+        if len(points) > 1:
+            x0, y0 = np.r_[0, x], np.r_[weak["accuracy"], y]
+            axes.plot(x0, y0, color=colour, linewidth=1.2)
+            if bands:
                 band = np.r_[weak["accuracy_low"], low], np.r_[weak["accuracy_high"], high]
                 axes.fill_between(x0, *band, color=colour, alpha=0.15, linewidth=0)
-                axes.plot(x, y, marker, color=colour, markersize=3.5, label=routers[router])
-            else:
-                error = np.abs(np.vstack([low, high]) - y)
-                axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=5, capsize=2, label=routers[router])
-        axes.set_xlim(-0.02, 1.1)
-        axes.set_xlabel("strong tokens / always-strong's")
-        axes.set_ylabel("accuracy")
-    return legend(figure)
+            axes.plot(x, y, marker, color=colour, markersize=3.5, label=routers[router])
+        else:
+            error = np.abs(np.vstack([low, high]) - y)
+            axes.errorbar(x, y, error, fmt=marker, color=colour, markersize=5, capsize=2, label=routers[router])
+    axes.set_xlim(-0.02, 1.1)
+    axes.set_xlabel("strong tokens / always-strong's")
+    axes.set_ylabel("accuracy")
 
 
 def _bars(results: Path, params: Params) -> Figure:
