@@ -78,7 +78,7 @@ ODD: list[Any] = [
     [True],
     "😀" * 100,
     "processbench/$(touch X)",
-    {"kind": []},
+    {"type": []},
     [0.2, 0.201],
 ]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from trim.evaluation.bootstrap import Protocol
-from trim.evaluation.comparison import Study, budgets, studies, summary
+from trim.evaluation.bootstrap import MeasureSettings
+from trim.evaluation.comparison import Comparison, comparisons, measures, summary
 from trim.evaluation.results import PER_PROBLEM, Results
 
 
-def study(points: int, problems: int, routers: int = 10) -> Study:
+def study(points: int, problems: int, routers: int = 10) -> Comparison:
     """Random outcomes of `points` operating points on `problems` problems, with 1,000 resamples."""
     rng = np.random.default_rng(0)
     length = rng.integers(50, 200, problems).astype(float)
@@ -25,11 +25,11 @@ def study(points: int, problems: int, routers: int = 10) -> Study:
 
     made = [results("always_weak", np.zeros(1)), results("always_strong", np.ones(1))]
     made += [results(f"router {i}", np.linspace(0, 1, points // routers)) for i in range(routers)]
-    protocol = Protocol("strong_tokens", "prefix", (0.1, 0.15, 0.2, 0.25, 0.3), (0.5, 0.8, 0.95), 1000, 0.95, 0)
-    return studies(made, protocol)[0]
+    protocol = MeasureSettings("strong_tokens", "prefix", (0.1, 0.15, 0.2, 0.25, 0.3), (0.5, 0.8, 0.95), 1000, 0.95, 0)
+    return comparisons(made, protocol)[0]
 
 
-def measure(found: Study) -> None:
+def measure(found: Comparison) -> None:
     """What `trim evaluate` computes of one benchmark."""
     summary(found)
-    budgets(found)
+    measures(found)

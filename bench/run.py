@@ -24,8 +24,8 @@ import psutil
 import torch
 from evaluation import measure, study
 
-from trim.engine.cached import Scorer, Writer
-from trim.engine.judge import Judge
+from trim.engine.cached import CachedLM, CachedPRM
+from trim.engine.judge import AnswerJudge
 from trim.engine.loop import Episode, run
 from trim.engine.store import Draws
 from trim.evaluation.published import published_model
@@ -156,8 +156,8 @@ def whole_tree(problems: int, seed: int) -> Tree:
     """Solution trees of standard problems under the embedded models."""
     weak, strong, prm = parts()
     draws = Draws()
-    writers = [Writer(m.id, lambda m=m: m, draws, 256) for m in (weak, strong)]
-    scorer = Scorer(prm.id, lambda: prm, draws, 256)
+    writers = [CachedLM(m.id, lambda m=m: m, draws, 256) for m in (weak, strong)]
+    scorer = CachedPRM(prm.id, lambda: prm, draws, 256)
     tree = Tree(generate("standard", {"train": problems}, seed), *writers, scorer)
     tree.expand()
     return tree
@@ -177,8 +177,8 @@ def sweep() -> Iterator[Row]:
 
     def solve(chosen: list, counted: bool = False) -> Draws:
         draws = Draws()
-        writers = [Writer(m.id, lambda m=m: m, draws, 256, report if counted else None) for m in (weak, strong)]
-        run(problems, chosen, *writers, Scorer(prm.id, lambda: prm, draws, 256))
+        writers = [CachedLM(m.id, lambda m=m: m, draws, 256, report if counted else None) for m in (weak, strong)]
+        run(problems, chosen, *writers, CachedPRM(prm.id, lambda: prm, draws, 256))
         return draws
 
     ends = [*AlwaysWeak(None).policies().values(), *AlwaysStrong(None).policies().values()]
@@ -240,7 +240,7 @@ def engine() -> Iterator[Row]:
         model = VllmLM(resolve(f"embedded/{name}"), sampling, dtype="float32", engine=Engine(context=1024))
 
         def loop(recorded: Recorded) -> None:
-            writer = Writer("m", lambda: recorded, Draws(), 4096)
+            writer = CachedLM("m", lambda: recorded, Draws(), 4096)
             run(problems, [policy], writer, writer)
 
         loop(Recorded(model))  # warms up
@@ -295,7 +295,7 @@ def generation() -> Iterator[Row]:
     problems = generate("standard", {"test": 256}, 1)
 
     def engine() -> int:
-        writer = Writer(model.id, lambda: model, Draws(), 256)
+        writer = CachedLM(model.id, lambda: model, Draws(), 256)
         (policy,) = AlwaysStrong(None).policies().values()
         episodes = run(problems, [policy], writer, writer)
         return sum(step.tokens for episode in episodes for step in episode.steps)
@@ -467,7 +467,7 @@ def answers() -> Iterator[Row]:
     """Answers that need algebra, fresh and from the store."""
     problems = [Problem(f"{n}", "", rf"\frac{{x+{n}}}{{2}}", "test") for n in range(300)]
     texts = [rf"\boxed{{0.5 x + {n}/2}}" for n in range(300)]
-    judge = Judge(Draws())
+    judge = AnswerJudge(Draws())
     judge.right(problems[:1], texts[:1])  # the worker starts
     fresh = seconds(lambda: judge.right(problems, texts))
     yield at_least("answers judged by algebra, fresh", len(texts) / fresh, "/s", 50)

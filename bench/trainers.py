@@ -74,9 +74,10 @@ def theirs(kind: type, policy: str, tree: Tree, validation: Tree, steps: int) ->
     for seed in track(SEEDS, description=kind.__name__):
         model = kind(
             policy, make_vec_env(lambda: environment(tree), 64, seed), seed=seed, device="cpu",
-            learning_rate=lambda left: left * SETTINGS.learning_rate, gamma=1.0, gae_lambda=SETTINGS.trace,
-            n_steps=8, batch_size=128, n_epochs=SETTINGS.passes, clip_range=SETTINGS.clip, clip_range_vf=SETTINGS.clip,
-            ent_coef=SETTINGS.entropy[0], vf_coef=SETTINGS.value, max_grad_norm=SETTINGS.gradient_norm,
+            learning_rate=lambda left: left * SETTINGS.learning_rate, gamma=1.0, gae_lambda=SETTINGS.gae_lambda,
+            n_steps=8, batch_size=128, n_epochs=SETTINGS.update_epochs,
+            clip_range=SETTINGS.clip, clip_range_vf=SETTINGS.clip,
+            ent_coef=SETTINGS.entropy[0], vf_coef=SETTINGS.vf_coef, max_grad_norm=SETTINGS.gradient_norm,
         )  # fmt: skip
         model.learn(steps)
         values.append(greedy(model, validation))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from trim.evaluation.published import RELEASED, published_budgets
 from trim.experiment.load import load
-from trim.experiment.params import protocol
+from trim.experiment.params import measure_settings
 from trim.files import write_text
 from trim.report.tables import markdown
 
@@ -34,9 +34,9 @@ REFERENCES = {"embedded.csv": None, "math500.csv": "math500"}
 def write_reference(path: Path, benchmark: str | None) -> None:
     """Write figures to compare a run with: those of this run, or of the published one."""
     if benchmark is None:
-        rows = pd.read_csv(ROOT / "results/budgets.csv").drop(columns="spread")
+        rows = pd.read_csv(ROOT / "results/measures.csv").drop(columns="spread")
     else:
-        measure = protocol(load(ROOT / "params.yaml"))
+        measure = measure_settings(load(ROOT / "params.yaml"))
         rows = pd.concat([published_budgets(measure, router).assign(router=router) for router in RELEASED])
         rows = rows.assign(benchmark=benchmark)[["benchmark", "router", *rows.columns.drop("router")]]
     write_text(path, rows.to_csv(index=False, float_format="%.6g"))
@@ -88,9 +88,9 @@ def _generalisation() -> pd.DataFrame:
 
 def _ceiling() -> pd.DataFrame:
     rows = _first(table("ceiling"))
-    ceilings = list(dict.fromkeys(rows["minus"]))[1:]
-    own = rows[rows["router"].isin(ceilings) & (rows["minus"] == "")]
-    distances = rows[rows["router"].isin(ROUTERS) & (rows["minus"] == ceilings[0])]
+    ceilings = list(dict.fromkeys(rows["vs"]))[1:]
+    own = rows[rows["router"].isin(ceilings) & (rows["vs"] == "")]
+    distances = rows[rows["router"].isin(ROUTERS) & (rows["vs"] == ceilings[0])]
     return pd.concat([own, distances]).drop(columns=["benchmark", "apgr"])
 
 
@@ -101,7 +101,7 @@ def _first(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _pomdp() -> pd.DataFrame:
     rows = table("differences")
-    rows = rows[rows["router"].str.contains("POMDP") & (rows["minus"] == "TRIM-Thr")]
+    rows = rows[rows["router"].str.contains("POMDP") & (rows["vs"] == "TRIM-Thr")]
     rows = _first(rows)
     return rows[["router", "acc@10", "acc@15", "acc@20", "acc@30", "apgr"]]
 
@@ -150,8 +150,8 @@ def _budgets() -> pd.DataFrame:
 
 def _planning() -> pd.DataFrame:
     rows = _first(table("differences"))
-    rows = rows[rows["router"].isin(["TRIM-Agg", "TRIM-Seq", "TRIM-Budget"]) & (rows["minus"] == "TRIM-POMDP")]
-    return rows[["router", "minus", "acc@10", "acc@15", "acc@20", "acc@30"]]
+    rows = rows[rows["router"].isin(["TRIM-Agg", "TRIM-Seq", "TRIM-Budget"]) & (rows["vs"] == "TRIM-POMDP")]
+    return rows[["router", "vs", "acc@10", "acc@15", "acc@20", "acc@30"]]
 
 
 def _go_on() -> pd.DataFrame:
@@ -160,14 +160,14 @@ def _go_on() -> pd.DataFrame:
 
 
 def _definitions() -> pd.DataFrame:
-    return table("definitions").drop(columns="benchmark")[
+    return table("granularity").drop(columns="benchmark")[
         ["a step is", "steps of a solution", "strong", "acc@20", "apgr"]
     ]
 
 
 def _robustness() -> pd.DataFrame:
     rows = table("robustness")
-    rows = rows[(rows["router"] == "TRIM-Thr") & (rows["minus"] == "")]
+    rows = rows[(rows["router"] == "TRIM-Thr") & (rows["vs"] == "")]
     return rows[["distortion", "strength", "auc", "acc@20", "apgr"]]
 
 
@@ -184,7 +184,7 @@ DOCUMENTS: dict[str, dict[str, Callable[[], pd.DataFrame]]] = {
     "docs/rivals.md": {"rivals": _rivals, "spent": _spent},
     "docs/questions.md": {
         "whole": _whole,
-        "definitions": _definitions,
+        "granularity": _definitions,
         "budgets": _budgets,
         "go on": _go_on,
         "robustness": _robustness,

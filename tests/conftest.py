@@ -9,7 +9,7 @@ import yaml
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from trim.engine.cached import Scorer, Writer
+from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.store import Draws
 from trim.experiment.compose import compose_experiment
 from trim.experiment.load import check
@@ -65,7 +65,7 @@ def shrink(raw: dict) -> dict:
     for name in ("routellm", "automix", "specreason"):
         small["routers"][name]["shares"] = [0.3, 0.6]
     small["routers"]["takeover"]["thresholds"] = [0.5, 0.9]
-    small["definitions"] |= {"steps": [8], "thresholds": [0.5, 0.9]}
+    small["granularity"] |= {"steps": [8], "thresholds": [0.5, 0.9]}
     small["transfer"] = {"routers": ["trim_thr", "routellm"]}
     trained = {"fit_on": "standard", "seeds": [0, 1], "training": {"epochs": 1}}
     small["routers"]["trim_agg"] = {"costs": [0.01]} | trained
@@ -118,9 +118,9 @@ def engine():
     models = {name: Scripted(name) for name in ("weak", "strong", "prm")}
     draws = Draws()
     return (
-        Writer("weak", lambda: models["weak"], draws, 64),
-        Writer("strong", lambda: models["strong"], draws, 64),
-        Scorer("prm", lambda: models["prm"], draws, 64),
+        CachedLM("weak", lambda: models["weak"], draws, 64),
+        CachedLM("strong", lambda: models["strong"], draws, 64),
+        CachedPRM("prm", lambda: models["prm"], draws, 64),
         models,
     )
 

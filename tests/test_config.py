@@ -32,7 +32,7 @@ def test_the_shipped_experiment_is_sound(params):
         (("evaluation", "cost"), "tears", r"evaluation\.cost: 'tears' found, allowed: .*strong_tokens"),
         (("evaluation", "baselines"), ["nobody"], r"evaluation\.baselines: 'nobody' found, allowed: .*trim_thr"),
         (("robustness", "routers"), ["nobody"], r"robustness\.routers: 'nobody' found, allowed: .*trim_thr"),
-        (("models", "prm", "distortion"), {"kind": "fog", "strength": 1}, r"distortion\.kind: 'fog' found, allowed"),
+        (("models", "prm", "distortion"), {"type": "fog", "strength": 1}, r"distortion\.type: 'fog' found, allowed"),
         (
             ("routers", "trim_pomdp", "costs"),
             [-1, 2],
@@ -159,8 +159,8 @@ def changed(raw, value, *keys):
         (("models", "weak", "path"), "{x}", "allowed: a path without line breaks and braces"),
         (
             ("routers", "always_weak"),
-            {"kind": "random"},
-            r"routers\.always_weak\.kind: an end of the scale has no such key",
+            {"type": "random"},
+            r"routers\.always_weak\.type: an end of the scale has no such key",
         ),
         (("routers", "always_strong"), {"only": ["standard"]}, r"routers\.always_strong\.only: an end of the scale"),
         (("routers", "trim_thr", "title"), 7, r"routers\.trim_thr\.title: 7 found, allowed: text"),
@@ -191,7 +191,7 @@ def test_an_empty_section_takes_its_defaults(raw):
 
 def test_titles_are_for_reading_and_names_are_keys(raw):
     given = changed(raw, "Standard", "benchmarks", "long", "title")
-    given["routers"]["other"] = {"kind": "trim_thr", "thresholds": [0.5]}
+    given["routers"]["other"] = {"type": "trim_thr", "thresholds": [0.5]}
     params = check(given)
     assert params.title("trim_thr") == "TRIM-Thr (trim_thr)"
     assert params.title("other") == "TRIM-Thr (other)"

@@ -9,7 +9,7 @@ from conftest import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.engine.cached import Scorer, Writer
+from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.policy import Policy
 from trim.engine.records import write_episodes
@@ -54,7 +54,7 @@ class Coins(Policy):
 
 
 class Rated(Scripted):
-    def likelihoods(self, solutions, keep=None):
+    def mean_logprobs(self, solutions, keep=None):
         return [StepScore(-1.0, 1) for _ in solutions]
 
     def prompt_tokens(self, prefixes):
@@ -129,8 +129,8 @@ def simulate(episode, judged):
 def solve(policies, bills=False):
     models = {name: Billing(name) if bills else Rated(name) for name in ROLES}
     draws = Draws()
-    writers = [Writer(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")]
-    scorer = Scorer("prm", lambda: models["prm"], draws, 64)
+    writers = [CachedLM(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")]
+    scorer = CachedPRM("prm", lambda: models["prm"], draws, 64)
     return run(PROBLEMS, policies, *writers, scorer)
 
 

@@ -13,7 +13,7 @@ from conftest import ROOT, Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.engine.cached import Scorer, Writer
+from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.store import Draw, Draws, Node
 from trim.errors import TrimError
 from trim.rng import digest
@@ -75,7 +75,7 @@ def test_different_solutions_have_different_nodes(one, other):
 
 def test_equal_nodes_are_drawn_once():
     model = Scripted()
-    writer = Writer("m", lambda: model, Draws(), 4)
+    writer = CachedLM("m", lambda: model, Draws(), 4)
     nodes = [Node.root("a"), Node.root("b"), Node.root("a")] * 5
     drafts = writer.next_steps(nodes)
     assert len(model.requests) == 2
@@ -85,13 +85,13 @@ def test_equal_nodes_are_drawn_once():
 
 
 def test_another_seed_or_model_is_another_draw():
-    drafts = {Writer(name, Scripted, Draws(), 4).next_steps([Node.root("q")])[0].text for name in ("a", "b", "c")}
+    drafts = {CachedLM(name, Scripted, Draws(), 4).next_steps([Node.root("q")])[0].text for name in ("a", "b", "c")}
     assert len(drafts) == 3
 
 
 def test_scores_come_in_order_and_once():
     model = Scripted()
-    scorer = Scorer("m", lambda: model, Draws(), 4)
+    scorer = CachedPRM("m", lambda: model, Draws(), 4)
     node = Node.root("q").child("one").child("two").child("three")
     scores = scorer.score([node, node], [3, 1])
     assert [s.score for s in scores[0]] == [Scripted.value(t) for t in ("one", "two", "three")]
@@ -163,7 +163,7 @@ import sys, time
 sys.path[:0] = [{tests!r}, {root!r}]
 from pathlib import Path
 from conftest import Scripted
-from trim.engine.cached import Writer
+from trim.engine.cached import CachedLM
 from trim.engine.store import Draws, Node
 
 class Slow(Scripted):
@@ -173,7 +173,7 @@ class Slow(Scripted):
         return super().next_steps(prefixes, keys)
 
 draws = Draws((), Path({journal!r}))
-writer = Writer("m", Slow, draws, 8)
+writer = CachedLM("m", Slow, draws, 8)
 writer.next_steps([Node.root(str(i)) for i in range(400)])
 """
 
@@ -192,6 +192,6 @@ def test_kill_loses_at_most_the_batch_in_flight(tmp_path):
     assert len(kept._fresh) >= 8 * (len(started) - 1)
     model = Scripted()
     nodes = [Node.root(str(i)) for i in range(400)]
-    resumed = Writer("m", lambda: model, kept, 8).next_steps(nodes)
+    resumed = CachedLM("m", lambda: model, kept, 8).next_steps(nodes)
     assert len(model.requests) <= 400 - 8 * (len(started) - 1)
-    assert resumed == Writer("m", Scripted, Draws(), 8).next_steps(nodes)
+    assert resumed == CachedLM("m", Scripted, Draws(), 8).next_steps(nodes)

@@ -9,7 +9,7 @@ from conftest import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trim.engine.cached import Scorer, Writer
+from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.policy import Policy
 from trim.engine.store import Draws
@@ -82,8 +82,8 @@ def test_policies_run_together_or_alone_alike(thresholds, length):
     def fresh(which):
         weak, strong = Scripted("weak", length), Scripted("strong", length)
         draws = Draws()
-        parts = Writer("weak", lambda: weak, draws, 3), Writer("strong", lambda: strong, draws, 3)
-        return run(problems, which, *parts, Scorer("prm", Scripted, draws, 3))
+        parts = CachedLM("weak", lambda: weak, draws, 3), CachedLM("strong", lambda: strong, draws, 3)
+        return run(problems, which, *parts, CachedPRM("prm", Scripted, draws, 3))
 
     together = fresh(chosen)
     alone = [episode for policy in chosen for episode in fresh([policy])]
@@ -102,9 +102,9 @@ class Fixed(Scripted):
 
 
 def solve(*pieces, max_steps=30):
-    writer = Writer("w", lambda: Fixed(*pieces), Draws(), 4)
+    writer = CachedLM("w", lambda: Fixed(*pieces), Draws(), 4)
     return run(
-        [Problem("p", "q", "7", "test")], [Policy()], writer, writer, Scorer("s", Scripted, Draws(), 4), max_steps
+        [Problem("p", "q", "7", "test")], [Policy()], writer, writer, CachedPRM("s", Scripted, Draws(), 4), max_steps
     )
 
 
@@ -134,9 +134,9 @@ def test_oracle_hands_over_exactly_the_first_error():
     right = [Draft(s, 5, "separator") for s in problem.reference[:-1]] + [Draft(problem.reference[-1], 5, "end")]
     wrong = list(right)
     wrong[1] = Draft("1 + 1 = 3", 5, "separator")
-    weak = Writer("w", lambda: Fixed(*wrong), Draws(), 4)
-    strong = Writer("s", lambda: Fixed(*right), Draws(), 4)
-    (episode,) = run([problem], list(policies("oracle").values()), weak, strong, Scorer("p", Scripted, Draws(), 4))
+    weak = CachedLM("w", lambda: Fixed(*wrong), Draws(), 4)
+    strong = CachedLM("s", lambda: Fixed(*right), Draws(), 4)
+    (episode,) = run([problem], list(policies("oracle").values()), weak, strong, CachedPRM("p", Scripted, Draws(), 4))
     assert [i for i, s in enumerate(episode.steps) if s.writer == "strong"] == [1]
     assert episode.correct
     assert all(math.isnan(s.score) for s in episode.steps)
@@ -166,11 +166,11 @@ def test_only_a_box_or_the_last_step_ends_a_solution_of_the_released_protocol(so
     pieces = [Draft("one", 1, "end"), Draft("", 1, "end"), Draft("three", 9, "length"), Draft("so \\boxed{", 2, "end")]
     ended = {}
     for ends in ("stop", "box"):
-        writer = Writer("fixed", lambda: Fixed(*pieces, Draft("five", 1, "end")), Draws(), 64)
+        writer = CachedLM("fixed", lambda: Fixed(*pieces, Draft("five", 1, "end")), Draws(), 64)
         alone = list(policies("always_weak").values())
         (episode,) = run(some_problems[:1], alone, writer, writer, ends=ends)
         ended[ends] = [step.text for step in episode.steps]
     assert ended == {"stop": ["one"], "box": ["one", "", "three", "so \\boxed{"]}
-    writer = Writer("fixed", lambda: Fixed(*[Draft("x", 1, "end")] * 9), Draws(), 64)
+    writer = CachedLM("fixed", lambda: Fixed(*[Draft("x", 1, "end")] * 9), Draws(), 64)
     (episode,) = run(some_problems[:1], alone, writer, writer, max_steps=5, ends="box")
     assert len(episode.steps) == 5

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trim.evaluation.bootstrap import Protocol
-from trim.evaluation.comparison import nearest_setting, ratios, studies, units
+from trim.evaluation.bootstrap import MeasureSettings
+from trim.evaluation.comparison import comparisons, nearest_setting, ratios, units
 from trim.evaluation.costs import UNITS
 from trim.evaluation.published import published_budgets, published_costs, published_points
 from trim.evaluation.results import PER_PROBLEM, Results
@@ -15,7 +15,7 @@ from trim.problems import Problem
 from trim.studies.claims import FAILS, HOLDS, OPEN, Finding
 from trim.studies.interventions import decisions, rates
 
-PROTOCOL = Protocol("strong_tokens", "prefix", (0.1, 0.2, 0.3), (0.5, 0.8, 0.95), 200, 0.95, 0)
+PROTOCOL = MeasureSettings("strong_tokens", "prefix", (0.1, 0.2, 0.3), (0.5, 0.8, 0.95), 200, 0.95, 0)
 PROBLEM = Problem(
     "a", "Start with 1, add 2, add 3, add 4.", "10", "test", ("1 + 2 = 3", "3 + 3 = 6", "6 + 4 = 10, \\boxed{10}")
 )
@@ -90,7 +90,7 @@ def study():
         results("thrifty", strong, tokens * 0.2),
         results("dear", good, np.where(tokens > 100, tokens, 0)),
     ]
-    return studies(made, PROTOCOL)[0]
+    return comparisons(made, PROTOCOL)[0]
 
 
 def test_ratios_are_those_of_the_measures(study):

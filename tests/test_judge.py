@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trim.answers import boxed, equal, is_boxed, normalise, number, worker
 from trim.answers.algebra import compare
 from trim.audit.answers import NEAR_MISSES, REWRITINGS, check_answers
-from trim.engine.judge import Judge
+from trim.engine.judge import AnswerJudge
 from trim.engine.store import Draws
 from trim.problems import Problem
 from trim.steps import INSTRUCTION, is_final
@@ -24,14 +24,14 @@ CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/answers.js
 
 def judged(gold, found, tolerance=0.0, judge=None):
     problem = Problem("p", "q", gold, "test", tolerance=tolerance)
-    (verdict,) = (judge or Judge(Draws())).right([problem], [rf"So it is \boxed{{{found}}}."])
+    (verdict,) = (judge or AnswerJudge(Draws())).right([problem], [rf"So it is \boxed{{{found}}}."])
     return verdict
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['kind']}: {case['input']['gold']}"[:60])
 def test_what_public_bug_reports_found(case):
     problem = Problem("p", "q", case["input"]["gold"], "test")
-    assert Judge(Draws()).right([problem], [case["input"]["text"]]) == [case["expected"]]
+    assert AnswerJudge(Draws()).right([problem], [case["input"]["text"]]) == [case["expected"]]
 
 
 UNITS = st.sampled_from(
@@ -270,7 +270,7 @@ def test_boxes(text, answer):
 
 def test_what_takes_too_long_is_counted_not_kept_and_the_next_is_judged(caplog):
     draws = Draws()
-    judge = Judge(draws, limit=0.5)
+    judge = AnswerJudge(draws, limit=0.5)
     assert not judged("x + 10", "9^{9^{9^{9^9}}}", judge=judge)
     assert len(judge.unfinished) == 1
     assert "counted as wrong" in caplog.text
@@ -290,9 +290,9 @@ def test_waiting_for_a_processor_is_not_computing():
 
 SCRIPT = """
 from trim.engine.store import Draws
-from trim.engine.judge import Judge
+from trim.engine.judge import AnswerJudge
 from trim.problems import Problem
-print(Judge(Draws()).right([Problem("p", "q", "x^2+1", "test")], [r"\\boxed{1+x^2}"]))
+print(AnswerJudge(Draws()).right([Problem("p", "q", "x^2+1", "test")], [r"\\boxed{1+x^2}"]))
 """
 
 
@@ -312,16 +312,16 @@ def test_a_worker_that_cannot_start_is_no_verdict(monkeypatch):
 
 
 def test_a_verdict_is_kept_in_the_store(tmp_path, monkeypatch):
-    assert judged("x+1", "1+x", judge=Judge(Draws((), tmp_path / "j.sqlite")))
+    assert judged("x+1", "1+x", judge=AnswerJudge(Draws((), tmp_path / "j.sqlite")))
     monkeypatch.setattr(worker.Worker, "ask", lambda *_: pytest.fail("judged again"))
     again = Draws((), tmp_path / "j.sqlite")
-    assert judged("x+1", "1+x", judge=Judge(again))
+    assert judged("x+1", "1+x", judge=AnswerJudge(again))
     assert again.export(tmp_path / "layer.parquet") == 1
-    assert judged("x+1", "1+x", judge=Judge(Draws([tmp_path / "layer.parquet"])))
+    assert judged("x+1", "1+x", judge=AnswerJudge(Draws([tmp_path / "layer.parquet"])))
 
 
 def test_no_box_no_answer():
-    assert Judge(Draws()).right([Problem("p", "q", "1", "test")], ["it is 1"]) == [False]
+    assert AnswerJudge(Draws()).right([Problem("p", "q", "1", "test")], ["it is 1"]) == [False]
 
 
 @given(st.text(min_size=1, max_size=20))
@@ -362,6 +362,6 @@ def test_the_check_of_a_benchmark_lists_what_goes_wrong(tmp_path):
 )
 def test_an_answer_without_a_box_is_what_is_said_or_the_last_number(text, answer):
     problem = Problem("p", "q", answer, "test")
-    assert Judge(Draws(), numbers=True).right([problem], [text]) == [True]
-    assert Judge(Draws()).right([problem], [text]) == ["boxed" in text]
-    assert Judge(Draws(), numbers=True).right([problem], ["nothing at all"]) == [False]
+    assert AnswerJudge(Draws(), numbers=True).right([problem], [text]) == [True]
+    assert AnswerJudge(Draws()).right([problem], [text]) == ["boxed" in text]
+    assert AnswerJudge(Draws(), numbers=True).right([problem], ["nothing at all"]) == [False]

@@ -92,10 +92,10 @@ def test_greedy_decoding_is_that_of_transformers(prefixes, penalty):
 
 def test_likelihoods_are_those_of_one_whole_pass(language_model, prefixes):
     solutions = [p for p in prefixes if p.steps]
-    found = language_model.likelihoods(solutions)
+    found = language_model.mean_logprobs(solutions)
     language_model.next_steps(solutions[:30], keys(solutions[:30]))  # what is cached changes nothing
     order = np.random.default_rng(0).permutation(len(solutions)).tolist()
-    again = language_model.likelihoods([solutions[i] for i in order])
+    again = language_model.mean_logprobs([solutions[i] for i in order])
     assert [again[order.index(i)].tokens for i in range(len(order))] == [s.tokens for s in found]
     assert [again[order.index(i)].score for i in range(len(order))] == pytest.approx([s.score for s in found], abs=1e-4)
     for solution, rated in list(zip(solutions, found, strict=True))[::12]:

@@ -12,7 +12,7 @@ import yaml
 from conftest import FREE
 from fake_server import FakeServer
 
-from trim.engine.cached import Writer
+from trim.engine.cached import CachedLM
 from trim.engine.store import Draws, Node
 from trim.errors import TrimError
 from trim.experiment.load import check
@@ -109,7 +109,7 @@ def test_a_finished_draft_is_never_paid_for_twice(served, tmp_path):
     server, model = served([None] * 25 + [400] * 100, api="chat")
 
     def writer():
-        return Writer("m", lambda: language_model(model, tmp_path), Draws((), tmp_path / "j.sqlite"), 64)
+        return CachedLM("m", lambda: language_model(model, tmp_path), Draws((), tmp_path / "j.sqlite"), 64)
 
     with pytest.raises(TrimError, match="status 400"):
         writer().next_steps(nodes)
@@ -129,7 +129,7 @@ def test_the_cap_is_never_passed_and_what_was_made_is_kept(served, tmp_path):
     nodes = [Node.root(f"q{i}") for i in range(400)]
     draws = Draws((), tmp_path / "j.sqlite")
     with pytest.raises(TrimError, match=r"may pass the cap of 2100; raise server\.cap"):
-        Writer("m", lambda: language_model(model, tmp_path), draws, 400).next_steps(nodes)
+        CachedLM("m", lambda: language_model(model, tmp_path), draws, 400).next_steps(nodes)
     spent = Ledger(tmp_path, "embedded/prm", None).spent
     assert spent <= 150 * PRICE
     assert len(server.answered) * PRICE == pytest.approx(spent)
@@ -141,7 +141,7 @@ def test_the_cap_is_never_passed_and_what_was_made_is_kept(served, tmp_path):
 def test_secrets_stay_out_of_files_and_logs(served, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     server, model = served([500, "malformed"])
-    Writer("m", lambda: language_model(model, tmp_path), Draws((), tmp_path / "j.sqlite"), 8).next_steps(
+    CachedLM("m", lambda: language_model(model, tmp_path), Draws((), tmp_path / "j.sqlite"), 8).next_steps(
         [Node.root("q")]
     )
     assert server.requests[0][2] == f"Bearer {SECRET}"
@@ -216,7 +216,7 @@ def test_likelihoods_come_from_the_tokens_of_the_last_step(served):
     _, model = served(faults, api="completions")
     lm, kept = language_model(model), {}
     solutions = [Prefix("Start with 1, add 2.", ("1 + 2 = 3",) * (1 + i % 3)) for i in range(12)]
-    found = lm.likelihoods(solutions, lambda index, scores: kept.update({index: scores}))
+    found = lm.mean_logprobs(solutions, lambda index, scores: kept.update({index: scores}))
     whole, starts = lm._prompt.last_steps(solutions)
     for i, (ids, start) in enumerate(zip(whole, starts, strict=True)):
         assert lm._prompt._tokenizer.decode(ids[start:]).strip() == "1 + 2 = 3"
@@ -228,7 +228,7 @@ def test_likelihoods_come_from_the_tokens_of_the_last_step(served):
 def test_an_api_that_tells_no_likelihoods_is_named(served):
     _, model = served(api="chat")
     with pytest.raises(TrimError, match=r"server\.api: completions"):
-        language_model(model).likelihoods(PREFIXES)
+        language_model(model).mean_logprobs(PREFIXES)
 
 
 def drafts(served, api, *faults, of=None, **settings):

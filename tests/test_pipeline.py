@@ -47,7 +47,7 @@ def test_the_contract_of_the_outputs(project):
     )
     assert ",".join(summary.columns).startswith(contract)
     assert set(summary["router"]) == set(yaml.safe_load((project / "params.yaml").read_text())["routers"])
-    budgets = pd.read_csv(project / "results/budgets.csv")
+    budgets = pd.read_csv(project / "results/measures.csv")
     assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high", "spread"]
     assert set(budgets.dropna(subset=["spread"])["router"]) == {"trim_agg", "trim_budget"}
     assert {"cpt50", "cpt80", "cpt95", "apgr", "aiq", "ibc", "acc@10", "acc@30"} <= set(budgets["measure"])
@@ -55,7 +55,7 @@ def test_the_contract_of_the_outputs(project):
     assert "acc@20" in metrics["standard"]["trim_thr"]
     studies = (
         "calibration", "prediction", "published", "robustness", "ceiling", "generalisation", "transfer",
-        "interventions", "units", "paper", "claims", "definitions", "spent", "twin",
+        "interventions", "units", "paper", "claims", "granularity", "spent", "twin",
     )  # fmt: skip
     for name in ("main", "budgets", "operating_points", "differences", "thresholds", *studies):
         for suffix in ("md", "csv", "tex"):
@@ -142,7 +142,7 @@ def test_the_page_works_in_a_browser(project, width, scheme):
 
 def test_the_audit_passes_and_finds_what_was_changed(project):
     reference = project / "reference.csv"
-    shutil.copy(project / "results/budgets.csv", reference)
+    shutil.copy(project / "results/measures.csv", reference)
     done = run(project, "trim", "audit", "--against", "reference.csv")
     assert re.search(r"all \d+ checks passed", done.stdout)
     assert "Snakemake, episodes" in done.stdout

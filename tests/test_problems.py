@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trim.answers import boxed, number
-from trim.engine.judge import Judge
+from trim.engine.judge import AnswerJudge
 from trim.engine.store import Draws
 from trim.errors import TrimError
 from trim.problems import Problem, read_problems, write_problems
@@ -24,7 +24,7 @@ SIZES = {"train": 60, "validation": 20, "test": 20}
 def test_reference_steps_pass_their_own_check(family):
     for problem in generate(family, SIZES, 3):
         assert first_error(problem, problem.reference) == -1
-        assert Judge(Draws()).right([problem], [problem.reference[-1]]) == [True]
+        assert AnswerJudge(Draws()).right([problem], [problem.reference[-1]]) == [True]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

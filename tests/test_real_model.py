@@ -84,7 +84,7 @@ def test_an_open_turn_is_continued_as_the_template_has_it(model, prefixes):
 
 def test_likelihoods_are_those_of_a_plain_pass(model, prefixes):
     solutions = [p._replace(steps=(*p.steps, "The answer is 5.")) for p in prefixes]
-    found = model.likelihoods(solutions)
+    found = model.mean_logprobs(solutions)
     ids, starts = model.prompt.last_steps(solutions)
     for tokens, start, score in zip(ids, starts, found, strict=True):
         with torch.inference_mode():
@@ -127,7 +127,7 @@ def test_questions_of_gsm8ks_kind_go_through_the_workflow(folder, tmp_path, raw)
     params["generation"]["max_steps"] = 3
     params["generation"]["sampling"]["max_step_tokens"] = 24
     params["routers"] = {"always_weak": {}, "always_strong": {}, "random": {"probabilities": [0.5]}}
-    params |= {"trees": [], "ceiling": {}, "transfer": {}, "definitions": {}, "robustness": {}}
+    params |= {"trees": [], "ceiling": {}, "transfer": {}, "granularity": {}, "robustness": {}}
     params["evaluation"] |= {"baselines": ["random"], "bootstrap": 20}
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     run(project, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/metrics.json")

@@ -13,10 +13,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from transformers import BertConfig, BertModel
 
-from trim.engine.cached import Scorer, Writer
+from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.records import write_episodes
-from trim.engine.scorers import Grade, SelfVerifier
+from trim.engine.scorers import GradeScorer, SelfVerifier
 from trim.engine.store import Draws, Node
 from trim.errors import TrimError
 from trim.evaluation.results import read_results
@@ -64,10 +64,10 @@ def test_takeover_never_gives_back(engine, some_problems):
 def test_an_intervention_spans_its_steps(span, threshold):
     models = {name: Scripted(name, length=9) for name in ("weak", "strong", "prm")}
     draws = Draws()
-    writers = [Writer(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")]
+    writers = [CachedLM(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")]
     problems = [Problem(f"p{i}", f"question {i}", "1", "test") for i in range(4)]
     (policy,) = made("trim_thr", thresholds=[threshold], span=span).policies().values()
-    for episode in run(problems, [policy], *writers, Scorer("prm", lambda: models["prm"], draws, 64)):
+    for episode in run(problems, [policy], *writers, CachedPRM("prm", lambda: models["prm"], draws, 64)):
         left = 0
         for step in episode.steps:
             if left:
@@ -106,17 +106,17 @@ def cascade(rejects, verifier="prm", samples=3):
 
 def test_a_rejected_solution_is_written_anew_and_all_is_paid_for(engine, some_problems, tmp_path):
     never, always = cascade(lambda c: c < 0), cascade(lambda c: c <= 1)
-    weak, strong, kept, anew = solved(engine, some_problems, *ends(), never, always)
+    weak, strong, kept, again = solved(engine, some_problems, *ends(), never, always)
     assert [e.node.path for e in kept] == [e.node.path for e in weak]
-    assert [e.node.path for e in anew] == [e.node.path for e in strong]
-    for first, second, cheap, dear in zip(weak, strong, kept, anew, strict=True):
+    assert [e.node.path for e in again] == [e.node.path for e in strong]
+    for first, second, cheap, dear in zip(weak, strong, kept, again, strict=True):
         assert [s.text for s in dear.discarded] == [s.text for s in first.steps]
         assert dear.correct == second.correct
         assert not cheap.discarded
         read = sum(len(step.text) + 1 for step in first.steps)
         assert sum(s.read + s.reread for s in cheap.steps) == sum(s.read + s.reread for s in dear.discarded) == read
         assert dear.ratings == tuple(Scripted.value(step.text) for step in first.steps)
-    for episode in weak + strong + kept + anew:
+    for episode in weak + strong + kept + again:
         episode.policy = 0
     prices = {"price_in": 1e6, "price_cached": 0.0, "price_out": 1e6}
     costs = {"parameters": 1, "latency_per_call": 1.0, "latency_per_token": 0.0, "latency_per_read": 0.0} | prices
@@ -124,28 +124,28 @@ def test_a_rejected_solution_is_written_anew_and_all_is_paid_for(engine, some_pr
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}
     header |= {"prompts": prompts}
     found = {}
-    for name, episodes in {"weak": weak, "strong": strong, "anew": anew}.items():
+    for name, episodes in {"weak": weak, "strong": strong, "again": again}.items():
         path = tmp_path / f"{name}.parquet"
         write_episodes(path, episodes, ["-"], header | {"models": dict.fromkeys(("weak", "strong", "prm"), costs)})
         found[name] = read_results(path).totals
     written = {
         name: sum(totals[key] for key in ("weak_tokens_kept", "strong_tokens")) for name, totals in found.items()
     }
-    assert (found["anew"]["weak_tokens_discarded"] == written["weak"]).all()
-    assert (found["anew"]["strong_tokens"] == written["strong"]).all()
-    assert (found["anew"]["steps"] == found["strong"]["steps"]).all()
-    assert (found["anew"]["prm_calls"] == 1).all()
-    everything = written["weak"] + written["strong"] + found["anew"]["prm_tokens"]
-    assert np.allclose(found["anew"]["all_tokens"], everything)
-    assert np.allclose(found["anew"]["money"], everything)
+    assert (found["again"]["weak_tokens_discarded"] == written["weak"]).all()
+    assert (found["again"]["strong_tokens"] == written["strong"]).all()
+    assert (found["again"]["steps"] == found["strong"]["steps"]).all()
+    assert (found["again"]["prm_calls"] == 1).all()
+    everything = written["weak"] + written["strong"] + found["again"]["prm_tokens"]
+    assert np.allclose(found["again"]["all_tokens"], everything)
+    assert np.allclose(found["again"]["money"], everything)
     calls = found["weak"]["latency"] + found["strong"]["latency"] + 1
-    assert np.allclose(found["anew"]["latency"], calls)
+    assert np.allclose(found["again"]["latency"], calls)
 
 
 class Talking(Scripted):
     """Answers requests that are no problems."""
 
-    replies = ("yes", "no", "Yes, it is.", "7", "Grade: 4", "none")
+    replies = ("yes", "no", "Yes, it is.", "7", "GradeScorer: 4", "none")
 
     def next_steps(self, prefixes, keys, keep=None):
         asked = [p.instruction == "" for p in prefixes]
@@ -155,7 +155,7 @@ class Talking(Scripted):
             for is_asked, draft, key in zip(asked, drafts, keys, strict=True)
         ]
 
-    def likelihoods(self, solutions, keep=None):
+    def mean_logprobs(self, solutions, keep=None):
         return [StepScore(-self.value(s.steps[-1]), len(s.steps[-1])) for s in solutions]
 
 
@@ -163,9 +163,9 @@ class Talking(Scripted):
 def talking():
     models, draws = {name: Talking(name) for name in ("weak", "strong", "prm")}, Draws()
     return (
-        Writer("weak", lambda: models["weak"], draws, 64),
-        Writer("strong", lambda: models["strong"], draws, 64),
-        Scorer("prm", lambda: models["prm"], draws, 64),
+        CachedLM("weak", lambda: models["weak"], draws, 64),
+        CachedLM("strong", lambda: models["strong"], draws, 64),
+        CachedPRM("prm", lambda: models["prm"], draws, 64),
         models,
     )
 
@@ -187,9 +187,9 @@ def test_verdicts_are_sampled_and_paid_for(talking, some_problems):
 
 def test_grades_are_single_digits(talking):
     node = Node.root("q").child("a").child("b")
-    replies = {"yes": 0, "no": 0, "Yes, it is.": 0, "7": 7, "Grade: 4": 4, "none": 0}
+    replies = {"yes": 0, "no": 0, "Yes, it is.": 0, "7": 7, "GradeScorer: 4": 4, "none": 0}
     for i in range(20):
-        ((score,),) = Grade(talking[1]).score([node.child(str(i))], [1])
+        ((score,),) = GradeScorer(talking[1]).score([node.child(str(i))], [1])
         assert round(score.score * 9) in replies.values()
         assert score.written == 2
 

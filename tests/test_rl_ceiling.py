@@ -7,7 +7,7 @@ import pytest
 from conftest import Scripted
 from test_rl_ppo import telling_parts
 
-from trim.engine.cached import Scorer, Writer
+from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.store import Draws
 from trim.problems import Problem
@@ -20,8 +20,8 @@ def parts():
     models = {name: Scripted(name, 3) for name in ("weak", "strong", "prm")}
     draws = Draws()
     return (
-        *(Writer(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")),
-        Scorer("prm", lambda: models["prm"], draws, 64),
+        *(CachedLM(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")),
+        CachedPRM("prm", lambda: models["prm"], draws, 64),
     )
 
 

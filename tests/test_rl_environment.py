@@ -64,7 +64,7 @@ def test_episodes_are_those_of_the_engine(tree, engine, some_problems):
 def test_an_explored_tree_asks_no_model(seed, count):
     from conftest import Scripted
 
-    from trim.engine.cached import Scorer, Writer
+    from trim.engine.cached import CachedLM, CachedPRM
     from trim.engine.store import Draws
     from trim.problems import Problem
 
@@ -73,8 +73,8 @@ def test_an_explored_tree_asks_no_model(seed, count):
     draws = Draws()
     tree = Tree(
         problems,
-        *(Writer(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")),
-        Scorer("prm", lambda: models["prm"], draws, 64),
+        *(CachedLM(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")),
+        CachedPRM("prm", lambda: models["prm"], draws, 64),
     )
 
     def play():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import Scripted
 
-from trim.engine.cached import Scorer, Writer
+from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.store import Draws
 from trim.errors import TrimError
@@ -19,7 +19,7 @@ from trim.rl.ppo import Rollout, advantages, play
 from trim.rl.settings import Hyperparameters
 from trim.rl.training import Task, look, train
 from trim.rl.tree import Tree
-from trim.routers.fitted import read_fits, write_fits
+from trim.routers.fitted import read_fitted, write_fitted
 from trim.routers.trim_agg import TrimAgg
 from trim.routers.trim_budget import TrimBudget
 from trim.routers.trim_seq import TrimSeq
@@ -50,9 +50,9 @@ def telling_parts(n, name):
     draws, models = Draws(), {role: Telling(role) for role in ("weak", "strong", "prm")}
     return (
         problems,
-        Writer("weak", lambda: models["weak"], draws, 64),
-        Writer("strong", lambda: models["strong"], draws, 64),
-        Scorer("prm", lambda: models["prm"], draws, 64),
+        CachedLM("weak", lambda: models["weak"], draws, 64),
+        CachedLM("strong", lambda: models["strong"], draws, 64),
+        CachedPRM("prm", lambda: models["prm"], draws, 64),
     )
 
 
@@ -188,8 +188,8 @@ def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path)
     trial = SimpleNamespace(tree=lambda split: tree, checkpoint=None, log=None)
     params = kind.Params(costs=[0.001, 0.02], seeds=[0, 1], training={"epochs": 3, "batch": 20, "learning_rate": 3e-3})
     fitted = kind(params).fit(trial, [0.1])
-    write_fits(tmp_path, kind.name, "standard", {kind.name: fitted})
-    router = kind(params, read_fits(tmp_path, kind.name, kind.name))
+    write_fitted(tmp_path, kind.name, "standard", {kind.name: fitted})
+    router = kind(params, read_fitted(tmp_path, kind.name, kind.name))
     policies = router.policies()
     task = router.task()
     assert next(iter(policies)).startswith("cost=0.02 seed=")

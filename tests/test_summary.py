@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trim.evaluation.bootstrap import Protocol
-from trim.evaluation.comparison import budgets, differences, studies
+from trim.evaluation.bootstrap import MeasureSettings
+from trim.evaluation.comparison import comparisons, differences, measures
 from trim.evaluation.results import PER_PROBLEM, Results
 
-PROTOCOL = Protocol("strong_tokens", "prefix", (0.2,), (0.5,), 50, 0.95, 0)
+PROTOCOL = MeasureSettings("strong_tokens", "prefix", (0.2,), (0.5,), 50, 0.95, 0)
 
 
 def results(router, points, seeds, n=40):
@@ -32,10 +32,10 @@ def test_a_measure_is_the_mean_of_the_seeds_curves_not_of_their_points(ends):
     first, second = [(0.5, 2), (0.6, 4)], [(0.4, 2), (0.7, 4)]
     both = results("r", [*first, *second], [0, 0, 1, 1])
     alone = [results("r", points, [None, None]) for points in (first, second)]
-    (study,) = studies([*ends, both], PROTOCOL)
-    frames = [studies([*ends, one], PROTOCOL)[0].measures["r"] for one in alone]
-    np.testing.assert_allclose(study.measures["r"], (frames[0] + frames[1]) / 2)
-    rows = budgets(study).set_index(["router", "measure"])
+    (comparison,) = comparisons([*ends, both], PROTOCOL)
+    frames = [comparisons([*ends, one], PROTOCOL)[0].measures["r"] for one in alone]
+    np.testing.assert_allclose(comparison.measures["r"], (frames[0] + frames[1]) / 2)
+    rows = measures(comparison).set_index(["router", "measure"])
     for measure in ("acc@20", "apgr"):
         values = [frame[measure].iloc[0] for frame in frames]
         assert rows.loc[("r", measure), "value"] == pytest.approx(np.mean(values))
@@ -45,16 +45,16 @@ def test_a_measure_is_the_mean_of_the_seeds_curves_not_of_their_points(ends):
 
 def test_a_level_that_one_seed_misses_is_not_reached(ends):
     both = results("r", [(0.7, 2), (0.3, 2)], [0, 1])
-    (study,) = studies([*ends, both], PROTOCOL)
-    row = budgets(study).set_index(["router", "measure"]).loc[("r", "cpt50")]
+    (comparison,) = comparisons([*ends, both], PROTOCOL)
+    row = measures(comparison).set_index(["router", "measure"]).loc[("r", "cpt50")]
     assert row[["value", "low", "high"]].isna().all()
 
 
 def test_equal_seeds_have_no_spread_and_no_difference(ends):
     one = results("one", [(0.5, 2)], [None])
     three = replace(results("three", [(0.5, 2)] * 3, [0, 1, 2]), title="three")
-    (study,) = studies([*ends, one, three], PROTOCOL)
-    rows = differences(study, "one")
+    (comparison,) = comparisons([*ends, one, three], PROTOCOL)
+    rows = differences(comparison, "one")
     np.testing.assert_allclose(rows[rows["router"] == "three"]["value"].dropna(), 0, atol=1e-12)
-    spread = budgets(study).set_index(["router", "measure"]).loc["three", "spread"]
+    spread = measures(comparison).set_index(["router", "measure"]).loc["three", "spread"]
     np.testing.assert_allclose(spread.dropna(), 0, atol=1e-12)

@@ -20,7 +20,7 @@ def small(raw: dict) -> dict:
     found["benchmarks"] = {"standard": {"title": "Standard", "family": "standard", "sizes": sizes}}
     found["routers"] = {name: found["routers"][name] for name in KEPT}
     found["routers"]["trim_thr"]["thresholds"] = [0, 0.5, 1]
-    found |= {"trees": [], "ceiling": {}, "transfer": {}, "definitions": {}, "robustness": {}}
+    found |= {"trees": [], "ceiling": {}, "transfer": {}, "granularity": {}, "robustness": {}}
     found["evaluation"] |= {"baselines": ["random"], "bootstrap": 20}
     return found
 

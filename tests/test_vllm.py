@@ -80,8 +80,8 @@ def test_greedy_text_is_that_of_transformers(engine, prefixes, keys, greedy):
 
 @needs_vllm
 def test_likelihoods_are_those_of_transformers(engine, solutions):
-    expected = TransformersLM(resolve("embedded/strong"), GREEDY).likelihoods(solutions)
-    alike([[score] for score in engine.likelihoods(solutions)], [[score] for score in expected], varied=0.05)
+    expected = TransformersLM(resolve("embedded/strong"), GREEDY).mean_logprobs(solutions)
+    alike([[score] for score in engine.mean_logprobs(solutions)], [[score] for score in expected], varied=0.05)
 
 
 @needs_vllm

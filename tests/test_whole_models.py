@@ -10,7 +10,7 @@ from conftest import FREE
 from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 
-from trim.engine.judge import Judge
+from trim.engine.judge import AnswerJudge
 from trim.errors import TrimError
 from trim.experiment.load import check
 from trim.experiment.runner import Runner
@@ -223,7 +223,7 @@ def test_every_cause_of_a_text_or_score_is_in_its_key(raw, params):
             generation[field] = OTHER[field]
         assert keys({**raw, "generation": generation})[0] != plain[0], field
     assert kinds
-    for changed in ({"instruction": "Judge."}, {"system": "You judge."}):
+    for changed in ({"instruction": "AnswerJudge."}, {"system": "You judge."}):
         prm = {**raw["models"]["prm"], **changed}
         assert keys({**raw, "models": {**raw["models"], "prm": prm}})[1] != plain[1]
     assert fields(RewardModel, "Model") == sorted([*fields(Model, "Model"), "distortion", "instruction", "system"])
@@ -249,9 +249,13 @@ def test_other_files_of_a_model_are_another_model(folder):
 
 def test_the_judges_limits_and_version_are_in_a_verdicts_key(monkeypatch):
     pair = ("x+1", "1+x", 0.0)
-    found = {Judge(None)._key(*pair), Judge(None, 6.0)._key(*pair), Judge(None)._key("x+1", "1+x", 0.1)}
+    found = {
+        AnswerJudge(None)._key(*pair),
+        AnswerJudge(None, 6.0)._key(*pair),
+        AnswerJudge(None)._key("x+1", "1+x", 0.1),
+    }
     monkeypatch.setattr("trim.engine.judge._VERSION", 99)
-    assert len(found | {Judge(None)._key(*pair)}) == 4
+    assert len(found | {AnswerJudge(None)._key(*pair)}) == 4
 
 
 def test_models_are_loaded_by_name(params):

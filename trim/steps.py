@@ -56,18 +56,18 @@ class ChatFormat(NamedTuple):
 PLAIN = ChatFormat()
 
 
-def join(steps: Sequence[str], joint: str = SEPARATOR) -> str:
-    """The assistant turn that holds `steps`, each ended by `joint`, and is to be continued."""
-    return "".join(step + joint for step in steps)
+def join(steps: Sequence[str], separator: str = SEPARATOR) -> str:
+    """The assistant turn that holds `steps`, each ended by `separator`, and is to be continued."""
+    return "".join(step + separator for step in steps)
 
 
-def tagged(steps: Sequence[str], joint: str = SEPARATOR) -> str:
+def tagged(steps: Sequence[str], separator: str = SEPARATOR) -> str:
     """The assistant turn that a reward model reads: a tag after every step, and no other.
 
     Steps that carry their own ending lose the blanks around them, as there are none where steps are paragraphs.
     """
     texts = (step.replace(PRM_TAG, "") for step in steps)
-    return "".join((text if joint else text.strip()) + PRM_TAG for text in texts)
+    return "".join((text if separator else text.strip()) + PRM_TAG for text in texts)
 
 
 def approximate_tokens(text: str) -> int:

@@ -12,7 +12,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from trim.answers import boxed, number
-from trim.engine.judge import Judge
+from trim.engine.judge import AnswerJudge
 from trim.engine.store import Draws
 from trim.problems import Problem
 from trim.problems.jsonl import read_jsonl, records
@@ -128,13 +128,13 @@ def _differs(problem: Problem, changed: str) -> bool:
     return abs(one - other) > problem.tolerance * max(abs(one), abs(other))
 
 
-def check_answers(path: Path, judge: Judge | None = None, tolerance: float = 0.0) -> list[Check]:
+def check_answers(path: Path, judge: AnswerJudge | None = None, tolerance: float = 0.0) -> list[Check]:
     """Hold the answers of a file of JSON lines against their own solutions, rewritings and near misses.
 
     Raises:
-        TrimError: if the file has not the form of a benchmark.
+        TrimError: if the file is not in the form of a benchmark.
     """
-    judge = judge or Judge(Draws())
+    judge = judge or AnswerJudge(Draws())
     problems = [replace(problem, tolerance=tolerance) for problem in read_jsonl(path, "test")]
     cases: list[tuple[str, bool, list[tuple[Problem, str]]]] = []
     for right, changes in ((True, REWRITINGS), (False, NEAR_MISSES)):

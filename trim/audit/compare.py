@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from trim.errors import TrimError
-from trim.evaluation.comparison import Study, studies
+from trim.evaluation.comparison import Comparison, comparisons
 from trim.evaluation.results import read_results
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 
 
 def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) 
         if both[0] is None or both[1] is None:
             continue
         first, second = both[0], both[1]
-        problems = [study.routers["always_strong"].problems for study in (first, second)]
+        problems = [comparison.routers["always_strong"].problems for comparison in (first, second)]
         if problems[0] != problems[1]:
             raise TrimError(f"{folder.name}: {one} and {other} were run on different problems, so nothing is paired")
         for router in first.routers:
@@ -39,7 +39,7 @@ def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) 
                 if measure not in first.measures[router]:
                     known = ", ".join(first.measures[router])
                     raise TrimError(f"--measure {measure}: unknown; allowed: {known}")
-                before, after = (study.measures[router][measure].to_numpy() for study in (first, second))
+                before, after = (comparison.measures[router][measure].to_numpy() for comparison in (first, second))
                 apart = after - before
                 low, high = first.interval(apart[1:]) if np.isfinite(apart[0]) else (np.nan, np.nan)
                 rows.append((folder.name, router, measure, before[0], after[0], apart[0], low, high))
@@ -48,9 +48,9 @@ def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) 
     return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "one", "other", "difference", "low", "high"])
 
 
-def _study(folder: Path, params: Params) -> Study | None:
+def _study(folder: Path, params: Params) -> Comparison | None:
     """All routers of a benchmark, by their files; None without both ends."""
     paths = sorted(folder.glob("*.parquet"))
     if not {"always_weak", "always_strong"} <= {path.stem for path in paths}:
         return None
-    return studies([read_results(path) for path in paths], protocol(params))[0]
+    return comparisons([read_results(path) for path in paths], measure_settings(params))[0]

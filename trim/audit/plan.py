@@ -142,12 +142,12 @@ def _phases(params: Params, models: Mapping[str, Model]) -> Iterable[tuple[str, 
     scored = dict.fromkeys(alone, 0.0) | {"prm_calls": train, "prm_read": train * (_PROMPT + STRONG_TOKENS)}
     yield "calibration", scored
     for name in params.routers:
-        kind = params.kind(name)
-        fitted = {params.source(name, b) for b in params.benchmarks} if kind.fits else set()
+        kind = params.router_type(name)
+        fitted = {params.source(name, b) for b in params.benchmarks} if kind.needs_fitting else set()
         points = _points(params, name)
         if kind.group in ("query", "cascade"):
             continue
-        if kind.trained:
+        if "train_trees" in kind.needs:
             section = params.routers[name].get("training") or {}
             solved = sum(sizes[b][0] for b in fitted) * points * section.get("epochs", _EPOCHS)
         else:
@@ -156,7 +156,7 @@ def _phases(params: Params, models: Mapping[str, Model]) -> Iterable[tuple[str, 
             yield f"fit {name}", {what: solved * amount for what, amount in routed.items()}
     tested = sum(size[2] for size in sizes.values())
     # What chooses one model for a whole problem finds its solutions among the rollouts.
-    stepwise = [n for n in params.routers if n not in ENDS and params.kind(n).group not in ("query", "cascade")]
+    stepwise = [n for n in params.routers if n not in ENDS and params.router_type(n).group not in ("query", "cascade")]
     points = tested * sum(_points(params, name) for name in stepwise)
     yield "test draws", {what: points * amount for what, amount in routed.items()}
 
@@ -167,7 +167,7 @@ def _points(params: Params, name: str) -> int:
     listed = max(
         (len(own[k]) for k in ("thresholds", "costs", "probabilities", "shares", "knobs") if own.get(k)), default=1
     )
-    budgets = len(params.evaluation.budgets) if params.kind(name).fits else 0
+    budgets = len(params.evaluation.budgets) if params.router_type(name).needs_fitting else 0
     return listed * len(own.get("seeds", (0,))) + budgets
 
 

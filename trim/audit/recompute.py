@@ -189,16 +189,16 @@ def against(reference: Path, results: Path) -> Iterator[Check]:
     """Whether every figure of a reference's table lies in the interval that the reference gives it.
 
     Args:
-        reference: columns benchmark, router, measure, value, low, high; as budgets.csv.
+        reference: columns benchmark, router, measure, value, low, high; as measures.csv.
         results: of the run.
 
     Raises:
         TrimError: if a table is missing or not one.
     """
     keys = ["benchmark", "router", "measure"]
-    expected, found = read_csv(reference), read_csv(results / "budgets.csv")
+    expected, found = read_csv(reference), read_csv(results / "measures.csv")
     if not {*keys, "value", "low", "high"} <= set(expected.columns):
-        raise TrimError(f"{reference}: not a reference; it needs the columns of results/budgets.csv")
+        raise TrimError(f"{reference}: not a reference; it needs the columns of results/measures.csv")
     known = found.set_index(keys)["value"]
     for row in expected.itertuples():
         what = f"{row.benchmark}, {row.router}, {row.measure}"

@@ -25,7 +25,7 @@ STYLES = {"pass": "green", "fail": "bold red", "not recorded": "yellow"}
 @audits.command()
 def audit(
     reference: Annotated[
-        Path | None, typer.Option("--against", help="Reference figures, with the columns of results/budgets.csv.")
+        Path | None, typer.Option("--against", help="Reference figures, with the columns of results/measures.csv.")
     ] = None,
     lineage: Annotated[bool, typer.Option(help="Ask Snakemake and DVC what they recorded.")] = True,
     results: Results = DEFAULT_RESULTS,
@@ -96,15 +96,15 @@ def diff(
     Example: trim diff results ../other/results --measure apgr
     """
     from trim.audit.compare import difference
-    from trim.report.tables import at_middle, figure
+    from trim.report.tables import format_interval, headline_measure
 
     found = load_params(params)
-    rows = difference(one, other, found, measure or [at_middle(found), "apgr"])
+    rows = difference(one, other, found, measure or [headline_measure(found), "apgr"])
     columns = ("benchmark", "router", "measure", str(one), str(other), "difference")
     table = Table(*(Column(cell(name)) for name in columns))
     for row in rows.itertuples():
         apart = row.low > 0 or row.high < 0
         if apart or not changed:
-            cells = (f"{row.one:.3f}", f"{row.other:.3f}", figure(row.difference, row.low, row.high))
+            cells = (f"{row.one:.3f}", f"{row.other:.3f}", format_interval(row.difference, row.low, row.high))
             table.add_row(*map(cell, (row.benchmark, row.router, row.measure, *cells)), style="bold" if apart else "")
     Console().print(table)

@@ -73,7 +73,7 @@ def _questions(question: str | None, file: Path | None) -> list[str]:
 def _show(console: Console, episode: Episode, drafts: bool) -> None:
     step = episode.steps[-1]
     if episode.discarded and len(episode.steps) == 1:
-        console.print(Text("  The solution so far is thrown away; the strong model begins anew.", style="dim"))
+        console.print(Text("  The solution so far is thrown away; the strong model begins again.", style="dim"))
     if drafts and step.draft is not None:
         console.print(Text(f"  draft  {step.score:.3f}  {printable(step.draft)}", style="dim strike"))
     line = f"  {step.writer:6} {_score(step)}  {printable(step.text)}"

@@ -172,9 +172,11 @@ def calibrate(
 @stages.command(rich_help_panel=PIPELINE)
 def fit(
     benchmark: Benchmark,
-    kind: Annotated[str, typer.Option(help="The routers to fit: the name of their file in trim/routers/.")],
+    router_type: Annotated[
+        str, typer.Option("--type", help="The routers to fit: the name of their file in trim/routers/.")
+    ],
     problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write KIND.json and KIND.safetensors into.")],
+    out: Annotated[Path, typer.Option(help="Folder to write TYPE.json and TYPE.safetensors into.")],
     draws_out: DrawsOut,
     journal: Journal,
     layer: Layers = None,
@@ -184,18 +186,20 @@ def fit(
     """Fit thresholds, plans and query-level routers: choose their settings on the validation split."""
     from trim.stages.fit import make_fit
 
-    found = _with_kind(params, benchmark, kind)
-    with display(f"fit {kind}, {benchmark}") as tracker:
-        make_fit(found, benchmark, kind, problems, layer or [], calibrations, out, draws_out, journal, tracker)
-    print(f"{out}: fitted {kind}")
+    found = _with_type(params, benchmark, router_type)
+    with display(f"fit {router_type}, {benchmark}") as tracker:
+        make_fit(found, benchmark, router_type, problems, layer or [], calibrations, out, draws_out, journal, tracker)
+    print(f"{out}: fitted {router_type}")
 
 
 @stages.command(rich_help_panel=PIPELINE)
 def train(
     benchmark: Benchmark,
-    kind: Annotated[str, typer.Option(help="The routers to train: the name of their file in trim/routers/.")],
+    router_type: Annotated[
+        str, typer.Option("--type", help="The routers to train: the name of their file in trim/routers/.")
+    ],
     problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write KIND.json and KIND.safetensors into.")],
+    out: Annotated[Path, typer.Option(help="Folder to write TYPE.json and TYPE.safetensors into.")],
     draws_out: DrawsOut,
     curves: Annotated[Path, typer.Option(help="Folder to write the curves of each training into.")],
     journal: Journal,
@@ -205,16 +209,16 @@ def train(
     """Train network routers by PPO on the train split, and keep the epoch that is best on the validation split."""
     from trim.stages.train import make_training
 
-    found = _with_kind(params, benchmark, kind)
-    with display(f"train {kind}, {benchmark}") as tracker:
-        make_training(found, benchmark, kind, problems, layer or [], out, draws_out, curves, journal, tracker)
-    print(f"{out}: trained {kind}")
+    found = _with_type(params, benchmark, router_type)
+    with display(f"train {router_type}, {benchmark}") as tracker:
+        make_training(found, benchmark, router_type, problems, layer or [], out, draws_out, curves, journal, tracker)
+    print(f"{out}: trained {router_type}")
 
 
-def _with_kind(path: Path, benchmark: str, kind: str) -> Params:
+def _with_type(path: Path, benchmark: str, router_type: str) -> Params:
     found = load_params(path, benchmark)
-    if kind not in {found.kind(router).name for router in found.routers}:
-        raise TrimError(f"--kind {kind}: no router of the experiment is of that kind")
+    if router_type not in {found.router_type(router).name for router in found.routers}:
+        raise TrimError(f"--type {router_type}: no router of the experiment is of that type")
     return found
 
 

@@ -66,7 +66,7 @@ def _prompts(
     return [draw.tokens for draw in map(known.__getitem__, keys) if draw]
 
 
-class Writer:
+class CachedLM:
     """A language model behind the store: what was drawn before is read, the rest is generated.
 
     Args:
@@ -110,8 +110,8 @@ class Writer:
         """Tokens of each prompt before its first step; see `LanguageModel.prompt_tokens`."""
         return _prompts(self._draws, self.identity, self._model, roots)
 
-    def likelihoods(self, nodes: Sequence[Node]) -> list[StepScore]:
-        """Mean log-probability of the step that each node ends with; see `LanguageModel.likelihoods`."""
+    def mean_logprobs(self, nodes: Sequence[Node]) -> list[StepScore]:
+        """Mean log-probability of the step that each node ends with; see `LanguageModel.mean_logprobs`."""
         keys = [digest(b"likelihood", self.identity, node.path[-1]) for node in nodes]
 
         def size(prefix: Prefix) -> int:
@@ -121,7 +121,7 @@ class Writer:
             def keep(index: int, scores: list[StepScore]) -> None:
                 self._draws.put(_scored([batch[index]], scores))
 
-            return [draw for _, draw in _scored(batch, model.likelihoods(prefixes, keep))]
+            return [draw for _, draw in _scored(batch, model.mean_logprobs(prefixes, keep))]
 
         unique = {key: node.prefix for key, node in zip(keys, nodes, strict=True)}
         known = self._all(unique, size, make, "log-probability", "scored")
@@ -159,8 +159,8 @@ class Writer:
         return known
 
 
-class Scorer:
-    """A reward model behind the store; see `Writer`.
+class CachedPRM:
+    """A reward model behind the store; see `CachedLM`.
 
     Attributes:
         rereads: it reads whole solutions, so that every step that stands is scored too.
@@ -220,7 +220,7 @@ class Scorer:
         return [[_score(known[key]) for key in keys] for keys in wanted]
 
 
-class DistortedScorer(Scorer):
+class DistortedPRM(CachedPRM):
     """A scorer whose scores are distorted as they are read, alike for every router; the store keeps the true ones."""
 
     def __init__(self, distortion: Distortion, *scorer: Any) -> None:

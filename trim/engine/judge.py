@@ -18,7 +18,7 @@ _VERSION = 2  # of the rules by which answers are read and compared
 _log = logging.getLogger(__name__)
 
 
-class Judge:
+class AnswerJudge:
     """Compares answers; a verdict is kept in the store of draws, under the hash of what was compared.
 
     Args:

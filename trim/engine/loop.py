@@ -8,10 +8,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from trim.engine.cached import Scorer, Writer
-from trim.engine.judge import Judge
+from trim.engine.cached import CachedLM, CachedPRM
+from trim.engine.judge import AnswerJudge
 from trim.engine.policy import Decisions, Policy, Rater
-from trim.engine.scorers import Grade, Likelihood, Rating, SelfVerifier, StepScorer, StepVerifier, Verifier
+from trim.engine.scorers import (
+    GradeScorer,
+    LogprobScorer,
+    Rating,
+    SelfVerifier,
+    SolutionVerifier,
+    StepScorer,
+    StepVerifier,
+)
 from trim.engine.store import Draws, Node
 from trim.models.base import Draft, Usage, add_usages
 from trim.problems import Problem
@@ -100,14 +108,14 @@ class _Turn:
 def run(
     problems: Sequence[Problem],
     policies: Sequence[Policy],
-    weak: Writer,
-    strong: Writer,
-    scorer: Scorer | None = None,
+    weak: CachedLM,
+    strong: CachedLM,
+    scorer: CachedPRM | None = None,
     max_steps: int = 30,
     progress: Callable[[int, int], None] | None = None,
-    judge: Judge | None = None,
+    judge: AnswerJudge | None = None,
     watch: Callable[[Episode], None] | None = None,
-    joint: str = SEPARATOR,
+    separator: str = SEPARATOR,
     ends: Ends = "stop",
 ) -> list[Episode]:
     """Solve every problem under every policy (design, section 1: the step loop).
@@ -125,30 +133,30 @@ def run(
         progress: told before each round how many episodes are finished, of how many.
         judge: of the answers; without one, verdicts are kept for this call only.
         watch: told of an episode whenever it has one more step.
-        joint: what stands between two steps.
+        separator: what stands between two steps.
         ends: see `goes_on`.
 
     Returns:
         Finished episodes, by policy and then by problem.
     """
-    roots = [Node.root(problem.question, joint) for problem in problems]
+    roots = [Node.root(problem.question, separator) for problem in problems]
     episodes = [
         Episode(problem, index, root)
         for index in range(len(policies))
         for problem, root in zip(problems, roots, strict=True)
     ]
-    judge, open_episodes = judge or Judge(Draws()), episodes
+    judge, open_episodes = judge or AnswerJudge(Draws()), episodes
     raters: dict[Rater, StepScorer] = {
-        "weak": Likelihood(weak, own=True),
-        "strong": Likelihood(strong, own=False),
-        "grade": Grade(strong),
+        "weak": LogprobScorer(weak, own=True),
+        "strong": LogprobScorer(strong, own=False),
+        "grade": GradeScorer(strong),
         **({"prm": scorer} if scorer else {}),
     }
     while open_episodes:
         if progress:
             progress(len(episodes) - len(open_episodes), len(episodes))
         turns = [_Turn(episode) for episode in open_episodes]
-        routed = [turn for turn in turns if not turn.episode.discarded]  # what begins anew is the strong model's
+        routed = [turn for turn in turns if not turn.episode.discarded]  # what begins again is the strong model's
         delegated = _ask(routed, policies, "delegate")
         drafting = [turn for turn, strong_writes in zip(routed, delegated, strict=True) if not strong_writes]
         for turn, draft in zip(drafting, write_steps(weak, [turn.episode.node for turn in drafting]), strict=True):
@@ -174,7 +182,7 @@ def run(
     return episodes
 
 
-def write_steps(writer: Writer, nodes: Sequence[Node]) -> list[Draft]:
+def write_steps(writer: CachedLM, nodes: Sequence[Node]) -> list[Draft]:
     """The next step at each node; a piece without content is written on until there is some."""
     steps = writer.next_steps(nodes)
     for _ in range(_MOST_PIECES):
@@ -182,7 +190,7 @@ def write_steps(writer: Writer, nodes: Sequence[Node]) -> list[Draft]:
         if not bare:
             break
         for i, more in zip(bare, writer.next_steps([nodes[i].child(steps[i].text) for i in bare]), strict=True):
-            text = steps[i].text + nodes[i].prefix.joint + more.text
+            text = steps[i].text + nodes[i].prefix.separator + more.text
             steps[i] = Draft(text, steps[i].tokens + more.tokens, more.stop, add_usages([steps[i].usage, more.usage]))
     # A model that still has said nothing will not, and its solution ends.
     return [s._replace(stop="length") if s.stop == "separator" and is_degenerate(s.text) else s for s in steps]
@@ -209,15 +217,15 @@ def _score(turns: Sequence[_Turn], scorer: StepScorer, rater: Rater) -> None:
         turn.score, turn.rating = scores[-1].score, Rating.of(rater, scores)
 
 
-def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writer, scorer: Scorer | None) -> None:
-    """Have finished weak solutions verified; those that the strong model is to write anew lose all their steps."""
+def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: CachedLM, scorer: CachedPRM | None) -> None:
+    """Have finished weak solutions verified; those that the strong model is to write again lose all their steps."""
     members: dict[int, list[Episode]] = {}
     for episode in episodes:
         if policies[episode.policy].verifier and not episode.discarded:
             members.setdefault(episode.policy, []).append(episode)
     for index, mine in members.items():
         policy = policies[index]
-        by: Verifier
+        by: SolutionVerifier
         if policy.verifier == "self":
             by = SelfVerifier(weak, policy.samples)
         else:
@@ -233,7 +241,7 @@ def _restart(episodes: Sequence[Episode], policies: Sequence[Policy], weak: Writ
             episode.steps[-1] = replace(episode.steps[-1], **verification.rating._asdict())
             if rejected:
                 episode.discarded, episode.steps, episode.scores = episode.steps, [], []
-                episode.node = Node.root(episode.problem.question, episode.node.prefix.joint)
+                episode.node = Node.root(episode.problem.question, episode.node.prefix.separator)
 
 
 def _ask(turns: Sequence[_Turn], policies: Sequence[Policy], question: str) -> list[bool]:

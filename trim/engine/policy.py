@@ -78,7 +78,7 @@ class Policy:
         return np.zeros(len(seen), dtype=bool)
 
     def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
-        """After a whole weak solution, shape (n,): True has the strong model solve the problem anew.
+        """After a whole weak solution, shape (n,): True has the strong model solve the problem again.
 
         Args:
             seen: n finished solutions.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
-from trim.engine.cached import Writer
+from trim.engine.cached import CachedLM
 from trim.engine.policy import Rater
 from trim.engine.store import Node
 from trim.models.base import StepScore, Usage, add_usages
@@ -41,7 +41,7 @@ class Rating(NamedTuple):
 
 
 class StepScorer(Protocol):
-    """Rates the steps of solutions; `trim.engine.cached.Scorer` is one.
+    """Rates the steps of solutions; `trim.engine.cached.CachedPRM` is one.
 
     Attributes:
         rereads: whether steps that it has not seen yet are rated together with a draft.
@@ -54,7 +54,7 @@ class StepScorer(Protocol):
         ...
 
 
-class Likelihood:
+class LogprobScorer:
     """Mean log-probability of a step's tokens under a language model, in nats: at most 0.
 
     Args:
@@ -65,21 +65,21 @@ class Likelihood:
 
     rereads: ClassVar[bool] = False
 
-    def __init__(self, writer: Writer, own: bool) -> None:
+    def __init__(self, writer: CachedLM, own: bool) -> None:
         self._writer, self._own = writer, own
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
         """See `StepScorer.score`; only one step each."""
-        found = self._writer.likelihoods(nodes)
+        found = self._writer.mean_logprobs(nodes)
         return [[StepScore(s.score, 0, 0) if self._own else s._replace(written=1)] for s in found]
 
 
-class Grade:
+class GradeScorer:
     """A language model's own grade of a step, 0...9, over 9 (SpecReason, Pan et al., 2025); no digit counts as 0."""
 
     rereads: ClassVar[bool] = False
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: CachedLM) -> None:
         self._writer = writer
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
@@ -88,7 +88,9 @@ class Grade:
         for node in nodes:
             *before, step = node.prefix.steps
             asked.append(
-                _GRADE.format(question=node.prefix.question, before=join(before, node.prefix.joint).strip(), step=step)
+                _GRADE.format(
+                    question=node.prefix.question, before=join(before, node.prefix.separator).strip(), step=step
+                )
             )
         replies = self._writer.next_steps([Node.asking(text) for text in asked])
         return [
@@ -114,7 +116,7 @@ class Verification(NamedTuple):
     rating: Rating
 
 
-class Verifier(Protocol):
+class SolutionVerifier(Protocol):
     """Rates whole solutions."""
 
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
@@ -129,7 +131,7 @@ class StepVerifier:
         self._scorer = scorer
 
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
-        """See `Verifier.verify`."""
+        """See `SolutionVerifier.verify`."""
         read = self._scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
         return [Verification(tuple(s.score for s in row), Rating.of("prm", row)) for row in read]
 
@@ -137,11 +139,11 @@ class StepVerifier:
 class SelfVerifier:
     """Sampled verdicts of the model that wrote the solution, 1 for yes (AutoMix, Aggarwal et al., 2024)."""
 
-    def __init__(self, writer: Writer, samples: int) -> None:
+    def __init__(self, writer: CachedLM, samples: int) -> None:
         self._writer, self._samples = writer, samples
 
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
-        """See `Verifier.verify`; what is read, once for all samples, is told in characters / 4."""
+        """See `SolutionVerifier.verify`; what is read, once for all samples, is told in characters / 4."""
         texts = [_VERIFY.format(question=node.prefix.question, solution=node.prefix.text.strip()) for node in nodes]
         asked = [Node.asking(text, sample) for text in texts for sample in range(self._samples)]
         replies, found = iter(self._writer.next_steps(asked)), []

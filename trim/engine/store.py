@@ -55,10 +55,10 @@ class Node:
         self._children: dict[str, Node] = {}
 
     @classmethod
-    def root(cls, question: str, joint: str = SEPARATOR) -> Node:
-        """The node before the first step; see `trim.models.settings.Sampling.joint`."""
-        named = [question.encode()] if joint == SEPARATOR else [question.encode(), joint.encode()]
-        return cls(Prefix(question, joint=joint), (digest(*named),))
+    def root(cls, question: str, separator: str = SEPARATOR) -> Node:
+        """The node before the first step; see `trim.models.settings.Sampling.separator`."""
+        named = [question.encode()] if separator == SEPARATOR else [question.encode(), separator.encode()]
+        return cls(Prefix(question, separator=separator), (digest(*named),))
 
     @classmethod
     def asking(cls, text: str, sample: int = 0) -> Node:

@@ -11,7 +11,7 @@ from trim.evaluation.costs import Regime
 
 
 @dataclass(frozen=True)
-class Protocol:
+class MeasureSettings:
     """How figures are computed.
 
     Attributes:
@@ -49,7 +49,7 @@ def interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def resamples(n: int, protocol: Protocol) -> np.ndarray:
+def resamples(n: int, settings: MeasureSettings) -> np.ndarray:
     """Bootstrap weights of n problems, shape (resamples, n)."""
-    rng = np.random.default_rng(protocol.seed)
-    return rng.multinomial(n, np.full(n, 1 / n), size=protocol.bootstrap) / n
+    rng = np.random.default_rng(settings.seed)
+    return rng.multinomial(n, np.full(n, 1 / n), size=settings.bootstrap) / n

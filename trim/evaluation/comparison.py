@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from trim.errors import TrimError
-from trim.evaluation.bootstrap import Protocol, interval, means, resamples
+from trim.evaluation.bootstrap import MeasureSettings, interval, means, resamples
 from trim.evaluation.costs import REGIMES, UNITS, WRITTEN
 from trim.evaluation.measures import Scale, all_measures
 from trim.evaluation.results import COUNTS, PER_PROBLEM, Results
@@ -25,26 +25,26 @@ UNIT_MEASURES = ("cpt50", "cpt80", "apgr", "ibc")
 
 
 @dataclass(frozen=True)
-class Study:
+class Comparison:
     """All routers on one benchmark, over the same problems.
 
     Attributes:
         routers: results by router, both ends among them.
         weights: bootstrap weights of the problems, shape (resamples, n), rows sum to 1.
-        protocol: how figures are computed.
+        settings: how figures are computed.
     """
 
     routers: dict[str, Results]
     weights: np.ndarray
-    protocol: Protocol
+    settings: MeasureSettings
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """Mean over problems, first as observed and then per resample: (k, n) -> (1 + resamples, k)."""
         return means(values, self.weights)
 
     def interval(self, samples: np.ndarray) -> tuple[float, float]:
-        """See `interval`, at the protocol's confidence."""
-        return interval(samples, self.protocol.confidence)
+        """See `interval`, at the settings' confidence."""
+        return interval(samples, self.settings.confidence)
 
     @cached_property
     def measures(self) -> dict[str, pd.DataFrame]:
@@ -54,15 +54,15 @@ class Study:
     @cached_property
     def by_seed(self) -> dict[str, list[pd.DataFrame]]:
         """As `measures`, of the curve of each seed; one where nothing was trained."""
-        protocol, scale = self.protocol, self.scale()
+        settings, scale = self.settings, self.scale()
         found: dict[str, list[pd.DataFrame]] = {}
         for router, result in self.routers.items():
-            fractions, accuracies = self.fractions(router, protocol.cost), self.means(result.correct)
+            fractions, accuracies = self.fractions(router, settings.cost), self.means(result.correct)
             found[router] = []
             for seed in dict.fromkeys(result.seeds):
                 mine = [k for k, other in enumerate(result.seeds) if other == seed]
                 columns = all_measures(
-                    fractions[:, mine], accuracies[:, mine], scale, protocol.levels, protocol.budgets
+                    fractions[:, mine], accuracies[:, mine], scale, settings.levels, settings.budgets
                 )
                 found[router].append(pd.DataFrame(columns))
         return found
@@ -82,17 +82,17 @@ class Study:
         )
 
     def cost(self, result: Results, unit: str | None = None) -> np.ndarray:
-        """What solving cost in the protocol's unit or another, shape (k, n).
+        """What solving cost in the settings' unit or another, shape (k, n).
 
         Raises:
             TrimError: if it is to be as billed, and no server billed anything.
         """
-        costs = result.costs.get(self.protocol.cache) or self._prefix(result)
-        return costs[unit or self.protocol.cost]
+        costs = result.costs.get(self.settings.cache) or self._prefix(result)
+        return costs[unit or self.settings.cost]
 
     def _prefix(self, result: Results) -> dict[str, np.ndarray]:
         """What stands for a bill where there is none: no other router's calls were billed, or this one made none."""
-        if not any(self.protocol.cache in other.costs for other in self.routers.values()):
+        if not any(self.settings.cache in other.costs for other in self.routers.values()):
             raise TrimError("evaluation.cache: billed found, but no server billed anything; take none or prefix")
         return result.costs["prefix"]
 
@@ -102,7 +102,7 @@ class Study:
         return self.means(self.cost(self.routers[router], unit)) / strong
 
 
-def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
+def comparisons(results: Sequence[Results], settings: MeasureSettings) -> list[Comparison]:
     """Group results by benchmark, in their order, with one set of resamples each.
 
     Raises:
@@ -119,18 +119,18 @@ def studies(results: Sequence[Results], protocol: Protocol) -> list[Study]:
                 raise TrimError(
                     f"{benchmark}: {name} and always_strong were run on different problems; run Snakemake again"
                 )
-        made.append(Study(routers, resamples(len(problems), protocol), protocol))
+        made.append(Comparison(routers, resamples(len(problems), settings), settings))
     return made
 
 
-def summary(study: Study) -> pd.DataFrame:
+def summary(comparison: Comparison) -> pd.DataFrame:
     """A row per operating point; token figures are means per problem."""
     rows: list[dict[str, Any]] = []
-    scale = Scale(*(np.asarray(end)[0] for end in study.scale()))
-    for name, result in study.routers.items():
-        accuracy, fraction = study.means(result.correct), study.fractions(name, "strong_tokens")
+    scale = Scale(*(np.asarray(end)[0] for end in comparison.scale()))
+    for name, result in comparison.routers.items():
+        accuracy, fraction = comparison.means(result.correct), comparison.fractions(name, "strong_tokens")
         for k, setting in enumerate(result.settings):
-            low, high = study.interval(accuracy[1:, k])
+            low, high = comparison.interval(accuracy[1:, k])
             rows.append(
                 {
                     "benchmark": result.benchmark,
@@ -145,38 +145,38 @@ def summary(study: Study) -> pd.DataFrame:
                     "pgr": float(scale.pgr(accuracy[0, k])),
                     "seed": result.seeds[k],
                 }
-                | {column: study.cost(result, column)[k].mean() for column in PER_PROBLEM}
+                | {column: comparison.cost(result, column)[k].mean() for column in PER_PROBLEM}
             )
     return pd.DataFrame(rows)[SUMMARY_COLUMNS].astype({"seed": "Int64"})
 
 
-def budgets(study: Study) -> pd.DataFrame:
+def measures(comparison: Comparison) -> pd.DataFrame:
     """A row per router and measure: value, low, high, spread over seeds; empty where a level is not reached."""
     rows = []
-    for name, result in study.routers.items():
-        samples, spread = study.measures[name], study.spread(name)
+    for name, result in comparison.routers.items():
+        samples, spread = comparison.measures[name], comparison.spread(name)
         for measure in samples:
-            value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
+            value, (low, high) = samples[measure].iloc[0], comparison.interval(samples[measure].to_numpy()[1:])
             if np.isnan(value):
                 low = high = float("nan")
             rows.append((result.benchmark, name, measure, value, low, high, spread[measure]))
     return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "value", "low", "high", "spread"])
 
 
-def differences(study: Study, baseline: str) -> pd.DataFrame:
+def differences(comparison: Comparison, baseline: str) -> pd.DataFrame:
     """Each router's measures minus the baseline's on the same resamples: value, low, high."""
-    base, rows = study.measures[baseline], []
-    for name, result in study.routers.items():
+    base, rows = comparison.measures[baseline], []
+    for name, result in comparison.routers.items():
         if name == baseline:
             continue
-        samples = study.measures[name] - base
+        samples = comparison.measures[name] - base
         for measure in samples:
-            value, (low, high) = samples[measure].iloc[0], study.interval(samples[measure].to_numpy()[1:])
+            value, (low, high) = samples[measure].iloc[0], comparison.interval(samples[measure].to_numpy()[1:])
             rows.append((result.benchmark, name, baseline, measure, value, low, high))
     return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
 
 
-def ratios(study: Study, routers: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:
+def ratios(comparison: Comparison, routers: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:
     """How many times as cost-efficient routers are as rivals: value, low, high.
 
     `ibc` is the ratio of the incremental benefits per cost over always-strong's (the paper's measure), infinite where
@@ -186,21 +186,21 @@ def ratios(study: Study, routers: Sequence[str], rivals: Sequence[str]) -> pd.Da
     def over(share: float) -> float:
         return 1 / share if share > 0 else np.inf
 
-    rows, benchmark = [], study.routers["always_strong"].benchmark
+    rows, benchmark = [], comparison.routers["always_strong"].benchmark
     for name in routers:
         for rival in rivals:
-            one, other = (study.measures[r]["ibc"].to_numpy() for r in (name, rival))
+            one, other = (comparison.measures[r]["ibc"].to_numpy() for r in (name, rival))
             for measure, shares in (("ibc", other / one), ("slope", (1 + other) / (1 + one))):
                 # Quantiles of the rival's share, which is finite, in place of those of the ratio.
                 if np.isfinite(one[0]) and one[0] > 0:
-                    low, high = study.interval(shares[1:])
+                    low, high = comparison.interval(shares[1:])
                     rows.append((benchmark, name, rival, measure, over(shares[0]), over(high), over(low)))
                 else:
                     rows.append((benchmark, name, rival, measure, *(np.nan,) * 3))
     return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
 
 
-def units(study: Study, budget: float) -> pd.DataFrame:
+def units(comparison: Comparison, budget: float) -> pd.DataFrame:
     """What each router costs in every unit.
 
     Rows of unit, regime and router: the middle measures in that unit, and `spent`, always-strong's cost being 1, at
@@ -208,18 +208,18 @@ def units(study: Study, budget: float) -> pd.DataFrame:
     same in every regime and stands under `prefix`.
     """
     tables = []
-    regimes = [regime for regime in REGIMES if any(regime in result.costs for result in study.routers.values())]
+    regimes = [regime for regime in REGIMES if any(regime in result.costs for result in comparison.routers.values())]
     for unit, cache in (
         (unit, cache) for unit in UNITS for cache in regimes if unit not in WRITTEN or cache == "prefix"
     ):
-        other = replace(study, protocol=replace(study.protocol, cost=unit, cache=cache))
-        table = budgets(other)
+        other = replace(comparison, settings=replace(comparison.settings, cost=unit, cache=cache))
+        table = measures(other)
         tables.append(table[table["measure"].isin(UNIT_MEASURES)].assign(unit=unit, cache=cache))
         rows = []
-        for name, result in study.routers.items():
-            setting = nearest_setting(result.settings, study.fractions(name, "strong_tokens")[0], budget)
+        for name, result in comparison.routers.items():
+            setting = nearest_setting(result.settings, comparison.fractions(name, "strong_tokens")[0], budget)
             spent = other.fractions(name, unit)[:, setting]
-            rows.append((result.benchmark, name, "spent", spent[0], *study.interval(spent[1:]), np.nan))
+            rows.append((result.benchmark, name, "spent", spent[0], *comparison.interval(spent[1:]), np.nan))
         tables.append(pd.DataFrame(rows, columns=list(table.columns)).assign(unit=unit, cache=cache))
     return pd.concat(tables)
 

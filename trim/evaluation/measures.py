@@ -147,11 +147,11 @@ def ibc(curve: Curve, scale: Scale) -> np.ndarray:
     The mean over operating points that cost more than always-weak; NaN if there are none.
     """
     start = np.expand_dims(scale.weak_fraction, -1)
-    dearer = curve.fraction > start + _SAME
+    costly = curve.fraction > start + _SAME
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (curve.accuracy - np.expand_dims(scale.weak, -1)) / (curve.fraction - start)
         relative = slope / np.expand_dims(scale.gap / scale.room, -1) - 1
-        return np.where(dearer, relative, 0.0).sum(axis=-1) / dearer.sum(axis=-1)
+        return np.where(costly, relative, 0.0).sum(axis=-1) / costly.sum(axis=-1)
 
 
 def front(curve: Curve) -> Curve:
@@ -185,7 +185,7 @@ def ibc_front(curve: Curve, scale: Scale) -> np.ndarray:
 def all_measures(
     fraction: np.ndarray, accuracy: np.ndarray, scale: Scale, levels: tuple[float, ...], budgets: tuple[float, ...]
 ) -> dict[str, np.ndarray]:
-    """Every measure by its name in budgets.csv."""
+    """Every measure by its name in measures.csv."""
     curve = Curve.through(fraction, accuracy, scale)
     return (
         {f"cpt{round(100 * level):d}": cpt(curve, scale, level) for level in levels}

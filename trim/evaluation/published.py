@@ -8,7 +8,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from trim.evaluation.bootstrap import Protocol, interval
+from trim.evaluation.bootstrap import MeasureSettings, interval
 from trim.evaluation.measures import Scale, all_measures
 from trim.pomdp.model import StepModel
 
@@ -83,7 +83,7 @@ def published_costs(router: str) -> pd.DataFrame:
     )
 
 
-def published_budgets(protocol: Protocol, router: str = "trim_thr") -> pd.DataFrame:
+def published_budgets(settings: MeasureSettings, router: str = "trim_thr") -> pd.DataFrame:
     """A row per measure: value, low, high.
 
     Only sums over problems were released, so that the intervals are those of independent
@@ -91,17 +91,17 @@ def published_budgets(protocol: Protocol, router: str = "trim_thr") -> pd.DataFr
     """
     points, (weak, strong) = published_points(router), _ends()
     points = points[points["strong_fraction"].between(0, 1, inclusive="neither")]
-    rng = np.random.default_rng(protocol.seed)
+    rng = np.random.default_rng(settings.seed)
     known = np.concatenate([points["accuracy"], [weak["accuracy"], strong["accuracy"]]])
-    accuracy = np.vstack([known, rng.binomial(PROBLEMS, known, size=(protocol.bootstrap, len(known))) / PROBLEMS])
+    accuracy = np.vstack([known, rng.binomial(PROBLEMS, known, size=(settings.bootstrap, len(known))) / PROBLEMS])
     scale = Scale(accuracy[:, -2], np.zeros(len(accuracy)), accuracy[:, -1])
     spent = np.concatenate([points["strong_fraction"], [0, 1]])
     curve = np.broadcast_to(spent, accuracy.shape), accuracy
     if router != "trim_thr":  # its list of settings ends neither at always-weak nor at always-strong
         curve = curve[0][:, :-2], curve[1][:, :-2]
     rows = []
-    for measure, samples in all_measures(*curve, scale, protocol.levels, protocol.budgets).items():
-        low, high = interval(samples[1:], protocol.confidence)
+    for measure, samples in all_measures(*curve, scale, settings.levels, settings.budgets).items():
+        low, high = interval(samples[1:], settings.confidence)
         rows.append((measure, samples[0], *((low, high) if np.isfinite(samples[0]) else (np.nan, np.nan))))
     return pd.DataFrame(rows, columns=["measure", "value", "low", "high"])
 

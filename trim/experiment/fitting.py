@@ -18,7 +18,7 @@ from trim.pomdp.model import StepModel
 from trim.problems import Problem, read_problems
 from trim.routers.always import STRONG, WEAK
 from trim.routers.base import Outcome
-from trim.routers.fitted import read_fits
+from trim.routers.fitted import read_fitted
 
 if TYPE_CHECKING:  # what is only planned or thresholded does not depend on how networks are trained
     from trim.rl.tree import Tree
@@ -111,23 +111,23 @@ def fitted_policies(params: Params, router: str, benchmark: str, fits: Path | No
     Raises:
         TrimError: if a file there is missing or damaged.
     """
-    kind = params.kind(router)
-    if kind.foresees:
+    kind = params.router_type(router)
+    if kind.hindsight:
         raise TrimError(f"{router}: it knows how problems end, so that it can only be run on a benchmark")
-    if not kind.fits:
+    if not kind.needs_fitting:
         return params.router(router).policies()
     if fits is None:
-        raise TrimError(f"--fits is missing: {router} is fitted before it is used")
+        raise TrimError(f"--fitted is missing: {router} is fitted before it is used")
     folder = fits / params.source(router, benchmark)
-    return params.router(router, read_fits(folder, kind.name, router)).policies()
+    return params.router(router, read_fitted(folder, kind.name, router)).policies()
 
 
 def policies_for(
     runner: Runner, router: str, benchmark: str, fits: Path | None, problems: Sequence[Problem]
 ) -> dict[str, Policy]:
     """As `fitted_policies`, for routers that are run on these problems; bounds are told how they end."""
-    kind = runner.params.kind(router)
-    if not kind.foresees:
+    kind = runner.params.router_type(router)
+    if not kind.hindsight:
         return fitted_policies(runner.params, router, benchmark, fits)
     weak, strong = (runner.run(problems, [end]) for end in (WEAK, STRONG))
     return runner.params.router(router, kind.foresee(weak, strong)).policies()

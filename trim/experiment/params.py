@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from trim.evaluation.bootstrap import Protocol
-from trim.experiment.sections import Ceiling, Definitions, Pretrain, Robustness, Simulation, Transfer
+from trim.evaluation.bootstrap import MeasureSettings
+from trim.experiment.sections import Ceiling, Granularity, Pretrain, Robustness, Simulation, Transfer
 from trim.models.settings import Models, Sampling
 from trim.problems.generated import FAMILIES
 from trim.problems.problem import PARTS
@@ -99,7 +99,7 @@ class Generation(Section):
     @model_validator(mode="after")
     def _paragraphs(self) -> Generation:
         if self.sampling.step != "paragraph":
-            raise ValueError("sampling.step: paragraph; `definitions` compares others")
+            raise ValueError("sampling.step: paragraph; `granularity` compares others")
         return self
 
 
@@ -130,7 +130,7 @@ class Evaluation(Section):
         return self
 
     @property
-    def middle(self) -> float:
+    def headline_budget(self) -> float:
         """The budget in the middle of the list, which headlines are given at."""
         return self.budgets[len(self.budgets) // 2]
 
@@ -170,14 +170,14 @@ class RouterKeys(Section):
     """What every router's section may hold beside its own parameters.
 
     Attributes:
-        kind: name of the file in `trim/routers/` that it is one of; its own name by default.
+        type: name of the file in `trim/routers/` that it is one of; its own name by default.
         title: in tables and figures.
         fit_on: the benchmark that it is fitted on, for use everywhere.
         only: the benchmarks that it is run on.
         group: what it is shown with.
     """
 
-    kind: Name | None = None
+    type: Name | None = None
     title: Title | None = None
     fit_on: Name | None = None
     only: tuple[Name, ...] | None = None
@@ -197,7 +197,7 @@ class Params(Section):
         routers: each router's section; see `RouterKeys` for what all may hold.
         evaluation: what is measured.
         studies: the studies to make, by name; None makes all that the experiment allows.
-        simulation, robustness, ceiling, transfer, definitions: sections of the studies.
+        simulation, robustness, ceiling, transfer, granularity: sections of the studies.
         pretrain: how the embedded models are made.
         replay: forbids the use of models, so that all must come from draws made before.
     """
@@ -215,7 +215,7 @@ class Params(Section):
     robustness: Robustness = Robustness()
     ceiling: Ceiling = Ceiling()
     transfer: Transfer = Transfer()
-    definitions: Definitions = Definitions()
+    granularity: Granularity = Granularity()
     pretrain: Pretrain | None = None
     replay: bool = False
 
@@ -228,17 +228,17 @@ class Params(Section):
 
     def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
         """The router of that name, with its parameters."""
-        kind = self.kind(name)
+        kind = self.router_type(name)
         own = {key: value for key, value in self.routers[name].items() if key not in RouterKeys.model_fields}
         return kind(kind.Params(**own), fitted)
 
-    def kind(self, name: str) -> type[Router]:
+    def router_type(self, name: str) -> type[Router]:
         """The class of the router of that name."""
-        return registry()[self.routers[name].get("kind", name)]
+        return registry()[self.routers[name].get("type", name)]
 
     def calibrated(self) -> list[str]:
         """The benchmarks that a POMDP is calibrated on: those that a router which plans is fitted on."""
-        planning = {self.kind(name).name for name in self.routers if self.kind(name).calibrated}
+        planning = {self.router_type(name).name for name in self.routers if "pomdp" in self.router_type(name).needs}
         return [b for b in self.benchmarks if any(self.fitted_on(b, kind) for kind in planning)]
 
     def routers_on(self, benchmark: str) -> list[str]:
@@ -254,7 +254,7 @@ class Params(Section):
         return [
             name
             for name in self.routers
-            if self.kind(name).name == kind
+            if self.router_type(name).name == kind
             and any(self.source(name, b) == benchmark for b in self.benchmarks if name in self.routers_on(b))
         ]
 
@@ -265,7 +265,7 @@ class Params(Section):
 
     def group(self, name: str) -> str:
         """What the router of that name is shown with."""
-        return str(self.routers[name].get("group", self.kind(name).group))
+        return str(self.routers[name].get("group", self.router_type(name).group))
 
     def source(self, name: str, benchmark: str) -> str:
         """The benchmark that a router is fitted on, when it is used on one."""
@@ -273,7 +273,7 @@ class Params(Section):
 
     def title(self, name: str) -> str:
         """The router of that name, in tables and figures; with its name where another has the same title."""
-        return _apart({n: str(own.get("title") or self.kind(n).title) for n, own in self.routers.items()})[name]
+        return _apart({n: str(own.get("title") or self.router_type(n).title) for n, own in self.routers.items()})[name]
 
     def benchmark_title(self, name: str) -> str:
         """The benchmark of that name, in tables and figures; with its name where another has the same title."""
@@ -286,10 +286,10 @@ def _apart(titles: Mapping[str, str]) -> dict[str, str]:
     return {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
 
 
-def protocol(params: Params, cost: str | None = None) -> Protocol:
+def measure_settings(params: Params, cost: str | None = None) -> MeasureSettings:
     """How figures are computed in an experiment; `cost` takes the place of its unit."""
     settings = params.evaluation
-    return Protocol(
+    return MeasureSettings(
         cost or settings.cost,
         settings.cache,
         settings.budgets,

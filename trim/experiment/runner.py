@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from trim.engine.cached import DistortedScorer, Scorer, Writer
-from trim.engine.judge import Judge
+from trim.engine.cached import CachedLM, CachedPRM, DistortedPRM
+from trim.engine.judge import AnswerJudge
 from trim.engine.loop import Episode, run
 from trim.engine.policy import Policy
 from trim.engine.store import Draws, Node
@@ -61,17 +61,17 @@ class Runner:
         return Runner(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
 
     @cached_property
-    def weak(self) -> Writer:
+    def weak(self) -> CachedLM:
         """The weak model."""
         return self._writer(self.params.models.weak)
 
     @cached_property
-    def strong(self) -> Writer:
+    def strong(self) -> CachedLM:
         """The strong model."""
         return self._writer(self.params.models.strong)
 
     @cached_property
-    def scorer(self) -> Scorer:
+    def scorer(self) -> CachedPRM:
         """The process reward model."""
         model = self.params.models.prm
         instruction = self.params.generation.instruction if model.instruction is None else model.instruction
@@ -83,12 +83,12 @@ class Runner:
             model.batch_size,
             self.tracker.batch,
         )
-        return DistortedScorer(model.distortion, *scorer) if model.distortion else Scorer(*scorer)
+        return DistortedPRM(model.distortion, *scorer) if model.distortion else CachedPRM(*scorer)
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> AnswerJudge:
         """Of the answers."""
-        return Judge(self.draws, numbers=self.params.generation.answer == "number")
+        return AnswerJudge(self.draws, numbers=self.params.generation.answer == "number")
 
     def costs(self) -> dict[str, ModelCost]:
         """What the use of each model costs."""
@@ -97,8 +97,8 @@ class Runner:
 
     def prompt_tokens(self, problems: Sequence[Problem], *roles: str) -> dict[str, list[int]]:
         """Tokens of each model's prompt of each problem, before the first step."""
-        roots = [Node.root(problem.question, self.params.generation.sampling.joint) for problem in problems]
-        sources: dict[str, Writer | Scorer] = {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
+        roots = [Node.root(problem.question, self.params.generation.sampling.separator) for problem in problems]
+        sources: dict[str, CachedLM | CachedPRM] = {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
         return {role: sources[role].prompt_tokens(roots) for role in roles}
 
     def run(
@@ -110,15 +110,15 @@ class Runner:
         """Solve every problem under every policy; see `trim.engine.loop.run`."""
         generation, progress = self.params.generation, self.tracker.advanced
         parts = self.weak, self.strong, self.scorer, generation.max_steps, progress, self.judge, watch
-        return run(problems, policies, *parts, generation.sampling.joint, generation.ends)
+        return run(problems, policies, *parts, generation.sampling.separator, generation.ends)
 
-    def _writer(self, model: Model) -> Writer:
+    def _writer(self, model: Model) -> CachedLM:
         generation, sampling = self.params.generation, self.params.generation.sampling
         if model.repetition_penalty is not None:
             sampling = sampling.model_copy(update={"repetition_penalty": model.repetition_penalty})
         drawn = f"{generation.seed}.{generation.sample}"
         parts = [name(model), sampling.model_dump_json(), json.dumps(generation.chat), drawn]
-        return Writer(
+        return CachedLM(
             "/".join(parts),
             None if self.params.replay else lambda: language_model(model, sampling, generation.chat, self.draws.folder),
             self.draws,

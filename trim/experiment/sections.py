@@ -31,7 +31,7 @@ class Robustness(Section):
     def distortions(self) -> dict[str, Distortion]:
         """Every distortion, by name."""
         return {
-            f"{kind}-{strength:g}": Distortion(kind=kind, strength=strength)
+            f"{kind}-{strength:g}": Distortion(type=kind, strength=strength)
             for kind in get_args(Kind)
             for strength in getattr(self, kind)
         }
@@ -49,7 +49,7 @@ class Transfer(Section):
     routers: tuple[Name, ...] = ()
 
 
-class Definitions(Section):
+class Granularity(Section):
     """TRIM-Thr where a step is something else than a paragraph: a sentence, or a number of tokens."""
 
     benchmarks: tuple[Name, ...] = ()
@@ -57,7 +57,7 @@ class Definitions(Section):
     thresholds: tuple[Share, ...] = ()
 
     def names(self) -> list[str]:
-        """All definitions that are compared, paragraphs first."""
+        """What a step is in each case, paragraphs first."""
         return ["paragraph", *(str(step) for step in self.steps if step != "paragraph")] if self.benchmarks else []
 
 

@@ -46,7 +46,7 @@ def _names(params: Params) -> Iterator[str]:
         ("robustness.routers", params.robustness.routers, routers),
         ("robustness.benchmarks", params.robustness.benchmarks, benchmarks),
         ("trees", params.trees, benchmarks),
-        ("definitions.benchmarks", params.definitions.benchmarks, benchmarks),
+        ("granularity.benchmarks", params.granularity.benchmarks, benchmarks),
         ("transfer.routers", params.transfer.routers, [name for name in routers if _moves(params, name)]),
     ]
     for name, section in params.routers.items():
@@ -66,7 +66,7 @@ def _names(params: Params) -> Iterator[str]:
 def _moves(params: Params, name: str) -> bool:
     """Whether a router is fitted on every benchmark, and so can be run on any as fitted on another."""
     own = params.routers[name]
-    return params.kind(name).fits and not own.get("fit_on") and not own.get("only")
+    return params.router_type(name).needs_fitting and not own.get("fit_on") and not own.get("only")
 
 
 def known_sizes(params: Params) -> dict[str, dict[str, int]]:
@@ -87,10 +87,10 @@ def known_sizes(params: Params) -> dict[str, dict[str, int]]:
 def _splits(params: Params, sizes: dict[str, dict[str, int]]) -> Iterator[str]:
     """Routers that are fitted where there is nothing to fit them on."""
     for name in params.routers:
-        kind = params.kind(name)
-        if not kind.fits:
+        kind = params.router_type(name)
+        if not kind.needs_fitting:
             continue
-        needed = ["validation"] + (["train"] if kind.labelled or kind.trained or kind.calibrated else [])
+        needed = ["validation"] + (["train"] if kind.needs else [])
         for source in dict.fromkeys(
             params.source(name, benchmark) for benchmark in params.benchmarks if name in params.routers_on(benchmark)
         ):

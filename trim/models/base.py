@@ -17,12 +17,12 @@ class Prefix(NamedTuple):
     question: str
     steps: tuple[str, ...] = ()
     instruction: str | None = None
-    joint: str = SEPARATOR
+    separator: str = SEPARATOR
 
     @property
     def text(self) -> str:
         """The steps, to be continued."""
-        return join(self.steps, self.joint)
+        return join(self.steps, self.separator)
 
 
 class Usage(NamedTuple):
@@ -90,7 +90,7 @@ class LanguageModel(Protocol):
         """
         ...
 
-    def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+    def mean_logprobs(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
         """Mean log-probability of the tokens of each solution's last step, at temperature 1, in nats.
 
         `keep` is told of each one, in a list, as soon as it is there, where they come one by one.

@@ -19,24 +19,24 @@ class Distortion(Section):
     """One way to spoil scores.
 
     Attributes:
-        kind: "noise" adds a normal deviate to the logit; "temperature" divides the logit, which
+        type: "noise" adds a normal deviate to the logit; "temperature" divides the logit, which
             keeps the order of scores but not their calibration; "random" replaces a share of
             the scores by uniform ones.
         strength: standard deviation, divisor, or share.
     """
 
-    kind: Kind
+    type: Kind
     strength: Annotated[float, Field(ge=0)]
 
     def __call__(self, scores: np.ndarray, keys: Sequence[bytes]) -> np.ndarray:
         """Distorted scores in [0, 1]; `keys`, 16 bytes each, seed the deviates."""
         streams = seeds([digest(b"distortion", key) for key in keys])
         first, second = (uniforms(streams, position) for position in range(2))
-        if self.kind == "random":
+        if self.type == "random":
             return np.where(first < self.strength, second, scores)
         from scipy.special import expit, logit, ndtri
 
         inner = logit(np.clip(scores, _LEAST, 1 - _LEAST))
-        if self.kind == "temperature":
+        if self.type == "temperature":
             return expit(inner / max(self.strength, _LEAST))
         return expit(inner + self.strength * ndtri(np.clip(first, _LEAST, 1 - _LEAST)))

@@ -13,23 +13,23 @@ from typing import Literal
 
 from trim.errors import TrimError, first_line
 
-Kind = Literal["model", "dataset"]
+RepoType = Literal["model", "dataset"]
 _ATTEMPTS = 5
 TOKENIZER_FILES = ("config.json", "tokenizer*", "*.jinja")
 _MODEL_FILES = ("*.json", "*.jinja", "*.safetensors", "*.txt")
 
 
-def download(repo: str, revision: str, kind: Kind, patterns: Sequence[str] = _MODEL_FILES) -> Path:
+def download(repo: str, revision: str, repo_type: RepoType, patterns: Sequence[str] = _MODEL_FILES) -> Path:
     """The folder that holds a repository's files, which are downloaded where the cache lacks them.
 
     Args:
         repo: such as "Qwen/Qwen2.5-7B-Instruct".
         revision: a commit.
-        kind: of repository.
+        repo_type: of the repository.
         patterns: of the files that are wanted.
 
     Raises:
-        TrimError: if they cannot be had; it says what to do.
+        TrimError: if they cannot be downloaded; it says what to do.
     """
     from huggingface_hub import snapshot_download
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
@@ -42,7 +42,9 @@ def download(repo: str, revision: str, kind: Kind, patterns: Sequence[str] = _MO
         reraise=True,
     )
     try:
-        return Path(tries(snapshot_download, repo, revision=revision, repo_type=kind, allow_patterns=list(patterns)))
+        return Path(
+            tries(snapshot_download, repo, revision=revision, repo_type=repo_type, allow_patterns=list(patterns))
+        )
     except Exception as error:
         raise TrimError(f"{repo}@{revision[:12]}: {_reason(error)}") from error
 

@@ -70,8 +70,8 @@ class ServedLM:
         requests = [partial(self._ask, prefix, key) for prefix, key in zip(prefixes, keys, strict=True)]
         return self._connection.each(requests, keep)
 
-    def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
-        """See `LanguageModel.likelihoods`.
+    def mean_logprobs(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.mean_logprobs`.
 
         Raises:
             TrimError: if the server is not asked through completions, the one API that tells.

@@ -34,7 +34,7 @@ class Sampling(Section):
     step: Definition = "paragraph"
 
     @property
-    def joint(self) -> str:
+    def separator(self) -> str:
         """What stands between two steps; steps that are no paragraphs carry their own endings."""
         return SEPARATOR if self.step == "paragraph" else ""
 

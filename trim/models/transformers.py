@@ -102,13 +102,13 @@ class TransformersLM:
             self._decode(batch)
         texts = self.tokenizer.batch_decode([p.written for p in prompts], skip_special_tokens=True)
         return [
-            Draft(first(text) if p.stop == "separator" and self.sampling.joint else text, len(p.written), p.stop)
+            Draft(first(text) if p.stop == "separator" and self.sampling.separator else text, len(p.written), p.stop)
             for text, p in zip(texts, prompts, strict=True)
         ]
 
     @torch.inference_mode()
-    def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
-        """See `LanguageModel.likelihoods`."""
+    def mean_logprobs(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.mean_logprobs`."""
         if not solutions:
             return []
         ids, starts = self.prompt.last_steps(solutions)
@@ -216,7 +216,7 @@ class TransformersPRM:
         """See `RewardModel.score`."""
         if not solutions:
             return []
-        ids = self.prompt.ids(solutions, [tagged(s.steps, s.joint) for s in solutions])
+        ids = self.prompt.ids(solutions, [tagged(s.steps, s.separator) for s in solutions])
         texts = [Text(solution, np.array(i)) for solution, i in zip(solutions, ids, strict=True)]
         tags = [np.flatnonzero(text.ids == self.tag) for text in texts]
         self._cache.find(texts)

@@ -125,8 +125,8 @@ class VllmLM:
             drafts[i] = self._draft(output.outputs[0])
         return drafts
 
-    def likelihoods(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
-        """See `LanguageModel.likelihoods`; a solution that fills the context counts as impossible."""
+    def mean_logprobs(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.mean_logprobs`; a solution that fills the context counts as impossible."""
         from vllm import SamplingParams
 
         ids, starts = self.prompt.last_steps(solutions)

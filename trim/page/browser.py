@@ -61,7 +61,9 @@ def episodes(results: Path, params: Params) -> dict[str, Any]:
         for name, path in paths.items():
             own = points.loc[[name]]
             spent = own["strong_fraction"].to_numpy()
-            setting = own["setting"].iloc[nearest_setting(own["setting"].tolist(), spent, params.evaluation.middle)]
+            setting = own["setting"].iloc[
+                nearest_setting(own["setting"].tolist(), spent, params.evaluation.headline_budget)
+            ]
             steps = read_steps(path, setting)
             groups = dict(iter(steps[steps["problem"].isin(list(chosen))].groupby("problem", sort=False)))
             runs.append(

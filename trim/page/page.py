@@ -16,7 +16,7 @@ from trim.errors import TrimError
 from trim.experiment.params import Params
 from trim.files import write_text
 from trim.page.browser import chart, episodes
-from trim.report.tables import at_middle, read_csv, titles
+from trim.report.tables import headline_measure, read_csv, titles
 from trim.studies import studies_of
 
 SECTIONS = {
@@ -76,7 +76,7 @@ def write_page(results: Path, params: Params) -> Path:
         tables=tables,
         cards=_cards(results, params),
         cost=params.evaluation.cost,
-        budget=f"{100 * params.evaluation.middle:g} %",
+        budget=f"{100 * params.evaluation.headline_budget:g} %",
         resamples=params.evaluation.bootstrap,
         chart=chart(results, params),
         episodes=episodes(results, params),
@@ -110,13 +110,13 @@ def _embed(path: Path) -> str:
 def _cards(results: Path, params: Params) -> list[dict[str, str]]:
     """Per benchmark: accuracy of the first fitted router at the middle budget, between both ends."""
     budgets, summary, (names, routers) = (
-        read_csv(results / "budgets.csv"),
+        read_csv(results / "measures.csv"),
         read_csv(results / "summary.csv"),
         titles(params),
     )
-    fitted = [name for name in params.routers if params.kind(name).fits]
+    fitted = [name for name in params.routers if params.router_type(name).needs_fitting]
     router = fitted[0] if fitted else list(params.routers)[-1]
-    measure = at_middle(params)
+    measure = headline_measure(params)
     rows = budgets[(budgets["router"] == router) & (budgets["measure"] == measure)].dropna(subset=["value"])
     ends = summary.set_index(["benchmark", "router"])["accuracy"]
     return [

@@ -12,8 +12,8 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from trim.engine.cached import Writer
-from trim.engine.judge import Judge
+from trim.engine.cached import CachedLM
+from trim.engine.judge import AnswerJudge
 from trim.engine.loop import run
 from trim.engine.store import Draws
 from trim.experiment.sections import Pretrain, RewardTraining, Training
@@ -161,7 +161,7 @@ def train_language_model(
 
 def solve(problems: list[Problem], model: TransformersLM, seed: int, max_steps: int = 30) -> list[tuple[str, ...]]:
     """One sampled solution of each problem, by one model alone."""
-    writer = Writer(f"{model.id}/{seed}", lambda: model, Draws(), batch_size=256)
+    writer = CachedLM(f"{model.id}/{seed}", lambda: model, Draws(), batch_size=256)
     alone = list(AlwaysWeak(None).policies().values())
     return [episode.node.prefix.steps for episode in run(problems, alone, writer, writer, None, max_steps)]
 
@@ -291,14 +291,16 @@ def measure_language_model(folder: Path, probes: Mapping[str, list[Problem]]) ->
         solutions = solve(problems, model, _PROBE_SEED)
         states = _states(problems, solutions)
         right, errors = sum(s.count(0) for s in states), sum(s.count(2) for s in states)
-        solved = sum(Judge(Draws()).right(problems, [steps[-1] for steps in solutions]))
+        solved = sum(AnswerJudge(Draws()).right(problems, [steps[-1] for steps in solutions]))
         prefixes = [
             Prefix(problem.question, steps[: i + 1])
             for problem, steps in zip(problems, solutions, strict=True)
             for i in range(len(steps))
         ]
         logs = [
-            s.score for start in range(0, len(prefixes), 256) for s in model.likelihoods(prefixes[start : start + 256])
+            s.score
+            for start in range(0, len(prefixes), 256)
+            for s in model.mean_logprobs(prefixes[start : start + 256])
         ]
         figures[family] = {
             "step right": right / (right + errors),

@@ -44,7 +44,7 @@ class Files:
         """Every record, and where it stands; downloads what the cache lacks.
 
         Raises:
-            TrimError: if the files cannot be had, or are not those that are meant.
+            TrimError: if the files cannot be downloaded, or are not those that are meant.
         """
         folder = download(self.repo, self.revision, "dataset", list(self.paths))
         count = 0
@@ -157,7 +157,7 @@ def fetch(name: str) -> list[Problem]:
     No test problem is among those for fitting, and no problem whose solution does not mark its answer.
 
     Raises:
-        TrimError: if its files cannot be had, or a record has not the form that it should have.
+        TrimError: if its files cannot be downloaded, or a record is malformed.
     """
     problems: dict[str, Problem] = {}
     for files, split in BENCHMARKS[name]:

@@ -139,10 +139,10 @@ def write_step(left: int, sign: str, right: int, by: Rule = apply) -> str:
         return f"{left} {sign} {right} = {by(left, sign, right)}"
     tens, units = right // 10 * 10, right % 10
     if sign == "*":
-        first, joint, second = by(left, "*", units), "+", by(left, "*", tens)
+        first, separator, second = by(left, "*", units), "+", by(left, "*", tens)
     else:
-        first, joint, second = by(left, sign, tens), sign, units
-    return f"{left} {sign} {right} = {first} {joint} {second} = {by(first, joint, second)}"
+        first, separator, second = by(left, sign, tens), sign, units
+    return f"{left} {sign} {right} = {first} {separator} {second} = {by(first, separator, second)}"
 
 
 def draw(rng: np.random.Generator, family: Family, by: Rule = apply) -> tuple[str, str, tuple[str, ...]]:

@@ -93,7 +93,7 @@ def first_of_kinds(params: Params) -> list[str]:
     """The first router of each kind and group, the ends aside."""
     firsts: dict[tuple[str, str], str] = {}
     for name in params.routers:
-        firsts.setdefault((params.kind(name).name, params.group(name)), name)
+        firsts.setdefault((params.router_type(name).name, params.group(name)), name)
     return [name for name in firsts.values() if name not in ENDS]
 
 
@@ -199,7 +199,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, routers: Mapping[str, str], bands: boo
 
 def _bars(results: Path, params: Params) -> Figure:
     """Accuracy at each budget, by router."""
-    budgets, (benchmarks, names) = read_csv(results / "budgets.csv"), titles(params)
+    budgets, (benchmarks, names) = read_csv(results / "measures.csv"), titles(params)
     looks = styles([*_of_groups(params, "trim"), *_of_groups(params, "query", "cascade", "step")])
     shown = at_budgets(params)
     width = 0.8 / max(1, len(looks))

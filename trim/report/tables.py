@@ -64,7 +64,7 @@ def titles(params: Params) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def figure(value: float, low: float, high: float, spread: float = np.nan) -> str:
+def format_interval(value: float, low: float, high: float, spread: float = np.nan) -> str:
     """A value with its interval, and the standard deviation over seeds if it has one."""
     if np.isnan(value):
         return "not reached"
@@ -82,16 +82,16 @@ def at_budgets(params: Params) -> list[str]:
     return [f"acc@{100 * budget:g}" for budget in params.evaluation.budgets]
 
 
-def at_middle(params: Params) -> str:
+def headline_measure(params: Params) -> str:
     """Name of the measure of accuracy at the middle budget."""
-    return f"acc@{100 * params.evaluation.middle:g}"
+    return f"acc@{100 * params.evaluation.headline_budget:g}"
 
 
 def _wide(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
     """One row per benchmark and router, one column per measure."""
     chosen = table[table["measure"].isin(measures)]
     columns = [name for name in ("value", "low", "high", "spread") if name in chosen]
-    figures = [figure(*row) for row in chosen[columns].itertuples(index=False)]
+    figures = [format_interval(*row) for row in chosen[columns].itertuples(index=False)]
     table = chosen.assign(figure=figures).pivot(index=["benchmark", "router"], columns="measure", values="figure")
     order = list(dict.fromkeys(zip(chosen["benchmark"], chosen["router"], strict=True)))
     table = table.reindex(order)[measures].reset_index()
@@ -104,14 +104,15 @@ def _references(params: Params) -> set[str]:
 
 def _main(results: Path, params: Params) -> pd.DataFrame:
     """The ends' accuracy, then each router's measures, accuracy at 20 % first."""
-    summary, budgets = read_csv(results / "summary.csv"), read_csv(results / "budgets.csv")
-    measures = [at_middle(params), *_levels(params), "apgr", "aiq", "ibc"]
+    summary, budgets = read_csv(results / "summary.csv"), read_csv(results / "measures.csv")
+    measures = [headline_measure(params), *_levels(params), "apgr", "aiq", "ibc"]
     table = _wide(budgets[~budgets["router"].isin(_references(params))], measures, params)
     benchmarks, _ = titles(params)
     for end, column in (("always_weak", "weak"), ("always_strong", "strong")):
         rows = summary[summary["router"] == end]
         known = {
-            benchmarks[r.benchmark]: figure(r.accuracy, r.accuracy_low, r.accuracy_high) for r in rows.itertuples()
+            benchmarks[r.benchmark]: format_interval(r.accuracy, r.accuracy_low, r.accuracy_high)
+            for r in rows.itertuples()
         }
         table.insert(2 + (column == "strong"), column, table["benchmark"].map(known))
     return table
@@ -122,13 +123,13 @@ def _levels(params: Params) -> list[str]:
 
 
 def _budgets(results: Path, params: Params) -> pd.DataFrame:
-    return _wide(read_csv(results / "budgets.csv"), at_budgets(params), params)
+    return _wide(read_csv(results / "measures.csv"), at_budgets(params), params)
 
 
 def _operating_points(results: Path, params: Params) -> pd.DataFrame:
     table = read_csv(results / "summary.csv")
     table["accuracy"] = [
-        figure(*row) for row in table[["accuracy", "accuracy_low", "accuracy_high"]].itertuples(index=False)
+        format_interval(*row) for row in table[["accuracy", "accuracy_low", "accuracy_high"]].itertuples(index=False)
     ]
     calls, steps = table["strong_calls"], table["steps"]
     table["hands over"] = np.select([calls == 0, calls == steps], ["no step", "every step"], "")
@@ -147,7 +148,7 @@ def _differences(results: Path, params: Params) -> pd.DataFrame:
     parts = []
     for baseline, rows in table.groupby("baseline", sort=False):
         part = _wide(rows, measures, params)
-        part.insert(3, "minus", names[str(baseline)])
+        part.insert(3, "vs", names[str(baseline)])
         parts.append(part)
     return pd.concat(parts)
 
@@ -158,8 +159,8 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
     rows = []
     for name in params.routers:
         for benchmark in params.benchmarks:
-            kind = params.kind(name)
-            if not kind.fits or name not in params.routers_on(benchmark):
+            kind = params.router_type(name)
+            if not kind.needs_fitting or name not in params.routers_on(benchmark):
                 continue
             fitted = read_numbers(results / "routers" / params.source(name, benchmark), kind.name, name)
             for budget, value in fitted.get("budgets", {}).items():
@@ -177,7 +178,9 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
                             "budget": float(budget),
                             "fitted (validation)": round(value, 4),
                             "strong fraction (test)": round(found["strong_fraction"], 4),
-                            "accuracy (test)": figure(found["accuracy"], found["accuracy_low"], found["accuracy_high"]),
+                            "accuracy (test)": format_interval(
+                                found["accuracy"], found["accuracy_low"], found["accuracy_high"]
+                            ),
                         }
                     )
     columns = ["benchmark", "router", "budget", "fitted (validation)", "strong fraction (test)", "accuracy (test)"]

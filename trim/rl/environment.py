@@ -35,7 +35,7 @@ class RoutingVectorEnv(VectorEnv):
 
     Observations are `features`, actions 0 (accept) or 1 (regenerate). The reward of a step is
     1 if it finishes the solution and the answer is right, less `cost` for every strong token.
-    Problems come in an order that is shuffled anew in every epoch.
+    Problems come in an order that is shuffled again in every epoch.
 
     Args:
         tree: the problems.

@@ -83,14 +83,14 @@ def play(
     return Rollout(inputs, chosen, logits_, values_, rewards.float(), open_, correct, paid)
 
 
-def advantages(rollout: Rollout, discount: float, trace: float) -> Tensor:
+def advantages(rollout: Rollout, discount: float, gae_lambda: float) -> Tensor:
     """Generalised advantage estimates (Schulman et al., 2016), shape (T, M, n)."""
     found = torch.zeros_like(rollout.values)
     running = following = torch.zeros_like(rollout.values[0])
     for t in reversed(range(len(found))):
         live = rollout.live[t]
         delta = rollout.rewards[t] + discount * following - rollout.values[t]
-        running = torch.where(live, delta + discount * trace * running, torch.zeros_like(running))
+        running = torch.where(live, delta + discount * gae_lambda * running, torch.zeros_like(running))
         following = torch.where(live, rollout.values[t], torch.zeros_like(following))
         found[t] = running
     return found
@@ -105,35 +105,35 @@ def update(
     Returns:
         Entropy of the policies in the last pass, and their KL divergence from those that acted, in nats, shape (M,).
     """
-    gains = advantages(rollout, settings.discount, settings.trace)
+    all_advantages = advantages(rollout, settings.discount, settings.gae_lambda)
     old = _log_probability(rollout.log_odds, rollout.actions)
-    whole = (rollout.actions, old, rollout.values, gains)
+    whole = (rollout.actions, old, rollout.values, all_advantages)
     model.train()
-    for _ in range(settings.passes):
+    for _ in range(settings.update_epochs):
         seen = []
-        for chosen in torch.randperm(gains.shape[2], generator=generator).chunk(settings.minibatches):
+        for chosen in torch.randperm(all_advantages.shape[2], generator=generator).chunk(settings.minibatches):
             places, live = _live(rollout.live[:, :, chosen])
-            actions, before, value, gain = (_at(x[:, :, chosen], places) for x in whole)
-            target = gain + value
+            actions, before, value, advantage = (_at(x[:, :, chosen], places) for x in whole)
+            target = advantage + value
 
             def mean(x: Tensor, live: Tensor = live) -> Tensor:
                 return (x * live).sum(dim=1, keepdim=True) / live.sum(dim=1, keepdim=True)
 
-            gain = gain - mean(gain)
-            gain = gain / (mean(gain**2).sqrt() + 1e-8)
+            advantage = advantage - mean(advantage)
+            advantage = advantage / (mean(advantage**2).sqrt() + 1e-8)
             logits, values = model(rollout.features[:, :, chosen], places)
             change = _log_probability(logits, actions) - before
             ratio = change.exp()
-            policy = -torch.minimum(gain * ratio, gain * ratio.clamp(1 - settings.clip, 1 + settings.clip))
+            policy = -torch.minimum(advantage * ratio, advantage * ratio.clamp(1 - settings.clip, 1 + settings.clip))
             near = value + (values - value).clamp(-settings.clip, settings.clip)
             error = torch.maximum((values - target) ** 2, (near - target) ** 2) / 2
-            surprise = torch.distributions.Bernoulli(logits=logits).entropy()
-            loss = mean(policy + settings.value * error - entropy * surprise).sum()
+            policy_entropy = torch.distributions.Bernoulli(logits=logits).entropy()
+            loss = mean(policy + settings.vf_coef * error - entropy * policy_entropy).sum()
             optimiser.zero_grad()
             loss.backward()
             _clip(model, settings.gradient_norm)
             optimiser.step()
-            seen.append(torch.cat([mean(surprise), mean(ratio - 1 - change)], dim=1).detach())
+            seen.append(torch.cat([mean(policy_entropy), mean(ratio - 1 - change)], dim=1).detach())
     model.eval()
     surprised, diverged = torch.stack(seen).mean(dim=0).T.numpy()
     return surprised, diverged

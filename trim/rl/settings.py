@@ -23,12 +23,12 @@ class Hyperparameters(Section):
         dropout: share of units dropped in training.
         learning_rate: Adam's, falling to 0.
         weight_decay: Adam's.
-        discount, trace: of the generalised advantage estimates.
+        discount, gae_lambda: of the generalised advantage estimates.
         clip: of the probability ratio and of the values' change.
-        value: weight of the values' loss.
+        vf_coef: weight of the values' loss.
         entropy: weight of the entropy, first and last.
         gradient_norm: largest, by policy.
-        passes: over each batch.
+        update_epochs: passes over each batch.
         epochs: over the train split.
         batch: problems solved between two updates.
         minibatches: parts of a batch.
@@ -39,12 +39,12 @@ class Hyperparameters(Section):
     learning_rate: float = Field(3e-4, gt=0)
     weight_decay: float = Field(1e-5, ge=0)
     discount: float = Field(1.0, gt=0, le=1)
-    trace: float = Field(0.95, ge=0, le=1)
+    gae_lambda: float = Field(0.95, ge=0, le=1)
     clip: float = Field(0.2, gt=0)
-    value: float = Field(0.5, ge=0)
+    vf_coef: float = Field(0.5, ge=0)
     entropy: tuple[float, float] = (0.01, 0.001)
     gradient_norm: float = Field(0.5, gt=0)
-    passes: int = Field(3, ge=1)
+    update_epochs: int = Field(3, ge=1)
     epochs: int = Field(10, ge=1)
     batch: int = Field(64, ge=1)
     minibatches: int = Field(4, ge=1)

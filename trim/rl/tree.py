@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trim.engine.cached import Scorer, Writer
-from trim.engine.judge import Judge
+from trim.engine.cached import CachedLM, CachedPRM
+from trim.engine.judge import AnswerJudge
 from trim.engine.loop import goes_on, write_steps
 from trim.engine.store import Draws, Node
 from trim.models.base import Draft
@@ -66,15 +66,15 @@ class Tree:
     def __init__(
         self,
         problems: Sequence[Problem],
-        weak: Writer,
-        strong: Writer,
-        scorer: Scorer,
+        weak: CachedLM,
+        strong: CachedLM,
+        scorer: CachedPRM,
         max_steps: int = 30,
         ends: Ends = "stop",
-        judge: Judge | None = None,
+        judge: AnswerJudge | None = None,
     ) -> None:
         self.problems, self.max_steps, self.ends = list(problems), max_steps, ends
-        self._weak, self._strong, self._scorer, self._judge = weak, strong, scorer, judge or Judge(Draws())
+        self._weak, self._strong, self._scorer, self._judge = weak, strong, scorer, judge or AnswerJudge(Draws())
         self._nodes: list[Node] = []
         self._points: dict[Node, int] = {}
         self._drafts: list[Draft] = []

@@ -27,7 +27,7 @@ class AlwaysWeak(Router):
     name = "always_weak"
     title = "Always weak"
     group = "reference"
-    reference = True
+    is_reference = True
 
     def policies(self) -> dict[str, Policy]:
         """One setting."""
@@ -40,7 +40,7 @@ class AlwaysStrong(Router):
     name = "always_strong"
     title = "Always strong"
     group = "reference"
-    reference = True
+    is_reference = True
 
     def policies(self) -> dict[str, Policy]:
         """One setting."""

@@ -1,4 +1,4 @@
-"""AutoMix (Aggarwal et al., 2024): the weak model solves, its solution is verified, the strong model solves anew."""
+"""AutoMix (Aggarwal et al., 2024): the weak model solves, its solution is verified, the strong model solves again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Cascade(Policy):
 class AutoMix(Router):
     """A cascade with a meta-verifier over the confidence that verification gives.
 
-    threshold: below it the strong model solves anew; one setting per share of the validation
+    threshold: below it the strong model solves again; one setting per share of the validation
     problems. pomdp: the hidden state is which models solve the problem; its belief given the
     confidence, by kernel densities on the train split, tells what the strong model gains; one
     setting per cost of a token, where a right solution is worth 1. What the weak model wrote
@@ -46,8 +46,8 @@ class AutoMix(Router):
     name = "automix"
     title = "AutoMix"
     group = "cascade"
-    fits = True
-    labelled = True
+    needs_fitting = True
+    needs = frozenset({"train_rollouts"})
 
     class Params(BaseParams):
         """How solutions are verified, and what follows from it.
@@ -57,7 +57,7 @@ class AutoMix(Router):
             aggregate: of the scores; of verdicts the mean is taken.
             samples: verdicts on each solution.
             meta: "threshold" or "pomdp".
-            shares: of the problems that are solved anew, for thresholds.
+            shares: of the problems that are solved again, for thresholds.
             costs: of a strong token, for the POMDP.
         """
 
@@ -84,7 +84,7 @@ class AutoMix(Router):
         if self.params.meta == "threshold":
             knobs = settings("share", self.params.shares, self.fitted)
         else:
-            knobs = settings("cost", self.params.costs, self.fitted, dear_first=True)
+            knobs = settings("cost", self.params.costs, self.fitted, descending=True)
         return dict(zip(knobs, self._policies(self.fitted, list(knobs.values())), strict=True))
 
     def _policies(self, found: dict[str, Any], knobs: Sequence[float]) -> list[Policy]:
@@ -111,8 +111,8 @@ class AutoMix(Router):
         confidence, weak = self._confidence(trial, "train")
         solved = trial.episodes(STRONG, "train")
         gain = np.array([episode.correct for episode in solved]).astype(int) - weak
-        joint = np.stack([_density(confidence[gain == g]) * (gain == g).mean() for g in (-1, 0, 1)])
-        belief = joint / np.maximum(joint.sum(axis=0), 1e-12)
+        separator = np.stack([_density(confidence[gain == g]) * (gain == g).mean() for g in (-1, 0, 1)])
+        belief = separator / np.maximum(separator.sum(axis=0), 1e-12)
         tokens = np.mean([sum(step.tokens for step in episode.steps) for episode in solved])
         return {"gain": belief[2] - belief[0], "tokens": float(tokens)}
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trim.pomdp.model import StepModel
     from trim.rl.tree import Tree
 
+Need = Literal["pomdp", "train_rollouts", "train_trees"]
 Group = Literal["reference", "trim", "query", "cascade", "step", "ablation"]
 Aggregate = Literal["last", "min", "product", "mean"]
 
@@ -59,18 +60,18 @@ class Trial(Protocol):
         ...
 
     def episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
-        """Solve the problems of a split under one policy; of the train split only for routers that are `labelled`.
+        """Solve the problems of a split under one policy; of the train split only for routers that need its rollouts.
 
         Another sample gives an independent set of solutions.
         """
         ...
 
     def calibration(self, kind: str) -> StepModel:
-        """The benchmark's POMDP, from its train split; only for routers that are `calibrated`."""
+        """The benchmark's POMDP, from its train split; only for routers that need it."""
         ...
 
     def tree(self, split: str) -> Tree:
-        """The solution trees of a split; of the train split only for routers that are `trained`."""
+        """The solution trees of a split; of the train split only for routers that need its trees."""
         ...
 
 
@@ -83,24 +84,21 @@ class Router(ABC):
     Attributes:
         name: as it stands in params.yaml and in the outputs.
         title: as it stands in tables and figures.
-        fits: whether `fit` is to be called before `policies`.
-        calibrated: whether `fit` needs the benchmark's POMDP.
-        labelled: whether `fit` needs solutions of the train split by either model alone.
-        trained: whether `fit` needs solution trees of the train split, and takes long.
+        needs_fitting: whether `fit` is to be called before `policies`.
+        needs: what `fit` needs beside the validation problems: the benchmark's POMDP, solutions of the train split by
+            either model alone, or solution trees of the train split, in which case it takes long.
         group: that it is shown with.
-        reference: whether it only marks an end of the scale or a bound.
-        foresees: whether it is a bound that knows how both models alone solve the very problems; see `foresee`.
+        is_reference: whether it only marks an end of the scale or a bound.
+        hindsight: whether it is a bound that knows how both models alone solve the very problems; see `foresee`.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    fits: ClassVar[bool] = False
-    calibrated: ClassVar[bool] = False
-    labelled: ClassVar[bool] = False
-    trained: ClassVar[bool] = False
+    needs_fitting: ClassVar[bool] = False
+    needs: ClassVar[frozenset[Need]] = frozenset()
     group: ClassVar[Group] = "trim"
-    reference: ClassVar[bool] = False
-    foresees: ClassVar[bool] = False
+    is_reference: ClassVar[bool] = False
+    hindsight: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 
     def __init__(self, params: Any, fitted: Mapping[str, Any] | None = None) -> None:
@@ -147,7 +145,7 @@ def at_budgets(
 
 
 def settings(
-    knob: str, values: Sequence[float], fitted: Mapping[str, Any], dear_first: bool = False
+    knob: str, values: Sequence[float], fitted: Mapping[str, Any], descending: bool = False
 ) -> dict[str, float]:
     """Values of a knob by setting: those of the sweep, sorted, and those that were fitted for budgets.
 
@@ -155,14 +153,14 @@ def settings(
         knob: its name in the settings.
         values: of the sweep.
         fitted: with or without the `budgets` of `at_budgets`.
-        dear_first: whether a greater value spends less.
+        descending: whether a greater value spends less.
     """
-    sweep = {f"{knob}={value:g}": value for value in sorted(values, reverse=dear_first)}
+    sweep = {f"{knob}={value:g}": value for value in sorted(values, reverse=descending)}
     return sweep | {f"budget={budget}": value for budget, value in fitted.get("budgets", {}).items()}
 
 
 def coins(kind: bytes, seed: int | None, nodes: Sequence[bytes]) -> np.ndarray:
-    """A number in [0, 1) for each node, shape (n,); the same in every setting, so that a dearer one does a superset."""
+    """A number in [0, 1) for each node, shape (n,); equal in all settings, so that more spending does a superset."""
     return uniforms(seeds([digest(kind, str(seed).encode(), node) for node in nodes]), 0)
 
 

@@ -24,7 +24,7 @@ class Oracle(Router):
     name = "oracle"
     title = "Oracle"
     group = "reference"
-    reference = True
+    is_reference = True
 
     def policies(self) -> dict[str, Policy]:
         """One setting."""

@@ -21,8 +21,8 @@ class OracleQuery(Router):
     name = "oracle_query"
     title = "Oracle, query level"
     group = "reference"
-    reference = True
-    foresees = True
+    is_reference = True
+    hindsight = True
 
     @classmethod
     def foresee(cls, weak: Sequence[Episode], strong: Sequence[Episode]) -> dict[str, Any]:

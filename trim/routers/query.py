@@ -69,8 +69,8 @@ class QueryRouter(Router):
     """
 
     group = "query"
-    fits = True
-    labelled = True
+    needs_fitting = True
+    needs = frozenset({"train_rollouts"})
 
     class Params(BaseParams):
         """How questions are embedded, and shares of the problems that are handed over, one policy each."""

@@ -28,7 +28,7 @@ class RatedRouter(Router):
     """
 
     group = "step"
-    fits = True
+    needs_fitting = True
 
     class Params(BaseParams):
         """Shares of the steps, one policy each."""

@@ -45,7 +45,7 @@ class RSD(Router):
     name = "rsd"
     title = "RSD"
     group = "step"
-    fits = True
+    needs_fitting = True
 
     class Params(BaseParams):
         """Form of the acceptance.

@@ -57,8 +57,8 @@ class TrimAgg(Router):
 
     name = "trim_agg"
     title = "TRIM-Agg"
-    fits = True
-    trained = True
+    needs_fitting = True
+    needs = frozenset({"train_trees"})
     recurrent: ClassVar[bool] = False
 
     class Params(BaseParams):

@@ -38,8 +38,8 @@ class TrimPomdp(Router):
 
     name = "trim_pomdp"
     title = "TRIM-POMDP"
-    fits = True
-    calibrated = True
+    needs_fitting = True
+    needs = frozenset({"pomdp"})
 
     class Params(BaseParams):
         """How to plan and what to believe.
@@ -66,8 +66,8 @@ class TrimPomdp(Router):
             model = model.on_scores()
         costs = sorted(set(self.params.costs))
         first = plan(model, costs)
-        dearest_first = [self._policy(first, i, model) for i in reversed(range(len(costs)))]
-        chosen = at_budgets(trial, costs[::-1], dearest_first, budgets)
+        most_expensive_first = [self._policy(first, i, model) for i in reversed(range(len(costs)))]
+        chosen = at_budgets(trial, costs[::-1], most_expensive_first, budgets)
         whole = first.joined(plan(model, list(chosen.values())))
         arrays = {f"model.{k}": v for k, v in model.arrays().items()} | {f"plan.{k}": v for k, v in vars(whole).items()}
         return {"budgets": chosen, "largest_gap": float(whole.gap.max() / model.reward)} | arrays

@@ -38,7 +38,7 @@ class TrimThr(Router):
 
     name = "trim_thr"
     title = "TRIM-Thr"
-    fits = True
+    needs_fitting = True
 
     class Params(BaseParams):
         """Thresholds of the sweep, one policy each, and variants of the rule.

@@ -97,7 +97,7 @@ def _read_labelled(path: Path, runner: Runner, tested: Set[str] = frozenset()) -
     """Solutions with labels in ProcessBench's form (problem, steps, label), scored here; none of a tested question.
 
     Raises:
-        TrimError: if a line has not that form; it names file and line.
+        TrimError: if a line is malformed; it names file and line.
     """
     nodes, labels = [], []
     for number, record in records(path):

@@ -18,7 +18,7 @@ def download_encoders(params: Params, out: Path | None = None) -> str:
     """Download the encoders that routers embed questions with; returns what was done, and writes it to `out` too.
 
     Raises:
-        TrimError: if one cannot be had.
+        TrimError: if one cannot be downloaded.
     """
     found = params.encoders()
     for path, revision in found.items():
@@ -32,7 +32,7 @@ def download_model(params: Params, role: str, out: Path | None = None) -> str:
     """Download the model of a role; returns what was done, and writes it to `out` too.
 
     Raises:
-        TrimError: if it cannot be had, or is not the one that the experiment describes.
+        TrimError: if it cannot be downloaded, or is not the one that the experiment describes.
     """
     model = getattr(params.models, role)
     if not on_hub(model):

@@ -51,7 +51,7 @@ def write_run(
         "split": split,
         "router": router,
         "title": title or runner.params.title(router),
-        "reference": title is not None or runner.params.kind(router).reference,
+        "reference": title is not None or runner.params.router_type(router).is_reference,
         "seeds": [policy.seed for policy in policies.values()],
         "models": {name: asdict(cost) for name, cost in runner.costs().items()},
         "prompts": runner.prompt_tokens(problems, "weak", "strong", "prm"),

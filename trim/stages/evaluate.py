@@ -8,15 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from trim.errors import TrimError
-from trim.evaluation.comparison import Study, budgets, differences, headline, ratios, studies, summary, units
+from trim.evaluation.comparison import Comparison, comparisons, differences, headline, measures, ratios, summary, units
 from trim.evaluation.costs import UNITS
 from trim.evaluation.results import read_results
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.files import write_json, write_text
 
 
 def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:
-    """Write summary.csv, budgets.csv, differences.csv, ratios.csv, units.csv and metrics.json into `results`.
+    """Write summary.csv, measures.csv, differences.csv, ratios.csv, units.csv and metrics.json into `results`.
 
     Benchmarks and routers come in the order of the experiment; differences are to each of the experiment's baselines.
 
@@ -27,27 +27,27 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
         raise TrimError(f"--cost {cost}: unknown unit; allowed: {', '.join(UNITS)}")
     benchmarks, routers = list(params.benchmarks), list(params.routers)
     read = sorted(map(read_results, episodes), key=lambda r: (benchmarks.index(r.benchmark), routers.index(r.router)))
-    made = studies(read, protocol(params, cost))
+    made = comparisons(read, measure_settings(params, cost))
 
-    def write(name: str, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
-        rows = pd.concat([table(study) for study in made], ignore_index=True)
+    def write(name: str, table: Callable[[Comparison], pd.DataFrame]) -> pd.DataFrame:
+        rows = pd.concat([table(comparison) for comparison in made], ignore_index=True)
         write_text(results / name, rows.to_csv(index=False, float_format="%.6g"))
         return rows
 
     write("summary.csv", summary)
 
-    def all_differences(study: Study) -> pd.DataFrame:
-        parts = [differences(study, name) for name in params.evaluation.baselines if name in study.routers]
+    def all_differences(comparison: Comparison) -> pd.DataFrame:
+        parts = [differences(comparison, name) for name in params.evaluation.baselines if name in comparison.routers]
         return pd.concat(parts) if parts else pd.DataFrame()
 
     write("differences.csv", all_differences)
-    write("ratios.csv", lambda study: ratios(study, *_rivals(params, study)))
-    write("units.csv", lambda study: units(study, params.evaluation.middle))
-    write_json(results / "metrics.json", headline(write("budgets.csv", budgets)))
+    write("ratios.csv", lambda comparison: ratios(comparison, *_rivals(params, comparison)))
+    write("units.csv", lambda comparison: units(comparison, params.evaluation.headline_budget))
+    write_json(results / "metrics.json", headline(write("measures.csv", measures)))
 
 
-def _rivals(params: Params, study: Study) -> tuple[list[str], list[str]]:
+def _rivals(params: Params, comparison: Comparison) -> tuple[list[str], list[str]]:
     """TRIM's routers, and those that choose one model for the whole problem, beside each other and their bound."""
-    names = list(study.routers)
+    names = list(comparison.routers)
     trim = [name for name in names if params.group(name) == "trim"]
     return trim, [name for name in names if params.group(name) in ("query", "cascade") or name == "oracle_query"]

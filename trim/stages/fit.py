@@ -11,13 +11,13 @@ from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.pomdp.model import StepModel
 from trim.progress import Tracker
-from trim.routers.fitted import write_fits
+from trim.routers.fitted import write_fitted
 
 
 def make_fit(
     params: Params,
     benchmark: str,
-    kind: str,
+    router_type: str,
     problems: Path,
     layers: Sequence[Path],
     calibrations: Path | None,
@@ -26,17 +26,17 @@ def make_fit(
     journal: Path,
     tracker: Tracker,
 ) -> None:
-    """Fit all routers of one kind that are fitted on a benchmark, over the same draws.
+    """Fit all routers of one type that are fitted on a benchmark, over the same draws.
 
-    Writes KIND.json and KIND.safetensors into the folder `out`, and the draws made for them.
+    Writes TYPE.json and TYPE.safetensors into the folder `out`, and the draws made for them.
     """
 
     def calibration(name: str) -> StepModel:
         if calibrations is None:
-            raise TrimError(f"--calibrations is missing: {kind} plans in a calibrated POMDP")
+            raise TrimError(f"--calibrations is missing: {router_type} plans in a calibrated POMDP")
         return StepModel.load(calibrations / f"{name}.json")
 
     runner = Runner.open(params, layers, journal, tracker)
-    fitted = fit_routers(runner, params.fitted_on(benchmark, kind), problems, calibration)
+    fitted = fit_routers(runner, params.fitted_on(benchmark, router_type), problems, calibration)
     runner.draws.export(draws_out)
-    write_fits(out, kind, benchmark, fitted)
+    write_fitted(out, router_type, benchmark, fitted)

@@ -21,7 +21,7 @@ def make_problems(params: Params, benchmark: str, out: Path) -> int:
     """Generate, download or read the problems of a benchmark; returns their number.
 
     Raises:
-        TrimError: if they cannot be had, or a record has not the form that it should have.
+        TrimError: if they cannot be downloaded, or a record is malformed.
     """
     source = params.benchmarks[benchmark]
     if source.family and source.sizes:
@@ -37,7 +37,7 @@ def make_labelled(part: str, out: Path) -> int:
     """Download solutions whose first wrong step is labelled (a part of ProcessBench); returns their number.
 
     Raises:
-        TrimError: if there is no such part, or it cannot be had.
+        TrimError: if there is no such part, or it cannot be downloaded.
     """
     if part not in PROCESSBENCH:
         raise TrimError(f"calibration.solutions: processbench/{part} found, allowed: {', '.join(PROCESSBENCH)}")

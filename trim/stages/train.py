@@ -16,13 +16,13 @@ from trim.problems import read_problems
 from trim.progress import Tracker
 from trim.rl.logs import curves
 from trim.rl.tree import Tree
-from trim.routers.fitted import write_fits
+from trim.routers.fitted import write_fitted
 
 
 def make_training(
     params: Params,
     benchmark: str,
-    kind: str,
+    router_type: str,
     problems: Path,
     layers: Sequence[Path],
     out: Path,
@@ -31,9 +31,9 @@ def make_training(
     journal: Path,
     tracker: Tracker,
 ) -> None:
-    """Train all routers of one kind that are fitted on a benchmark, over the same trees.
+    """Train all routers of one type that are fitted on a benchmark, over the same trees.
 
-    Writes KIND.json and KIND.safetensors into the folder `out`, the draws made for them, and the curves of each
+    Writes TYPE.json and TYPE.safetensors into the folder `out`, the draws made for them, and the curves of each
     router's training into the folder `curves_out`. Beside the journal each training keeps its state.
     """
     runner = Runner.open(params, layers, journal, tracker)
@@ -43,13 +43,13 @@ def make_training(
         return open_tree(runner, read_problems(problems, split))
 
     def unknown(name: str) -> StepModel:
-        raise TrimError(f"{kind}: a router is either trained or calibrated, not both")
+        raise TrimError(f"{router_type}: a router is either trained or calibrated, not both")
 
     training = Training(
         tree,
         checkpoint=lambda router: journal.with_name(f"{journal.stem}-{router}.safetensors"),
         log=lambda router: curves(curves_out / router, tracker),
     )
-    fitted = fit_routers(runner, params.fitted_on(benchmark, kind), problems, unknown, training)
+    fitted = fit_routers(runner, params.fitted_on(benchmark, router_type), problems, unknown, training)
     runner.draws.export(draws_out)
-    write_fits(out, kind, benchmark, fitted)
+    write_fitted(out, router_type, benchmark, fitted)

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from trim.engine.policy import Policy
-from trim.evaluation.comparison import budgets, differences, studies, summary
+from trim.evaluation.comparison import comparisons, differences, measures, summary
 from trim.evaluation.results import read_results
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.experiment.trees import open_tree
 from trim.problems import read_problems
 from trim.report.figures import ENDS, curves
-from trim.report.tables import at_budgets, figure, read_csv, titles
+from trim.report.tables import at_budgets, format_interval, read_csv, titles
 from trim.rl.settings import CEILINGS
 from trim.rl.tree import Tree
 from trim.stages.episodes import write_run
@@ -34,11 +34,11 @@ def _run(job: Job) -> None:
     train, validation, test = trees.values()
     costs = sorted(params.ceiling.costs, reverse=True)
     # What a clairvoyant router rescues costs far less than what one has to guess.
-    dear = np.geomspace(1, costs[-1], 2 * len(costs))
+    spread = np.geomspace(1, costs[-1], 2 * len(costs))
     policies: dict[str, list[tuple[float, Policy]]] = {
         "features": [(cost, Fitted(train, validation, cost)) for cost in costs],
         "hindsight": [(cost, Fitted(test, test, cost)) for cost in costs],
-        "clairvoyant": [(cost, Clairvoyant(test, cost)) for cost in dear],
+        "clairvoyant": [(cost, Clairvoyant(test, cost)) for cost in spread],
     }
     for name, made in policies.items():
         settings = {f"cost={cost:.4g}": policy for cost, policy in made}
@@ -51,9 +51,11 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     folder = results / "studies" / "ceiling" / benchmark
     runs = results / "episodes" / benchmark
     routers = [read_results(runs / f"{name}.parquet") for name in params.routers_on(benchmark)]
-    (study,) = studies([*routers, *(read_results(folder / f"{name}.parquet") for name in CEILINGS)], protocol(params))
-    rows = summary(study)
-    found = [budgets(study).assign(baseline=""), *(differences(study, name) for name in CEILINGS)]
+    (comparison,) = comparisons(
+        [*routers, *(read_results(folder / f"{name}.parquet") for name in CEILINGS)], measure_settings(params)
+    )
+    rows = summary(comparison)
+    found = [measures(comparison).assign(baseline=""), *(differences(comparison, name) for name in CEILINGS)]
     columns = ["benchmark", "router", "baseline", "measure", "value", "low", "high", "spread"]
     return {"points": rows[rows["router"].isin(list(CEILINGS))], "distances": pd.concat(found)[columns]}
 
@@ -71,15 +73,17 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     found = _files(results, params, "distances").fillna({"baseline": ""})
     found = found[~found["router"].isin(ENDS) & ~(found["router"].isin(list(CEILINGS)) & (found["baseline"] != ""))]
     for (benchmark, router, baseline), group in found.groupby(["benchmark", "router", "baseline"], sort=False):
-        cells = {row.measure: figure(row.value, row.low, row.high, row.spread) for row in group.itertuples()}
-        keys = {"benchmark": benchmarks[benchmark], "router": names[router], "minus": names[baseline]}
+        cells = {row.measure: format_interval(row.value, row.low, row.high, row.spread) for row in group.itertuples()}
+        keys = {"benchmark": benchmarks[benchmark], "router": names[router], "vs": names[baseline]}
         rows.append(keys | {name: cells[name] for name in measures})
     return pd.DataFrame(rows)
 
 
 def _figure(results: Path, params: Params) -> Figure:
     """Curves of the ceilings and of the fitted routers below them."""
-    shown = [name for name in params.routers if params.kind(name).fits and "kind" not in params.routers[name]]
+    shown = [
+        name for name in params.routers if params.router_type(name).needs_fitting and "type" not in params.routers[name]
+    ]
     names = {name: params.title(name) for name in shown} | CEILINGS
     rows = pd.concat([read_csv(results / "summary.csv"), _files(results, params, "points")])
     chosen = {name: title for name, title in titles(params)[0].items() if name in params.trees}
@@ -92,7 +96,7 @@ STUDY = Study(
     text=(
         "The best that any router could do, by dynamic programming on whole solution trees. Five features: "
         "what TRIM-Agg sees, by fitted policy iteration on the train split, or (in hindsight, too good to be "
-        "true) on the test problems themselves. Clairvoyant: it knows how everything would end. `minus`: each "
+        "true) on the test problems themselves. Clairvoyant: it knows how everything would end. `vs`: each "
         "router's distance."
     ),
     caption="Fitted routers below the best that could be done.",

@@ -19,14 +19,14 @@ from trim.evaluation.published import (
     reported,
     reported_values,
 )
-from trim.experiment.params import Benchmark, Params, protocol
+from trim.experiment.params import Benchmark, Params, measure_settings
 from trim.problems.generated import FAMILIES
 from trim.report.figures import legend, styles
-from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles
+from trim.report.tables import at_budgets, format_interval, headline_measure, read_csv, titles
 from trim.studies import robustness, transfer
 from trim.studies.base import Study
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+HOLDS, FAILS, OPEN = "holds", "does not hold", "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Finding:
     of: str = ""
 
     def __str__(self) -> str:
-        return figure(self.value, self.low, self.high) + (f" ({self.of})" if self.of else "")
+        return format_interval(self.value, self.low, self.high) + (f" ({self.of})" if self.of else "")
 
     def at_most(self, bound: float) -> str:
         """Whether it is at most `bound`, as far as its interval tells; what is not reached is not."""
@@ -119,9 +119,11 @@ def _best(rows: pd.DataFrame, routers: Mapping[str, str], where: str, least: boo
 
 def _thrift(results: Path, params: Params) -> list[Row]:
     """The strong model's accuracy for a fifth of its tokens."""
-    budgets, (benchmarks, routers) = read_csv(results / "budgets.csv"), titles(params)
+    budgets, (benchmarks, routers) = read_csv(results / "measures.csv"), titles(params)
     first, rows = next(iter(params.benchmarks)), []
-    advanced = [n for n in params.routers_on(first) if params.group(n) == "trim" and params.kind(n).name != "trim_thr"]
+    advanced = [
+        n for n in params.routers_on(first) if params.group(n) == "trim" and params.router_type(n).name != "trim_thr"
+    ]
     for names, who, released in (
         (advanced, "the advanced policies recover", "trim_pomdp"),
         (["trim_thr"], "TRIM-Thr recovers", "trim_thr"),
@@ -133,7 +135,9 @@ def _thrift(results: Path, params: Params) -> list[Row]:
             if own.empty:
                 continue
             here = _best(own, routers, benchmarks[first], least=True)
-            there = _found(published_budgets(protocol(params), released), RELEASED_TITLES[released], measure=measure)
+            there = _found(
+                published_budgets(measure_settings(params), released), RELEASED_TITLES[released], measure=measure
+            )
             known = reported_values(measure)
             said = ", ".join(f"{name}: {known[key]:g}" for key, name in ADVANCED_TITLES.items() if key in known)
             theirs = names == advanced and level == 0.95
@@ -156,7 +160,7 @@ def _best_rival(budgets: pd.DataFrame, params: Params, benchmark: str, *groups: 
 
 def _efficiency(results: Path, params: Params) -> list[Row]:
     """Times as cost-efficient as the best prior method."""
-    budgets, ratios = read_csv(results / "budgets.csv"), read_csv(results / "ratios.csv")
+    budgets, ratios = read_csv(results / "measures.csv"), read_csv(results / "ratios.csv")
     benchmarks, routers = titles(params)
     first = next(iter(benchmarks))
     aime = [name for name in benchmarks if stands_for(params.benchmarks[name]) == "AIME"]
@@ -205,7 +209,7 @@ def _planning(results: Path, params: Params) -> list[Row]:
     rows = []
     for measure in at_budgets(params)[:2]:
         one, other = (
-            float(published_budgets(protocol(params), router).set_index("measure").loc[measure, "value"])
+            float(published_budgets(measure_settings(params), router).set_index("measure").loc[measure, "value"])
             for router in ("trim_pomdp", "trim_thr")
         )
         there = Finding(one - other, np.nan, np.nan, f"{one:.3f} and {other:.3f}, no paired interval")
@@ -221,7 +225,7 @@ def _takeover(results: Path, params: Params) -> list[Row]:
     if "takeover" not in params.routers:
         return []
     differences, first = read_csv(results / "differences.csv"), next(iter(params.benchmarks))
-    middle = at_middle(params)
+    middle = headline_measure(params)
     keys = {"benchmark": first, "router": "takeover", "baseline": "trim_thr", "measure": middle}
     here = _found(differences, f"takeover minus TRIM-Thr, {middle}", **keys)
     claim = "single steps suffice: letting the strong model go on is no better at equal cost"
@@ -242,7 +246,7 @@ def _transfer(results: Path, params: Params) -> list[Row]:
         for row in told.itertuples()
     )
     for router in params.transfer.routers:
-        if params.kind(router).group != "trim":
+        if params.router_type(router).group != "trim":
             continue
         mine = found[(found["router"] == router) & (found["measure"] == "apgr")]
         values = mine.pivot(index="source", columns="benchmark", values="value")
@@ -258,12 +262,12 @@ def _transfer(results: Path, params: Params) -> list[Row]:
 
 def _noise(results: Path, params: Params) -> list[Row]:
     """Noise on the scores costs little."""
-    noise = [d for name, d in params.robustness.distortions().items() if d.kind == "noise"]
+    noise = [d for name, d in params.robustness.distortions().items() if d.type == "noise"]
     if not noise or not robustness.STUDY.made(params) or "trim_thr" not in params.robustness.routers:
         return []
     benchmark = params.robustness.benchmarks[0]
     found = read_csv(results / "studies" / "robustness" / f"{benchmark}.csv").fillna({"baseline": ""})
-    middle = at_middle(params)
+    middle = headline_measure(params)
     found = found[(found["router"] == "trim_thr") & (found["baseline"] == "") & (found["measure"] == middle)]
     rows, plain = [], _found(found, distortion="none")
     for level in noise:
@@ -301,7 +305,7 @@ def _figure(results: Path, params: Params) -> Figure:
 def _inputs(params: Params) -> list[str]:
     studies = [study for study in (transfer.STUDY, robustness.STUDY) if study.made(params)]
     tables = [path for study in studies for path in study.measured(params)]
-    return ["budgets.csv", "differences.csv", "ratios.csv", *tables]
+    return ["measures.csv", "differences.csv", "ratios.csv", *tables]
 
 
 STUDY = Study(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from trim.experiment.params import Params
 from trim.report.figures import panels, styles
-from trim.report.tables import at_middle, figure, read_csv, titles
+from trim.report.tables import format_interval, headline_measure, read_csv, titles
 from trim.studies.base import Study
 
 
@@ -17,8 +17,8 @@ def _carried(results: Path, params: Params) -> tuple[pd.DataFrame, str]:
     """Measures of the routers that a benchmark was fitted for elsewhere, and of the baselines beside them."""
     carried = [name for name, section in params.routers.items() if section.get("fit_on")]
     shown = [name for name in params.routers if name in carried or name in params.evaluation.baselines]
-    rows = read_csv(results / "budgets.csv")
-    return rows[rows["router"].isin(shown)], at_middle(params)
+    rows = read_csv(results / "measures.csv")
+    return rows[rows["router"].isin(shown)], headline_measure(params)
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
@@ -30,7 +30,8 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
         values = rows[rows["measure"] == measure].copy()
         values["rank"] = values.groupby("benchmark")["value"].rank(ascending=False)
         values["cell"] = [
-            f"{figure(row.value, row.low, row.high, row.spread)} ({row.rank:.0f})" for row in values.itertuples()
+            f"{format_interval(row.value, row.low, row.high, row.spread)} ({row.rank:.0f})"
+            for row in values.itertuples()
         ]
         cells = values.pivot(index="router", columns="benchmark", values="cell")
         ranks = values.pivot(index="router", columns="benchmark", values="rank")
@@ -76,5 +77,5 @@ STUDY = Study(
     wanted=lambda params: any(section.get("fit_on") for section in params.routers.values()),
     table=_table,
     figure=_figure,
-    inputs=lambda params: ["budgets.csv"],
+    inputs=lambda params: ["measures.csv"],
 )

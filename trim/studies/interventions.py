@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from trim.evaluation.comparison import nearest_setting, studies
+from trim.evaluation.comparison import comparisons, nearest_setting
 from trim.evaluation.results import read_results, read_steps
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.problems import Problem, read_problems
 from trim.problems.checks import is_right_step
 from trim.report.figures import first_of_kinds, legend, panels, styles
-from trim.report.tables import figure, read_csv, titles
+from trim.report.tables import format_interval, read_csv, titles
 from trim.studies.base import Measurement, Study
 
 SCORES = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1)
@@ -119,18 +119,18 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
         name: "weak solves it" if weak else "only strong solves it" if strong else "neither solves it"
         for name, weak, strong in zip(found["always_weak"].problems, *ends, strict=True)
     }
-    (study,) = studies(list(found.values()), protocol(params))
+    (comparison,) = comparisons(list(found.values()), measure_settings(params))
     known = {problem.id: problem for problem in read_problems(results / "problems" / f"{benchmark}.parquet", "test")}
     tables = []
     for path in episodes:
         result = found[path.stem]
-        spent = study.fractions(path.stem, "strong_tokens")[0]
-        setting = result.settings[nearest_setting(result.settings, spent, params.evaluation.middle)]
+        spent = comparison.fractions(path.stem, "strong_tokens")[0]
+        setting = result.settings[nearest_setting(result.settings, spent, params.evaluation.headline_budget)]
         steps = read_steps(path, setting)
         if not (steps["decision"] == "regenerate").any():
             continue
         judged = decisions(steps, known, difficulty)
-        table = rates(judged, result.problems, study.weights, study.interval)
+        table = rates(judged, result.problems, comparison.weights, comparison.interval)
         tables.append(table.assign(benchmark=benchmark, router=path.stem, setting=setting))
     return {"": pd.concat(tables)}
 
@@ -147,7 +147,10 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     table = found.assign(benchmark=found["benchmark"].map(benchmarks), router=found["router"].map(routers))
     for name in RATES:
         columns = [name, f"{name}_low", f"{name}_high"]
-        cells = ["" if np.isnan(row[0]) else figure(*row) for row in found[columns].itertuples(index=False, name=None)]
+        cells = [
+            "" if np.isnan(row[0]) else format_interval(*row)
+            for row in found[columns].itertuples(index=False, name=None)
+        ]
         table[name] = cells
     return table[["benchmark", "router", "setting", "by", "bin", "drafts", *RATES]]
 

@@ -17,9 +17,9 @@ from trim.evaluation.published import (
     published_points,
     reported_values,
 )
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.report.figures import ENDS, legend, panels, styles
-from trim.report.tables import at_budgets, figure, read_csv, titles
+from trim.report.tables import at_budgets, format_interval, read_csv, titles
 from trim.studies.base import Study
 
 
@@ -29,15 +29,15 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
         *(f"cpt{round(100 * level)}" for level in params.evaluation.levels), "apgr", "aiq", "ibc", "ibc_front",
         *at_budgets(params),
     ]  # fmt: skip
-    budgets, rows = read_csv(results / "budgets.csv"), []
+    budgets, rows = read_csv(results / "measures.csv"), []
     for router, title in RELEASED_TITLES.items():
         if router not in params.routers:
             continue
-        tables = {RELEASED_FOR: published_budgets(protocol(params), router)}
+        tables = {RELEASED_FOR: published_budgets(measure_settings(params), router)}
         for benchmark, name in titles(params)[0].items():
             tables[f"here: {name}"] = budgets[(budgets["benchmark"] == benchmark) & (budgets["router"] == router)]
         for where, table in tables.items():
-            cells = {row.measure: figure(row.value, row.low, row.high) for row in table.itertuples()}
+            cells = {row.measure: format_interval(row.value, row.low, row.high) for row in table.itertuples()}
             rows.append({"router": title, "run": where} | {measure: cells.get(measure, "") for measure in measures})
     for router in dict.fromkeys(reported_values("ibc") | reported_values("cpt95")):
         cells = {
@@ -81,6 +81,6 @@ STUDY = Study(
     wanted=lambda params: "trim_thr" in params.routers,
     table=_table,
     figure=_figure,
-    inputs=lambda params: ["summary.csv", "budgets.csv"],
+    inputs=lambda params: ["summary.csv", "measures.csv"],
     prose=True,
 )

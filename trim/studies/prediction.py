@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from trim.errors import TrimError
 from trim.evaluation.bootstrap import interval, means, resamples
 from trim.evaluation.results import Results, read_results
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.pomdp.model import CALIBRATIONS, StepModel
 from trim.pomdp.predict import predict_thresholds
 from trim.report.figures import legend, panels, styles
-from trim.report.tables import figure, read_csv
+from trim.report.tables import format_interval, read_csv
 from trim.studies.base import Measurement, Study
 from trim.studies.calibration import LABELS, calibrated_titles
 
@@ -82,7 +82,7 @@ def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataF
 
 def _measured(results: Results, chosen: list[int], params: Params) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy and share of steps handed over, shape (1 + resamples, T) each: as observed, then per resample."""
-    weights = resamples(len(results.problems), protocol(params))
+    weights = resamples(len(results.problems), measure_settings(params))
     correct, calls, steps = (
         means(values[chosen], weights)
         for values in (results.correct, results.totals["strong_calls"], results.totals["steps"])
@@ -96,9 +96,9 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     for benchmark, title in calibrated_titles(params).items():
         errors = read_csv(results / "studies" / "prediction" / f"{benchmark}.errors.csv").fillna({"baseline": ""})
         for (model, baseline), group in errors.groupby(["model", "baseline"], sort=False):
-            found = {row.measure: figure(row.value, row.low, row.high) for row in group.itertuples()}
-            minus = LABELS[str(baseline)] if baseline else ""
-            rows.append({"benchmark": title, "model": LABELS[str(model)], "minus": minus} | found)
+            found = {row.measure: format_interval(row.value, row.low, row.high) for row in group.itertuples()}
+            vs = LABELS[str(baseline)] if baseline else ""
+            rows.append({"benchmark": title, "model": LABELS[str(model)], "vs": vs} | found)
     return pd.DataFrame(rows)
 
 

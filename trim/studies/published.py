@@ -18,7 +18,7 @@ from trim.pomdp.policy import Decide, planned
 from trim.pomdp.predict import predict_thresholds
 from trim.pomdp.simulate import simulate
 from trim.report.figures import legend, styles
-from trim.report.tables import figure, read_csv
+from trim.report.tables import format_interval, read_csv
 from trim.studies.base import Measurement, Study
 
 # Observation, tracker of beliefs, restriction: see `trim.routers.trim_pomdp`.
@@ -97,7 +97,8 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     intervals = (("accuracy", "low", "high"), ("value", "value_low", "value_high"))
     shown = {
         columns[0]: [
-            "" if np.isnan(row[0]) else figure(*row) for row in rows[list(columns)].itertuples(index=False, name=None)
+            "" if np.isnan(row[0]) else format_interval(*row)
+            for row in rows[list(columns)].itertuples(index=False, name=None)
         ]
         for columns in intervals
     }

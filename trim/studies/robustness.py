@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from trim.evaluation.comparison import budgets, differences, studies
+from trim.evaluation.comparison import comparisons, differences, measures
 from trim.evaluation.results import read_results
 from trim.experiment.fitting import fit_routers
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.pomdp.model import StepModel
 from trim.problems import read_problems
 from trim.report.figures import legend, panels, styles
-from trim.report.tables import at_budgets, at_middle, figure, read_csv, titles
+from trim.report.tables import at_budgets, format_interval, headline_measure, read_csv, titles
 from trim.stages.calibrate import calibrations
 from trim.stages.episodes import write_run
 from trim.studies.base import Job, Measurement, Study
@@ -30,7 +30,7 @@ def _run(job: Job) -> None:
     runner = plain.with_distortion(params.robustness.distortions()[job.case])
     models = calibrations(runner, job.problems, job.labelled).models
     models["single"].save(job.out / "single.json")
-    fits = [router for router in params.robustness.routers if params.kind(router).fits]
+    fits = [router for router in params.robustness.routers if params.router_type(router).needs_fitting]
     fitted = fit_routers(runner, fits, job.problems, models.__getitem__)
     test = read_problems(job.problems, "test")
     for router in params.robustness.routers:
@@ -66,9 +66,9 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     tables = []
     for name, (runs, calibration) in cases.items():
         routers = [read_results(runs / f"{router}.parquet") for router in params.robustness.routers]
-        (study,) = studies([*ends, *routers], protocol(params))
-        against = differences(study, params.robustness.routers[0])
-        table = pd.concat([budgets(study).assign(baseline=""), against])
+        (comparison,) = comparisons([*ends, *routers], measure_settings(params))
+        against = differences(comparison, params.robustness.routers[0])
+        table = pd.concat([measures(comparison).assign(baseline=""), against])
         kind, _, strength = name.partition("-")
         auc = StepModel.load(calibration / "single.json").auc()
         table = table[table["router"].isin(params.robustness.routers)]
@@ -85,7 +85,7 @@ def _measured(results: Path, params: Params) -> pd.DataFrame:
     return rows.assign(
         benchmark=rows["benchmark"].map(names),
         router=rows["router"].map(routers),
-        minus=rows["baseline"].map(routers | {"": ""}),
+        vs=rows["baseline"].map(routers | {"": ""}),
     )
 
 
@@ -93,9 +93,9 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     """Accuracy at budgets and APGR under every distortion; differences of the routers."""
     table, rows = _measured(results, params), []
     measures = [*at_budgets(params), "apgr"]
-    keys = ["benchmark", "distortion", "strength", "auc", "router", "minus"]
+    keys = ["benchmark", "distortion", "strength", "auc", "router", "vs"]
     for key, group in table.groupby(keys, sort=False):
-        found = {row.measure: figure(row.value, row.low, row.high) for row in group.itertuples()}
+        found = {row.measure: format_interval(row.value, row.low, row.high) for row in group.itertuples()}
         rows.append(dict(zip(keys, key, strict=True)) | {name: found[name] for name in measures})
     return pd.DataFrame(rows).round({"auc": 3})
 
@@ -103,9 +103,9 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 def _figure(results: Path, params: Params) -> Figure:
     """Accuracy at the middle budget over the strength of each distortion."""
     table = _measured(results, params)
-    measure = at_middle(params)
+    measure = headline_measure(params)
     first = titles(params)[0][params.robustness.benchmarks[0]]
-    table = table[(table["measure"] == measure) & (table["minus"] == "") & (table["benchmark"] == first)]
+    table = table[(table["measure"] == measure) & (table["vs"] == "") & (table["benchmark"] == first)]
     kinds = [kind for kind in table["distortion"].unique() if kind != "none"]
     picture, axes_of = panels({kind: f"distortion: {kind}" for kind in kinds}, height=2.8)
     for kind, axes in axes_of.items():

@@ -12,7 +12,7 @@ from trim.evaluation.costs import UNITS, WRITTEN
 from trim.evaluation.published import RELEASED, published_costs
 from trim.experiment.params import Params
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
-from trim.report.tables import figure, read_csv, titles
+from trim.report.tables import format_interval, read_csv, titles
 from trim.report.units import CACHES, UNIT_TITLES
 from trim.studies.base import Study
 
@@ -31,7 +31,9 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
             for cache in dict.fromkeys(of_all["cache"]):
                 mine = pd.concat([written, of_all[of_all["cache"] == cache]]).drop_duplicates(["router", "unit"])
                 mine = mine[mine["router"] == router].set_index("unit").loc[list(UNITS)]
-                cells = {UNIT_TITLES[str(u)]: figure(r["value"], r["low"], r["high"]) for u, r in mine.iterrows()}
+                cells = {
+                    UNIT_TITLES[str(u)]: format_interval(r["value"], r["low"], r["high"]) for u, r in mine.iterrows()
+                }
                 saves = [UNIT_TITLES[str(unit)] for unit in mine.index[mine["high"] < 1]]
                 keys = {"benchmark": title, "router": routers[router], "reading": CACHES[str(cache)]}
                 rows.append(keys | cells | {"saves in": "; ".join(saves) or "nothing"})
@@ -43,7 +45,7 @@ def _released(params: Params) -> pd.DataFrame:
     rows = []
     for router in RELEASED:
         points = published_costs(router)
-        nearest = points.loc[(points["strong_tokens"] - params.evaluation.middle).abs().idxmin()]
+        nearest = points.loc[(points["strong_tokens"] - params.evaluation.headline_budget).abs().idxmin()]
         costs = nearest.drop("setting")
         cells = {UNIT_TITLES[str(unit)]: f"{value:.3f}" for unit, value in costs.items()}
         saves = [UNIT_TITLES[str(unit)] for unit, value in costs.items() if value < 1]

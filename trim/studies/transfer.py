@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from trim.evaluation.comparison import budgets, studies
+from trim.evaluation.comparison import comparisons, measures
 from trim.evaluation.results import read_results
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.problems import read_problems
 from trim.report.figures import panels
-from trim.report.tables import figure, read_csv, titles
-from trim.routers.fitted import read_fits
+from trim.report.tables import format_interval, read_csv, titles
+from trim.routers.fitted import read_fitted
 from trim.stages.episodes import write_run
 from trim.studies.base import Job, Measurement, Study
 
@@ -29,7 +29,7 @@ def _run(job: Job) -> None:
     test = read_problems(job.problems, "test")
     for source in params.benchmarks:
         for router in params.transfer.routers if source != benchmark else ():
-            fitted = read_fits(job.fitted / source, params.kind(router).name, router)
+            fitted = read_fitted(job.fitted / source, params.router_type(router).name, router)
             policies = params.router(router, fitted).policies()
             write_run(job.runner, benchmark, "test", router, test, policies, job.out / f"{source}.{router}.parquet")
 
@@ -50,8 +50,8 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
             name: episodes / f"{name}.parquet" if source == benchmark else folder / f"{source}.{name}.parquet"
             for name in params.transfer.routers
         }
-        (study,) = studies([*ends, *map(read_results, paths.values())], protocol(params))
-        table = budgets(study)
+        (comparison,) = comparisons([*ends, *map(read_results, paths.values())], measure_settings(params))
+        table = measures(comparison)
         tables.append(table[table["router"].isin(list(paths))].assign(source=source))
     columns = ["benchmark", "source", "router", "measure", "value", "low", "high", "spread"]
     return {"": pd.concat(tables)[columns]}
@@ -70,7 +70,9 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     for router in params.transfer.routers:
         for source in benchmarks:
             chosen = found[(found["router"] == router) & (found["source"] == source)]
-            cells = {benchmarks[row.benchmark]: figure(row.value, row.low, row.high) for row in chosen.itertuples()}
+            cells = {
+                benchmarks[row.benchmark]: format_interval(row.value, row.low, row.high) for row in chosen.itertuples()
+            }
             rows.append({"router": routers[router], "fitted on": benchmarks[source]} | cells)
     values = found.pivot(index="router", columns=["source", "benchmark"], values="value")
     for source in benchmarks:

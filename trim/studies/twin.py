@@ -14,14 +14,14 @@ from trim.engine.loop import Episode
 from trim.engine.store import Node
 from trim.evaluation.bootstrap import interval, resamples
 from trim.evaluation.published import published_model, published_points
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.experiment.runner import Runner
 from trim.files import write_text
 from trim.pomdp.calibration import STATES, Solution, density, observations
 from trim.problems import read_problems
 from trim.problems.checks import first_error
 from trim.report.figures import ENDS, legend, panels, styles
-from trim.report.tables import figure, read_csv, titles
+from trim.report.tables import format_interval, read_csv, titles
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.studies.base import Job, Study
 
@@ -41,7 +41,7 @@ def _run(job: Job) -> None:
     for role, kind in (("weak", AlwaysWeak), ("strong", AlwaysStrong)):
         found[role] = runner.run(test, list(kind(None).policies().values()))
     steps, scored = _steps(runner, found["weak"])
-    weights = resamples(len(test), protocol(params))
+    weights = resamples(len(test), measure_settings(params))
     rows = _figures(found, steps, weights, params.evaluation.confidence) + _densities(scored)
     write_text(job.out, pd.DataFrame(rows, columns=["figure", "value", "low", "high"]).to_csv(index=False))
 
@@ -80,7 +80,7 @@ def _steps(runner: Runner, episodes: Sequence[Episode]) -> tuple[Steps, list[Sol
     nodes = [episode.node for episode in episodes]
     read = runner.scorer.score(nodes, [len(e.steps) for e in episodes])
     prefixes = [_at(node, count) for node in nodes for count in range(1, len(node.prefix.steps) + 1)]
-    logs = [s.score for s in runner.weak.likelihoods(prefixes)]
+    logs = [s.score for s in runner.weak.mean_logprobs(prefixes)]
     solutions = [
         Solution(np.array([s.score for s in row]), first_error(e.problem, [step.text for step in e.steps]))
         for row, e in zip(read, episodes, strict=True)
@@ -92,7 +92,7 @@ def _steps(runner: Runner, episodes: Sequence[Episode]) -> tuple[Steps, list[Sol
 
 def _at(node: Node, steps: int) -> Node:
     """The node after the first steps of a solution."""
-    found = Node.root(node.prefix.question, node.prefix.joint)
+    found = Node.root(node.prefix.question, node.prefix.separator)
     for step in node.prefix.steps[:steps]:
         found = found.child(step)
     return found
@@ -172,7 +172,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     columns: dict[str, dict[str, str]] = {"published": published}
     for benchmark, title in twin_benchmarks(params).items():
         found = read_csv(results / "studies" / "twin" / f"{benchmark}.csv")
-        columns[title] = {row.figure: figure(row.value, row.low, row.high) for row in found.itertuples()}
+        columns[title] = {row.figure: format_interval(row.value, row.low, row.high) for row in found.itertuples()}
     if set(ROUTERS) <= set(params.routers):
         for name, cells in _curves(results, params).items():
             columns[name] |= cells

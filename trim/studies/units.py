@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from trim.experiment.params import Params
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
-from trim.report.tables import figure, read_csv, titles
+from trim.report.tables import format_interval, read_csv, titles
 from trim.report.units import CACHES, UNIT_TITLES
 from trim.studies.base import Study
 
@@ -23,7 +23,10 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     for (benchmark, router, cache, measure), group in found.groupby(
         ["benchmark", "router", "cache", "measure"], sort=False
     ):
-        cells = {UNIT_TITLES[row.unit]: figure(row.value, row.low, row.high, row.spread) for row in group.itertuples()}
+        cells = {
+            UNIT_TITLES[row.unit]: format_interval(row.value, row.low, row.high, row.spread)
+            for row in group.itertuples()
+        }
         keys = {"benchmark": benchmarks[benchmark], "router": routers[router], "reading": CACHES[cache]}
         rows.append(keys | {"measure": measure} | {name: cells.get(name, "") for name in UNIT_TITLES.values()})
     return pd.DataFrame(rows)

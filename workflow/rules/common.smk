@@ -55,9 +55,9 @@ GENERATED = [name for name in BENCHMARKS if EXPERIMENT.benchmarks[name].family]
 CALIBRATED = EXPERIMENT.calibrated()
 ROUTERS = list(EXPERIMENT.routers)
 STUDIES = studies_of(EXPERIMENT)
-KINDS = {name: EXPERIMENT.kind(name) for name in ROUTERS}
-FITTED = {kind.name: kind for kind in KINDS.values() if kind.fits}
-TRAINED = [name for name, kind in FITTED.items() if kind.trained]
+KINDS = {name: EXPERIMENT.router_type(name) for name in ROUTERS}
+FITTED = {kind.name: kind for kind in KINDS.values() if kind.needs_fitting}
+TRAINED = [name for name, kind in FITTED.items() if "train_trees" in kind.needs]
 WHOLE = list(EXPERIMENT.trees)
 # Bounds are computed on the test problems too.
 WHOLE_SPLITS = SPLITS if "ceiling" in STUDIES else ("train", "validation")
@@ -74,7 +74,7 @@ wildcard_constraints:
     model="weak|strong",
     role="weak|strong|prm|encoders",
     shard=r"\d+",
-    step="|".join(EXPERIMENT.definitions.names()) or "-",
+    step="|".join(EXPERIMENT.granularity.names()) or "-",
     distortion="|".join(EXPERIMENT.robustness.distortions()) or "-",
 
 
@@ -238,7 +238,7 @@ def fit_files(routers, benchmark):
         dict.fromkeys(
             f"results/routers/{EXPERIMENT.source(name, benchmark)}/{KINDS[name].name}.{format}"
             for name in routers
-            if KINDS[name].fits
+            if KINDS[name].needs_fitting
             for format in ("json", "safetensors")
         )
     )

@@ -29,7 +29,7 @@ rule episodes:
         ],
     shell:
         "trim episodes --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
-        " --problems {input.problems:q} --split test {params.layers:q} --fits results/routers"
+        " --problems {input.problems:q} --split test {params.layers:q} --fitted results/routers"
         " --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-test-{wildcards.router:q}.sqlite > {log:q} 2>&1"
 
 
@@ -38,7 +38,7 @@ rule evaluate:
         episodes=EPISODES,
     output:
         "results/summary.csv",
-        "results/budgets.csv",
+        "results/measures.csv",
         "results/differences.csv",
         "results/ratios.csv",
         "results/units.csv",

@@ -27,7 +27,7 @@ def study_inputs(name):
 
 EVALUATED = [
     "results/summary.csv",
-    "results/budgets.csv",
+    "results/measures.csv",
     "results/differences.csv",
     "results/ratios.csv",
     "results/units.csv",

@@ -34,11 +34,13 @@ rule fit:
         problems="results/problems/{benchmark}.parquet",
         layers=rollouts("validation") + scores("validation"),
         labels=lambda w: (
-            rollouts("train") + scores("train") if FITTED[w.kind].labelled else []
+            rollouts("train") + scores("train")
+            if "train_rollouts" in FITTED[w.kind].needs
+            else []
         ),
         trees=trees("validation"),
         explored=explored,
-        calibration=lambda w: calibrations() if FITTED[w.kind].calibrated else [],
+        calibration=lambda w: calibrations() if "pomdp" in FITTED[w.kind].needs else [],
         models=models(),
     output:
         "results/routers/{benchmark}/{kind}.json",
@@ -75,7 +77,7 @@ rule fit:
         ),
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --kind {wildcards.kind:q}"
+        "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --type {wildcards.kind:q}"
         " --problems {input.problems:q} {params.layers:q} {params.calibrations:q} --out {params.out:q} --draws-out {output.draws:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-fit-{wildcards.kind:q}.sqlite"
         " > {log:q} 2>&1"
@@ -122,7 +124,7 @@ rule train:
         ],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim train --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --kind {wildcards.kind:q}"
+        "trim train --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --type {wildcards.kind:q}"
         " --problems {input.problems:q} {params.layers:q} --out {params.out:q} --draws-out {output.draws:q}"
         " --curves {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.kind:q}.sqlite"
         " > {log:q} 2>&1"
@@ -157,5 +159,5 @@ rule draws:
         layers=lambda w, input: [f"--layer={path}" for path in input.layers],
     shell:
         "trim draws --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " --split test {params.layers:q} --fits results/routers --out {output:q}"
+        " --split test {params.layers:q} --fitted results/routers --out {output:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-test.sqlite > {log:q} 2>&1"

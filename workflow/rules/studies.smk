@@ -1,7 +1,9 @@
 # Studies beside the main comparison. What one is, how it is measured and shown, is its file in trim/studies/; here
 # stand the rules of those that run models, and one rule for each that is measured.
 ROBUST_KINDS = [
-    KINDS[name].name for name in EXPERIMENT.robustness.routers if KINDS[name].fits
+    KINDS[name].name
+    for name in EXPERIMENT.robustness.routers
+    if KINDS[name].needs_fitting
 ]
 ROBUST = [f"{name}.parquet" for name in EXPERIMENT.robustness.routers]
 MOVED = EXPERIMENT.transfer.routers
@@ -124,25 +126,25 @@ rule transfer:
         ],
     shell:
         "trim run-study transfer --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " {params.layers:q} --fits results/routers --out {output.episodes:q} {params.draws_out:q}"
+        " {params.layers:q} --fitted results/routers --out {output.episodes:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-transfer.sqlite > {log:q} 2>&1"
 
 
 # TRIM-Thr where a step is something else than a paragraph.
-rule definition:
+rule granularity:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=test_layers,
         draws="results/draws/{benchmark}/test.parquet",
-        known=lambda w: known_draws(w, f"definition-{w.step}"),
+        known=lambda w: known_draws(w, f"granularity-{w.step}"),
         models=models(),
     output:
-        **study_draws("definition-{step}"),
-        episodes=directory("results/studies/definitions/{benchmark}/{step}"),
+        **study_draws("granularity-{step}"),
+        episodes=directory("results/studies/granularity/{benchmark}/{step}"),
     log:
-        "logs/definition/{benchmark}/{step}.log",
+        "logs/granularity/{benchmark}/{step}.log",
     benchmark:
-        "benchmarks/definition/{benchmark}/{step}.tsv"
+        "benchmarks/granularity/{benchmark}/{step}.tsv"
     conda:
         "../envs/trim.yaml"
     threads: 1
@@ -150,18 +152,18 @@ rule definition:
         **EVERY_MODEL,
     params:
         experiment=PARAMS,
-        code=code("trim.studies.definitions"),
+        code=code("trim.studies.granularity"),
         identities=IDENTITIES,
         draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
         generation=PLAN["generation"],
-        thresholds=list(EXPERIMENT.definitions.thresholds),
+        thresholds=list(EXPERIMENT.granularity.thresholds),
         layers=lambda w, input: [
             f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
         ],
     shell:
-        "trim run-study definitions --case {wildcards.step:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        "trim run-study granularity --case {wildcards.step:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
         " --problems {input.problems:q} {params.layers:q} --out {output.episodes:q} {params.draws_out:q}"
-        " --journal results/.journal/{wildcards.benchmark:q}-definition-{wildcards.step:q}.sqlite > {log:q} 2>&1"
+        " --journal results/.journal/{wildcards.benchmark:q}-granularity-{wildcards.step:q}.sqlite > {log:q} 2>&1"
 
 
 # Log-probabilities that a router used are read from its draws.

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from trim.evaluation.comparison import budgets, studies, summary
+from trim.evaluation.comparison import comparisons, measures, summary
 from trim.evaluation.results import read_results
-from trim.experiment.params import Params, protocol
+from trim.experiment.params import Params, measure_settings
 from trim.problems import read_problems
 from trim.report.figures import ENDS, legend, panels, styles
-from trim.report.tables import at_budgets, figure, read_csv, titles
+from trim.report.tables import at_budgets, format_interval, read_csv, titles
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
 from trim.stages.episodes import write_run
@@ -26,9 +26,9 @@ def _run(job: Job) -> None:
     Writes ROUTER.parquet into the folder `out`.
     """
     params = job.params
-    known = {str(step): step for step in ("paragraph", *params.definitions.steps)}
+    known = {str(step): step for step in ("paragraph", *params.granularity.steps)}
     runner = job.runner.with_step(known[job.case])
-    test, thresholds = read_problems(job.problems, "test"), TrimThr.Params(thresholds=params.definitions.thresholds)
+    test, thresholds = read_problems(job.problems, "test"), TrimThr.Params(thresholds=params.granularity.thresholds)
     for router in (AlwaysWeak(None), AlwaysStrong(None), TrimThr(thresholds)):
         path = job.out / f"{router.name}.parquet"
         write_run(runner, job.benchmark, "test", router.name, test, router.policies(), path, router.title)
@@ -37,14 +37,14 @@ def _run(job: Job) -> None:
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
     """The measures of TRIM-Thr, and of the ends their accuracy, by definition."""
     tables = []
-    for definition in params.definitions.names():
-        folder = results / "studies" / "definitions" / benchmark / definition
-        (study,) = studies(list(map(read_results, sorted(folder.glob("*.parquet")))), protocol(params))
-        points = summary(study)
+    for definition in params.granularity.names():
+        folder = results / "studies" / "granularity" / benchmark / definition
+        (comparison,) = comparisons(list(map(read_results, sorted(folder.glob("*.parquet")))), measure_settings(params))
+        points = summary(comparison)
         ends = points[points["router"] != "trim_thr"].rename(
             columns={"accuracy": "value", "accuracy_low": "low", "accuracy_high": "high"}
         )
-        measured = budgets(study)
+        measured = measures(comparison)
         found = [ends.assign(measure="accuracy"), measured[measured["router"] == "trim_thr"]]
         steps = points.loc[points["router"] == "always_strong", "steps"].iloc[0]
         columns = ["benchmark", "router", "measure", "value", "low", "high"]
@@ -56,13 +56,13 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     """TRIM-Thr and the ends by what a step is."""
     benchmarks, _ = titles(params)
     rows = []
-    for name in params.definitions.benchmarks:
-        found = read_csv(results / "studies" / "definitions" / f"{name}.csv")
+    for name in params.granularity.benchmarks:
+        found = read_csv(results / "studies" / "granularity" / f"{name}.csv")
         for definition, group in found.groupby("definition", sort=False):
             ends = {f"{row.router.removeprefix('always_')}": row for row in group.itertuples() if row.router in ENDS}
-            cells = {end: figure(row.value, row.low, row.high) for end, row in ends.items()}
+            cells = {end: format_interval(row.value, row.low, row.high) for end, row in ends.items()}
             own = group[group["router"] == "trim_thr"]
-            cells |= {row.measure: figure(row.value, row.low, row.high) for row in own.itertuples()}
+            cells |= {row.measure: format_interval(row.value, row.low, row.high) for row in own.itertuples()}
             what = f"{definition} tokens" if str(definition).isdigit() else str(definition)
             steps = f"{group['steps'].iloc[0]:.1f}"
             rows.append({"benchmark": benchmarks[name], "a step is": what, "steps of a solution": steps} | cells)
@@ -71,13 +71,13 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 def _figure(results: Path, params: Params) -> Figure:
     """Accuracy of TRIM-Thr at the budgets, by what a step is."""
-    names = {name: title for name, title in titles(params)[0].items() if name in params.definitions.benchmarks}
+    names = {name: title for name, title in titles(params)[0].items() if name in params.granularity.benchmarks}
     picture, axes_of = panels(names)
     shown = {name: 100 * budget for name, budget in zip(at_budgets(params), params.evaluation.budgets, strict=True)}
     for benchmark, axes in axes_of.items():
-        found = read_csv(results / "studies" / "definitions" / f"{benchmark}.csv")
+        found = read_csv(results / "studies" / "granularity" / f"{benchmark}.csv")
         rows = found[found["measure"].isin(list(shown))]
-        for definition, (colour, marker) in styles(params.definitions.names()).items():
+        for definition, (colour, marker) in styles(params.granularity.names()).items():
             own = rows[rows["definition"].astype(str) == definition]
             error = np.abs(own[["low", "high"]].to_numpy().T - own["value"].to_numpy())
             label = f"{definition} tokens" if definition.isdigit() else definition
@@ -89,7 +89,7 @@ def _figure(results: Path, params: Params) -> Figure:
 
 
 STUDY = Study(
-    name="definitions",
+    name="granularity",
     title="What a step is",
     text=(
         "TRIM-Thr where a step ends at a blank line, with a sentence or after a number of tokens; the reward "
@@ -97,14 +97,14 @@ STUDY = Study(
         "are paragraphs too."
     ),
     caption="TRIM-Thr by what a step is.",
-    wanted=lambda params: bool(params.definitions.names()),
+    wanted=lambda params: bool(params.granularity.names()),
     table=_table,
     figure=_figure,
     measurement=Measurement(
-        benchmarks=lambda params: list(params.definitions.benchmarks),
-        inputs=lambda params, name: [f"studies/definitions/{name}/{case}" for case in params.definitions.names()],
+        benchmarks=lambda params: list(params.granularity.benchmarks),
+        inputs=lambda params, name: [f"studies/granularity/{name}/{case}" for case in params.granularity.names()],
         make=_measure,
     ),
     run=_run,
-    cases=lambda params: params.definitions.names(),
+    cases=lambda params: params.granularity.names(),
 )
