@@ -32,7 +32,7 @@ def write_fitted(folder: Path, router_type: str, benchmark: str, fitted: Mapping
         for router, values in fitted.items()
     }
     write_arrays(folder / f"{router_type}.safetensors", arrays)
-    write_sealed(folder / f"{router_type}.json", {"benchmark": benchmark, "split": "validation", "fitted": numbers})
+    write_sealed(folder / f"{router_type}.json", {"benchmark": benchmark, "fitted": numbers})
 
 
 def read_numbers(folder: Path, router_type: str, router: str) -> dict[str, Any]:
