@@ -32,8 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def raw() -> dict:
-    """The shipped experiment with all routers and studies: params.yaml under workflow/experiments/full.yaml."""
-    return compose_experiment(ROOT / "workflow/experiments", "full", ROOT / "params.yaml")
+    """The shipped experiment with all routers and studies, and how the embedded models are made."""
+    overlays = ROOT / "workflow/experiments"
+    pretrain = yaml.safe_load((overlays / "pretrain.yaml").read_text())
+    return compose_experiment(overlays, "full", ROOT / "params.yaml") | pretrain
 
 
 @pytest.fixture(scope="session")

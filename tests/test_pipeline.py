@@ -342,7 +342,7 @@ def test_an_edit_of_a_router_reruns_what_used_it(project):
 EDITS = {
     "rl/ppo.py": ({"train"}, {"problems", "rollouts", "scores", "calibrate", "fit", "trees"}),
     "pomdp/planner.py": ({"fit"}, {"problems", "rollouts", "scores", "calibrate", "train", "trees"}),
-    "engine/loop.py": ({"rollouts", "episodes"}, {"problems"}),
+    "engine/loop.py": ({"rollouts"}, {"problems"}),
     "evaluation/measures.py": ({"evaluate"}, {"problems", "rollouts", "fit", "train", "episodes", "draws"}),
     "report/figures.py": ({"figures"}, {"problems", "rollouts", "fit", "train", "episodes", "evaluate"}),
     "page/page.py": ({"page"}, {"problems", "episodes", "evaluate", "figures", "study"}),
