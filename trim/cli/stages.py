@@ -12,7 +12,7 @@ from trim.cli.options import (
     DEFAULT_RESULTS,
     PIPELINE,
     Benchmark,
-    Fits,
+    Fitted,
     Journal,
     Labelled,
     Layers,
@@ -230,7 +230,7 @@ def draws(
     out: Out,
     journal: Journal,
     layer: Layers = None,
-    fits: Fits = None,
+    fitted: Fitted = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Run all routers at once, for the draws that they need."""
@@ -238,7 +238,7 @@ def draws(
 
     with display(f"draws, {split.value}") as tracker:
         found = load_params(params, benchmark)
-        count = make_draws(found, benchmark, split.value, problems, layer or [], fits, out, journal, tracker)
+        count = make_draws(found, benchmark, split.value, problems, layer or [], fitted, out, journal, tracker)
     print(f"{out}: {count} draws")
 
 
@@ -251,7 +251,7 @@ def episodes(
     out: Out,
     journal: Journal,
     layer: Layers = None,
-    fits: Fits = None,
+    fitted: Fitted = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Run one router and write a row per step."""
@@ -259,7 +259,7 @@ def episodes(
 
     found = load_params(params, benchmark, router)
     with display(f"{router}, {benchmark}") as tracker:
-        make_episodes(found, benchmark, split.value, router, problems, layer or [], fits, out, journal, tracker)
+        make_episodes(found, benchmark, split.value, router, problems, layer or [], fitted, out, journal, tracker)
     print(f"{out}: episodes of {router}")
 
 

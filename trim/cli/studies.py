@@ -11,7 +11,7 @@ from trim.cli.options import (
     DEFAULT_PARAMS,
     DEFAULT_RESULTS,
     STUDIES,
-    Fits,
+    Fitted,
     Journal,
     Labelled,
     Layers,
@@ -79,7 +79,7 @@ def run_study(
     case: Annotated[str, typer.Option(help="Which case of the study, such as noise-1 of robustness.")] = "",
     draws_out: Annotated[Path | None, typer.Option(help="File for the draws made on the way, to keep them.")] = None,
     layer: Layers = None,
-    fits: Fits = None,
+    fitted: Fitted = None,
     solutions: Labelled = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -98,7 +98,7 @@ def run_study(
         raise TrimError(f"--case {case}: {name} has no such case in {params}; it has: {known}")
     with display(" ".join([name, case, benchmark])) as tracker:
         runner = Runner(found, Draws(layer or [], journal), tracker)
-        study.run(Job(found, benchmark, case, runner, problems, out, fits, solutions))
+        study.run(Job(found, benchmark, case, runner, problems, out, fitted, solutions))
         if draws_out:
             runner.draws.export(draws_out)
     print(out)

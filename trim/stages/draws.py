@@ -18,7 +18,7 @@ def make_draws(
     split: str,
     problems: Path,
     layers: Sequence[Path],
-    fits: Path | None,
+    fitted: Path | None,
     out: Path,
     journal: Path,
     tracker: Tracker,
@@ -31,13 +31,13 @@ def make_draws(
         split: of the problems.
         problems: their table.
         layers: draws made by earlier rules.
-        fits: folder of the benchmarks' fits.
+        fitted: folder of what was fitted, BENCHMARK/ each.
         out: the new layer.
         journal: where draws are kept as they are made.
         tracker: told of every batch and round.
     """
     runner = Runner.open(params, layers, journal, tracker)
     solved = read_problems(problems, split)
-    routers = [policies_for(runner, router, benchmark, fits, solved) for router in params.routers_on(benchmark)]
+    routers = [policies_for(runner, router, benchmark, fitted, solved) for router in params.routers_on(benchmark)]
     runner.run(solved, [policy for found in routers for policy in found.values()])
     return runner.draws.export(out)

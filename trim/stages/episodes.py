@@ -22,7 +22,7 @@ def make_episodes(
     router: str,
     problems: Path,
     layers: Sequence[Path],
-    fits: Path | None,
+    fitted: Path | None,
     out: Path,
     journal: Path | None,
     tracker: Tracker,
@@ -30,7 +30,7 @@ def make_episodes(
     """Run one router and write a row per step; reads all draws from the layers if they hold them."""
     runner = Runner.open(params, layers, journal, tracker)
     solved = read_problems(problems, split)
-    policies = policies_for(runner, router, benchmark, fits, solved)
+    policies = policies_for(runner, router, benchmark, fitted, solved)
     write_run(runner, benchmark, split, router, solved, policies, out)
 
 
