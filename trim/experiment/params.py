@@ -183,6 +183,14 @@ class RouterKeys(Section):
     only: tuple[Name, ...] | None = None
     group: Group | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, data: Any) -> Any:
+        for key, value in data.items() if isinstance(data, Mapping) else ():
+            if value is None or (isinstance(value, str) and not value.strip()):
+                raise ValueError(f"{key}: empty; give it a value, or leave the key out")
+        return data
+
 
 class Params(Section):
     """A whole experiment.
