@@ -54,6 +54,7 @@ pretrain: install ## train the embedded models again, and put them into the pack
 readme: install ## run everything, and copy its tables and figures into the documents
 	snakemake --cores all --configfile workflow/experiments/full.yaml
 	python docs/update.py
+	python docs/parameters.py
 
 lock: ## pin the versions that are installed now
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu//' > requirements.lock

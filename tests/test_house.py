@@ -75,3 +75,9 @@ def test_help_shows_peoples_commands_first():
     text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "TERM": "dumb"}).output
     places = [text.index(f" {name} ") for name in ("solve", "show", "audit", "rollouts", "measure-study")]
     assert places == sorted(places)
+
+
+def test_the_page_of_parameters_is_that_of_the_code():
+    import runpy
+
+    assert (ROOT / "docs/parameters.md").read_text() == runpy.run_path(str(ROOT / "docs/parameters.py"))["page"]()
