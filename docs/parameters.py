@@ -21,6 +21,7 @@ Every key of `params.yaml`, as `trim check` reads it; `python docs/parameters.py
 without a default must be given. Sections of studies and of pretraining stand in overlays
 ([experiments.md](experiments.md)).
 """
+LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 Row = tuple[str, str, str, str]
 
 
@@ -61,13 +62,7 @@ def allowed(schema: dict[str, Any], names: dict[str, Any]) -> str:
         inner = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
         return f"list: {allowed(inner, names)}"
     words = {"number": "a number", "integer": "a whole number", "boolean": "true or false", "string": "text"}
-    limits = [
-        f"{word} {schema[key]:g}"
-        for key, word in (
-            ("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"), ("exclusiveMaximum", "below")
-        )
-        if key in schema
-    ]  # fmt: skip
+    limits = [f"{word} {schema[key]:g}" for key, word in LIMITS.items() if key in schema]
     return ", ".join([words.get(str(schema.get("type")), "a section"), *limits])
 
 
