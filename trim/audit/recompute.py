@@ -104,7 +104,7 @@ def unchanged(results: Path) -> Iterator[Check]:
 
 def _evaluation(params: Params, again: Path) -> list[Path]:
     make_evaluation(params, [again / path for b in params.benchmarks for path in params.episodes(b)], again)
-    return [again / f"{name}.csv" for name in ("summary", "budgets", "differences", "ratios", "units")]
+    return [again / f"{name}.csv" for name in ("summary", "measures", "differences", "ratios", "units")]
 
 
 def _compared(results: Path, again: Path, paths: list[Path]) -> Iterator[Check]:

@@ -39,7 +39,7 @@ rule fit:
             else []
         ),
         trees=trees("validation"),
-        explored=explored,
+        explored=lambda w: [ancient(path) for path in explored(w)],
         calibration=lambda w: calibrations() if "pomdp" in FITTED[w.kind].needs else [],
         models=models(),
     output:
@@ -130,13 +130,16 @@ rule train:
         " > {log:q} 2>&1"
 
 
-# The code of single routers is no input here: after an edit, `episodes` of that router makes
-# what the layer lacks, and the other routers' episodes stand.
+# Neither the code of single routers nor the time of what was fitted counts here: after an edit, `episodes` of that
+# router makes what the layer lacks, and the other routers' episodes stand.
 rule draws:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=test_layers,
-        fits=lambda w: fit_files(EXPERIMENT.routers_on(w.benchmark), w.benchmark),
+        fits=lambda w: [
+            ancient(path)
+            for path in fit_files(EXPERIMENT.routers_on(w.benchmark), w.benchmark)
+        ],
         models=models(),
     output:
         "results/draws/{benchmark}/test.parquet",
