@@ -272,3 +272,12 @@ def episodes(benchmark):
 
 
 EPISODES = [path for benchmark in BENCHMARKS for path in episodes(benchmark)]
+
+
+def study_inputs(name):
+    """What a study's table and figure are drawn from."""
+    study = STUDIES[name]
+    return [
+        f"results/{path}"
+        for path in [*study.measured(EXPERIMENT), *study.inputs(EXPERIMENT)]
+    ]

@@ -14,17 +14,6 @@ STUDY_FILES = expand(
     table=["md", "csv", "tex"],
     figure=["svg", "png"],
 )
-
-
-def study_inputs(name):
-    """What a study's table and figure are drawn from."""
-    study = STUDIES[name]
-    return [
-        f"results/{path}"
-        for path in [*study.measured(EXPERIMENT), *study.inputs(EXPERIMENT)]
-    ]
-
-
 EVALUATED = [
     "results/summary.csv",
     "results/measures.csv",
