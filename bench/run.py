@@ -399,7 +399,8 @@ def store() -> Iterator[Row]:
 PLANNER = """
 import json, sys, time
 import numpy as np
-from trim.pomdp.model import StepModel, published
+from trim.pomdp.model import StepModel
+from trim.evaluation.published import published_model
 from trim.pomdp.planner import plan
 classes, resolution, scores = (int(a) for a in sys.argv[1:])
 model = published_model()

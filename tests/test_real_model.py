@@ -197,7 +197,8 @@ def test_vllm_in_process_writes_the_same_greedy_steps(folder, prefixes):
 import json, sys
 from pathlib import Path
 from trim.engine.store import digest
-from trim.models.base import Engine, Prefix, Sampling
+from trim.models.base import Prefix
+from trim.models.settings import Engine, Sampling
 from trim.models.vllm import VllmLM
 if __name__ == "__main__":
     prefixes = [Prefix(q, tuple(s)) for q, s in json.load(sys.stdin)]
