@@ -95,8 +95,7 @@ def pipeline() -> Iterator[Row]:
         spent = seconds(lambda: subprocess.run(command, cwd=folder, check=True, env=own(folder)))
         yield at_most("edit of one router", spent, "s", 60)
         shutil.rmtree(folder / "benchmarks")
-        full = ["--configfile", "workflow/experiments/full.yaml"]
-        yield from watched("full run, more", 720, [*command, *full], folder)
+        yield from watched("full run, more", 720, [*command, *FULL], folder)
         page = folder / "results" / "report.html"
         page.unlink()
         report = ["trim", "report", "--params", "results/params.yaml"]

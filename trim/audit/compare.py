@@ -25,7 +25,7 @@ def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) 
     """
     rows = []
     for folder in sorted(path for path in (one / "episodes").glob("*") if path.is_dir()):
-        both = [_study(results / "episodes" / folder.name, params) for results in (one, other)]
+        both = [_comparison(results / "episodes" / folder.name, params) for results in (one, other)]
         if both[0] is None or both[1] is None:
             continue
         first, second = both[0], both[1]
@@ -48,7 +48,7 @@ def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) 
     return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "one", "other", "difference", "low", "high"])
 
 
-def _study(folder: Path, params: Params) -> Comparison | None:
+def _comparison(folder: Path, params: Params) -> Comparison | None:
     """All routers of a benchmark, by their files; None without both ends."""
     paths = sorted(folder.glob("*.parquet"))
     if not {"always_weak", "always_strong"} <= {path.stem for path in paths}:

@@ -87,7 +87,6 @@ def run_study(
 
     Example: trim run-study robustness --benchmark standard --case noise-1 ...
     """
-    from trim.engine.store import Draws
     from trim.experiment.runner import Runner
     from trim.studies.base import Job
 
@@ -97,7 +96,7 @@ def run_study(
         known = ", ".join(study.cases(found)) if study.run else "nothing to run"
         raise TrimError(f"--case {case}: {name} has no such case in {params}; it has: {known}")
     with display(" ".join([name, case, benchmark])) as tracker:
-        runner = Runner(found, Draws(layer or [], journal), tracker)
+        runner = Runner.open(found, layer or [], journal, tracker)
         study.run(Job(found, benchmark, case, runner, problems, out, fitted, solutions))
         if draws_out:
             runner.draws.export(draws_out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from trim.models.distortion import Distortion
 from trim.rng import digest
 from trim.section import shown
 
+Model = TypeVar("Model", LanguageModel, RewardModel)
 Report = Callable[[str, int, int], None]
 
 
@@ -50,43 +51,45 @@ def _batches(lengths: Sequence[int], rows: int) -> Iterable[list[int]]:
     return (order[start : start + rows] for start in range(0, len(order), rows))
 
 
-def _prompts(
-    draws: Draws, identity: bytes, model: Callable[[], LanguageModel | RewardModel] | None, nodes: Sequence[Node]
-) -> list[int]:
-    """Tokens of the prompt at each root, which are kept as draws are."""
-    keys = [digest(b"prompt", identity, node.path[-1]) for node in nodes]
-    known = dict(zip(keys, draws.get(keys), strict=True))
-    missing = {key: node.prefix for key, node in zip(keys, nodes, strict=True) if known[key] is None}
-    if missing:
-        if model is None:
-            raise _absent("prompt", identity, next(iter(missing.values())))
-        made = list(zip(missing, map(Draw, model().prompt_tokens(list(missing.values()))), strict=True))
-        draws.put(made)
-        known.update(made)
-    return [draw.tokens for draw in map(known.__getitem__, keys) if draw]
-
-
-class CachedLM:
-    """A language model behind the store: what was drawn before is read, the rest is generated.
+class _Cached(Generic[Model]):
+    """A model behind the store of draws.
 
     Args:
         identity: everything but the text that decides a draw (model id, sampling, seed, sample).
-        model: called with no arguments when something has to be generated; None forbids that.
+        model: called with no arguments when something has to be made; None forbids that.
         draws: the store.
-        batch_size: steps generated between two writes to the journal.
+        batch_size: steps made between two writes to the journal.
         report: told what was done, how many steps and how many tokens.
     """
 
     def __init__(
         self,
         identity: str,
-        model: Callable[[], LanguageModel] | None,
+        model: Callable[[], Model] | None,
         draws: Draws,
         batch_size: int,
         report: Report | None = None,
     ) -> None:
-        self.identity, self._model, self._draws = identity.encode(), model, draws
+        self.identity, self._draws = identity.encode(), draws
+        self._model: Callable[[], Model] | None = model
         self.batch_size, self._report = batch_size, report
+
+    def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
+        """Tokens of each prompt before its first step, which are kept as draws are."""
+        keys = [digest(b"prompt", self.identity, node.path[-1]) for node in roots]
+        known = dict(zip(keys, self._draws.get(keys), strict=True))
+        missing = {key: node.prefix for key, node in zip(keys, roots, strict=True) if known[key] is None}
+        if missing:
+            if self._model is None:
+                raise _absent("prompt", self.identity, next(iter(missing.values())))
+            made = list(zip(missing, map(Draw, self._model().prompt_tokens(list(missing.values()))), strict=True))
+            self._draws.put(made)
+            known.update(made)
+        return [draw.tokens for draw in map(known.__getitem__, keys) if draw]
+
+
+class CachedLM(_Cached[LanguageModel]):
+    """A language model behind the store: what was drawn before is read, the rest is generated."""
 
     def next_steps(self, nodes: Sequence[Node]) -> list[Draft]:
         """The next step at each node; equal nodes are drawn once."""
@@ -105,10 +108,6 @@ class CachedLM:
         known = self._all(unique, size, make, "step", "generated")
         found = {node: _draft(known[key]) for node, key in keys.items()}
         return [found[node] for node in nodes]
-
-    def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
-        """Tokens of each prompt before its first step; see `LanguageModel.prompt_tokens`."""
-        return _prompts(self._draws, self.identity, self._model, roots)
 
     def mean_logprobs(self, nodes: Sequence[Node]) -> list[StepScore]:
         """Mean log-probability of the step that each node ends with; see `LanguageModel.mean_logprobs`."""
@@ -159,27 +158,19 @@ class CachedLM:
         return known
 
 
-class CachedPRM:
-    """A reward model behind the store; see `CachedLM`.
+class CachedPRM(_Cached[RewardModel]):
+    """A reward model behind the store.
 
     Attributes:
         rereads: it reads whole solutions, so that every step that stands is scored too.
-        reading: everything that decides a score as it is read.
     """
 
     rereads: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        identity: str,
-        model: Callable[[], RewardModel] | None,
-        draws: Draws,
-        batch_size: int,
-        report: Report | None = None,
-    ) -> None:
-        self.identity, self._model, self._draws = identity.encode(), model, draws
-        self.batch_size, self._report = batch_size, report
-        self.reading = self.identity
+    @property
+    def reading(self) -> bytes:
+        """Everything that decides a score as it is read."""
+        return self.identity
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
         """Scores of the last `last[i]` steps of each solution, in order; equal requests are read once."""
@@ -187,10 +178,6 @@ class CachedPRM:
         unique = list(dict.fromkeys(places))
         scores = dict(zip(unique, self._read(unique), strict=True))
         return [scores[place] for place in places]
-
-    def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
-        """Tokens of each prompt before its first step; see `RewardModel.prompt_tokens`."""
-        return _prompts(self._draws, self.identity, self._model, roots)
 
     def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
         wanted = [
@@ -226,7 +213,11 @@ class DistortedPRM(CachedPRM):
     def __init__(self, distortion: Distortion, *scorer: Any) -> None:
         super().__init__(*scorer)
         self._distortion = distortion
-        self.reading += repr(distortion).encode()
+
+    @property
+    def reading(self) -> bytes:
+        """See `CachedPRM.reading`."""
+        return self.identity + repr(self._distortion).encode()
 
     def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
         read = super()._read(places)

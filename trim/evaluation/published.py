@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from trim.evaluation.bootstrap import MeasureSettings, interval
 from trim.evaluation.measures import Scale, all_measures
 from trim.pomdp.model import StepModel
 
+_FOLDER = files("trim.evaluation") / "released"
 PROBLEMS = 500  # MATH-500
 SETTING = "MATH-500, Qwen2.5-1.5B and 7B, Qwen2.5-Math-PRM-7B"
+RELEASED_FOR = f"released: {SETTING}"
 RELEASED = {"trim_thr": "threshold", "trim_pomdp": "cost_per_token"}
 RELEASED_TITLES = {"trim_thr": "TRIM-Thr", "trim_pomdp": "TRIM-POMDP"}
 ADVANCED_TITLES = {"trim_agg": "TRIM-Agg", "trim_pomdp": "TRIM-POMDP"}
@@ -22,7 +25,7 @@ _PARAMETERS = {"weak": 1.54e9, "strong": 7.62e9, "prm": 7.08e9}
 
 
 def _lines(router: str) -> pd.DataFrame:
-    text = (files("trim.evaluation") / "released" / f"{router}_math500.jsonl").read_text(encoding="utf-8")
+    text = (_FOLDER / f"{router}_math500.jsonl").read_text(encoding="utf-8")
     return pd.DataFrame(map(json.loads, text.splitlines()))
 
 
@@ -108,15 +111,17 @@ def published_budgets(settings: MeasureSettings, router: str = "trim_thr") -> pd
 
 def reported() -> pd.DataFrame:
     """The paper's own figures, of another pair of models: benchmark, router, measure, value."""
-    text = (files("trim.evaluation") / "released" / "reported.json").read_text(encoding="utf-8")
-    return pd.DataFrame(json.loads(text)["rows"])
+    return pd.DataFrame(_json("reported")["rows"])
 
 
-def reported_models() -> str:
-    """The models that the paper's own figures were made with."""
-    text = (files("trim.evaluation") / "released" / "reported.json").read_text(encoding="utf-8")
-    models = json.loads(text)["models"]
-    return f"{models['weak']}, {models['strong'].split(' (')[0]}, {models['prm']}"
+def reported_for() -> str:
+    """The models that the paper's own figures were made with, as a label."""
+    models = _json("reported")["models"]
+    return f"reported: {models['weak']}, {models['strong'].split(' (')[0]}, {models['prm']}"
+
+
+def _json(name: str) -> Any:
+    return json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def published_model(observation: str = "math_train") -> StepModel:
@@ -125,11 +130,7 @@ def published_model(observation: str = "math_train") -> StepModel:
     Args:
         observation: "math_train" or "omni", the problems whose scores the densities come from.
     """
-    folder = files("trim.evaluation") / "released"
-    densities, hazard, counts = (
-        json.loads((folder / f"{name}.json").read_text())
-        for name in ("observation_model", "step_hazard", "transition_counts")
-    )
+    densities, hazard, counts = map(_json, ("observation_model", "step_hazard", "transition_counts"))
     masses = np.array([densities[observation][state] for state in ("S0", "S1", "S2")])
     ends = [hazard["slm"]["probs_dict"][str(k)] for k in range(1, 31)]
     weak, strong = counts["qwen2.5-1.5b-instruct"], counts["qwen2.5-7b-instruct"]
@@ -148,7 +149,3 @@ def reported_values(measure: str, benchmark: str = "math500") -> dict[str, float
     rows = reported()
     rows = rows[(rows["measure"] == measure) & (rows["benchmark"] == benchmark)]
     return dict(zip(rows["router"], rows["value"], strict=True))
-
-
-REPORTED_FOR = f"reported: {reported_models()}"
-RELEASED_FOR = f"released: {SETTING}"

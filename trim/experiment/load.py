@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from trim.errors import TrimError
 from trim.experiment.params import Params, RouterKeys
+from trim.experiment.soundness import fault
 from trim.experiment.strict_yaml import read_yaml
 from trim.routers import registry
 from trim.section import explain, shown
@@ -29,8 +30,6 @@ def load(path: Path, benchmark: str | None = None, router: str | None = None) ->
 
 def check(raw: Any, source: str = "params.yaml") -> Params:
     """Check an experiment that was already read; see `load`."""
-    from trim.experiment.soundness import fault
-
     above: tuple[str, ...] = ()
     try:
         params = Params.model_validate(raw)

@@ -15,6 +15,7 @@ from scipy.special import softmax
 from trim.errors import TrimError
 from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, StepScore
 from trim.models.connection import Connection, Malformed, Refused, usage
+from trim.models.files import folder
 from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
 from trim.models.replies import LostToReasoning, read_reply
 from trim.models.settings import Model, Sampling
@@ -44,8 +45,6 @@ class ServedLM:
     """
 
     def __init__(self, model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> None:
-        from trim.models.files import folder
-
         self._connection = Connection(model, spending)
         self._sampling, self._chat, self._api = sampling, chat, self._connection.server.api
         self._template = {} if model.thinking is None else {"enable_thinking": model.thinking}
@@ -215,8 +214,6 @@ class ServedPRM:
     """
 
     def __init__(self, model: Model, chat: ChatFormat, spending: Path | None = None) -> None:
-        from trim.models.files import folder
-
         self._connection = Connection(model, spending)
         tokenizer = read_tokenizer(folder(model))
         self._prompt = Prompt(tokenizer, chat)

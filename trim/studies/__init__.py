@@ -22,9 +22,10 @@ def check_names(params: Params) -> None:
     Raises:
         TrimError: if it does not; it names the unknown one.
     """
+    known = names()
     for name in params.studies or ():
-        if name not in names():
-            raise TrimError(f"studies: {name!r} found, allowed: {', '.join(names())}")
+        if name not in known:
+            raise TrimError(f"studies: {name!r} found, allowed: {', '.join(known)}")
 
 
 @cache

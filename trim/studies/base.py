@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +57,24 @@ class Measurement:
     inputs: Callable[[Params, str], list[str]]
     make: Callable[[Params, str, Path], Mapping[str, pd.DataFrame]]
     parts: tuple[str, ...] = ("",)
+
+
+def measured_path(study: str, benchmark: str, part: str = "") -> str:
+    """A table of a study's own numbers on one benchmark, below the results."""
+    return f"studies/{study}/{benchmark}{'.' if part else ''}{part}.csv"
+
+
+def read_measured(results: Path, study: str, benchmarks: Iterable[str], part: str = "") -> pd.DataFrame:
+    """A study's own numbers on some benchmarks.
+
+    Raises:
+        TrimError: if a table is missing or damaged.
+    """
+    import pandas as pd
+
+    from trim.report.tables import read_csv
+
+    return pd.concat([read_csv(results / measured_path(study, benchmark, part)) for benchmark in benchmarks])
 
 
 @dataclass(frozen=True)
@@ -116,7 +134,7 @@ class Study:
     def measured_on(self, benchmark: str) -> list[str]:
         """The files that its measurement writes for one benchmark, below the results."""
         parts = self.measurement.parts if self.measurement else ()
-        return [f"studies/{self.name}/{benchmark}{'.' if part else ''}{part}.csv" for part in parts]
+        return [measured_path(self.name, benchmark, part) for part in parts]
 
     def measure(self, params: Params, benchmark: str, results: Path) -> list[Path]:
         """Write what is measured on one benchmark into the results; returns the paths.

@@ -19,7 +19,7 @@ from trim.report.tables import at_budgets, format_interval, read_csv, titles
 from trim.rl.settings import CEILINGS
 from trim.rl.tree import Tree
 from trim.stages.episodes import write_run
-from trim.studies.base import Job, Measurement, Study
+from trim.studies.base import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:
@@ -49,8 +49,7 @@ def _run(job: Job) -> None:
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
     """The ceilings' operating points, and every router's measures and their distance to each ceiling."""
     folder = results / "studies" / "ceiling" / benchmark
-    runs = results / "episodes" / benchmark
-    routers = [read_results(runs / f"{name}.parquet") for name in params.routers_on(benchmark)]
+    routers = [read_results(results / path) for path in params.episodes(benchmark)]
     (comparison,) = comparisons(
         [*routers, *(read_results(folder / f"{name}.parquet") for name in CEILINGS)], measure_settings(params)
     )
@@ -60,17 +59,12 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     return {"points": rows[rows["router"].isin(list(CEILINGS))], "distances": pd.concat(found)[columns]}
 
 
-def _files(results: Path, params: Params, name: str) -> pd.DataFrame:
-    folder = results / "studies" / "ceiling"
-    return pd.concat([read_csv(folder / f"{benchmark}.{name}.csv") for benchmark in params.trees])
-
-
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """Accuracy at budgets of every router and ceiling, and what each router lacks of a ceiling."""
     benchmarks, routers = titles(params)
     names, rows = routers | CEILINGS | {"": ""}, []
     measures = [*at_budgets(params), "apgr"]
-    found = _files(results, params, "distances").fillna({"baseline": ""})
+    found = read_measured(results, "ceiling", params.trees, "distances").fillna({"baseline": ""})
     found = found[~found["router"].isin(ENDS) & ~(found["router"].isin(list(CEILINGS)) & (found["baseline"] != ""))]
     for (benchmark, router, baseline), group in found.groupby(["benchmark", "router", "baseline"], sort=False):
         cells = {row.measure: format_interval(row.value, row.low, row.high, row.spread) for row in group.itertuples()}
@@ -85,7 +79,7 @@ def _figure(results: Path, params: Params) -> Figure:
         name for name in params.routers if params.router_type(name).needs_fitting and "type" not in params.routers[name]
     ]
     names = {name: params.title(name) for name in shown} | CEILINGS
-    rows = pd.concat([read_csv(results / "summary.csv"), _files(results, params, "points")])
+    rows = pd.concat([read_csv(results / "summary.csv"), read_measured(results, "ceiling", params.trees, "points")])
     chosen = {name: title for name, title in titles(params)[0].items() if name in params.trees}
     return curves(rows, chosen, names)
 

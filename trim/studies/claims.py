@@ -14,9 +14,9 @@ from trim.evaluation.published import (
     ADVANCED_TITLES,
     RELEASED_FOR,
     RELEASED_TITLES,
-    REPORTED_FOR,
     published_budgets,
     reported,
+    reported_for,
     reported_values,
 )
 from trim.experiment.params import Benchmark, Params, measure_settings
@@ -24,7 +24,7 @@ from trim.problems.generated import FAMILIES
 from trim.report.figures import legend, styles
 from trim.report.tables import at_budgets, format_interval, headline_measure, read_csv, titles
 from trim.studies import robustness, transfer
-from trim.studies.base import Study
+from trim.studies.base import Study, read_measured
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "inconclusive"
 
@@ -144,7 +144,7 @@ def _thrift(results: Path, params: Params) -> list[Row]:
             claim = f"{who} {100 * level:g} % of the gap with 20 % of the strong tokens"
             rows.append(
                 _row(
-                    claim, REPORTED_FOR if theirs else _OURS, here, here.at_most(0.2), said if theirs else "", there,
+                    claim, reported_for() if theirs else _OURS, here, here.at_most(0.2), said if theirs else "", there,
                     there.at_most(0.2) if there else "",
                 )
             )  # fmt: skip
@@ -185,7 +185,7 @@ def _efficiency(results: Path, params: Params) -> list[Row]:
             keys = {"benchmark": benchmark, "router": router, "measure": "ibc"}
             of = f"over {routers[rival]}, {benchmarks[benchmark]}" if rival else ""
             here = _found(ratios, of, baseline=rival, **keys) if rival else None
-            rows.append(_row(claim, REPORTED_FOR, here, here.at_least(bound) if here else "", said))
+            rows.append(_row(claim, reported_for(), here, here.at_least(bound) if here else "", said))
     if "oracle_query" in params.routers:
         keys = {"benchmark": first, "router": "trim_thr", "measure": "ibc", "baseline": "oracle_query"}
         bound_of_all = _found(ratios, f"over {routers['oracle_query']}, {benchmarks[first]}", **keys)
@@ -229,7 +229,7 @@ def _takeover(results: Path, params: Params) -> list[Row]:
     keys = {"benchmark": first, "router": "takeover", "baseline": "trim_thr", "measure": middle}
     here = _found(differences, f"takeover minus TRIM-Thr, {middle}", **keys)
     claim = "single steps suffice: letting the strong model go on is no better at equal cost"
-    return [_row(claim, REPORTED_FOR, here, here.at_most(0) if here else "", "said, without a figure")]
+    return [_row(claim, reported_for(), here, here.at_most(0) if here else "", "said, without a figure")]
 
 
 def _transfer(results: Path, params: Params) -> list[Row]:
@@ -237,8 +237,7 @@ def _transfer(results: Path, params: Params) -> list[Row]:
     if not transfer.STUDY.made(params):
         return []
     benchmarks, routers = titles(params)
-    folder = results / "studies" / "transfer"
-    found = pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])
+    found = read_measured(results, "transfer", params.benchmarks)
     told, rows = reported(), []
     told = told[told["fitted_on"].eq("aime") & told["router"].isin(list(RELEASED_TITLES | ADVANCED_TITLES))]
     said = "ΔIBC fitted on AIME: " + ", ".join(
@@ -266,7 +265,7 @@ def _noise(results: Path, params: Params) -> list[Row]:
     if not noise or not robustness.STUDY.made(params) or "trim_thr" not in params.robustness.routers:
         return []
     benchmark = params.robustness.benchmarks[0]
-    found = read_csv(results / "studies" / "robustness" / f"{benchmark}.csv").fillna({"baseline": ""})
+    found = read_measured(results, "robustness", [benchmark]).fillna({"baseline": ""})
     middle = headline_measure(params)
     found = found[(found["router"] == "trim_thr") & (found["baseline"] == "") & (found["measure"] == middle)]
     rows, plain = [], _found(found, distortion="none")

@@ -13,11 +13,11 @@ from trim.evaluation.results import read_results
 from trim.experiment.params import Params, measure_settings
 from trim.problems import read_problems
 from trim.report.figures import ENDS, legend, panels, styles
-from trim.report.tables import at_budgets, format_interval, read_csv, titles
+from trim.report.tables import at_budgets, format_interval, titles
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
 from trim.stages.episodes import write_run
-from trim.studies.base import Job, Measurement, Study
+from trim.studies.base import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:
@@ -57,7 +57,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     benchmarks, _ = titles(params)
     rows = []
     for name in params.granularity.benchmarks:
-        found = read_csv(results / "studies" / "granularity" / f"{name}.csv")
+        found = read_measured(results, "granularity", [name])
         for definition, group in found.groupby("definition", sort=False):
             ends = {f"{row.router.removeprefix('always_')}": row for row in group.itertuples() if row.router in ENDS}
             cells = {end: format_interval(row.value, row.low, row.high) for end, row in ends.items()}
@@ -75,7 +75,7 @@ def _figure(results: Path, params: Params) -> Figure:
     picture, axes_of = panels(names)
     shown = {name: 100 * budget for name, budget in zip(at_budgets(params), params.evaluation.budgets, strict=True)}
     for benchmark, axes in axes_of.items():
-        found = read_csv(results / "studies" / "granularity" / f"{benchmark}.csv")
+        found = read_measured(results, "granularity", [benchmark])
         rows = found[found["measure"].isin(list(shown))]
         for definition, (colour, marker) in styles(params.granularity.names()).items():
             own = rows[rows["definition"].astype(str) == definition]

@@ -16,8 +16,8 @@ from trim.experiment.params import Params, measure_settings
 from trim.problems import Problem, read_problems
 from trim.problems.checks import is_right_step
 from trim.report.figures import first_of_kinds, legend, panels, styles
-from trim.report.tables import format_interval, read_csv, titles
-from trim.studies.base import Measurement, Study
+from trim.report.tables import format_interval, titles
+from trim.studies.base import Measurement, Study, read_measured
 
 SCORES = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1)
 POSITIONS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 30)
@@ -135,15 +135,10 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     return {"": pd.concat(tables)}
 
 
-def _rows(results: Path, params: Params) -> pd.DataFrame:
-    folder = results / "studies" / "interventions"
-    return pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])
-
-
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """Share of drafts handed over, of first wrong steps caught, and of interventions wasted on right steps."""
     benchmarks, routers = titles(params)
-    found = _rows(results, params)
+    found = read_measured(results, "interventions", params.benchmarks)
     table = found.assign(benchmark=found["benchmark"].map(benchmarks), router=found["router"].map(routers))
     for name in RATES:
         columns = [name, f"{name}_low", f"{name}_high"]
@@ -158,7 +153,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 def _figure(results: Path, params: Params) -> Figure:
     """On the first benchmark: what is handed over by position, score and difficulty; what that catches and wastes."""
     _, routers = titles(params)
-    found = _rows(results, params)
+    found = read_measured(results, "interventions", params.benchmarks)
     found = found[found["benchmark"] == next(iter(params.benchmarks))]
     kinds = [name for name in first_of_kinds(params) if name in set(found["router"])]
     names = [name for name in kinds if params.group(name) in ("trim", "step") or name in ("random", "oracle")]

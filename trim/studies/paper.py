@@ -11,10 +11,9 @@ from trim.evaluation.published import (
     ADVANCED_TITLES,
     RELEASED_FOR,
     RELEASED_TITLES,
-    REPORTED_FOR,
-    SETTING,
     published_budgets,
     published_points,
+    reported_for,
     reported_values,
 )
 from trim.experiment.params import Params, measure_settings
@@ -44,7 +43,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
             name: f"{reported_values(name)[router]:g}" for name in ("cpt95", "ibc") if router in reported_values(name)
         }
         name = (ADVANCED_TITLES | RELEASED_TITLES | {"automix_prm": "AutoMix-PRM"}).get(router, router)
-        rows.append({"router": name, "run": f"MATH-500, {REPORTED_FOR}"} | {m: cells.get(m, "") for m in measures})
+        rows.append({"router": name, "run": f"MATH-500, {reported_for()}"} | {m: cells.get(m, "") for m in measures})
     return pd.DataFrame(rows)
 
 
@@ -55,8 +54,7 @@ def _figure(results: Path, params: Params) -> Figure:
     picture, axes_of = panels(shown, height=4)
     for router, axes in axes_of.items():
         points = published_points(router).sort_values("strong_fraction")
-        label = f"released: {SETTING}"
-        axes.plot(points["strong_fraction"], points["pgr"], "k*--", linewidth=1.4, label=label)
+        axes.plot(points["strong_fraction"], points["pgr"], "k*--", linewidth=1.4, label=RELEASED_FOR)
         for benchmark, (colour, marker) in styles(benchmarks).items():
             mine = summary[(summary["benchmark"] == benchmark) & (summary["router"].isin([router, ENDS[0]]))]
             mine = mine.sort_values(["strong_fraction", "pgr"])

@@ -15,8 +15,8 @@ from trim.experiment.params import Params, measure_settings
 from trim.pomdp.model import CALIBRATIONS, StepModel
 from trim.pomdp.predict import predict_thresholds
 from trim.report.figures import legend, panels, styles
-from trim.report.tables import format_interval, read_csv
-from trim.studies.base import Measurement, Study
+from trim.report.tables import format_interval
+from trim.studies.base import Measurement, Study, read_measured
 from trim.studies.calibration import LABELS, calibrated_titles
 
 POINTS = ("benchmark", "model", "threshold", "accuracy", "calls", "measured_accuracy", "measured_calls")
@@ -94,7 +94,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     """Mean absolute errors of the predicted curve of TRIM-Thr, and their differences from the paper's model."""
     rows = []
     for benchmark, title in calibrated_titles(params).items():
-        errors = read_csv(results / "studies" / "prediction" / f"{benchmark}.errors.csv").fillna({"baseline": ""})
+        errors = read_measured(results, "prediction", [benchmark], "errors").fillna({"baseline": ""})
         for (model, baseline), group in errors.groupby(["model", "baseline"], sort=False):
             found = {row.measure: format_interval(row.value, row.low, row.high) for row in group.itertuples()}
             vs = LABELS[str(baseline)] if baseline else ""
@@ -106,7 +106,7 @@ def _figure(results: Path, params: Params) -> Figure:
     """Predicted and measured curves of TRIM-Thr."""
     picture, axes_of = panels(calibrated_titles(params))
     for benchmark, axes in axes_of.items():
-        points = read_csv(results / "studies" / "prediction" / f"{benchmark}.points.csv")
+        points = read_measured(results, "prediction", [benchmark], "points")
         for kind, (colour, marker) in styles(LABELS).items():
             rows = points[points["model"] == kind].sort_values("threshold")
             axes.plot(rows["calls"], rows["accuracy"], marker + "-", color=colour, markersize=3, label=LABELS[kind])

@@ -18,8 +18,8 @@ from trim.pomdp.policy import Decide, planned
 from trim.pomdp.predict import predict_thresholds
 from trim.pomdp.simulate import simulate
 from trim.report.figures import legend, styles
-from trim.report.tables import format_interval, read_csv
-from trim.studies.base import Measurement, Study
+from trim.report.tables import format_interval
+from trim.studies.base import Measurement, Study, read_measured
 
 # Observation, tracker of beliefs, restriction: see `trim.routers.trim_pomdp`.
 VARIANTS: dict[str, tuple[str, str, float | None]] = {
@@ -93,7 +93,7 @@ def _released(params: Params, router: str) -> Iterator[tuple[str, str, float, fl
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """Every simulated and published point."""
-    rows = read_csv(results / "studies" / "published" / f"{OBSERVATION}.csv")
+    rows = read_measured(results, "published", [OBSERVATION])
     intervals = (("accuracy", "low", "high"), ("value", "value_low", "value_high"))
     shown = {
         columns[0]: [
@@ -108,7 +108,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 def _figure(results: Path, params: Params) -> Figure:
     """Accuracy over calls in the published calibration."""
-    rows = read_csv(results / "studies" / "published" / f"{OBSERVATION}.csv")
+    rows = read_measured(results, "published", [OBSERVATION])
     picture = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = picture.subplots()
     for router, (colour, marker) in styles(rows["router"].unique()).items():

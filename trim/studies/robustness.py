@@ -15,10 +15,10 @@ from trim.experiment.params import Params, measure_settings
 from trim.pomdp.model import StepModel
 from trim.problems import read_problems
 from trim.report.figures import legend, panels, styles
-from trim.report.tables import at_budgets, format_interval, headline_measure, read_csv, titles
+from trim.report.tables import at_budgets, format_interval, headline_measure, titles
 from trim.stages.calibrate import calibrations
 from trim.stages.episodes import write_run
-from trim.studies.base import Job, Measurement, Study
+from trim.studies.base import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:
@@ -79,8 +79,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
 
 def _measured(results: Path, params: Params) -> pd.DataFrame:
     names, routers = titles(params)
-    folder = results / "studies" / "robustness"
-    rows = pd.concat([read_csv(folder / f"{name}.csv") for name in params.robustness.benchmarks])
+    rows = read_measured(results, "robustness", params.robustness.benchmarks)
     rows = rows.fillna({"baseline": ""})
     return rows.assign(
         benchmark=rows["benchmark"].map(names),

@@ -13,10 +13,10 @@ from trim.evaluation.results import read_results
 from trim.experiment.params import Params, measure_settings
 from trim.problems import read_problems
 from trim.report.figures import panels
-from trim.report.tables import format_interval, read_csv, titles
+from trim.report.tables import format_interval, titles
 from trim.routers.fitted import read_fitted
 from trim.stages.episodes import write_run
-from trim.studies.base import Job, Measurement, Study
+from trim.studies.base import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:
@@ -58,8 +58,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
 
 
 def _transfers(results: Path, params: Params) -> pd.DataFrame:
-    folder = results / "studies" / "transfer"
-    found = pd.concat([read_csv(folder / f"{name}.csv") for name in params.benchmarks])
+    found = read_measured(results, "transfer", params.benchmarks)
     return found[found["measure"] == "apgr"]
 
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from trim.engine.loop import Episode
 from trim.engine.store import Node
 from trim.evaluation.bootstrap import interval, resamples
-from trim.evaluation.published import published_model, published_points
+from trim.evaluation.published import RELEASED_TITLES, published_model, published_points
 from trim.experiment.params import Params, measure_settings
 from trim.experiment.runner import Runner
 from trim.files import write_text
@@ -22,12 +22,10 @@ from trim.problems import read_problems
 from trim.problems.checks import first_error
 from trim.report.figures import ENDS, legend, panels, styles
 from trim.report.tables import format_interval, read_csv, titles
-from trim.routers.always import AlwaysStrong, AlwaysWeak
-from trim.studies.base import Job, Study
+from trim.routers.always import STRONG, WEAK
+from trim.studies.base import Job, Study, measured_path, read_measured
 
 Steps = dict[str, np.ndarray]
-
-
 RIGHT, AFTER, ERROR = 0, 1, 2  # hidden states of the POMDP, in the order of `STATES`
 
 
@@ -37,9 +35,8 @@ def _run(job: Job) -> None:
     The weak model's own log-probabilities are read from the draws where a router used them.
     """
     params, runner = job.params, job.runner
-    test, found = read_problems(job.problems, "test"), {}
-    for role, kind in (("weak", AlwaysWeak), ("strong", AlwaysStrong)):
-        found[role] = runner.run(test, list(kind(None).policies().values()))
+    test = read_problems(job.problems, "test")
+    found = {role: runner.run(test, [end]) for role, end in (("weak", WEAK), ("strong", STRONG))}
     steps, scored = _steps(runner, found["weak"])
     weights = resamples(len(test), measure_settings(params))
     rows = _figures(found, steps, weights, params.evaluation.confidence) + _densities(scored)
@@ -154,11 +151,11 @@ def _densities(solutions: Sequence[Solution]) -> list[tuple[str, float, float, f
     for state, name in enumerate(STATES):
         apart = np.abs(density(points[states == state]).sum(axis=0) - known[state]).sum() / 2
         rows.append((f"total variation of the score, {name}", float(apart), np.nan, np.nan))
-    return rows  # Shares of the strong tokens at which curves are compared: where both released routers have points.
+    return rows
 
 
+# Shares of the strong tokens at which curves are compared: where both released routers have points.
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-ROUTERS = {"trim_thr": "TRIM-Thr", "trim_pomdp": "TRIM-POMDP"}
 
 
 def twin_benchmarks(params: Params) -> dict[str, str]:
@@ -171,9 +168,9 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     published = {name: f"{value:.3f}" for name, value in published_figures().items()}
     columns: dict[str, dict[str, str]] = {"published": published}
     for benchmark, title in twin_benchmarks(params).items():
-        found = read_csv(results / "studies" / "twin" / f"{benchmark}.csv")
+        found = read_measured(results, "twin", [benchmark])
         columns[title] = {row.figure: format_interval(row.value, row.low, row.high) for row in found.itertuples()}
-    if set(ROUTERS) <= set(params.routers):
+    if set(RELEASED_TITLES) <= set(params.routers):
         for name, cells in _curves(results, params).items():
             columns[name] |= cells
     names = dict.fromkeys(key for cells in list(columns.values())[::-1] for key in cells)
@@ -185,14 +182,14 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 def _curves(results: Path, params: Params) -> dict[str, dict[str, str]]:
     """Recovered gap at equal shares of strong tokens: the distance to the released curves, and planning's advantage."""
     summary, found = read_csv(results / "summary.csv"), {}
-    released = {router: _recovered(published_points(router)) for router in ROUTERS}
+    released = {router: _recovered(published_points(router)) for router in RELEASED_TITLES}
     curves = {"published": released}
     for benchmark, title in twin_benchmarks(params).items():
         rows = summary[summary["benchmark"] == benchmark]
-        curves[title] = {router: _recovered(rows[rows["router"] == router]) for router in ROUTERS}
+        curves[title] = {router: _recovered(rows[rows["router"] == router]) for router in RELEASED_TITLES}
     for name, own in curves.items():
         cells = {}
-        for router, title in ROUTERS.items():
+        for router, title in RELEASED_TITLES.items():
             if name != "published":
                 apart = own[router] - released[router]
                 cells[f"{title}: mean distance of PGR from the released curve"] = f"{np.abs(apart).mean():.3f}"
@@ -213,7 +210,7 @@ def _recovered(points: pd.DataFrame) -> np.ndarray:
 def _figure(results: Path, params: Params) -> Figure:
     """On the first generated benchmark: both routers' curves, released and here."""
     summary = read_csv(results / "summary.csv")
-    picture, axes_of = panels(ROUTERS, height=3.6)
+    picture, axes_of = panels(RELEASED_TITLES, height=3.6)
     for router, axes in axes_of.items():
         points = published_points(router).sort_values("strong_fraction")
         axes.plot(points["strong_fraction"], points["pgr"], "k*--", label="released, MATH-500")
@@ -244,6 +241,6 @@ STUDY = Study(
     wanted=lambda params: bool(twin_benchmarks(params)),
     table=_table,
     figure=_figure,
-    inputs=lambda params: ["summary.csv", *(f"studies/twin/{name}.csv" for name in twin_benchmarks(params))],
+    inputs=lambda params: ["summary.csv", *(measured_path("twin", name) for name in twin_benchmarks(params))],
     run=_run,
 )

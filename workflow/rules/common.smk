@@ -265,10 +265,7 @@ ALL_FITS = sorted(
 
 
 def episodes(benchmark):
-    return [
-        f"results/episodes/{benchmark}/{router}.parquet"
-        for router in EXPERIMENT.routers_on(benchmark)
-    ]
+    return [f"results/{path}" for path in EXPERIMENT.episodes(benchmark)]
 
 
 EPISODES = [path for benchmark in BENCHMARKS for path in episodes(benchmark)]
