@@ -21,6 +21,8 @@ from trim.problems import Problem
 from trim.progress import Tracker
 from trim.steps import ChatFormat
 
+_TOGETHER = 512  # problems that are solved side by side: the prefix caches hold about as many
+
 
 class Runner:
     """Writers and scorer of an experiment.
@@ -108,9 +110,17 @@ class Runner:
         watch: Callable[[Episode], None] | None = None,
     ) -> list[Episode]:
         """Solve every problem under every policy; see `trim.engine.loop.run`."""
-        generation, progress = self.params.generation, self.tracker.advanced
-        parts = self.weak, self.strong, self.scorer, generation.max_steps, progress, self.judge, watch
-        return run(problems, policies, *parts, generation.sampling.separator, generation.ends)
+        generation, found = self.params.generation, list[Episode]()
+        parts = self.weak, self.strong, self.scorer, generation.max_steps
+        rest = self.judge, watch, generation.sampling.separator, generation.ends
+        total = len(problems) * len(policies)
+        for start in range(0, len(problems), _TOGETHER):
+
+            def progress(done: int, _: int, before: int = len(found)) -> None:
+                self.tracker.advanced(before + done, total)
+
+            found += run(problems[start : start + _TOGETHER], policies, *parts, progress, *rest)
+        return sorted(found, key=lambda episode: episode.policy)
 
     def _writer(self, model: Model) -> CachedLM:
         generation, sampling = self.params.generation, self.params.generation.sampling

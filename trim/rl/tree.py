@@ -8,7 +8,7 @@ the ways meet again: a point is known by its prefix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,11 +148,9 @@ class Tree:
             points, actions, after = np.transpose(edges)
             self.child[points, actions] = after
 
-    def expand(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Make everything that any policy can meet; tells how many of the actions known so far were followed."""
+    def expand(self) -> None:
+        """Make everything that any policy can meet."""
         while (self.child == UNKNOWN).any():
-            if progress:
-                progress(int((self.child != UNKNOWN).sum()), self.child.size)
             self._expand(np.argwhere(self.child == UNKNOWN))
 
     def _open(self, openings: Sequence[_Opening]) -> None:

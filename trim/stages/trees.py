@@ -11,13 +11,18 @@ from trim.experiment.trees import open_tree
 from trim.problems import read_problems
 from trim.progress import Tracker
 
+_TOGETHER = 256  # problems whose trees the prefix caches hold
+
 
 def make_trees(
     params: Params, problems: Path, split: str, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
 ) -> int:
     """Write the draws of the whole trees of a split; returns the number of decision points."""
-    runner = Runner.open(params, layers, journal, tracker)
-    tree = open_tree(runner, read_problems(problems, split))
-    tree.expand(tracker.advanced)
+    runner, solved, points = Runner.open(params, layers, journal, tracker), read_problems(problems, split), 0
+    for start in range(0, len(solved), _TOGETHER):
+        tree = open_tree(runner, solved[start : start + _TOGETHER])
+        tree.expand()
+        points += len(tree)
+        tracker.advanced(min(start + _TOGETHER, len(solved)), len(solved))
     runner.draws.export(out)
-    return len(tree)
+    return points
