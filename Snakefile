@@ -10,7 +10,7 @@ configfile: "params.yaml" if Path("params.yaml").is_file() else str(SHIPPED)
 include: "workflow/rules/common.smk"
 
 
-if not REPLAY:
+if not EXPERIMENT.replay:
 
     include: "workflow/rules/problems.smk"
     include: "workflow/rules/models.smk"
@@ -47,48 +47,38 @@ rule all:
 rule all_problems:
     input:
         expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
-        LABELLED,
+        LAYOUT.labelled,
 
 
 rule all_models:
     input:
-        expand("results/models/{role}.json", role=FROM_HUB),
-        ENCODERS,
+        expand("results/models/{role}.json", role=LAYOUT.hub),
+        LAYOUT.encoders,
 
 
 rule all_rollouts:
     input:
-        expand(
-            rollouts("train") + rollouts("validation") + rollouts("test"),
-            benchmark=BENCHMARKS,
-        ),
+        [LAYOUT.rollouts(benchmark, *SPLITS) for benchmark in BENCHMARKS],
 
 
 rule all_scores:
     input:
-        expand(
-            scores("train") + scores("validation") + scores("test"),
-            benchmark=BENCHMARKS,
-        ),
+        [LAYOUT.scores(benchmark, *SPLITS) for benchmark in BENCHMARKS],
 
 
 rule all_calibration:
     input:
-        expand(calibrations(), benchmark=CALIBRATED),
+        [LAYOUT.calibrations(benchmark) for benchmark in EXPERIMENT.calibrated()],
 
 
 rule all_trees:
     input:
-        expand(
-            "results/trees/{benchmark}/{split}.parquet",
-            benchmark=WHOLE,
-            split=WHOLE_SPLITS,
-        ),
+        [LAYOUT.trees(benchmark, *SPLITS) for benchmark in BENCHMARKS],
 
 
 rule all_routers:
     input:
-        ALL_FITS,
+        LAYOUT.every_fit(),
 
 
 rule all_draws:
@@ -98,7 +88,7 @@ rule all_draws:
 
 rule all_episodes:
     input:
-        EPISODES,
+        LAYOUT.episodes(),
 
 
 rule all_evaluation:

@@ -19,25 +19,26 @@ FITTED = {"a": {"0.1": 0.5, "w": np.eye(3)}, "ab": {"0.1": 0.7, "w": np.arange(4
 
 
 def test_numbers_and_arrays_come_back(tmp_path):
-    write_fitted(tmp_path, "kind", "standard", FITTED)
     for router, values in FITTED.items():
-        found = read_fitted(tmp_path, "kind", router)
+        write_fitted(tmp_path, router, "standard", values)
+        found = read_fitted(tmp_path, router)
         assert found.keys() == values.keys()
         np.testing.assert_array_equal(found["w"], values["w"])
-        assert read_numbers(tmp_path, "kind", router) == {"0.1": values["0.1"]}
+        assert read_numbers(tmp_path, router) == {"0.1": values["0.1"]}
 
 
 def test_a_damaged_or_foreign_file_is_named(tmp_path):
-    write_fitted(tmp_path, "kind", "standard", FITTED)
-    with pytest.raises(TrimError, match=r"kind\.json: c was not fitted there"):
-        read_fitted(tmp_path, "kind", "c")
-    path = tmp_path / "kind.safetensors"
+    write_fitted(tmp_path, "a", "standard", FITTED["a"])
+    (tmp_path / "c.json").write_bytes((tmp_path / "a.json").read_bytes())
+    with pytest.raises(TrimError, match=r"c\.json: c was not fitted there"):
+        read_fitted(tmp_path, "c")
+    path = tmp_path / "a.safetensors"
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(TrimError, match=r"kind\.safetensors: cannot be read"):
-        read_fitted(tmp_path, "kind", "a")
-    (tmp_path / "kind.json").write_text("[1")
-    with pytest.raises(TrimError, match=r"kind\.json: cannot be read"):
-        read_numbers(tmp_path, "kind", "a")
+    with pytest.raises(TrimError, match=r"a\.safetensors: cannot be read"):
+        read_fitted(tmp_path, "a")
+    (tmp_path / "a.json").write_text("[1")
+    with pytest.raises(TrimError, match=r"a\.json: cannot be read"):
+        read_numbers(tmp_path, "a")
 
 
 class Trial:
@@ -67,8 +68,8 @@ def test_a_fitted_policy_survives_its_file_and_decides_by_its_belief(tmp_path_fa
     folder = tmp_path_factory.mktemp("fits")
     params = TrimPomdp.Params(costs=[1, 5, 20], observation=observation)
     fitted = TrimPomdp(params).fit(Trial(model), [0.1, 0.3])
-    write_fitted(folder, "trim_pomdp", "standard", {"trim_pomdp": fitted})
-    policies = TrimPomdp(params, read_fitted(folder, "trim_pomdp", "trim_pomdp")).policies()
+    write_fitted(folder, "trim_pomdp", "standard", fitted)
+    policies = TrimPomdp(params, read_fitted(folder, "trim_pomdp")).policies()
     assert list(policies) == ["cost=20", "cost=5", "cost=1", "budget=0.1", "budget=0.3"]
     seen = decisions(np.random.default_rng(seed), 30, 1)
     in_memory = TrimPomdp(params, fitted).policies()

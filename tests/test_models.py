@@ -96,7 +96,7 @@ def test_likelihoods_are_those_of_one_whole_pass(language_model, prefixes):
     language_model.next_steps(solutions[:30], keys(solutions[:30]))  # what is cached changes nothing
     order = np.random.default_rng(0).permutation(len(solutions)).tolist()
     again = language_model.mean_logprobs([solutions[i] for i in order])
-    assert [again[order.index(i)].tokens for i in range(len(order))] == [s.tokens for s in found]
+    assert [again[order.index(i)].tokens_read for i in range(len(order))] == [s.tokens_read for s in found]
     assert [again[order.index(i)].score for i in range(len(order))] == pytest.approx([s.score for s in found], abs=1e-4)
     for solution, rated in list(zip(solutions, found, strict=True))[::12]:
         before = language_model.prompt(solution, join(solution.steps[:-1]))
@@ -105,7 +105,7 @@ def test_likelihoods_are_those_of_one_whole_pass(language_model, prefixes):
         with torch.no_grad():
             logs = language_model.model(input_ids=ids).logits[0, :-1].log_softmax(-1)
         expected = logs.gather(-1, ids[0, 1:, None])[start - 1 :, 0]
-        assert rated.tokens == len(expected)
+        assert rated.tokens_read == len(expected)
         assert rated.score == pytest.approx(float(expected.mean()), abs=1e-4)
     assert np.std([s.score for s in found]) > 0.01
 
@@ -128,7 +128,7 @@ def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
         at = (ids[0] == prm.tag).nonzero().ravel()
         expected = torch.softmax(logits[at], -1)[:, 1]
         assert [s.score for s in scores] == pytest.approx(expected.tolist(), abs=1e-5)
-        assert sum(s.tokens for s in scores) == int(at[-1]) + 1 - prm.prompt_tokens([solution])[0]
+        assert sum(s.tokens_read for s in scores) == int(at[-1]) + 1 - prm.prompt_tokens([solution])[0]
 
 
 def test_a_score_does_not_depend_on_later_steps(prm, prefixes):

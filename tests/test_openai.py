@@ -186,7 +186,7 @@ def test_scores_come_from_the_tags_with_one_softmax(served, only_tags):
     places = [i for i, token in enumerate(prm._prompt.ids([solution], [
         "".join(step + PRM_TAG for step in solution.steps)])[0]) if token == tag]  # fmt: skip
     assert [s.score for s in scores] == pytest.approx([1 / (1 + np.exp(-place / 10)) for place in places[-2:]])
-    assert [s.tokens for s in scores] == np.diff(places).tolist()
+    assert [s.tokens_read for s in scores] == np.diff(places).tolist()
 
 
 def test_an_experiment_runs_on_a_server_and_pays_once(served, raw, tmp_path):
@@ -220,7 +220,7 @@ def test_likelihoods_come_from_the_tokens_of_the_last_step(served):
     whole, starts = lm._prompt.last_steps(solutions)
     for i, (ids, start) in enumerate(zip(whole, starts, strict=True)):
         assert lm._prompt._tokenizer.decode(ids[start:]).strip() == "1 + 2 = 3"
-        assert found[i].tokens == len(ids) - start
+        assert found[i].tokens_read == len(ids) - start
         assert found[i].score == pytest.approx(-np.mean(ids[start:]) / 100)
         assert kept[i] == [found[i]]
 

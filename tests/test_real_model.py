@@ -91,7 +91,7 @@ def test_likelihoods_are_those_of_a_plain_pass(model, prefixes):
             logs = model.model(torch.tensor([tokens])).logits[0, :-1].log_softmax(-1)
         expected = logs[range(start - 1, len(tokens) - 1), tokens[start:]].mean().item()
         assert score.score == pytest.approx(expected, abs=1e-4)
-        assert score.tokens == len(tokens) - start
+        assert score.tokens_read == len(tokens) - start
 
 
 def test_greedy_steps_are_those_of_generate(folder, prefixes):

@@ -81,7 +81,7 @@ def test_an_intervention_spans_its_steps(span, threshold):
 
 def test_a_step_at_the_threshold_is_trim_thr(engine, some_problems):
     taus = [0.2, 0.5, 0.8]
-    rsd = made("rsd", form="indicator", knobs=taus).policies().values()
+    rsd = made("rsd", form="indicator", values=taus).policies().values()
     thr = made("trim_thr", thresholds=taus).policies().values()
     found = solved(engine, some_problems, *rsd, *thr)
     for one, other in zip(found[:3], found[3:], strict=True):
@@ -90,8 +90,8 @@ def test_a_step_at_the_threshold_is_trim_thr(engine, some_problems):
 
 @pytest.mark.parametrize("form", ["indicator", "linear", "clipped", "sigmoid"])
 def test_a_stricter_acceptance_hands_over_a_superset(form):
-    knobs = np.linspace(0, 1.2, 7).tolist()
-    policies = made("rsd", form=form, knobs=knobs).policies().values()
+    values = np.linspace(0, 1.2, 7).tolist()
+    policies = made("rsd", form=form, values=values).policies().values()
     rng = np.random.default_rng(0)
     seen = SimpleNamespace(nodes=[bytes([i]) * 16 for i in range(200)], scores=rng.random((200, 3)))
     handed = [policy.regenerate(seen) for policy in policies]

@@ -11,7 +11,7 @@ from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.store import Draws
 from trim.problems import Problem
-from trim.rl.ceiling import Clairvoyant, Fitted, reach, worth
+from trim.rl.ceiling import Clairvoyant, Fitted, q_values, visit_probability
 from trim.rl.tree import FINISHED, UNKNOWN, Tree
 
 
@@ -63,7 +63,7 @@ def test_the_clairvoyant_router_is_the_best_of_all_ways(whole, parts, problems, 
             yield right - cost * paid
 
     best = [max(ways(root, 3)) for root in whole.roots.tolist()]
-    np.testing.assert_allclose(worth(whole, cost)[whole.roots].max(axis=1), best)
+    np.testing.assert_allclose(q_values(whole, cost)[whole.roots].max(axis=1), best)
     episodes = run(problems, [Clairvoyant(whole, cost)], *parts)
     paid = [sum(s.tokens for s in e.steps if s.writer == "strong") for e in episodes]
     np.testing.assert_allclose([e.correct - cost * t for e, t in zip(episodes, paid, strict=True)], best)
@@ -71,7 +71,7 @@ def test_the_clairvoyant_router_is_the_best_of_all_ways(whole, parts, problems, 
 
 def test_reach_is_a_distribution_at_each_depth_where_all_solutions_are_as_long(whole):
     chance = np.random.default_rng(0).random(len(whole))
-    found = reach(whole, chance)
+    found = visit_probability(whole, chance)
     for depth in range(3):
         assert found[whole.depth == depth].sum() == pytest.approx(len(whole.roots))
 

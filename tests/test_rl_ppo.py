@@ -17,7 +17,7 @@ from trim.problems import Problem
 from trim.rl.networks import ActorCritic
 from trim.rl.ppo import Rollout, advantages, play
 from trim.rl.settings import Hyperparameters
-from trim.rl.training import Task, look, train
+from trim.rl.training import Task, evaluate_greedy, train
 from trim.rl.tree import Tree
 from trim.routers.fitted import read_fitted, write_fitted
 from trim.routers.trim_agg import TrimAgg
@@ -119,7 +119,7 @@ def test_one_policy_for_every_cost_spends_less_where_tokens_are_dear():
     trained = train(task, tree, held_out)
     model = ActorCritic(2, settings.hidden, conditioned=True).eval()
     model.load_state_dict({name: torch.from_numpy(p) for name, p in trained.parameters.items()})
-    seen = look(task, model, held_out)
+    seen = evaluate_greedy(task, model, held_out)
     assert seen.accuracy.shape == (2, 2)
     assert (seen.accuracy[:, 0] == 1).all()
     assert (seen.tokens[:, 1] == 0).all()
@@ -188,8 +188,8 @@ def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path)
     trial = SimpleNamespace(tree=lambda split: tree, checkpoint=None, log=None)
     params = kind.Params(costs=[0.001, 0.02], seeds=[0, 1], training={"epochs": 3, "batch": 20, "learning_rate": 3e-3})
     fitted = kind(params).fit(trial, [0.1])
-    write_fitted(tmp_path, kind.name, "standard", {kind.name: fitted})
-    router = kind(params, read_fitted(tmp_path, kind.name, kind.name))
+    write_fitted(tmp_path, kind.name, "standard", fitted)
+    router = kind(params, read_fitted(tmp_path, kind.name))
     policies = router.policies()
     task = router.task()
     assert next(iter(policies)).startswith("cost=0.02 seed=")

@@ -67,7 +67,7 @@ def engine():
 
 
 def alike(found, expected, varied=0.1):
-    assert [[s.tokens for s in row] for row in found] == [[s.tokens for s in row] for row in expected]
+    assert [[s.tokens_read for s in row] for row in found] == [[s.tokens_read for s in row] for row in expected]
     apart = [a.score - b.score for one, other in zip(found, expected, strict=True) for a, b in zip(one, other)]
     assert np.abs(apart).max() < 1e-3
     assert np.std([s.score for row in expected for s in row]) > varied

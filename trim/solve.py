@@ -1,5 +1,7 @@
 """Hybrid inference on one's own questions, with any router of an experiment.
 
+Without a params.yaml it uses the embedded experiment, which comes with the package together with what was fitted in it.
+
 Example:
     from trim.solve import Solver
     solver = Solver.load(router="trim_budget", setting="budget=0.2")
@@ -25,6 +27,9 @@ from trim.models.files import EMBEDDED
 from trim.problems import Problem
 from trim.problems.generated import is_chain
 from trim.progress import Tracker
+
+# The embedded experiment, as it was when it was run for this version, and what was fitted in it.
+_SHIPPED = Path(__file__).parent / "experiment" / "shipped"
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Solver:
     @classmethod
     def load(
         cls,
-        path: Path = Path("params.yaml"),
+        path: Path | None = None,
         router: str = "trim_budget",
         setting: str = "budget=0.2",
         benchmark: str | None = None,
@@ -93,18 +98,20 @@ class Solver:
         """A solver from an experiment and what was fitted in it.
 
         Args:
-            path: the experiment.
-            router: one of its routers.
+            path: the experiment's file; by default params.yaml where there is one, else the embedded experiment.
+            router: name of one of its routers.
             setting: one of the router's operating points, or the beginning of its name.
-            benchmark: whose fit is used; the experiment's first one by default.
-            results: where the fits are.
+            benchmark: the benchmark that the router was fitted on; by default the experiment's first one.
+            results: folder of the experiment's results. Where nothing was fitted yet, and the experiment has the
+                models and the router of the embedded one, what was fitted there is used.
 
         Raises:
             TrimError: if there is no such router, setting, benchmark or fit.
         """
-        params = load(path, benchmark, router)
+        own = Path("params.yaml")
+        params = load(path or (own if own.is_file() else _SHIPPED / "params.yaml"), benchmark, router)
         benchmark = benchmark or next(iter(params.benchmarks))
-        policies = fitted_policies(params, router, benchmark, results / "routers")
+        policies = fitted_policies(params, router, benchmark, _fitted(params, router, benchmark, results))
         for name, policy in policies.items():
             if name == setting or name.startswith(f"{setting} "):
                 return cls(params, policy)
@@ -129,3 +136,15 @@ class Solver:
         problems = [Problem(str(i), question, "", "test") for i, question in enumerate(questions)]
         episodes = self._runner.run(problems, [self._policy], watch)
         return [Solution(e.problem.question, tuple(e.steps), tuple(e.discarded)) for e in episodes]
+
+
+def _fitted(params: Params, router: str, benchmark: str, results: Path) -> Path:
+    """The folder of what was fitted: the results', or the package's where nothing was and the experiments are alike."""
+    own, source = results / "routers", params.source(router, benchmark)
+    if (own / source).is_dir():
+        return own
+    mine, theirs = (
+        (p.models, p.generation, p.routers.get(router), p.benchmarks.get(source))
+        for p in (params, load(_SHIPPED / "params.yaml"))
+    )
+    return _SHIPPED / "routers" if mine == theirs else own

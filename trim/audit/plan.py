@@ -142,12 +142,12 @@ def _phases(params: Params, models: Mapping[str, Model]) -> Iterable[tuple[str, 
     scored = dict.fromkeys(alone, 0.0) | {"prm_calls": train, "prm_read": train * (_PROMPT + STRONG_TOKENS)}
     yield "calibration", scored
     for name in params.routers:
-        kind = params.router_type(name)
-        fitted = {params.source(name, b) for b in params.benchmarks} if kind.needs_fitting else set()
+        router_type = params.router_type(name)
+        fitted = {params.source(name, b) for b in params.benchmarks} if router_type.needs_fitting else set()
         points = _points(params, name)
-        if kind.group in ("query", "cascade"):
+        if router_type.group in ("query", "cascade"):
             continue
-        if "train_trees" in kind.needs:
+        if "train_trees" in router_type.needs:
             section = params.routers[name].get("training") or {}
             solved = sum(sizes[b][0] for b in fitted) * points * section.get("epochs", _EPOCHS)
         else:
@@ -165,7 +165,7 @@ def _points(params: Params, name: str) -> int:
     """Operating points of a router: its listed settings, for each seed, and one for each budget that is fitted."""
     own = params.router(name).params.model_dump()
     listed = max(
-        (len(own[k]) for k in ("thresholds", "costs", "probabilities", "shares", "knobs") if own.get(k)), default=1
+        (len(own[k]) for k in ("thresholds", "costs", "probabilities", "shares", "values") if own.get(k)), default=1
     )
     budgets = len(params.evaluation.budgets) if params.router_type(name).needs_fitting else 0
     return listed * len(own.get("seeds", (0,))) + budgets

@@ -30,7 +30,7 @@ class Role(str, Enum):
 ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment.")]
 Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
 Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
-Layers = Annotated[list[Path] | None, typer.Option("--layer", help="Draws to read; repeat for more.")]
+Layers = Annotated[list[Path] | None, typer.Argument(help="Tables of draws that were made before.")]
 Journal = Annotated[Path, typer.Option(help="Database that keeps every batch as it is made.")]
 Fitted = Annotated[Path | None, typer.Option(help="Folder of what `trim fit` made, BENCHMARK/ each.")]
 Labelled = Annotated[Path | None, typer.Option(help="Labelled solutions in ProcessBench's form.")]

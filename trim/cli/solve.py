@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, ParamsFile, Results
+from trim.cli.options import DEFAULT_RESULTS, Results
 from trim.errors import TrimError, printable
 from trim.files import read_text
 
@@ -32,7 +32,9 @@ def solve(
     drafts: Annotated[bool, typer.Option("--drafts", help="Show drafts that were thrown away.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a question.")] = False,
     results: Results = DEFAULT_RESULTS,
-    params: ParamsFile = DEFAULT_PARAMS,
+    params: Annotated[
+        Path | None, typer.Option(help="The experiment; params.yaml where there is one, else the embedded one.")
+    ] = None,
 ) -> None:
     """Solve questions by hybrid inference: each step with its writer and the score of the weak draft.
 

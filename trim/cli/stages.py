@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -27,9 +27,6 @@ from trim.cli.options import (
 )
 from trim.errors import TrimError
 from trim.progress import display
-
-if TYPE_CHECKING:
-    from trim.experiment.params import Params
 
 stages = typer.Typer()
 DrawsOut = Annotated[Path, typer.Option(help="File for the draws made on the way.")]
@@ -120,7 +117,7 @@ def scores(
     problems: Problems,
     out: Annotated[Path, typer.Option(help="Folder to write SPLIT.SHARD.parquet into.")],
     journal: Journal,
-    layer: Layers = None,
+    layers: Layers = None,
     shard: Shard = 0,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -128,7 +125,7 @@ def scores(
     from trim.stages.scores import make_scores
 
     with display("scores") as tracker:
-        count = make_scores(load_params(params), problems, shard, layer or [], out, journal, tracker)
+        count = make_scores(load_params(params), problems, shard, layers or [], out, journal, tracker)
     print(f"{out}: {count} scores")
 
 
@@ -138,14 +135,14 @@ def trees(
     split: Annotated[Split, typer.Option(help="Of which problems.")],
     out: Out,
     journal: Journal,
-    layer: Layers = None,
+    layers: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Expand every problem's full solution tree, for RL training and for upper bounds."""
     from trim.stages.trees import make_trees
 
     with display("trees") as tracker:
-        count = make_trees(load_params(params), problems, split.value, layer or [], out, journal, tracker)
+        count = make_trees(load_params(params), problems, split.value, layers or [], out, journal, tracker)
     print(f"{out}: draws of {count} decision points")
 
 
@@ -154,72 +151,61 @@ def calibrate(
     benchmark: Benchmark,
     problems: Problems,
     out: Annotated[Path, typer.Option(help="Folder to write the models into.")],
-    draws_out: Annotated[Path, typer.Option(help="Layer of the draws made on the way.")],
+    draws_out: Annotated[Path, typer.Option(help="File for the draws made on the way.")],
     journal: Journal,
-    layer: Layers = None,
+    layers: Layers = None,
     solutions: Labelled = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Calibrate the POMDP of a benchmark on its train split."""
+    """Calibrate the POMDP of a benchmark on its train split: single.json, rule.json, classes.json, agreement.json."""
     from trim.stages.calibrate import make_calibration
 
     with display(f"calibration, {benchmark}") as tracker:
         found = load_params(params, benchmark)
-        make_calibration(found, problems, layer or [], out, draws_out, journal, tracker, solutions)
+        make_calibration(found, problems, layers or [], out, draws_out, journal, tracker, solutions)
     print(f"{out}: single.json, rule.json, classes.json, agreement.json")
 
 
 @stages.command(rich_help_panel=PIPELINE)
 def fit(
     benchmark: Benchmark,
-    router_type: Annotated[
-        str, typer.Option("--type", help="The routers to fit: the name of their file in trim/routers/.")
-    ],
+    router: Annotated[str, typer.Option(help="The router to fit.")],
     problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write TYPE.json and TYPE.safetensors into.")],
+    out: Annotated[Path, typer.Option(help="Folder to write ROUTER.json and ROUTER.safetensors into.")],
     draws_out: DrawsOut,
     journal: Journal,
-    layer: Layers = None,
+    layers: Layers = None,
     calibrations: Annotated[Path | None, typer.Option(help="Folder made by `trim calibrate`.")] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Fit thresholds, plans and query-level routers: choose their settings on the validation split."""
+    """Fit a router without networks: choose its settings on the validation split."""
     from trim.stages.fit import make_fit
 
-    found = _with_type(params, benchmark, router_type)
-    with display(f"fit {router_type}, {benchmark}") as tracker:
-        make_fit(found, benchmark, router_type, problems, layer or [], calibrations, out, draws_out, journal, tracker)
-    print(f"{out}: fitted {router_type}")
+    found = load_params(params, benchmark, router)
+    with display(f"fit {router}, {benchmark}") as tracker:
+        make_fit(found, benchmark, router, problems, layers or [], calibrations, out, draws_out, journal, tracker)
+    print(f"{out}: fitted {router}")
 
 
 @stages.command(rich_help_panel=PIPELINE)
 def train(
     benchmark: Benchmark,
-    router_type: Annotated[
-        str, typer.Option("--type", help="The routers to train: the name of their file in trim/routers/.")
-    ],
+    router: Annotated[str, typer.Option(help="The router to train.")],
     problems: Problems,
-    out: Annotated[Path, typer.Option(help="Folder to write TYPE.json and TYPE.safetensors into.")],
+    out: Annotated[Path, typer.Option(help="Folder to write ROUTER.json and ROUTER.safetensors into.")],
     draws_out: DrawsOut,
     curves: Annotated[Path, typer.Option(help="Folder to write the curves of each training into.")],
     journal: Journal,
-    layer: Layers = None,
+    layers: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Train network routers by PPO on the train split, and keep the epoch that is best on the validation split."""
+    """Train a router by PPO on the train split, and keep the epoch that is best on the validation split."""
     from trim.stages.train import make_training
 
-    found = _with_type(params, benchmark, router_type)
-    with display(f"train {router_type}, {benchmark}") as tracker:
-        make_training(found, benchmark, router_type, problems, layer or [], out, draws_out, curves, journal, tracker)
-    print(f"{out}: trained {router_type}")
-
-
-def _with_type(path: Path, benchmark: str, router_type: str) -> Params:
-    found = load_params(path, benchmark)
-    if router_type not in {found.router_type(router).name for router in found.routers}:
-        raise TrimError(f"--type {router_type}: no router of the experiment is of that type")
-    return found
+    found = load_params(params, benchmark, router)
+    with display(f"train {router}, {benchmark}") as tracker:
+        make_training(found, benchmark, router, problems, layers or [], out, draws_out, curves, journal, tracker)
+    print(f"{out}: trained {router}")
 
 
 @stages.command(rich_help_panel=PIPELINE)
@@ -229,7 +215,7 @@ def draws(
     split: Annotated[Split, typer.Option()],
     out: Out,
     journal: Journal,
-    layer: Layers = None,
+    layers: Layers = None,
     fitted: Fitted = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -238,7 +224,7 @@ def draws(
 
     with display(f"draws, {split.value}") as tracker:
         found = load_params(params, benchmark)
-        count = make_draws(found, benchmark, split.value, problems, layer or [], fitted, out, journal, tracker)
+        count = make_draws(found, benchmark, split.value, problems, layers or [], fitted, out, journal, tracker)
     print(f"{out}: {count} draws")
 
 
@@ -250,7 +236,7 @@ def episodes(
     split: Annotated[Split, typer.Option()],
     out: Out,
     journal: Journal,
-    layer: Layers = None,
+    layers: Layers = None,
     fitted: Fitted = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -259,7 +245,7 @@ def episodes(
 
     found = load_params(params, benchmark, router)
     with display(f"{router}, {benchmark}") as tracker:
-        make_episodes(found, benchmark, split.value, router, problems, layer or [], fitted, out, journal, tracker)
+        make_episodes(found, benchmark, split.value, router, problems, layers or [], fitted, out, journal, tracker)
     print(f"{out}: episodes of {router}")
 
 
@@ -274,4 +260,4 @@ def evaluate(
     from trim.stages.evaluate import make_evaluation
 
     make_evaluation(load_params(params), episodes, results, cost)
-    print(f"{results}: summary, budgets, differences, ratios and units .csv, metrics.json")
+    print(f"{results}: summary, measures, differences, ratios and units .csv, metrics.json")

@@ -78,7 +78,7 @@ def run_study(
     journal: Journal,
     case: Annotated[str, typer.Option(help="Which case of the study, such as noise-1 of robustness.")] = "",
     draws_out: Annotated[Path | None, typer.Option(help="File for the draws made on the way, to keep them.")] = None,
-    layer: Layers = None,
+    layers: Layers = None,
     fitted: Fitted = None,
     solutions: Labelled = None,
     params: ParamsFile = DEFAULT_PARAMS,
@@ -96,7 +96,7 @@ def run_study(
         known = ", ".join(study.cases(found)) if study.run else "nothing to run"
         raise TrimError(f"--case {case}: {name} has no such case in {params}; it has: {known}")
     with display(" ".join([name, case, benchmark])) as tracker:
-        runner = Runner.open(found, layer or [], journal, tracker)
+        runner = Runner.open(found, layers or [], journal, tracker)
         study.run(Job(found, benchmark, case, runner, problems, out, fitted, solutions))
         if draws_out:
             runner.draws.export(draws_out)

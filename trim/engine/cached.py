@@ -23,7 +23,9 @@ def _drawn(draft: Draft) -> Draw:
 
 
 def _scored(keys: Sequence[bytes], scores: Sequence[StepScore]) -> list[tuple[bytes, Draw]]:
-    return [(key, Draw(s.tokens, None, None, s.score, *(s.usage or ()))) for key, s in zip(keys, scores, strict=True)]
+    return [
+        (key, Draw(s.tokens_read, None, None, s.score, *(s.usage or ()))) for key, s in zip(keys, scores, strict=True)
+    ]
 
 
 def _absent(what: str, identity: bytes, prefix: Prefix) -> TrimError:

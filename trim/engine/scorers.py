@@ -36,8 +36,8 @@ class Rating(NamedTuple):
     def of(cls, rater: Rater, scores: Sequence[StepScore]) -> Rating:
         """What the scores of a draft took, and of the standing steps that were scored with it."""
         *standing, draft = scores
-        written, billed = sum(s.written for s in scores), add_usages([s.usage for s in scores])
-        return cls(rater, draft.tokens, sum(s.tokens for s in standing), written, 1, billed)
+        written, billed = sum(s.tokens_written for s in scores), add_usages([s.usage for s in scores])
+        return cls(rater, draft.tokens_read, sum(s.tokens_read for s in standing), written, 1, billed)
 
 
 class StepScorer(Protocol):
@@ -71,7 +71,7 @@ class LogprobScorer:
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
         """See `StepScorer.score`; only one step each."""
         found = self._writer.mean_logprobs(nodes)
-        return [[StepScore(s.score, 0, 0) if self._own else s._replace(written=1)] for s in found]
+        return [[StepScore(s.score, 0, 0) if self._own else s._replace(tokens_written=1)] for s in found]
 
 
 class GradeScorer:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -29,14 +28,14 @@ class Training:
     """What routers that are trained need beside the validation problems.
 
     Attributes:
-        tree: the solution trees of a split.
-        checkpoint: the file in which a router's training keeps its state.
-        log: takes a router's updates as they are made.
+        tree: finds the solution trees of a split.
+        checkpoint: the file in which the training keeps its state.
+        log: takes the training's updates as they are made.
     """
 
     tree: Callable[[str], Tree]
-    checkpoint: Callable[[str], Path]
-    log: Callable[[str], AbstractContextManager[Callable[[int, int, dict[str, float]], None]]]
+    checkpoint: Path
+    log: Callable[[int, int, dict[str, float]], None]
 
 
 class _Trial:
@@ -50,8 +49,8 @@ class _Trial:
         self.problems: list[Problem] = self._split("validation")
         self.episodes = cache(self._episodes)
         self._unit = sum(step.tokens for e in self.episodes(STRONG) for step in e.steps)
-        self.checkpoint: Path | None = None
-        self.log: Callable[[int, int, dict[str, float]], None] | None = None
+        self.checkpoint = training.checkpoint if training else None
+        self.log = training.log if training else None
 
     def __call__(self, policies: Mapping[str, Policy]) -> dict[str, Outcome]:
         episodes = self._runner.run(self.problems, list(policies.values()))
@@ -70,64 +69,49 @@ class _Trial:
         assert self._training
         return self._training.tree(split)
 
-    @contextmanager
-    def of(self, router: str) -> Iterator[_Trial]:
-        """The trial, with a checkpoint and a log for one router."""
-        if self._training is None:
-            yield self
-            return
-        self.checkpoint = self._training.checkpoint(router)
-        with self._training.log(router) as self.log:
-            yield self
 
-
-def fit_routers(
+def fit_router(
     runner: Runner,
-    routers: Sequence[str],
+    router: str,
     problems: Path,
     calibration: Callable[[str], StepModel],
     training: Training | None = None,
-) -> dict[str, dict[str, Any]]:
-    """What fitting finds for each router.
+) -> dict[str, Any]:
+    """What fitting finds for a router.
 
     Args:
-        runner: of the experiment that holds the routers.
-        routers: their names.
-        problems: their table.
-        calibration: the benchmark's POMDP by name.
-        training: what routers that are trained need.
+        runner: the runner of the experiment that holds the router.
+        router: the router's name.
+        problems: the table of the benchmark's problems.
+        calibration: finds the benchmark's POMDP by name.
+        training: what a router that is trained needs.
     """
-    trial, fitted = _Trial(runner, problems, calibration, training), {}
-    budgets = runner.params.evaluation.budgets
-    for name in routers:
-        with trial.of(name):
-            fitted[name] = runner.params.router(name).fit(trial, budgets)
-    return fitted
+    trial = _Trial(runner, problems, calibration, training)
+    return runner.params.router(router).fit(trial, runner.params.evaluation.budgets)
 
 
-def fitted_policies(params: Params, router: str, benchmark: str, fits: Path | None) -> dict[str, Policy]:
-    """A router's policies on a benchmark, with what was fitted for it in `fits`/BENCHMARK.
+def fitted_policies(params: Params, router: str, benchmark: str, fitted: Path | None) -> dict[str, Policy]:
+    """A router's policies on a benchmark, with what was fitted for it in `fitted`/BENCHMARK.
 
     Raises:
         TrimError: if a file there is missing or damaged.
     """
-    kind = params.router_type(router)
-    if kind.hindsight:
+    found = params.router_type(router)
+    if found.hindsight:
         raise TrimError(f"{router}: it knows how problems end, so that it can only be run on a benchmark")
-    if not kind.needs_fitting:
+    if not found.needs_fitting:
         return params.router(router).policies()
-    if fits is None:
+    if fitted is None:
         raise TrimError(f"--fitted is missing: {router} is fitted before it is used")
-    folder = fits / params.source(router, benchmark)
-    return params.router(router, read_fitted(folder, kind.name, router)).policies()
+    return params.router(router, read_fitted(fitted / params.source(router, benchmark), router)).policies()
 
 
 def policies_for(
-    runner: Runner, router: str, benchmark: str, fits: Path | None, problems: Sequence[Problem]
+    runner: Runner, router: str, benchmark: str, fitted: Path | None, problems: Sequence[Problem]
 ) -> dict[str, Policy]:
     """As `fitted_policies`, for routers that are run on these problems; bounds are told how they end."""
-    kind = runner.params.router_type(router)
-    if not kind.hindsight:
-        return fitted_policies(runner.params, router, benchmark, fits)
+    found = runner.params.router_type(router)
+    if not found.hindsight:
+        return fitted_policies(runner.params, router, benchmark, fitted)
     weak, strong = (runner.run(problems, [end]) for end in (WEAK, STRONG))
-    return runner.params.router(router, kind.foresee(weak, strong)).policies()
+    return runner.params.router(router, found.foresee(weak, strong)).policies()

@@ -35,9 +35,9 @@ def check(raw: Any, source: str = "params.yaml") -> Params:
         params = Params.model_validate(raw)
         for name, section in params.routers.items():
             above = ("routers", name)
-            kind = RouterKeys.model_validate({k: v for k, v in section.items() if k in RouterKeys.model_fields}).type
-            if (kind or name) not in registry():
-                key = f"routers.{name}.type" if kind else f"routers.{name}"
+            named = RouterKeys.model_validate({k: v for k, v in section.items() if k in RouterKeys.model_fields}).type
+            if (named or name) not in registry():
+                key = f"routers.{name}.type" if named else f"routers.{name}"
                 raise TrimError(f"{source}: {key}: unknown router; allowed: {', '.join(sorted(registry()))}")
             params.router(name)
     except ValidationError as error:

@@ -236,9 +236,9 @@ class Params(Section):
 
     def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
         """The router of that name, with its parameters."""
-        kind = self.router_type(name)
+        router_type = self.router_type(name)
         own = {key: value for key, value in self.routers[name].items() if key not in RouterKeys.model_fields}
-        return kind(kind.Params(**own), fitted)
+        return router_type(router_type.Params(**own), fitted)
 
     def router_type(self, name: str) -> type[Router]:
         """The class of the router of that name."""
@@ -246,8 +246,8 @@ class Params(Section):
 
     def calibrated(self) -> list[str]:
         """The benchmarks that a POMDP is calibrated on: those that a router which plans is fitted on."""
-        planning = {self.router_type(name).name for name in self.routers if "pomdp" in self.router_type(name).needs}
-        return [b for b in self.benchmarks if any(self.fitted_on(b, kind) for kind in planning)]
+        planning = {name for name in self.routers if "pomdp" in self.router_type(name).needs}
+        return [b for b in self.benchmarks if planning.intersection(self.fitted_on(b))]
 
     def routers_on(self, benchmark: str) -> list[str]:
         """The routers that are run on a benchmark: all, but for those that are run on `only` some."""
@@ -257,12 +257,12 @@ class Params(Section):
         """The episodes of every router on a benchmark, below the results."""
         return [f"episodes/{benchmark}/{router}.parquet" for router in self.routers_on(benchmark)]
 
-    def fitted_on(self, benchmark: str, kind: str) -> list[str]:
-        """The routers of a kind that are fitted on a benchmark, for use there or elsewhere."""
+    def fitted_on(self, benchmark: str) -> list[str]:
+        """The routers that are fitted on a benchmark, for use there or elsewhere."""
         return [
             name
             for name in self.routers
-            if self.router_type(name).name == kind
+            if self.router_type(name).needs_fitting
             and any(self.source(name, b) == benchmark for b in self.benchmarks if name in self.routers_on(b))
         ]
 

@@ -6,7 +6,7 @@ from typing import get_args
 
 from pydantic import Field, model_validator
 
-from trim.models.distortion import Distortion, Kind
+from trim.models.distortion import Distortion, DistortionType
 from trim.models.settings import Definition
 from trim.section import Cost, Name, PathText, Positive, Section, Seed, Share
 
@@ -31,9 +31,9 @@ class Robustness(Section):
     def distortions(self) -> dict[str, Distortion]:
         """Every distortion, by name."""
         return {
-            f"{kind}-{strength:g}": Distortion(type=kind, strength=strength)
-            for kind in get_args(Kind)
-            for strength in getattr(self, kind)
+            f"{name}-{strength:g}": Distortion(type=name, strength=strength)
+            for name in get_args(DistortionType)
+            for strength in getattr(self, name)
         }
 
 

@@ -87,10 +87,10 @@ def known_sizes(params: Params) -> dict[str, dict[str, int]]:
 def _splits(params: Params, sizes: dict[str, dict[str, int]]) -> Iterator[str]:
     """Routers that are fitted where there is nothing to fit them on."""
     for name in params.routers:
-        kind = params.router_type(name)
-        if not kind.needs_fitting:
+        router_type = params.router_type(name)
+        if not router_type.needs_fitting:
             continue
-        needed = ["validation"] + (["train"] if kind.needs else [])
+        needed = ["validation"] + (["train"] if router_type.needs else [])
         for source in dict.fromkeys(
             params.source(name, benchmark) for benchmark in params.benchmarks if name in params.routers_on(benchmark)
         ):

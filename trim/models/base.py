@@ -53,14 +53,14 @@ class StepScore(NamedTuple):
 
     Attributes:
         score: a reward model's probability in [0, 1] that the step is right; `trim.engine.scorers` has other scores.
-        tokens: of the step itself, as the model that scores it reads it.
-        written: tokens, by a language model that was asked.
+        tokens_read: length of the step itself, in tokens of the model that scores it.
+        tokens_written: tokens that a language model wrote when it was asked.
         usage: what a server billed for the call that told it; of several steps, it stands with the last.
     """
 
     score: float
-    tokens: int
-    written: int = 0
+    tokens_read: int
+    tokens_written: int = 0
     usage: Usage | None = None
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from trim.rng import digest, seeds, uniforms
 from trim.section import Section
 
-Kind = Literal["noise", "temperature", "random"]
+DistortionType = Literal["noise", "temperature", "random"]
 _LEAST = 1e-6  # scores are kept this far from 0 and 1, whose logits are infinite
 
 
@@ -25,7 +25,7 @@ class Distortion(Section):
         strength: standard deviation, divisor, or share.
     """
 
-    type: Kind
+    type: DistortionType
     strength: Annotated[float, Field(ge=0)]
 
     def __call__(self, scores: np.ndarray, keys: Sequence[bytes]) -> np.ndarray:

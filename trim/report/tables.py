@@ -159,10 +159,9 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
     rows = []
     for name in params.routers:
         for benchmark in params.benchmarks:
-            kind = params.router_type(name)
-            if not kind.needs_fitting or name not in params.routers_on(benchmark):
+            if not params.router_type(name).needs_fitting or name not in params.routers_on(benchmark):
                 continue
-            fitted = read_numbers(results / "routers" / params.source(name, benchmark), kind.name, name)
+            fitted = read_numbers(results / "routers" / params.source(name, benchmark), name)
             for budget, value in fitted.get("budgets", {}).items():
                 row = summary[
                     (summary["benchmark"] == benchmark)

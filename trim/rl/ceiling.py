@@ -24,7 +24,7 @@ class Clairvoyant(Policy):
     """The best decision at each point, known beforehand."""
 
     def __init__(self, tree: Tree, cost: float) -> None:
-        chosen = np.argmax(worth(tree, cost), axis=1)
+        chosen = np.argmax(q_values(tree, cost), axis=1)
         self._chosen = dict(zip(tree.hashes(), (chosen == REGENERATE).tolist(), strict=True))
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
@@ -46,15 +46,15 @@ class Fitted(Policy):
         seen, held_out = (features(t, np.arange(len(t))) for t in (tree, validation))
         chosen = tree.score < 0.5
         for _ in range(_ITERATIONS):
-            both = worth(tree, cost, chosen)
-            visited = reach(tree, (1 - _EXPLORED) * chosen + _EXPLORED / 2)
+            both = q_values(tree, cost, chosen)
+            visited = visit_probability(tree, (1 - _EXPLORED) * chosen + _EXPLORED / 2)
             model = HistGradientBoostingRegressor(
                 learning_rate=0.15, max_iter=60, max_leaf_nodes=15, min_samples_leaf=200, random_state=0
             )
             model.fit(seen, both[:, REGENERATE] - both[:, ACCEPT], sample_weight=visited)
             chosen = model.predict(seen) > 0
             greedy = model.predict(held_out) > 0
-            value = _of(worth(validation, cost, greedy), greedy)[validation.roots].mean()
+            value = value_of(q_values(validation, cost, greedy), greedy)[validation.roots].mean()
             if value > highest:
                 highest, self._model = value, model
 
@@ -63,7 +63,7 @@ class Fitted(Policy):
         return self._model.predict(decision_features(seen, self._max_steps)[:, -1]) > 0
 
 
-def worth(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.ndarray:
+def q_values(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.ndarray:
     """Return of both actions at each of V points of whole trees, shape (V, 2), by backward induction.
 
     Args:
@@ -76,11 +76,11 @@ def worth(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.ndarr
         after = tree.child[points]
         both[points] = np.where(after == FINISHED, tree.correct[points], value[after])
         both[points, REGENERATE] -= cost * tree.strong_tokens[points]
-        value[points] = both[points].max(axis=1) if chosen is None else _of(both[points], chosen[points])
+        value[points] = both[points].max(axis=1) if chosen is None else value_of(both[points], chosen[points])
     return both
 
 
-def reach(tree: Tree, chance: np.ndarray) -> np.ndarray:
+def visit_probability(tree: Tree, chance: np.ndarray) -> np.ndarray:
     """Probability of each of V points where each is regenerated with a chance, shape (V,); 1 at the roots."""
     found = np.zeros(len(tree))
     found[tree.roots] = 1
@@ -91,8 +91,9 @@ def reach(tree: Tree, chance: np.ndarray) -> np.ndarray:
     return found
 
 
-def _of(both: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    return np.where(chosen, both[:, REGENERATE], both[:, ACCEPT])
+def value_of(q: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The value of the action that is chosen at each point: of q, shape (V, 2), those of `chosen`, shape (V,)."""
+    return np.where(chosen, q[:, REGENERATE], q[:, ACCEPT])
 
 
 def _levels(tree: Tree) -> list[np.ndarray]:

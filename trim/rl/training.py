@@ -100,7 +100,9 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
             diagnostics = update(model, optimiser, rollout, settings, first + (last - first) * done, shuffles)
             figures = _figures(task, rollout, costs, spent[problems], *diagnostics)
             if index == batches - 1:
-                figures |= {"validation return/mean": _keep_better(state, model, look(task, model, validation))}
+                figures |= {
+                    "validation return/mean": _keep_better(state, model, evaluate_greedy(task, model, validation))
+                }
             state.logged.append(figures)
             if log:
                 log(len(state.logged), updates, figures)
@@ -110,7 +112,7 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
     return state
 
 
-def _keep_better(state: Trained, model: ActorCritic, found: Look) -> float:
+def _keep_better(state: Trained, model: ActorCritic, found: GreedyResult) -> float:
     """Keep the members that are better than ever before; returns the mean return of all as they are."""
     better = found.value.mean(axis=1) > state.value.mean(axis=1)
     for kept, new in zip((state.accuracy, state.tokens, state.value), found, strict=True):
@@ -120,7 +122,7 @@ def _keep_better(state: Trained, model: ActorCritic, found: Look) -> float:
     return float(found.value.mean())
 
 
-class Look(NamedTuple):
+class GreedyResult(NamedTuple):
     """What the policies reach greedily, each at its costs; see `Trained`."""
 
     accuracy: np.ndarray
@@ -128,7 +130,7 @@ class Look(NamedTuple):
     value: np.ndarray
 
 
-def look(task: Task, model: ActorCritic, tree: Tree) -> Look:
+def evaluate_greedy(task: Task, model: ActorCritic, tree: Tree) -> GreedyResult:
     """Play every problem once, or once at each cost if the policies are told the cost."""
     m, n = len(task.members), len(tree.roots)
     own = np.array([task.costs if cost is None else [cost] for cost, _ in task.members])
@@ -136,7 +138,7 @@ def look(task: Task, model: ActorCritic, tree: Tree) -> Look:
     rollout = play(model, tree, np.tile(np.arange(n), (m, own.shape[1])), costs)
     accuracy = rollout.correct.reshape(m, -1, n).mean(axis=2)
     tokens = rollout.paid.reshape(m, -1, n).mean(axis=2)
-    return Look(accuracy, tokens, accuracy - own * tokens)
+    return GreedyResult(accuracy, tokens, accuracy - own * tokens)
 
 
 def always_strong(tree: Tree) -> np.ndarray:

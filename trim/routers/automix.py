@@ -69,28 +69,28 @@ class AutoMix(Router):
         costs: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Confidences on the validation split or gains over the confidence, and knobs by budget."""
+        """Confidences on the validation split or gains over the confidence, and values by budget."""
         found: dict[str, Any]
         if self.params.meta == "threshold":
-            knobs = sorted({0.0, 1.0, *self.params.shares})
+            values = sorted({0.0, 1.0, *self.params.shares})
             found = {"confidence": self._confidence(trial, "validation")[0]}
         else:
-            knobs, found = sorted(self.params.costs, reverse=True), self._gains(trial)
-        policies = self._policies(found, knobs)
-        return found | {"budgets": at_budgets(trial, knobs, policies, budgets)}
+            values, found = sorted(self.params.costs, reverse=True), self._gains(trial)
+        policies = self._policies(found, values)
+        return found | {"budgets": at_budgets(trial, values, policies, budgets)}
 
     def policies(self) -> dict[str, Policy]:
         """One setting per share or cost, and one per fitted budget."""
         if self.params.meta == "threshold":
-            knobs = settings("share", self.params.shares, self.fitted)
+            values = settings("share", self.params.shares, self.fitted)
         else:
-            knobs = settings("cost", self.params.costs, self.fitted, descending=True)
-        return dict(zip(knobs, self._policies(self.fitted, list(knobs.values())), strict=True))
+            values = settings("cost", self.params.costs, self.fitted, descending=True)
+        return dict(zip(values, self._policies(self.fitted, list(values.values())), strict=True))
 
-    def _policies(self, found: dict[str, Any], knobs: Sequence[float]) -> list[Policy]:
+    def _policies(self, found: dict[str, Any], values: Sequence[float]) -> list[Policy]:
         if self.params.meta == "threshold":
-            return [self._cascade(_below(t)) for t in thresholds(found["confidence"], np.asarray(knobs))]
-        return [self._cascade(_worth(found["gain"], cost * found["tokens"])) for cost in knobs]
+            return [self._cascade(_below(t)) for t in thresholds(found["confidence"], np.asarray(values))]
+        return [self._cascade(_worth(found["gain"], cost * found["tokens"])) for cost in values]
 
     @property
     def _aggregate(self) -> Aggregate:

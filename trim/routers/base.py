@@ -66,7 +66,7 @@ class Trial(Protocol):
         """
         ...
 
-    def calibration(self, kind: str) -> StepModel:
+    def calibration(self, variant: str) -> StepModel:
         """The benchmark's POMDP, from its train split; only for routers that need it."""
         ...
 
@@ -129,33 +129,33 @@ class Router(ABC):
 
 
 def at_budgets(
-    trial: Trial, knobs: Sequence[float], policies: Sequence[Policy], budgets: Sequence[float]
+    trial: Trial, values: Sequence[float], policies: Sequence[Policy], budgets: Sequence[float]
 ) -> dict[str, float]:
-    """The knob that spends each budget on the validation split, interpolated between policies.
+    """The value of a parameter that spends each budget on the validation split, interpolated between policies.
 
     Args:
         trial: runs them.
-        knobs: one for each policy, cheapest first.
+        values: the parameter of each policy, cheapest policy first.
         policies: see above.
         budgets: shares of always-strong's tokens.
     """
     outcomes = trial({str(i): policy for i, policy in enumerate(policies)})
     spent = np.maximum.accumulate([outcomes[str(i)].strong_fraction for i in range(len(policies))])
-    return {f"{budget:g}": float(np.interp(budget, spent, knobs)) for budget in sorted(budgets)}
+    return {f"{budget:g}": float(np.interp(budget, spent, values)) for budget in sorted(budgets)}
 
 
 def settings(
-    knob: str, values: Sequence[float], fitted: Mapping[str, Any], descending: bool = False
+    parameter: str, values: Sequence[float], fitted: Mapping[str, Any], descending: bool = False
 ) -> dict[str, float]:
-    """Values of a knob by setting: those of the sweep, sorted, and those that were fitted for budgets.
+    """Values of a parameter by setting: those of the sweep, sorted, and those that were fitted for budgets.
 
     Args:
-        knob: its name in the settings.
-        values: of the sweep.
-        fitted: with or without the `budgets` of `at_budgets`.
+        parameter: the name of the parameter in the settings.
+        values: the values of the sweep.
+        fitted: what was fitted, with or without the `budgets` of `at_budgets`.
         descending: whether a greater value spends less.
     """
-    sweep = {f"{knob}={value:g}": value for value in sorted(values, reverse=descending)}
+    sweep = {f"{parameter}={value:g}": value for value in sorted(values, reverse=descending)}
     return sweep | {f"budget={budget}": value for budget, value in fitted.get("budgets", {}).items()}
 
 

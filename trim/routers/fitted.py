@@ -1,4 +1,4 @@
-"""What fitting found: a file of numbers and a file of arrays for each type of router."""
+"""What fitting found for a router: a file of numbers and a file of arrays."""
 
 from __future__ import annotations
 
@@ -12,48 +12,38 @@ from trim.errors import TrimError
 from trim.files import read_arrays, read_sealed, write_arrays, write_sealed
 
 
-def write_fitted(folder: Path, router_type: str, benchmark: str, fitted: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write TYPE.json and TYPE.safetensors.
+def write_fitted(folder: Path, router: str, benchmark: str, fitted: Mapping[str, Any]) -> None:
+    """Write ROUTER.json and ROUTER.safetensors.
 
     Args:
-        folder: where to.
-        router_type: the routers' type.
-        benchmark: that they were fitted on.
-        fitted: by router, what its `fit` returned: values for JSON, and arrays.
+        folder: the folder to write into.
+        router: the router's name.
+        benchmark: the benchmark that it was fitted on.
+        fitted: what its `fit` returned: values for JSON, and arrays.
     """
-    arrays = {
-        f"{router}/{name}": value
-        for router, values in fitted.items()
-        for name, value in values.items()
-        if isinstance(value, np.ndarray)
-    }
-    numbers = {
-        router: {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
-        for router, values in fitted.items()
-    }
-    write_arrays(folder / f"{router_type}.safetensors", arrays)
-    write_sealed(folder / f"{router_type}.json", {"benchmark": benchmark, "fitted": numbers})
+    arrays = {name: value for name, value in fitted.items() if isinstance(value, np.ndarray)}
+    numbers = {name: value for name, value in fitted.items() if name not in arrays}
+    write_arrays(folder / f"{router}.safetensors", arrays)
+    write_sealed(folder / f"{router}.json", {"benchmark": benchmark, "router": router, "fitted": numbers})
 
 
-def read_numbers(folder: Path, router_type: str, router: str) -> dict[str, Any]:
+def read_numbers(folder: Path, router: str) -> dict[str, Any]:
     """The numbers that were fitted for a router.
 
     Raises:
-        TrimError: if the file is missing, damaged, or does not hold the router.
+        TrimError: if the file is missing, damaged, or of another router.
     """
-    path = folder / f"{router_type}.json"
-    try:
-        return read_sealed(path)["fitted"][router]
-    except (KeyError, TypeError) as error:
-        raise TrimError(f"{path}: {router} was not fitted there; delete it and run Snakemake again") from error
+    path = folder / f"{router}.json"
+    found = read_sealed(path)
+    if not isinstance(found, dict) or found.get("router") != router or not isinstance(found.get("fitted"), dict):
+        raise TrimError(f"{path}: {router} was not fitted there; delete it and run Snakemake again")
+    return found["fitted"]
 
 
-def read_fitted(folder: Path, router_type: str, router: str) -> dict[str, Any]:
-    """Numbers and arrays that were fitted for a router.
+def read_fitted(folder: Path, router: str) -> dict[str, Any]:
+    """The numbers and arrays that were fitted for a router.
 
     Raises:
-        TrimError: if a file is missing, damaged, or does not hold the router.
+        TrimError: if a file is missing, damaged, or of another router.
     """
-    arrays, _ = read_arrays(folder / f"{router_type}.safetensors")
-    own = {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith(f"{router}/")}
-    return read_numbers(folder, router_type, router) | own
+    return read_numbers(folder, router) | read_arrays(folder / f"{router}.safetensors")[0]

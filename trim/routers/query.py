@@ -96,8 +96,8 @@ class QueryRouter(Router):
         learned = {name: np.asarray(array, dtype=np.float32) for name, array in learned.items()}
         scores = self._scores(learned)
         validation = scores([problem.question for problem in trial.problems])
-        knobs = sorted({0.0, 1.0, *self.params.shares})
-        chosen = at_budgets(trial, knobs, _delegating(scores, validation, knobs), budgets)
+        values = sorted({0.0, 1.0, *self.params.shares})
+        chosen = at_budgets(trial, values, _delegating(scores, validation, values), budgets)
         return learned | {"validation": validation, "budgets": chosen}
 
     def policies(self) -> dict[str, Policy]:

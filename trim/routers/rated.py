@@ -45,8 +45,8 @@ class RatedRouter(Router):
         accepting = trial.episodes(_Rated(self.rater, -np.inf), "validation")
         ratings = np.array([step.score for episode in accepting for step in episode.steps])
         found = {"ratings": np.quantile(ratings, np.linspace(0, 1, 1001))}
-        knobs = sorted({0.0, 1.0, *self.params.shares})
-        return found | {"budgets": at_budgets(trial, knobs, self._policies(found, knobs), budgets)}
+        values = sorted({0.0, 1.0, *self.params.shares})
+        return found | {"budgets": at_budgets(trial, values, self._policies(found, values), budgets)}
 
     def policies(self) -> dict[str, Policy]:
         """One setting per share, and one per fitted budget."""

@@ -38,7 +38,7 @@ class _Accepting(Policy):
 class RSD(Router):
     """Four forms of the acceptance: a step at a threshold, the reward itself to a power, a ramp and a sigmoid.
 
-    A step at the threshold is TRIM-Thr. The knob is the threshold, the middle of the ramp or the
+    A step at the threshold is TRIM-Thr. The parameter is the threshold, the middle of the ramp or the
     sigmoid, or the power (1: the paper's).
     """
 
@@ -52,25 +52,25 @@ class RSD(Router):
 
         Attributes:
             form: see above.
-            knobs: one policy each.
+            values: the threshold, middle or power of each policy.
             width: of the ramp, and scale of the sigmoid.
             seed: of the coins.
         """
 
         form: Acceptance = "sigmoid"
-        knobs: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
+        values: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=2)
         width: float = Field(0.1, gt=0)
         seed: Seed = 0
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Knobs by budget, interpolated between those of the sweep."""
-        knobs = sorted(set(self.params.knobs))
-        return {"budgets": at_budgets(trial, knobs, [self._policy(knob) for knob in knobs], budgets)}
+        """Values by budget, interpolated between those of the sweep."""
+        values = sorted(set(self.params.values))
+        return {"budgets": at_budgets(trial, values, [self._policy(value) for value in values], budgets)}
 
     def policies(self) -> dict[str, Policy]:
-        """One setting per knob, and one per fitted budget."""
-        knobs = settings(self.params.form, self.params.knobs, self.fitted)
-        return {name: self._policy(knob) for name, knob in knobs.items()}
+        """One setting per value, and one per fitted budget."""
+        values = settings(self.params.form, self.params.values, self.fitted)
+        return {name: self._policy(value) for name, value in values.items()}
 
-    def _policy(self, knob: float) -> Policy:
-        return _Accepting(_acceptance(self.params.form, knob, self.params.width), self.params.seed)
+    def _policy(self, value: float) -> Policy:
+        return _Accepting(_acceptance(self.params.form, value, self.params.width), self.params.seed)

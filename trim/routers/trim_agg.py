@@ -92,7 +92,7 @@ class TrimAgg(Router):
         return task.describe() | numbers | arrays
 
     def policies(self) -> dict[str, Policy]:
-        """One setting per cost and seed, dearest tokens first.
+        """One setting per cost and seed, most expensive tokens first.
 
         Raises:
             TrimError: if the networks are of another version or feature set.

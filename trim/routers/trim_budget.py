@@ -53,7 +53,7 @@ class TrimBudget(TrimAgg):
         return found | {"budgets": chosen}
 
     def policies(self) -> dict[str, Policy]:
-        """One setting per cost and seed, dearest tokens first, and one per fitted budget and seed."""
+        """One setting per cost and seed, most expensive tokens first, and one per fitted budget and seed."""
         costs = {f"cost={cost:g}": cost for cost in sorted(self.params.costs, reverse=True)}
         costs |= {f"budget={budget}": cost for budget, cost in self.fitted.get("budgets", {}).items()}
         networks = self.networks()

@@ -73,7 +73,7 @@ class TrimPomdp(Router):
         return {"budgets": chosen, "largest_gap": float(whole.gap.max() / model.reward)} | arrays
 
     def policies(self) -> dict[str, Policy]:
-        """One setting per cost, dearest first, and one per fitted budget."""
+        """One setting per cost, most expensive first, and one per fitted budget."""
         model = StepModel(**{k: self.fitted[f"model.{k}"] for k in StepModel.__dataclass_fields__})
         whole = Plan(**{k: self.fitted[f"plan.{k}"] for k in Plan.__dataclass_fields__})
         costs = sorted(set(self.params.costs))

@@ -55,13 +55,13 @@ class TrimThr(Router):
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """Thresholds by budget, interpolated between those of the sweep."""
-        knobs = sorted({0.0, 1.0, *self.params.thresholds})
-        return {"budgets": at_budgets(trial, knobs, [self._policy(t) for t in knobs], budgets)}
+        values = sorted({0.0, 1.0, *self.params.thresholds})
+        return {"budgets": at_budgets(trial, values, [self._policy(t) for t in values], budgets)}
 
     def policies(self) -> dict[str, Policy]:
         """One setting per threshold, and one per fitted budget."""
-        knobs = settings("tau", self.params.thresholds, self.fitted)
-        return {name: self._policy(threshold) for name, threshold in knobs.items()}
+        values = settings("tau", self.params.thresholds, self.fitted)
+        return {name: self._policy(threshold) for name, threshold in values.items()}
 
     def _policy(self, threshold: float) -> Policy:
         return _Threshold(threshold, self.params.span, self.params.aggregate)

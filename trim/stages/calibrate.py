@@ -65,7 +65,7 @@ def calibrations(runner: Runner, table: Path, labelled: Path | None = None) -> C
         TrimError: if there are too few solutions of a kind; see `trim.pomdp.calibration.calibrate`.
     """
     setting, steps = runner.params.calibration, runner.params.generation.max_steps
-    policies = [policy for kind in (AlwaysWeak, AlwaysStrong) for policy in kind(None).policies().values()]
+    policies = [policy for end in (AlwaysWeak, AlwaysStrong) for policy in end(None).policies().values()]
     problems = read_problems(table, "train")
     episodes = runner.run(problems, policies)
     read = runner.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])

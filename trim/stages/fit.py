@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trim.errors import TrimError
-from trim.experiment.fitting import fit_routers
+from trim.experiment.fitting import fit_router
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.pomdp.model import StepModel
@@ -17,7 +17,7 @@ from trim.routers.fitted import write_fitted
 def make_fit(
     params: Params,
     benchmark: str,
-    router_type: str,
+    router: str,
     problems: Path,
     layers: Sequence[Path],
     calibrations: Path | None,
@@ -26,17 +26,17 @@ def make_fit(
     journal: Path,
     tracker: Tracker,
 ) -> None:
-    """Fit all routers of one type that are fitted on a benchmark, over the same draws.
+    """Fit a router on a benchmark.
 
-    Writes TYPE.json and TYPE.safetensors into the folder `out`, and the draws made for them.
+    Writes ROUTER.json and ROUTER.safetensors into the folder `out`, and the draws made for it.
     """
 
     def calibration(name: str) -> StepModel:
         if calibrations is None:
-            raise TrimError(f"--calibrations is missing: {router_type} plans in a calibrated POMDP")
+            raise TrimError(f"--calibrations is missing: {router} plans in a calibrated POMDP")
         return StepModel.load(calibrations / f"{name}.json")
 
     runner = Runner.open(params, layers, journal, tracker)
-    fitted = fit_routers(runner, params.fitted_on(benchmark, router_type), problems, calibration)
+    fitted = fit_router(runner, router, problems, calibration)
     runner.draws.export(draws_out)
-    write_fitted(out, router_type, benchmark, fitted)
+    write_fitted(out, router, benchmark, fitted)

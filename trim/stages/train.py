@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from trim.errors import TrimError
-from trim.experiment.fitting import Training, fit_routers
+from trim.experiment.fitting import Training, fit_router
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.experiment.trees import open_tree
@@ -22,7 +22,7 @@ from trim.routers.fitted import write_fitted
 def make_training(
     params: Params,
     benchmark: str,
-    router_type: str,
+    router: str,
     problems: Path,
     layers: Sequence[Path],
     out: Path,
@@ -31,10 +31,10 @@ def make_training(
     journal: Path,
     tracker: Tracker,
 ) -> None:
-    """Train all routers of one type that are fitted on a benchmark, over the same trees.
+    """Train a router on a benchmark.
 
-    Writes TYPE.json and TYPE.safetensors into the folder `out`, the draws made for them, and the curves of each
-    router's training into the folder `curves_out`. Beside the journal each training keeps its state.
+    Writes ROUTER.json and ROUTER.safetensors into the folder `out`, the draws made for it, and the curves of its
+    training into the folder `curves_out`. The training keeps its state beside the journal.
     """
     runner = Runner.open(params, layers, journal, tracker)
 
@@ -43,13 +43,10 @@ def make_training(
         return open_tree(runner, read_problems(problems, split))
 
     def unknown(name: str) -> StepModel:
-        raise TrimError(f"{router_type}: a router is either trained or calibrated, not both")
+        raise TrimError(f"{router}: a router is either trained or calibrated, not both")
 
-    training = Training(
-        tree,
-        checkpoint=lambda router: journal.with_name(f"{journal.stem}-{router}.safetensors"),
-        log=lambda router: curves(curves_out / router, tracker),
-    )
-    fitted = fit_routers(runner, params.fitted_on(benchmark, router_type), problems, unknown, training)
+    with curves(curves_out, tracker) as log:
+        training = Training(tree, journal.with_suffix(".safetensors"), log)
+        fitted = fit_router(runner, router, problems, unknown, training)
     runner.draws.export(draws_out)
-    write_fitted(out, router_type, benchmark, fitted)
+    write_fitted(out, router, benchmark, fitted)

@@ -25,7 +25,7 @@ def calibrated_titles(params: Params) -> dict[str, str]:
 
 
 def _models(results: Path, benchmark: str) -> dict[str, StepModel]:
-    return {kind: StepModel.load(results / "calibration" / benchmark / f"{kind}.json") for kind in LABELS}
+    return {variant: StepModel.load(results / "calibration" / benchmark / f"{variant}.json") for variant in LABELS}
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
@@ -34,10 +34,10 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     for benchmark, title in calibrated_titles(params).items():
         models = _models(results, benchmark)
         agreement = read_json(results / "calibration" / benchmark / "agreement.json")
-        for kind, label in LABELS.items():
-            model = models[kind]
+        for variant, label in LABELS.items():
+            model = models[variant]
             apart = np.abs(model.observation - models["single"].observation).sum(axis=(1, 2)) / 2
-            wrong = {name: rule["wrong_by_rule" if kind == "rule" else "wrong"] for name, rule in agreement.items()}
+            wrong = {name: rule["wrong_by_rule" if variant == "rule" else "wrong"] for name, rule in agreement.items()}
             rows.append(
                 {
                     "benchmark": title,
@@ -51,7 +51,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
                     "strong wrong": f"{wrong['strong']:.3f}",
                     **{f"apart {state}": f"{value:.3f}" for state, value in zip(STATES, apart, strict=True)},
                     **{
-                        name: f"{agreement['weak'][name]:.3f}" if kind == "rule" else ""
+                        name: f"{agreement['weak'][name]:.3f}" if variant == "rule" else ""
                         for name in ("exact", "earlier", "later")
                     },
                 }
@@ -79,12 +79,12 @@ def _figure(results: Path, params: Params) -> Figure:
         panel.grid(False)
     picture.colorbar(image, ax=list(axes[:3]), label="log10 of the mass in a bin", shrink=0.7)
     last = axes[3]
-    for kind, (colour, _) in styles(LABELS).items():
-        for z, hazard in enumerate(models[kind].hazard):
+    for variant, (colour, _) in styles(LABELS).items():
+        for z, hazard in enumerate(models[variant].hazard):
             reached = np.concatenate([[1.0], np.cumprod(1 - hazard)[:-1]]) > 1e-3
             steps = np.arange(1, len(hazard) + 1)[reached]
-            style = ("-", "--", ":")[z] if kind != "rule" else "-."
-            last.plot(steps, hazard[reached], style, color=colour, label=LABELS[kind] if z == 0 else None)
+            style = ("-", "--", ":")[z] if variant != "rule" else "-."
+            last.plot(steps, hazard[reached], style, color=colour, label=LABELS[variant] if z == 0 else None)
     last.set_title(f"hazard ({title})")
     last.set_xlabel("step")
     last.set_ylabel("P(the solution ends here)")

@@ -70,7 +70,7 @@ def _found(table: pd.DataFrame, of: str = "", **keys: str) -> Finding | None:
 
 
 COLUMNS = ("claim", "made for", "reported in the paper", "released run", "released", "here, measured", "here")
-_OURS = "bar of our own"
+_OURS = "own criterion"
 Row = tuple[str, ...]
 
 

@@ -36,7 +36,7 @@ def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataF
     """
     calibrations, episodes = folder / "calibration" / benchmark, folder / "episodes" / benchmark / "trim_thr.parquet"
     results = read_results(episodes)
-    models = {kind: StepModel.load(calibrations / f"{kind}.json") for kind in CALIBRATIONS}
+    models = {variant: StepModel.load(calibrations / f"{variant}.json") for variant in CALIBRATIONS}
     bins = models[CALIBRATIONS[0]].observation.shape[2]
     chosen = {
         index: float(setting.removeprefix("tau="))
@@ -51,11 +51,11 @@ def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataF
     rows: list[tuple] = []
     made: list[tuple[str, str, str, np.ndarray]] = []
     first: dict[str, np.ndarray] = {}
-    for kind, model in models.items():
+    for variant, model in models.items():
         said = predict_thresholds(model, taus)
         share = said.calls / said.steps
         rows += zip(
-            [results.benchmark] * len(taus), [kind] * len(taus), taus, said.accuracy, share, accuracy[0], calls[0],
+            [results.benchmark] * len(taus), [variant] * len(taus), taus, said.accuracy, share, accuracy[0], calls[0],
             strict=True,
         )  # fmt: skip
         order = np.argsort(share)
@@ -69,10 +69,10 @@ def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataF
         for baseline, reference in (("", None), (CALIBRATIONS[0], first)):
             for measure, values in found.items():
                 if reference is not found:
-                    made.append((kind, baseline, measure, values - reference[measure] if reference else values))
+                    made.append((variant, baseline, measure, values - reference[measure] if reference else values))
     table = [
-        (results.benchmark, kind, baseline, measure, values[0], *interval(values[1:], params.evaluation.confidence))
-        for kind, baseline, measure, values in made
+        (results.benchmark, variant, baseline, measure, values[0], *interval(values[1:], params.evaluation.confidence))
+        for variant, baseline, measure, values in made
     ]
     return {
         "points": pd.DataFrame(rows, columns=list(POINTS)),
@@ -107,9 +107,9 @@ def _figure(results: Path, params: Params) -> Figure:
     picture, axes_of = panels(calibrated_titles(params))
     for benchmark, axes in axes_of.items():
         points = read_measured(results, "prediction", [benchmark], "points")
-        for kind, (colour, marker) in styles(LABELS).items():
-            rows = points[points["model"] == kind].sort_values("threshold")
-            axes.plot(rows["calls"], rows["accuracy"], marker + "-", color=colour, markersize=3, label=LABELS[kind])
+        for variant, (colour, marker) in styles(LABELS).items():
+            rows = points[points["model"] == variant].sort_values("threshold")
+            axes.plot(rows["calls"], rows["accuracy"], marker + "-", color=colour, markersize=3, label=LABELS[variant])
         axes.plot(rows["measured_calls"], rows["measured_accuracy"], "k.-", linewidth=1.6, label="measured")
         axes.set_xlabel("steps handed over / all steps")
         axes.set_ylabel("accuracy")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from trim.evaluation.comparison import comparisons, differences, measures
 from trim.evaluation.results import read_results
-from trim.experiment.fitting import fit_routers
+from trim.experiment.fitting import fit_router
 from trim.experiment.params import Params, measure_settings
 from trim.pomdp.model import StepModel
 from trim.problems import read_problems
@@ -30,11 +30,11 @@ def _run(job: Job) -> None:
     runner = plain.with_distortion(params.robustness.distortions()[job.case])
     models = calibrations(runner, job.problems, job.labelled).models
     models["single"].save(job.out / "single.json")
-    fits = [router for router in params.robustness.routers if params.router_type(router).needs_fitting]
-    fitted = fit_routers(runner, fits, job.problems, models.__getitem__)
     test = read_problems(job.problems, "test")
     for router in params.robustness.routers:
-        policies = params.router(router, fitted.get(router)).policies()
+        needs_fitting = params.router_type(router).needs_fitting
+        fitted = fit_router(runner, router, job.problems, models.__getitem__) if needs_fitting else None
+        policies = params.router(router, fitted).policies()
         write_run(runner, job.benchmark, "test", router, test, policies, job.out / f"{router}.parquet")
     plain.draws.export(job.out / "draws.parquet")
 

@@ -29,7 +29,7 @@ def _run(job: Job) -> None:
     test = read_problems(job.problems, "test")
     for source in params.benchmarks:
         for router in params.transfer.routers if source != benchmark else ():
-            fitted = read_fitted(job.fitted / source, params.router_type(router).name, router)
+            fitted = read_fitted(job.fitted / source, router)
             policies = params.router(router, fitted).policies()
             write_run(job.runner, benchmark, "test", router, test, policies, job.out / f"{source}.{router}.parquet")
 

@@ -201,7 +201,7 @@ def _curves(results: Path, params: Params) -> dict[str, dict[str, str]]:
 
 
 def _recovered(points: pd.DataFrame) -> np.ndarray:
-    """PGR of a curve at each of `SHARES`, between always-weak and the dearest point."""
+    """PGR of a curve at each of `SHARES`, between always-weak and the most expensive point."""
     points = points.sort_values(["strong_fraction", "pgr"])
     fraction, pgr = (np.concatenate([[0.0], points[name]]) for name in ("strong_fraction", "pgr"))
     return np.interp(SHARES, fraction, pgr)

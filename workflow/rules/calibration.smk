@@ -1,11 +1,11 @@
 rule calibrate:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=rollouts("train") + scores("train"),
-        models=models(),
-        solutions=LABELLED,
+        layers=LAYOUT.alone("{benchmark}", "train"),
+        models=LAYOUT.models(),
+        solutions=LAYOUT.labelled,
     output:
-        calibrations(),
+        LAYOUT.calibrations("{benchmark}"),
         draws="results/calibration/{benchmark}/draws.parquet",
     log:
         "logs/calibrate/{benchmark}.log",
@@ -15,18 +15,17 @@ rule calibrate:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.stages.calibrate"),
-        identities=IDENTITIES,
-        calibration=PLAN["calibration"],
-        distortion=DISTORTION,
-        generation=PLAN["generation"],
-        layers=lambda w, input: [f"--layer={path}" for path in input.layers],
-        solutions=[f"--solutions={path}" for path in LABELLED],
+        identities=LAYOUT.identities,
+        calibration=SECTIONS["calibration"],
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
+        solutions=[f"--solutions={path}" for path in LAYOUT.labelled],
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim calibrate --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
-        " --problems {input.problems:q} {params.layers:q} {params.solutions:q} --out {params.out:q} --draws-out {output.draws:q}"
+        " --problems {input.problems:q} {input.layers:q} {params.solutions:q} --out {params.out:q} --draws-out {output.draws:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-calibration.sqlite > {log:q} 2>&1"

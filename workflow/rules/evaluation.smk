@@ -1,10 +1,10 @@
 rule episodes:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=test_layers,
+        layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
         draws="results/draws/{benchmark}/test.parquet",
-        fits=lambda w: fit_files([w.router], w.benchmark),
-        models=models(),
+        fits=lambda w: LAYOUT.fits(w.benchmark, [w.router]),
+        models=LAYOUT.models(),
     output:
         "results/episodes/{benchmark}/{router}.parquet",
     log:
@@ -15,27 +15,24 @@ rule episodes:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.stages.episodes"),
-        router_code=lambda w: router_code(KINDS[w.router]),
-        identities=IDENTITIES,
-        router=lambda w: PLAN["routers"][w.router],
-        models=PLAN["models"],
-        generation=PLAN["generation"],
-        layers=lambda w, input: [
-            f"--layer={path}" for path in [*input.layers, input.draws]
-        ],
+        router_code=lambda w: router_code(w.router),
+        identities=LAYOUT.identities,
+        router=lambda w: SECTIONS["routers"][w.router],
+        models=SECTIONS["models"],
+        generation=SECTIONS["generation"],
     shell:
         "trim episodes --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
-        " --problems {input.problems:q} --split test {params.layers:q} --fitted results/routers"
+        " --problems {input.problems:q} --split test {input.layers:q} {input.draws:q} --fitted results/routers"
         " --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-test-{wildcards.router:q}.sqlite > {log:q} 2>&1"
 
 
 rule evaluate:
     input:
-        episodes=EPISODES,
+        episodes=LAYOUT.episodes(),
     output:
         "results/summary.csv",
         "results/measures.csv",
@@ -53,6 +50,6 @@ rule evaluate:
     params:
         experiment=PARAMS,
         code=code("trim.stages.evaluate"),
-        reads=REPORTED,
+        reads=LAYOUT.reported,
     shell:
         "trim evaluate --params {params.experiment:q} {input.episodes:q} > {log:q} 2>&1"

@@ -17,7 +17,7 @@ rule model:
         experiment=PARAMS,
         code=code("trim.stages.download"),
         source=lambda w: (
-            EXPERIMENT.encoders() if w.role == "encoders" else settings(w.role)
+            EXPERIMENT.encoders() if w.role == "encoders" else LAYOUT.source(w.role)
         ),
     shell:
         "trim download --params {params.experiment:q} --model {wildcards.role:q} --out {output:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-OUT = PLAN["pretrain"]["out"]
+OUT = SECTIONS["pretrain"]["out"]
 MODEL_FILES = [
     "config.json",
     "tokenizer.json",
@@ -26,9 +26,9 @@ rule pretrain_lm:
     params:
         experiment=PARAMS,
         code=code("trim.pretrain.cards"),
-        training=lambda w: PLAN["pretrain"][w.model],
-        shares=PLAN["pretrain"]["shares"],
-        seed=PLAN["pretrain"]["seed"],
+        training=lambda w: SECTIONS["pretrain"][w.model],
+        shares=SECTIONS["pretrain"]["shares"],
+        seed=SECTIONS["pretrain"]["seed"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim pretrain lm --params {params.experiment:q} --model {wildcards.model:q} --out {params.out:q} > {log:q} 2>&1"
@@ -50,9 +50,9 @@ rule pretrain_prm:
     params:
         experiment=PARAMS,
         code=code("trim.pretrain.cards"),
-        training=PLAN["pretrain"]["prm"],
-        shares=PLAN["pretrain"]["shares"],
-        seed=PLAN["pretrain"]["seed"],
+        training=SECTIONS["pretrain"]["prm"],
+        shares=SECTIONS["pretrain"]["shares"],
+        seed=SECTIONS["pretrain"]["seed"],
         weak=lambda w, input: Path(input.weak).parent,
         strong=lambda w, input: Path(input.strong).parent,
         out=lambda w, output: Path(output[0]).parent,
@@ -76,7 +76,7 @@ rule pretrain_cards:
     params:
         experiment=PARAMS,
         code=code("trim.pretrain.cards"),
-        probe=PLAN["pretrain"]["probe"],
+        probe=SECTIONS["pretrain"]["probe"],
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:
         "trim pretrain cards --params {params.experiment:q} {params.out:q} > {log:q} 2>&1"

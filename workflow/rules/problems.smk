@@ -5,7 +5,7 @@ localrules:
 
 rule problems:
     input:
-        local=lambda w: PLAN["benchmarks"][w.benchmark].get("path") or [],
+        local=lambda w: SECTIONS["benchmarks"][w.benchmark].get("path") or [],
     output:
         "results/problems/{benchmark}.parquet",
     log:
@@ -18,7 +18,7 @@ rule problems:
     params:
         experiment=PARAMS,
         code=code("trim.stages.problems"),
-        source=lambda w: PLAN["benchmarks"][w.benchmark],
+        source=lambda w: SECTIONS["benchmarks"][w.benchmark],
     shell:
         "trim problems --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q} > {log:q} 2>&1"
 
@@ -35,6 +35,6 @@ rule labelled:
     threads: 1
     params:
         code=code("trim.stages.problems"),
-        part=PART,
+        part=EXPERIMENT.calibration.part,
     shell:
         "trim labelled {params.part:q} --out {output:q} > {log:q} 2>&1"

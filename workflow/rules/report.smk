@@ -26,7 +26,7 @@ EVALUATED = [
 rule tables:
     input:
         EVALUATED,
-        fits=ALL_FITS,
+        fits=LAYOUT.every_fit(),
     output:
         report(
             TABLES,
@@ -43,7 +43,7 @@ rule tables:
     params:
         experiment=PARAMS,
         code=code("trim.report.tables"),
-        reads=REPORTED,
+        reads=LAYOUT.reported,
     shell:
         "trim tables --params {params.experiment:q} > {log:q} 2>&1"
 
@@ -51,7 +51,7 @@ rule tables:
 rule figures:
     input:
         EVALUATED,
-        episodes=EPISODES,
+        episodes=LAYOUT.episodes(),
     output:
         report(FIGURES, caption="../report/figure.rst", category="Figures"),
     log:
@@ -64,7 +64,7 @@ rule figures:
     params:
         experiment=PARAMS,
         code=code("trim.report.figures"),
-        reads=REPORTED,
+        reads=LAYOUT.reported,
     shell:
         "trim figures --params {params.experiment:q} > {log:q} 2>&1"
 
@@ -93,7 +93,7 @@ rule study:
     params:
         experiment=PARAMS,
         code=lambda w: code(f"trim.studies.{w.study}"),
-        reads=REPORTED,
+        reads=LAYOUT.reported,
     shell:
         "trim study {wildcards.study:q} --params {params.experiment:q} > {log:q} 2>&1"
 
@@ -105,7 +105,7 @@ rule page:
         FIGURES,
         STUDY_FILES,
         problems=expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
-        episodes=EPISODES,
+        episodes=LAYOUT.episodes(),
     output:
         report("results/report.html", caption="../report/page.rst", category="Report"),
     log:
@@ -121,7 +121,7 @@ rule page:
             "trim.page.page",
             data=["page/page.html.jinja", "page/page.css", "page/page.js"],
         ),
-        reads=REPORTED,
+        reads=LAYOUT.reported,
     shell:
         "trim report --params {params.experiment:q} > {log:q} 2>&1"
 
@@ -136,8 +136,8 @@ rule manifest:
         TABLES,
         FIGURES,
         STUDY_FILES,
-        EPISODES,
-        ALL_FITS,
+        LAYOUT.episodes(),
+        LAYOUT.every_fit(),
         expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
         expand("results/draws/{benchmark}/test.parquet", benchmark=BENCHMARKS),
     output:

@@ -1,7 +1,7 @@
 rule rollouts:
     input:
         problems="results/problems/{benchmark}.parquet",
-        model=lambda w: model(w.model),
+        model=lambda w: LAYOUT.model(w.model),
     output:
         expand(
             "results/rollouts/{{benchmark}}/{split}/{{model}}.{{shard}}.parquet",
@@ -15,15 +15,15 @@ rule rollouts:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=lambda w: gpus(w.model),
+        gpu=lambda w: LAYOUT.resources(w.model)["gpu"],
         weak=lambda w: int(w.model == "weak"),
         strong=lambda w: int(w.model == "strong"),
     params:
         experiment=PARAMS,
         code=code("trim.stages.rollouts"),
-        generation=PLAN["generation"],
-        settings=lambda w: IDENTITIES[w.model],
-        shards=config.get("shards", 1),
+        generation=SECTIONS["generation"],
+        settings=lambda w: LAYOUT.identities[w.model],
+        shards=EXPERIMENT.shards,
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:
         "trim rollouts --params {params.experiment:q} --problems {input.problems:q} --model {wildcards.model:q}"

@@ -3,8 +3,8 @@
 rule trees:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=rollouts("{split}") + scores("{split}"),
-        models=models(),
+        layers=LAYOUT.alone("{benchmark}", "{split}"),
+        models=LAYOUT.models(),
     output:
         "results/trees/{benchmark}/{split}.parquet",
     log:
@@ -16,60 +16,58 @@ rule trees:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.stages.trees"),
-        identities=IDENTITIES,
-        distortion=DISTORTION,
-        generation=PLAN["generation"],
-        layers=lambda w, input: [f"--layer={path}" for path in input.layers],
+        identities=LAYOUT.identities,
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
     shell:
-        "trim trees --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q} {params.layers:q} --out {output:q}"
+        "trim trees --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q} {input.layers:q} --out {output:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.split:q}-trees.sqlite > {log:q} 2>&1"
 
 
 rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=rollouts("validation") + scores("validation"),
-        labels=lambda w: (
-            rollouts("train") + scores("train")
-            if "train_rollouts" in FITTED[w.kind].needs
+        layers=lambda w: LAYOUT.layers(w.benchmark, "validation"),
+        train=lambda w: (
+            LAYOUT.alone(w.benchmark, "train")
+            if LAYOUT.needs(w.router, "train_rollouts")
             else []
         ),
-        trees=trees("validation"),
-        explored=lambda w: [ancient(path) for path in explored(w)],
-        calibration=lambda w: calibrations() if "pomdp" in FITTED[w.kind].needs else [],
-        models=models(),
+        explored=lambda w: [
+            ancient(path) for path in LAYOUT.explored(w.benchmark, w.router)
+        ],
+        calibration=lambda w: (
+            LAYOUT.calibrations(w.benchmark) if LAYOUT.needs(w.router, "pomdp") else []
+        ),
+        models=LAYOUT.models(),
     output:
-        "results/routers/{benchmark}/{kind}.json",
-        "results/routers/{benchmark}/{kind}.safetensors",
-        draws="results/draws/{benchmark}/fit-{kind}.parquet",
+        "results/routers/{benchmark}/{router}.json",
+        "results/routers/{benchmark}/{router}.safetensors",
+        draws=LAYOUT.fit_draws("{benchmark}", "{router}"),
     log:
-        "logs/fit/{benchmark}/{kind}.log",
+        "logs/fit/{benchmark}/{router}.log",
     benchmark:
-        "benchmarks/fit/{benchmark}/{kind}.tsv"
+        "benchmarks/fit/{benchmark}/{router}.tsv"
     wildcard_constraints:
-        kind="|".join(name for name in FITTED if name not in TRAINED) or "-",
+        router="|".join(LAYOUT.fitted) or "-",
     conda:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.stages.fit"),
-        router_code=lambda w: router_code(FITTED[w.kind]),
-        identities=IDENTITIES,
-        routers=fitted_routers,
-        distortion=DISTORTION,
-        generation=PLAN["generation"],
-        budgets=PLAN["evaluation"]["budgets"],
-        layers=lambda w, input: [
-            f"--layer={path}"
-            for path in [*input.layers, *input.labels, *input.trees, *input.explored]
-        ],
+        router_code=lambda w: router_code(w.router),
+        identities=LAYOUT.identities,
+        router=lambda w: SECTIONS["routers"][w.router],
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
+        budgets=SECTIONS["evaluation"]["budgets"],
         calibrations=lambda w, input: (
             [f"--calibrations=results/calibration/{w.benchmark}"]
             if input.get("calibration")
@@ -77,56 +75,50 @@ rule fit:
         ),
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --type {wildcards.kind:q}"
-        " --problems {input.problems:q} {params.layers:q} {params.calibrations:q} --out {params.out:q} --draws-out {output.draws:q}"
-        " --journal results/.journal/{wildcards.benchmark:q}-fit-{wildcards.kind:q}.sqlite"
+        "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
+        " --problems {input.problems:q} {input.layers:q} {input.train:q} {input.explored:q} {params.calibrations:q}"
+        " --out {params.out:q} --draws-out {output.draws:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-fit-{wildcards.router:q}.sqlite"
         " > {log:q} 2>&1"
 
 
-# Fitting by training, on the train split; the journal also keeps the state after each epoch.
+# Fitting by training, on the train split; the state after each epoch is kept beside the journal.
 rule train:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=rollouts("train")
-        + scores("train")
-        + rollouts("validation")
-        + scores("validation"),
-        trees=lambda w: trees("train")(w) + trees("validation")(w),
-        models=models(),
+        layers=lambda w: LAYOUT.layers(w.benchmark, "train", "validation"),
+        models=LAYOUT.models(),
     output:
-        "results/routers/{benchmark}/{kind}.json",
-        "results/routers/{benchmark}/{kind}.safetensors",
-        draws="results/draws/{benchmark}/fit-{kind}.parquet",
-        training=directory("results/training/{benchmark}/{kind}"),
+        "results/routers/{benchmark}/{router}.json",
+        "results/routers/{benchmark}/{router}.safetensors",
+        draws=LAYOUT.fit_draws("{benchmark}", "{router}"),
+        training=directory("results/training/{benchmark}/{router}"),
     log:
-        "logs/train/{benchmark}/{kind}.log",
+        "logs/train/{benchmark}/{router}.log",
     benchmark:
-        "benchmarks/train/{benchmark}/{kind}.tsv"
+        "benchmarks/train/{benchmark}/{router}.tsv"
     wildcard_constraints:
-        kind="|".join(TRAINED) or "-",
+        router="|".join(LAYOUT.trained) or "-",
     priority: 1
     conda:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.stages.train"),
-        router_code=lambda w: router_code(FITTED[w.kind]),
-        identities=IDENTITIES,
-        routers=fitted_routers,
-        distortion=DISTORTION,
-        generation=PLAN["generation"],
-        budgets=PLAN["evaluation"]["budgets"],
-        layers=lambda w, input: [
-            f"--layer={path}" for path in [*input.layers, *input.trees]
-        ],
+        router_code=lambda w: router_code(w.router),
+        identities=LAYOUT.identities,
+        router=lambda w: SECTIONS["routers"][w.router],
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
+        budgets=SECTIONS["evaluation"]["budgets"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim train --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --type {wildcards.kind:q}"
-        " --problems {input.problems:q} {params.layers:q} --out {params.out:q} --draws-out {output.draws:q}"
-        " --curves {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.kind:q}.sqlite"
+        "trim train --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
+        " --problems {input.problems:q} {input.layers:q} --out {params.out:q} --draws-out {output.draws:q}"
+        " --curves {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.router:q}.sqlite"
         " > {log:q} 2>&1"
 
 
@@ -135,12 +127,9 @@ rule train:
 rule draws:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=test_layers,
-        fits=lambda w: [
-            ancient(path)
-            for path in fit_files(EXPERIMENT.routers_on(w.benchmark), w.benchmark)
-        ],
-        models=models(),
+        layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
+        fits=lambda w: [ancient(path) for path in LAYOUT.fits(w.benchmark)],
+        models=LAYOUT.models(),
     output:
         "results/draws/{benchmark}/test.parquet",
     log:
@@ -151,16 +140,15 @@ rule draws:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.stages.draws"),
-        identities=IDENTITIES,
-        routers=PLAN["routers"],
-        distortion=DISTORTION,
-        generation=PLAN["generation"],
-        layers=lambda w, input: [f"--layer={path}" for path in input.layers],
+        identities=LAYOUT.identities,
+        routers=SECTIONS["routers"],
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
     shell:
         "trim draws --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " --split test {params.layers:q} --fitted results/routers --out {output:q}"
+        " --split test {input.layers:q} --fitted results/routers --out {output:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-test.sqlite > {log:q} 2>&1"

@@ -5,7 +5,7 @@ rule scores:
             "results/rollouts/{{benchmark}}/{split}/weak.{{shard}}.parquet",
             split=SPLITS,
         ),
-        model=model("prm"),
+        model=LAYOUT.model("prm"),
     output:
         expand("results/scores/{{benchmark}}/{split}.{{shard}}.parquet", split=SPLITS),
     log:
@@ -16,16 +16,14 @@ rule scores:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        gpu=gpus("prm"),
-        prm=1,
+        **LAYOUT.resources("prm"),
     params:
         experiment=PARAMS,
         code=code("trim.stages.scores"),
-        generation=PLAN["generation"],
-        settings=IDENTITIES["prm"],
-        layers=lambda w, input: [f"--layer={path}" for path in input.weak],
+        generation=SECTIONS["generation"],
+        settings=LAYOUT.identities["prm"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim scores --params {params.experiment:q} --problems {input.problems:q} --shard {wildcards.shard:q}"
-        " {params.layers:q} --out {params.out:q}"
+        " {input.weak:q} --out {params.out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-scores-{wildcards.shard:q}.sqlite > {log:q} 2>&1"

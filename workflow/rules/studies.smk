@@ -1,11 +1,6 @@
 # Studies beside the main comparison. What one is, how it is measured and shown, is its file in trim/studies/; here
 # stand the rules of those that run models, and one rule for each that is measured.
-ROBUST_KINDS = [
-    KINDS[name].name
-    for name in EXPERIMENT.robustness.routers
-    if KINDS[name].needs_fitting
-]
-ROBUST = [f"{name}.parquet" for name in EXPERIMENT.robustness.routers]
+ROBUST = EXPERIMENT.robustness.routers
 MOVED = EXPERIMENT.transfer.routers
 
 
@@ -13,20 +8,26 @@ MOVED = EXPERIMENT.transfer.routers
 rule robustness:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=every_layer,
+        layers=lambda w: LAYOUT.layers(w.benchmark, *SPLITS),
         draws=[
             "results/calibration/{benchmark}/draws.parquet",
-            *expand(
-                "results/draws/{{benchmark}}/fit-{kind}.parquet", kind=ROBUST_KINDS
+            *(
+                LAYOUT.fit_draws("{benchmark}", name)
+                for name in ROBUST
+                if name in LAYOUT.fitted
             ),
             "results/draws/{benchmark}/test.parquet",
         ],
-        solutions=LABELLED,
-        models=models(),
+        solutions=LAYOUT.labelled,
+        models=LAYOUT.models(),
     output:
         expand(
             "results/studies/robustness/{{benchmark}}/{{distortion}}/{file}",
-            file=["single.json", "draws.parquet", *ROBUST],
+            file=[
+                "single.json",
+                "draws.parquet",
+                *(f"{name}.parquet" for name in ROBUST),
+            ],
         ),
     log:
         "logs/robustness/{benchmark}/{distortion}.log",
@@ -36,34 +37,29 @@ rule robustness:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code(
-            "trim.studies.robustness",
-            *(KINDS[name].__module__ for name in EXPERIMENT.robustness.routers),
-        ),
-        identities=IDENTITIES,
-        routers=[PLAN["routers"][name] for name in EXPERIMENT.robustness.routers],
-        budgets=PLAN["evaluation"]["budgets"],
-        calibration=PLAN["calibration"],
-        generation=PLAN["generation"],
-        layers=lambda w, input: [
-            f"--layer={path}" for path in [*input.layers, *input.draws]
-        ],
-        solutions=[f"--solutions={path}" for path in LABELLED],
+        code=code("trim.studies.robustness"),
+        router_code=router_code(*ROBUST),
+        identities=LAYOUT.identities,
+        routers=[SECTIONS["routers"][name] for name in ROBUST],
+        budgets=SECTIONS["evaluation"]["budgets"],
+        calibration=SECTIONS["calibration"],
+        generation=SECTIONS["generation"],
+        solutions=[f"--solutions={path}" for path in LAYOUT.labelled],
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim run-study robustness --case {wildcards.distortion:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
-        " --problems {input.problems:q} {params.layers:q} {params.solutions:q} --out {params.out:q}"
+        " --problems {input.problems:q} {input.layers:q} {input.draws:q} {params.solutions:q} --out {params.out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.distortion:q}.sqlite > {log:q} 2>&1"
 
 
 rule ceiling:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=every_layer,
-        models=models(),
+        layers=lambda w: LAYOUT.layers(w.benchmark, *SPLITS),
+        models=LAYOUT.models(),
     output:
         expand(
             "results/studies/ceiling/{{benchmark}}/{name}.parquet",
@@ -77,19 +73,18 @@ rule ceiling:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.studies.ceiling"),
-        identities=IDENTITIES,
-        costs=PLAN["ceiling"]["costs"],
-        distortion=DISTORTION,
-        generation=PLAN["generation"],
-        layers=lambda w, input: [f"--layer={path}" for path in input.layers],
+        identities=LAYOUT.identities,
+        costs=SECTIONS["ceiling"]["costs"],
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim run-study ceiling --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " {params.layers:q} --out {params.out:q} --journal results/.journal/{wildcards.benchmark:q}-ceiling.sqlite"
+        " {input.layers:q} --out {params.out:q} --journal results/.journal/{wildcards.benchmark:q}-ceiling.sqlite"
         " > {log:q} 2>&1"
 
 
@@ -97,11 +92,11 @@ rule ceiling:
 rule transfer:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=test_layers,
+        layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
         draws="results/draws/{benchmark}/test.parquet",
         known=lambda w: known_draws(w, "transfer"),
-        fits=[fit_files(MOVED, benchmark) for benchmark in BENCHMARKS],
-        models=models(),
+        fits=[LAYOUT.fits(benchmark, MOVED) for benchmark in BENCHMARKS],
+        models=LAYOUT.models(),
     output:
         **study_draws("transfer"),
         episodes=directory("results/studies/transfer/{benchmark}/episodes"),
@@ -113,20 +108,20 @@ rule transfer:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.studies.transfer", *(KINDS[name].__module__ for name in MOVED)),
-        identities=IDENTITIES,
-        draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
-        routers=[PLAN["routers"][name] for name in MOVED],
-        generation=PLAN["generation"],
-        layers=lambda w, input: [
-            f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
-        ],
+        code=code("trim.studies.transfer"),
+        router_code=router_code(*MOVED),
+        identities=LAYOUT.identities,
+        draws_out=lambda w, output: (
+            [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
+        ),
+        routers=[SECTIONS["routers"][name] for name in MOVED],
+        generation=SECTIONS["generation"],
     shell:
         "trim run-study transfer --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " {params.layers:q} --fitted results/routers --out {output.episodes:q} {params.draws_out:q}"
+        " {input.layers:q} {input.draws:q} {input.known:q} --fitted results/routers --out {output.episodes:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-transfer.sqlite > {log:q} 2>&1"
 
 
@@ -134,10 +129,10 @@ rule transfer:
 rule granularity:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=test_layers,
+        layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
         draws="results/draws/{benchmark}/test.parquet",
         known=lambda w: known_draws(w, f"granularity-{w.step}"),
-        models=models(),
+        models=LAYOUT.models(),
     output:
         **study_draws("granularity-{step}"),
         episodes=directory("results/studies/granularity/{benchmark}/{step}"),
@@ -149,20 +144,19 @@ rule granularity:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.studies.granularity"),
-        identities=IDENTITIES,
-        draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
-        generation=PLAN["generation"],
+        identities=LAYOUT.identities,
+        draws_out=lambda w, output: (
+            [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
+        ),
+        generation=SECTIONS["generation"],
         thresholds=list(EXPERIMENT.granularity.thresholds),
-        layers=lambda w, input: [
-            f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
-        ],
     shell:
         "trim run-study granularity --case {wildcards.step:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
-        " --problems {input.problems:q} {params.layers:q} --out {output.episodes:q} {params.draws_out:q}"
+        " --problems {input.problems:q} {input.layers:q} {input.draws:q} {input.known:q} --out {output.episodes:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-granularity-{wildcards.step:q}.sqlite > {log:q} 2>&1"
 
 
@@ -170,10 +164,10 @@ rule granularity:
 rule twin:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=test_layers,
+        layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
         draws="results/draws/{benchmark}/test.parquet",
         known=lambda w: known_draws(w, "twin"),
-        models=models(),
+        models=LAYOUT.models(),
     output:
         **study_draws("twin"),
         figures="results/studies/twin/{benchmark}.csv",
@@ -185,20 +179,19 @@ rule twin:
         "../envs/trim.yaml"
     threads: 1
     resources:
-        **EVERY_MODEL,
+        **LAYOUT.resources(),
     params:
         experiment=PARAMS,
         code=code("trim.studies.twin"),
-        identities=IDENTITIES,
-        reads=REPORTED,
-        draws_out=lambda w, output: [] if REPLAY else [f"--draws-out={output.draws}"],
-        generation=PLAN["generation"],
-        layers=lambda w, input: [
-            f"--layer={path}" for path in [*input.layers, input.draws, *input.known]
-        ],
+        identities=LAYOUT.identities,
+        reads=LAYOUT.reported,
+        draws_out=lambda w, output: (
+            [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
+        ),
+        generation=SECTIONS["generation"],
     shell:
         "trim run-study twin --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " {params.layers:q} --out {output.figures:q} {params.draws_out:q}"
+        " {input.layers:q} {input.draws:q} {input.known:q} --out {output.figures:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-twin.sqlite > {log:q} 2>&1"
 
 
@@ -229,7 +222,7 @@ for STUDY in STUDIES.values():
             experiment=PARAMS,
             code=code(f"trim.studies.{STUDY.name}"),
             study=STUDY.name,
-            reads=REPORTED,
+            reads=LAYOUT.reported,
         shell:
             "trim measure-study {params.study:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
             " > {log:q} 2>&1"

@@ -1,0 +1,170 @@
+"""The files of a run: which are made from which, and what decides the draws of its models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from trim.errors import TrimError
+from trim.experiment.params import Params
+from trim.models.files import EMBEDDED, on_hub, resolve, weight_files
+from trim.models.load import causes, name
+from trim.pomdp.model import CALIBRATIONS
+from trim.provenance import digest_of_values
+
+_EXPLORER = "trim_thr"
+# What changes no number of a report.
+_UNREPORTED = ("shards", "replay", "pretrain")
+
+
+class Layout:
+    """Paths of a run, relative to its folder; a benchmark can be a pattern, such as "{benchmark}".
+
+    Attributes:
+        sections: the experiment as plain values, by section.
+        fitted, trained: names of the routers that are fitted without networks, and of those that are trained.
+        hub: the roles of the models that are downloaded from the hub.
+        encoders: the record of the encoders' download, if routers embed questions with any.
+        keys: the environment variables that hold keys of servers.
+        identities: by role, a digest of what decides the model's draws beside its files.
+        labelled: the file of labelled solutions for the calibration, if there is one.
+        reported: by section, a digest of what reports read of the experiment.
+
+    Args:
+        params: the experiment.
+        tree_splits: the splits whose solution trees are expanded.
+
+    Raises:
+        TrimError: if the files of a model are missing.
+    """
+
+    def __init__(self, params: Params, tree_splits: Sequence[str]) -> None:
+        self.params, self.tree_splits = params, tree_splits
+        self.sections: dict[str, Any] = params.model_dump(mode="json")
+        types = {router: params.router_type(router) for router in params.routers}
+        needing = [router for router, router_type in types.items() if router_type.needs_fitting]
+        self.trained = [router for router in needing if "train_trees" in types[router].needs]
+        self.fitted = [router for router in needing if router not in self.trained]
+        self._models = {role: getattr(params.models, role) for role in ("weak", "strong", "prm")}
+        self.hub = [role for role, model in self._models.items() if on_hub(model)]
+        self.encoders = ["results/models/encoders.json"] if params.encoders() else []
+        servers = [model.server for model in self._models.values()]
+        self.keys = sorted({server.key for server in servers if server and server.key} if not params.replay else ())
+        self._model_files = {role: self._files(role) for role in self._models}
+        self.identities = {role: digest_of_values(self.source(role)) for role in self._models}
+        solutions = params.calibration.solutions
+        self.labelled = [solutions] if solutions else []
+        if params.calibration.part:
+            self.labelled = ["results/problems/processbench.jsonl"]
+        self.reported = {key: digest_of_values(value) for key, value in self.sections.items() if key not in _UNREPORTED}
+
+    # Models
+
+    def model(self, role: str) -> list[str]:
+        """The files that decide what a model writes, or the record of their download.
+
+        A server has none, a model of the package is known by its identity alone, and a replay asks no model.
+        """
+        return self._model_files[role]
+
+    def models(self) -> list[str]:
+        """The files of all models, and the record of the encoders."""
+        files = [path for role in self._models for path in self._model_files[role]]
+        return files if self.params.replay else files + self.encoders
+
+    def source(self, role: str) -> dict[str, Any]:
+        """What decides a model's draws beside its files."""
+        model = self._models[role]
+        found = causes(model) | {"instruction": getattr(model, "instruction", None)}
+        if model.path.startswith(EMBEDDED):
+            try:
+                found["identity"] = name(model)
+            except TrimError as error:
+                if not self.params.replay:  # which asks for no model until a draw is looked up
+                    raise TrimError(f"models.{role}: {error}") from None
+        return found
+
+    def resources(self, *roles: str) -> dict[str, int]:
+        """GPUs that a job needs that runs these models, all of them by default, and the models by name.
+
+        By their names a machine can limit each model to one job at a time.
+        """
+        used = roles or tuple(self._models)
+        return {"gpu": 0 if self.params.replay else self.params.models.gpus(*used), **dict.fromkeys(used, 1)}
+
+    def _files(self, role: str) -> list[str]:
+        model = self._models[role]
+        if self.params.replay or model.server or model.path.startswith(EMBEDDED):
+            return []
+        if role in self.hub:
+            return [f"results/models/{role}.json"]
+        try:
+            return [str(path) for path in weight_files(resolve(model.path))]
+        except TrimError as error:
+            raise TrimError(f"models.{role}: {error}") from None
+
+    # Draws
+
+    def rollouts(self, benchmark: str, *splits: str) -> list[str]:
+        """Both models' solutions of some splits."""
+        files = [f"{role}.{i}.parquet" for role in ("weak", "strong") for i in range(self.params.shards)]
+        return [f"results/rollouts/{benchmark}/{split}/{file}" for split in splits for file in files]
+
+    def scores(self, benchmark: str, *splits: str) -> list[str]:
+        """Scores of the weak model's solutions of some splits."""
+        return [f"results/scores/{benchmark}/{s}.{i}.parquet" for s in splits for i in range(self.params.shards)]
+
+    def alone(self, benchmark: str, *splits: str) -> list[str]:
+        """What the models make alone of some splits: solutions and scores."""
+        return self.rollouts(benchmark, *splits) + self.scores(benchmark, *splits)
+
+    def trees(self, benchmark: str, *splits: str) -> list[str]:
+        """The solution trees of some splits, for a benchmark that has them."""
+        there = benchmark in self.params.trees
+        return [f"results/trees/{benchmark}/{s}.parquet" for s in splits if there and s in self.tree_splits]
+
+    def layers(self, benchmark: str, *splits: str) -> list[str]:
+        """All draws of some splits that are made before routers are run."""
+        return self.alone(benchmark, *splits) + self.trees(benchmark, *splits)
+
+    def explored(self, benchmark: str, router: str) -> list[str]:
+        """Draws that other routers mostly meet too: those made for the sweep of TRIM-Thr, for every router but it."""
+        known = _EXPLORER in self.params.routers and _EXPLORER in self.params.fitted_on(benchmark)
+        return [self.fit_draws(benchmark, _EXPLORER)] if known and router != _EXPLORER else []
+
+    @staticmethod
+    def fit_draws(benchmark: str, router: str) -> str:
+        """The draws that fitting a router made."""
+        return f"results/draws/{benchmark}/fit-{router}.parquet"
+
+    # Calibrations, fits and episodes
+
+    @staticmethod
+    def calibrations(benchmark: str) -> list[str]:
+        """The calibrated POMDPs of a benchmark."""
+        return [f"results/calibration/{benchmark}/{variant}.json" for variant in (*CALIBRATIONS, "agreement")]
+
+    def needs(self, router: str, what: str) -> bool:
+        """Whether fitting a router needs something; see `Router.needs`."""
+        return what in self.params.router_type(router).needs
+
+    def fits(self, benchmark: str, routers: Iterable[str] | None = None) -> list[str]:
+        """What was fitted for routers, by default all that are run on a benchmark, wherever each is fitted for it."""
+        found = self.params.routers_on(benchmark) if routers is None else routers
+        places = {self.params.source(router, benchmark): None for router in found}
+        return [
+            f"results/routers/{place}/{router}.{form}"
+            for place in places
+            for router in found
+            if router in self.fitted + self.trained and self.params.source(router, benchmark) == place
+            for form in ("json", "safetensors")
+        ]
+
+    def every_fit(self) -> list[str]:
+        """What is fitted in the experiment."""
+        return sorted({path for benchmark in self.params.benchmarks for path in self.fits(benchmark)})
+
+    def episodes(self, *benchmarks: str) -> list[str]:
+        """The episodes of all routers on some benchmarks, by default on all."""
+        found = benchmarks or tuple(self.params.benchmarks)
+        return [f"results/{path}" for benchmark in found for path in self.params.episodes(benchmark)]
