@@ -11,8 +11,6 @@ rule calibrate:
         "logs/calibrate/{benchmark}.log",
     benchmark:
         "benchmarks/calibrate/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),

@@ -11,8 +11,6 @@ rule episodes:
         "logs/episodes/{benchmark}/{router}.log",
     benchmark:
         "benchmarks/episodes/{benchmark}/{router}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -44,8 +42,6 @@ rule evaluate:
         "logs/evaluate.log",
     benchmark:
         "benchmarks/evaluate.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,

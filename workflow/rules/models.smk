@@ -10,8 +10,6 @@ rule model:
         "logs/models/{role}.log",
     benchmark:
         "benchmarks/models/{role}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,

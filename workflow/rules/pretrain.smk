@@ -20,8 +20,6 @@ rule pretrain_lm:
         "logs/pretrain/{model}.log",
     benchmark:
         "benchmarks/pretrain/{model}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -44,8 +42,6 @@ rule pretrain_prm:
         "logs/pretrain/prm.log",
     benchmark:
         "benchmarks/pretrain/prm.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 2
     params:
         experiment=PARAMS,
@@ -70,8 +66,6 @@ rule pretrain_cards:
         "logs/pretrain/cards.log",
     benchmark:
         "benchmarks/pretrain/cards.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 2
     params:
         experiment=PARAMS,

@@ -12,8 +12,6 @@ rule problems:
         "logs/problems/{benchmark}.log",
     benchmark:
         "benchmarks/problems/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -30,8 +28,6 @@ rule labelled:
         "logs/problems/processbench.log",
     benchmark:
         "benchmarks/problems/processbench.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         code=code("trim.stages.problems"),

@@ -37,8 +37,6 @@ rule tables:
         "logs/tables.log",
     benchmark:
         "benchmarks/tables.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -58,8 +56,6 @@ rule figures:
         "logs/figures.log",
     benchmark:
         "benchmarks/figures.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -87,8 +83,6 @@ rule study:
         "logs/study/{study}.log",
     benchmark:
         "benchmarks/study/{study}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -112,8 +106,6 @@ rule page:
         "logs/page.log",
     benchmark:
         "benchmarks/page.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     params:
         experiment=PARAMS,
@@ -146,8 +138,6 @@ rule manifest:
         "logs/manifest.log",
     benchmark:
         "benchmarks/manifest.tsv"
-    conda:
-        "../envs/trim.yaml"
     params:
         code=code("trim.stages.manifest"),
     shell:

@@ -11,8 +11,6 @@ rule rollouts:
         "logs/rollouts/{benchmark}/{model}.{shard}.log",
     benchmark:
         "benchmarks/rollouts/{benchmark}/{model}.{shard}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         gpu=lambda w: LAYOUT.resources(w.model)["gpu"],

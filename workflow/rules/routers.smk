@@ -12,8 +12,6 @@ rule trees:
     benchmark:
         "benchmarks/trees/{benchmark}/{split}.tsv"
     priority: 2
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -54,8 +52,6 @@ rule fit:
         "benchmarks/fit/{benchmark}/{router}.tsv"
     wildcard_constraints:
         router="|".join(LAYOUT.fitted) or "-",
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -100,8 +96,6 @@ rule train:
     wildcard_constraints:
         router="|".join(LAYOUT.trained) or "-",
     priority: 1
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -136,8 +130,6 @@ rule draws:
         "logs/draws/{benchmark}.log",
     benchmark:
         "benchmarks/draws/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),

@@ -12,8 +12,6 @@ rule scores:
         "logs/scores/{benchmark}/{shard}.log",
     benchmark:
         "benchmarks/scores/{benchmark}/{shard}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources("prm"),

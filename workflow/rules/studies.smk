@@ -33,8 +33,6 @@ rule robustness:
         "logs/robustness/{benchmark}/{distortion}.log",
     benchmark:
         "benchmarks/robustness/{benchmark}/{distortion}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -69,8 +67,6 @@ rule ceiling:
         "logs/ceiling/{benchmark}.log",
     benchmark:
         "benchmarks/ceiling/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -104,8 +100,6 @@ rule transfer:
         "logs/transfer/{benchmark}.log",
     benchmark:
         "benchmarks/transfer/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -140,8 +134,6 @@ rule granularity:
         "logs/granularity/{benchmark}/{step}.log",
     benchmark:
         "benchmarks/granularity/{benchmark}/{step}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -175,8 +167,6 @@ rule twin:
         "logs/twin/{benchmark}.log",
     benchmark:
         "benchmarks/twin/{benchmark}.tsv"
-    conda:
-        "../envs/trim.yaml"
     threads: 1
     resources:
         **LAYOUT.resources(),
@@ -215,8 +205,6 @@ for STUDY in STUDIES.values():
             f"benchmarks/measure/{STUDY.name}/{{benchmark}}.tsv"
         wildcard_constraints:
             benchmark="|".join(STUDY.measurement.benchmarks(EXPERIMENT)) or "-",
-        conda:
-            "../envs/trim.yaml"
         threads: 1
         params:
             experiment=PARAMS,
