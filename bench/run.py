@@ -32,10 +32,10 @@ from trim.evaluation.published import published_model
 from trim.evaluation.results import read_results
 from trim.experiment.load import load
 from trim.experiment.runner import Runner
+from trim.models.backends.transformers import TransformersLM, TransformersPRM
 from trim.models.base import Draft, LanguageModel, Prefix
 from trim.models.files import resolve
 from trim.models.settings import Engine
-from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.pomdp.beliefs import History
 from trim.pomdp.calibration import Solution, calibrate
 from trim.pomdp.planner import plan
@@ -230,7 +230,7 @@ def engine() -> Iterator[Row]:
     if find_spec("vllm") is None:
         print("engine: skipped, vLLM is not installed (`make vllm`)")
         return
-    from trim.models.vllm import VllmLM
+    from trim.models.backends.vllm import VllmLM
 
     sampling = load(ROOT / "params.yaml").generation.sampling
     problems = generate("standard", {"test": 1000}, 0)

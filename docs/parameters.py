@@ -1,4 +1,4 @@
-"""Write docs/parameters.md: every key of params.yaml, from the typed models that check it."""
+"""Write config/README.md: every key of params.yaml, from the typed models that check it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from trim.experiment.params import Params, RouterKeys
 from trim.files import write_text
 from trim.routers import registry
 
-PATH = Path(__file__).parent / "parameters.md"
-HEAD = """# Parameters
+PATH = Path(__file__).parent.parent / "config" / "README.md"
+HEAD = """# Configuration
 
-Every key of `params.yaml`, as `trim check` reads it; `python docs/parameters.py` writes this page from the code. A key
-without a default must be given. Sections of studies and of pretraining stand in overlays
-([experiments.md](experiments.md)).
+An experiment is one file, `params.yaml`: benchmarks, models, routers and what is measured. The one at the top of the
+repository is the paper's main table on the embedded models; `trim experiment NAME` writes another, and Snakemake's
+`--configfile workflow/experiments/NAME.yaml` lays one over it ([docs/experiments.md](../docs/experiments.md)).
+`trim check` reads every key before any work.
+
+These are all keys; `python docs/parameters.py` writes the tables from the code. A key without a default must be given.
 """
 LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 Row = tuple[str, str, str, str]

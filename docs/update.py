@@ -165,6 +165,37 @@ def _definitions() -> pd.DataFrame:
     ]
 
 
+# Where each rule's outputs lie below results/.
+PLACES = {
+    "problems": "problems", "rollouts": "rollouts", "scores": "scores", "trees": "trees", "calibrate": "calibration",
+    "fit": "routers", "train": "training", "draws": "draws", "episodes": "episodes", "study": "studies",
+}  # fmt: skip
+
+
+def _phases() -> pd.DataFrame:
+    """What each rule of the last run took, as Snakemake measured it, and the disk that its results take."""
+    rows = []
+    for folder in sorted((ROOT / "benchmarks").iterdir()):
+        files = [folder] if folder.is_file() else sorted(folder.rglob("*.tsv"))
+        measured = pd.concat([pd.read_csv(path, sep="\t", na_values="-") for path in files])
+        rule = folder.name.removesuffix(".tsv")
+        place = ROOT / "results" / PLACES.get(rule, "-")
+        disk = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+        rows.append(
+            {
+                "rule": rule,
+                "jobs": len(files),
+                "CPU, s": round(measured["cpu_time"].sum()),
+                "longest job, s": round(measured["s"].max()),
+                "memory of a job, MB": round(measured["max_rss"].max()),
+                "disk, MB": f"{disk / 1e6:.1f}" if disk else "",
+            }
+        )
+    found = pd.DataFrame(rows).sort_values("CPU, s", ascending=False)
+    total = {"rule": "all", "jobs": found["jobs"].sum(), "CPU, s": found["CPU, s"].sum()}
+    return pd.concat([found, pd.DataFrame([total])]).fillna("")
+
+
 def _robustness() -> pd.DataFrame:
     rows = table("robustness")
     rows = rows[(rows["router"] == "TRIM-Thr") & (rows["vs"] == "")]
@@ -181,6 +212,7 @@ DOCUMENTS: dict[str, dict[str, Callable[[], pd.DataFrame]]] = {
         "prediction": _prediction,
         "claims": _claims,
     },
+    "docs/artifact.md": {"phases": _phases},
     "docs/rivals.md": {"rivals": _rivals, "spent": _spent},
     "docs/questions.md": {
         "whole": _whole,

@@ -80,4 +80,4 @@ def test_help_shows_peoples_commands_first():
 def test_the_page_of_parameters_is_that_of_the_code():
     import runpy
 
-    assert (ROOT / "docs/parameters.md").read_text() == runpy.run_path(str(ROOT / "docs/parameters.py"))["page"]()
+    assert (ROOT / "config/README.md").read_text() == runpy.run_path(str(ROOT / "docs/parameters.py"))["page"]()

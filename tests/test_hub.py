@@ -16,7 +16,8 @@ from fake_hub import FakeHub
 
 from trim.models.files import resolve
 from trim.problems import read_problems
-from trim.problems.catalogue import BENCHMARKS, MATH_TRAIN, plain
+from trim.problems.catalogue import MATH_TRAIN, plain
+from trim.problems.catalogue import PUBLISHED as CATALOGUE
 
 PUBLISHED = ROOT.parent / "shared" / "benchmarks"
 MATH_500 = "datasets/HuggingFaceH4/MATH-500"
@@ -178,7 +179,7 @@ def test_a_file_with_another_checksum_is_refused(hub, trim):
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published files are not here")
 def test_the_split_of_aime_is_the_papers():
-    _, split = BENCHMARKS["aime"][0]
+    _, split = CATALOGUE["aime"].parts[0]
     rows = [json.loads(line) for line in (PUBLISHED / "aime.jsonl").read_text().splitlines()]
     assert len(rows) == 482
     assert {split(row) for row in rows} == {"test"}

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trim.errors import TrimError
+from trim.models.backends.transformers import TransformersLM, TransformersPRM
 from trim.models.base import Prefix
 from trim.models.files import identity, parameters, resolve
 from trim.models.prefix_cache import PrefixCache
 from trim.models.prompt import Prompt
 from trim.models.sampler import sample
 from trim.models.settings import Sampling
-from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.pretrain.train import measure_language_model, measure_reward_model
 from trim.problems.generated import generate
 from trim.rng import digest, seeds, uniforms

@@ -17,9 +17,9 @@ from trim.engine.store import Draws, Node
 from trim.errors import TrimError
 from trim.experiment.load import check
 from trim.experiment.runner import Runner
+from trim.models.backends.openai import ServedLM, ServedPRM
 from trim.models.base import Prefix
 from trim.models.connection import Connection
-from trim.models.openai import ServedLM, ServedPRM
 from trim.models.settings import Model, RewardModel, Sampling
 from trim.models.spending import FILE, Ledger
 from trim.problems.generated import generate

@@ -56,8 +56,8 @@ def keys(prefixes):
 
 @pytest.fixture(scope="session")
 def model(folder):
+    from trim.models.backends.transformers import TransformersLM
     from trim.models.settings import Sampling
-    from trim.models.transformers import TransformersLM
 
     return TransformersLM(folder, Sampling(max_step_tokens=40))
 
@@ -95,8 +95,8 @@ def test_likelihoods_are_those_of_a_plain_pass(model, prefixes):
 
 
 def test_greedy_steps_are_those_of_generate(folder, prefixes):
+    from trim.models.backends.transformers import TransformersLM
     from trim.models.settings import Sampling
-    from trim.models.transformers import TransformersLM
 
     greedy = TransformersLM(folder, Sampling(temperature=0, max_step_tokens=24))
     for prefix, draft in zip(prefixes, greedy.next_steps(prefixes, keys(prefixes)), strict=True):
@@ -163,8 +163,8 @@ def server(folder, tmp_path_factory):
 
 @pytest.mark.parametrize("api", ["completions", "prefill", "chat"])
 def test_a_real_chat_server_writes_steps(server, folder, prefixes, api, caplog):
+    from trim.models.backends.openai import ServedLM
     from trim.models.base import Prefix
-    from trim.models.openai import ServedLM
     from trim.models.settings import Model, Sampling
     from trim.steps import ChatFormat
 
@@ -199,15 +199,15 @@ from pathlib import Path
 from trim.engine.store import digest
 from trim.models.base import Prefix
 from trim.models.settings import Engine, Sampling
-from trim.models.vllm import VllmLM
+from trim.models.backends.vllm import VllmLM
 if __name__ == "__main__":
     prefixes = [Prefix(q, tuple(s)) for q, s in json.load(sys.stdin)]
     sampling, engine = Sampling(temperature=0, max_step_tokens=24), Engine(context=512)
     lm = VllmLM(Path(sys.argv[1]), sampling, dtype="float32", engine=engine)
     print("DRAFTS" + json.dumps(lm.next_steps(prefixes, [digest(b"x")] * len(prefixes))))
 """
+    from trim.models.backends.transformers import TransformersLM
     from trim.models.settings import Sampling
-    from trim.models.transformers import TransformersLM
 
     script = folder.parent / "in_process.py"
     script.write_text(code)

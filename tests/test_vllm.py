@@ -18,12 +18,12 @@ from trim.errors import TrimError
 from trim.evaluation.results import read_results
 from trim.experiment.load import check
 from trim.experiment.runner import Runner
+from trim.models.backends.openai import ServedLM, ServedPRM
+from trim.models.backends.transformers import TransformersLM, TransformersPRM
+from trim.models.backends.vllm import VllmLM, VllmPRM, _placed
 from trim.models.base import Draft, Prefix
 from trim.models.files import resolve
-from trim.models.openai import ServedLM, ServedPRM
 from trim.models.settings import Engine, Model, RewardModel, Sampling
-from trim.models.transformers import TransformersLM, TransformersPRM
-from trim.models.vllm import VllmLM, VllmPRM, _placed
 from trim.problems.generated import generate
 from trim.progress import Tracker
 from trim.rng import digest

@@ -14,10 +14,10 @@ from trim.engine.judge import AnswerJudge
 from trim.errors import TrimError
 from trim.experiment.load import check
 from trim.experiment.runner import Runner
+from trim.models.backends.transformers import TransformersLM, TransformersPRM
 from trim.models.files import resolve
 from trim.models.load import language_model, name, reward_model
 from trim.models.settings import Engine, Model, RewardModel, Sampling, Server
-from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.models.weights import check_folder
 from trim.progress import Tracker
 from trim.steps import PLAIN

@@ -111,7 +111,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping
 
     Args:
         path: where to.
-        arrays: by name.
+        arrays: the arrays by name.
         metadata: JSON values kept beside them.
     """
     whole = {name: np.ascontiguousarray(value) for name, value in arrays.items()}

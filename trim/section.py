@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import core_schema
 
 _SHOWN = 60  # characters of a value in a message
 
@@ -28,6 +29,17 @@ def _path(text: str) -> str:
     if not text.isprintable() or not 0 < len(text) <= 1000 or set("{}") & set(text):
         raise ValueError(f"{shown(text)} found, allowed: a path without line breaks and braces")
     return text
+
+
+class OneOf:
+    """Marks a text that is one of some names; the message of any other lists them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """As `Literal`, but of names that are found when the program runs."""
+        return core_schema.literal_schema(self.names)
 
 
 # In tables and figures; no markup is read in it.

@@ -26,7 +26,7 @@ class ChatFormat(NamedTuple):
 
     Attributes:
         instruction: what the user turn asks for.
-        template: of the user turn, with {question} and {instruction}; without an instruction it is the question alone.
+        template: the user turn, with {question} and {instruction} in it; the question alone without an instruction.
         opening: what the assistant's turn begins with before the first step.
         reopening: what it begins with where steps stand.
         system: the system turn, if there is to be one.

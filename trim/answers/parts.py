@@ -36,8 +36,8 @@ class Part:
         name: what it is said to be the value of; "" if nothing is said.
         unit: what follows it.
         percent: whether a percent sign follows it.
-        value: of a plain number.
-        items: of a tuple, an interval or a set.
+        value: the value of a plain number.
+        items: the parts of a tuple, an interval or a set.
         ends: the brackets of `items`; "{}" of a set, "" of a single value.
     """
 

@@ -32,10 +32,10 @@ class Check(NamedTuple):
     """How often the judge was right about one kind of answer.
 
     Attributes:
-        kind: of answer; see `REWRITINGS` and `NEAR_MISSES`.
+        kind: the kind of answer; see `REWRITINGS` and `NEAR_MISSES`.
         right: whether answers of this kind are to be accepted.
         total: number of answers.
-        failures: for each answer judged wrongly, the problem's id, its answer, and what was held against it.
+        failures: of each answer judged wrongly, the problem's id, its answer, and what was held against it.
     """
 
     kind: str

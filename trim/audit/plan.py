@@ -17,7 +17,7 @@ from trim.experiment.params import Params
 from trim.models.cost import ModelCost
 from trim.models.load import weights
 from trim.models.settings import Model
-from trim.problems.catalogue import SIZES
+from trim.problems.catalogue import PUBLISHED
 
 # Means of the released TRIM-Thr run on MATH-500 (released with its reference code,
 # repository Vansh28Kapoor/TRIM, commit 5ec6323): always-weak, always-strong, and over the thresholds between.
@@ -47,11 +47,11 @@ class Need:
     """What an experiment needs in all.
 
     Attributes:
-        work: by phase.
-        hours: of one GPU, by model.
+        work: the work of each phase.
+        hours: hours of one GPU, by model.
         gpus: that its largest job takes.
         disk: bytes.
-        money: by model that is served.
+        money: money by model that is served.
     """
 
     work: list[Work]
@@ -66,7 +66,7 @@ def make_plan(params: Params, flops: float, use: float) -> Need:
 
     Args:
         params: the experiment.
-        flops: of one GPU, a second.
+        flops: FLOPs of one GPU a second.
         use: share of them that generation reaches; reading reaches four times as much.
 
     Raises:
@@ -175,7 +175,7 @@ def _sizes(params: Params, name: str) -> tuple[int, int, int]:
     """Problems of each split; of a local file, whose number is not known before it is read, none."""
     source = params.benchmarks[name]
     if source.hub:
-        known = SIZES[source.hub]
+        known = PUBLISHED[source.hub].sizes
         limits = (source.sizes.train, source.sizes.validation, source.sizes.test) if source.sizes else known
         return tuple(map(min, known, limits))  # type: ignore[return-value]
     return (source.sizes.train, source.sizes.validation, source.sizes.test) if source.sizes else (0, 0, 0)

@@ -190,7 +190,7 @@ def against(reference: Path, results: Path) -> Iterator[Check]:
 
     Args:
         reference: columns benchmark, router, measure, value, low, high; as measures.csv.
-        results: of the run.
+        results: the folder of the run's results.
 
     Raises:
         TrimError: if a table is missing or not one.

@@ -139,11 +139,11 @@ class CachedLM(_Cached[LanguageModel]):
         """The draw of each key: what is stored is read, the rest is made in batches of alike sizes and stored.
 
         Args:
-            prefixes: by key.
-            size: of a prefix.
+            prefixes: the prefixes by key.
+            size: tells the size of a prefix.
             make: the draws of a batch, by the model, from prefixes and keys.
-            what: a draw is, for the one that is missing where there is no model.
-            done: with them, for the report; tokens are told of what is generated.
+            what: what a draw is, for the message where one is missing and there is no model.
+            done: what is done with a draw, for the report; tokens are told of what is generated.
         """
         known = dict(zip(prefixes, self._draws.get(list(prefixes)), strict=True))
         missing = [key for key, draw in known.items() if draw is None]

@@ -38,12 +38,12 @@ class Step:
         tokens: its length in its writer's tokens.
         draft: the rejected weak draft, None if none was rejected.
         draft_tokens: length of the weak draft, kept or rejected; 0 if the weak model wrote none.
-        score: of the weak draft, NaN if it was not scored.
+        score: score of the weak draft, NaN if it was not scored.
         rater: who scored it.
-        read: tokens of the draft, or of the question about it, that were read for that.
-        reread: tokens of the standing steps without a score, which a reward model reads with it.
-        verdict_tokens: tokens that were written for it.
-        rating_calls: calls that it took.
+        read: tokens of the draft, or of the question about it, that were read for the score.
+        reread: tokens of the standing steps without a score, which a reward model reads with the draft.
+        verdict_tokens: tokens that were written for the score.
+        rating_calls: number of calls that the score took.
         draft_usage, rating_usage, rewrite_usage: what servers billed for the calls.
     """
 
@@ -78,8 +78,8 @@ class Episode:
         policy: index of the policy in the call of `run`.
         node: where the solution stands in the problem's tree.
         steps: the solution so far.
-        scores: of each standing step, NaN where it was not scored (yet).
-        ratings: of the whole weak solution, where it was verified.
+        scores: score of each standing step, NaN where it was not scored (yet).
+        ratings: verdicts on the whole weak solution, where it was verified.
         discarded: the steps of that solution, if it was thrown away.
         correct: whether the final answer is right.
     """
@@ -131,7 +131,7 @@ def run(
         scorer: the reward model; not needed if no policy asks for it.
         max_steps: most steps of a solution.
         progress: told before each round how many episodes are finished, of how many.
-        judge: of the answers; without one, verdicts are kept for this call only.
+        judge: the judge of the answers; without one, verdicts are kept for this call only.
         watch: told of an episode whenever it has one more step.
         separator: what stands between two steps.
         ends: see `goes_on`.

@@ -25,7 +25,7 @@ class Decisions:
         problems: n problems.
         steps: n tuples of step texts.
         nodes: n hashes of the accepted prefixes; equal prefixes have equal hashes.
-        scores: by the policy's rater, of a reward model in [0, 1], shape (n, t or t + 1); NaN where not scored.
+        scores: scores by the policy's rater, a reward model's in [0, 1], shape (n, t or t + 1); NaN where not scored.
         tokens: step lengths, same shape.
         drafts: scores of the weak drafts, the rejected ones included, same shape.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
@@ -60,7 +60,7 @@ class Policy:
             "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
         verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
         samples: verdicts of the weak model on each.
-        seed: of the training that it comes from, None if there was none. The policies of one
+        seed: seed of the training that it comes from, None if there was none. The policies of one
             seed make a curve; measures are means over seeds.
     """
 
@@ -82,6 +82,6 @@ class Policy:
 
         Args:
             seen: n finished solutions.
-            ratings: in [0, 1], shape (n, m): of the steps, or the weak model's verdicts.
+            ratings: scores of the steps or verdicts of the weak model, in [0, 1], shape (n, m).
         """
         return np.zeros(len(seen), dtype=bool)

@@ -169,7 +169,7 @@ class Draws:
         journal: where new draws are kept as they are made; None keeps them in memory only.
 
     Attributes:
-        folder: of the journal.
+        folder: the folder of the journal.
 
     Raises:
         TrimError: if a file is damaged; it names the file.

@@ -21,7 +21,7 @@ class MeasureSettings:
         levels: PGR levels of the call-performance thresholds.
         bootstrap: number of resamples of the problems, the same for all routers.
         confidence: coverage of the intervals.
-        seed: of the resampling.
+        seed: seed of the resampling.
     """
 
     cost: str

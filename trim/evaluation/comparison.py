@@ -230,7 +230,7 @@ def nearest_setting(settings: Sequence[str], spent: np.ndarray, budget: float) -
     Args:
         settings: k names.
         spent: strong tokens of each over always-strong's, shape (k,).
-        budget: in the same unit.
+        budget: budget in the same unit.
     """
     fitted = [k for k, name in enumerate(settings) if name.split()[0] == f"budget={budget:g}"]
     return fitted[0] if fitted else int(np.abs(spent - budget).argmin())

@@ -38,7 +38,7 @@ class Calls:
 
     Attributes:
         role: whose calls they are.
-        kind: whether they write a draft or a rewrite, or rate a step.
+        kind: what the calls do: write a draft (draft) or a rewrite (rewrite), or rate a step (rating).
         count: calls.
         prompt: tokens of their prompts, all calls together.
         fresh: those of them that the model has neither read nor written before.

@@ -49,10 +49,10 @@ class Results:
     Attributes:
         benchmark, split, router, title, reference: what it is.
         settings: k names, in the router's order.
-        seeds: of the training behind each setting, None where there was none; see `trim.engine.policy.Policy`.
+        seeds: seed of the training behind each setting, None where there was none; see `trim.engine.policy.Policy`.
         problems: n ids.
         correct: shape (k, n), bool.
-        costs: by regime, each of `PER_PROBLEM`, shape (k, n); `billed` is there if a server billed anything.
+        costs: costs by regime, each of `PER_PROBLEM`, shape (k, n); `billed` is there if a server billed anything.
     """
 
     benchmark: str

@@ -18,7 +18,7 @@ def compose_experiment(folder: Path, name: str, base: Path) -> dict[str, Any]:
 
     Args:
         folder: holds NAME.yaml and the groups that its `defaults` name, such as models/qwen25.yaml.
-        name: of the experiment.
+        name: the experiment's name.
         base: the experiment that an overlay without `defaults` is laid over.
 
     Raises:

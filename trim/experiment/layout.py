@@ -9,6 +9,7 @@ from trim.errors import TrimError
 from trim.experiment.params import Params
 from trim.models.files import EMBEDDED, on_hub, resolve, weight_files
 from trim.models.load import causes, name
+from trim.models.settings import backend_module
 from trim.pomdp.model import CALIBRATIONS
 from trim.provenance import digest_of_values
 
@@ -26,9 +27,9 @@ class Layout:
         hub: the roles of the models that are downloaded from the hub.
         encoders: the record of the encoders' download, if routers embed questions with any.
         keys: the environment variables that hold keys of servers.
-        identities: by role, a digest of what decides the model's draws beside its files.
+        identities: a digest of what decides a model's draws beside its files, by role.
         labelled: the file of labelled solutions for the calibration, if there is one.
-        reported: by section, a digest of what reports read of the experiment.
+        reported: a digest of each section that reports read, by section.
 
     Args:
         params: the experiment.
@@ -83,6 +84,10 @@ class Layout:
                 if not self.params.replay:  # which asks for no model until a draw is looked up
                     raise TrimError(f"models.{role}: {error}") from None
         return found
+
+    def backends(self) -> list[str]:
+        """The modules of the backends that run the models."""
+        return sorted({backend_module(model.backend) for model in self._models.values()})
 
     def resources(self, *roles: str) -> dict[str, int]:
         """GPUs that a job needs that runs these models, all of them by default, and the models by name.

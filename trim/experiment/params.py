@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from trim.evaluation.bootstrap import MeasureSettings
 from trim.experiment.sections import Ceiling, Granularity, Pretrain, Robustness, Simulation, Transfer
 from trim.models.settings import Models, Sampling
+from trim.problems.catalogue import PUBLISHED
 from trim.problems.generated import FAMILIES
 from trim.problems.problem import PARTS
 from trim.routers import Router, registry
 from trim.routers.base import Group
-from trim.section import Name, PathText, Section, Seed, Share, Title, shown
+from trim.section import Name, OneOf, PathText, Section, Seed, Share, Title, shown
 from trim.steps import INSTRUCTION, PLAIN, ChatFormat, Ends
 
 _PROCESSBENCH = "processbench/"
@@ -23,7 +24,11 @@ _MOST = 1_000_000  # problems of a split
 
 
 class Sizes(Section):
-    """Problems per split; of a published benchmark or a file at most so many are used."""
+    """Problems per split.
+
+    Attributes:
+        train, validation, test: number of problems in the split; of a published benchmark or a file, at most so many.
+    """
 
     train: int = Field(0, ge=0, le=_MOST)
     validation: int = Field(ge=0, le=_MOST)
@@ -34,17 +39,18 @@ class Benchmark(Section):
     """Where the problems of a benchmark come from: a generated family, the hub or a local file.
 
     Attributes:
-        title: in tables and figures.
-        family, seed: of generated problems.
+        title: the benchmark's name in tables and figures.
+        family: the family of generated problems.
+        seed: seed of generated problems.
         hub: name of a published benchmark; see `trim.problems.catalogue`.
-        path: of local ones.
-        sizes: needed for generated problems; of others, at most so many, by a hash of the question.
-        tolerance: relative, within which a numeric answer is right.
+        path: a local file of JSON lines.
+        sizes: problems per split; needed for generated ones, chosen by a hash of the question from others.
+        tolerance: relative error within which a numeric answer is right.
     """
 
     title: Title = ""
     family: Literal["standard", "long", "hard", "renamed"] | None = None
-    hub: Literal["math500", "aime", "olympiadbench", "minerva", "gsm8k"] | None = None
+    hub: Annotated[str, OneOf(PUBLISHED)] | None = None
     seed: Seed = 0
     sizes: Sizes | None = None
     path: PathText | None = None
@@ -63,14 +69,16 @@ class Generation(Section):
     """The step loop.
 
     Attributes:
-        seed, sample: of all sampling; each gives an independent set of solutions.
+        seed: seed of all sampling; each seed gives an independent set of solutions.
+        sample: number of the set of solutions; each gives an independent one under the same seed.
         max_steps: most steps of a solution.
         instruction: what the user turn asks for.
-        template: of the user turn, with {question} and {instruction}.
-        opening: what the assistant's turn begins with before the first step; `reopening`: where steps stand.
-        ends: what ends a solution before that: a model that stops (stop), or only an answer box (box).
-        answer: where it is found: in a box, or where there is none after "answer is", or else the last number.
-        sampling: of a step.
+        template: the user turn, with {question} and {instruction} in it.
+        opening: what the assistant's turn begins with when no step stands yet.
+        reopening: what the assistant's turn begins with when steps stand.
+        ends: what ends a solution before `max_steps`: a model that stops (stop), or only an answer box (box).
+        answer: where the answer is found: in a box (box); or in a box, after "answer is", or the last number (number).
+        sampling: how a step is sampled.
     """
 
     seed: Seed = 10
@@ -104,7 +112,19 @@ class Generation(Section):
 
 
 class Evaluation(Section):
-    """What is measured."""
+    """What is measured.
+
+    Attributes:
+        cost: the unit of the curves and budgets.
+        cache: what a call reads: all its tokens (none), those that its model has not seen yet (prefix), or what a
+            server billed (billed).
+        budgets: shares of always-strong's cost at which accuracy is reported.
+        levels: shares of the accuracy gap whose cost is reported.
+        bootstrap: number of resamples of the problems, paired between routers.
+        confidence: share of the resamples that an interval holds.
+        seed: seed of the resampling.
+        baselines: the routers that the others are compared with.
+    """
 
     cost: Literal[
         "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency",
@@ -139,11 +159,12 @@ class Calibration(Section):
     """How the POMDP is calibrated, on the train split.
 
     Attributes:
-        labels: where the first error of a solution is known from.
-        solutions: labelled ones for the score densities: a file in ProcessBench's form, or a part of
+        labels: how the first error of a solution is found: by the problems' own step checkers (steps), or by the
+            paper's threshold rule on the scores (rule).
+        solutions: labelled solutions for the score densities: a file in ProcessBench's form, or a part of
             ProcessBench by name, such as processbench/math.
-        threshold: of the rule.
-        classes: of latent difficulty.
+        threshold: score below which the threshold rule takes a step for wrong.
+        classes: number of latent classes of difficulty.
     """
 
     labels: Literal["steps", "rule"] = "steps"
@@ -170,11 +191,11 @@ class RouterKeys(Section):
     """What every router's section may hold beside its own parameters.
 
     Attributes:
-        type: name of the file in `trim/routers/` that it is one of; its own name by default.
-        title: in tables and figures.
-        fit_on: the benchmark that it is fitted on, for use everywhere.
-        only: the benchmarks that it is run on.
-        group: what it is shown with.
+        type: name of the router's file in `trim/routers/`; by default the section's own name.
+        title: the router's name in tables and figures.
+        fit_on: the one benchmark that the router is fitted on, for use on all; by default it is fitted on each.
+        only: the benchmarks that the router is run on; by default all.
+        group: the group of routers that it is shown with.
     """
 
     type: Name | None = None
@@ -196,15 +217,15 @@ class Params(Section):
     """A whole experiment.
 
     Attributes:
-        benchmarks: by name, in the order of the tables.
+        benchmarks: the benchmarks by name, in the order of the tables.
         shards: rollouts of one model on one benchmark are spread over this many jobs.
-        models: the weak one, the strong one and the reward model.
+        models: the weak model, the strong model and the reward model.
         generation: the step loop.
-        calibration: of the POMDP.
+        calibration: how the POMDP is calibrated.
         trees: benchmarks whose solution trees are expanded in full, for training and for upper bounds.
         routers: each router's section; see `RouterKeys` for what all may hold.
         evaluation: what is measured.
-        studies: the studies to make, by name; None makes all that the experiment allows.
+        studies: the studies to make, by name; without it all are made that the experiment allows.
         simulation, robustness, ceiling, transfer, granularity: sections of the studies.
         pretrain: how the embedded models are made.
         replay: forbids the use of models, so that all must come from draws made before.

@@ -12,7 +12,13 @@ from trim.section import Cost, Name, PathText, Positive, Section, Seed, Share
 
 
 class Simulation(Section):
-    """Solutions simulated in the calibration released with the paper."""
+    """Solutions simulated in the calibration released with the paper.
+
+    Attributes:
+        solutions: number of simulated solutions.
+        seed: seed of the simulation.
+        costs: costs of a strong token to plan for, where a right solution is worth 100.
+    """
 
     solutions: int = Field(10_000, ge=100, le=10**7)
     seed: Seed = 0
@@ -20,7 +26,15 @@ class Simulation(Section):
 
 
 class Robustness(Section):
-    """Routers on distorted scores: the benchmarks, the routers, and the strengths of each distortion."""
+    """Routers on distorted scores.
+
+    Attributes:
+        benchmarks: the benchmarks to run on.
+        routers: the routers to calibrate, fit and run.
+        noise: standard deviations of the noise on a score's logit.
+        temperature: divisors of a score's logit.
+        random: shares of the scores that are replaced by uniform ones.
+    """
 
     benchmarks: tuple[Name, ...] = ()
     routers: tuple[Name, ...] = ()
@@ -38,19 +52,33 @@ class Robustness(Section):
 
 
 class Ceiling(Section):
-    """What there is to gain, on benchmarks whose solution trees are made whole: costs of a strong token."""
+    """What there is to gain, on benchmarks whose solution trees are expanded in full.
+
+    Attributes:
+        costs: costs of a strong token, where a right solution is worth 1.
+    """
 
     costs: tuple[Positive, ...] = ()
 
 
 class Transfer(Section):
-    """Routers that are run on every benchmark as they were fitted on each."""
+    """Routers that are run on every benchmark as they were fitted on each of the others.
+
+    Attributes:
+        routers: the routers' names.
+    """
 
     routers: tuple[Name, ...] = ()
 
 
 class Granularity(Section):
-    """TRIM-Thr where a step is something else than a paragraph: a sentence, or a number of tokens."""
+    """TRIM-Thr where a step is something else than a paragraph.
+
+    Attributes:
+        benchmarks: the benchmarks to run on.
+        steps: what a step is: "sentence", or a number of tokens.
+        thresholds: TRIM-Thr's thresholds.
+    """
 
     benchmarks: tuple[Name, ...] = ()
     steps: tuple[Definition, ...] = ()
@@ -65,12 +93,12 @@ class Training(Section):
     """How one embedded language model is trained.
 
     Attributes:
-        hidden, layers, heads, intermediate: size of the model.
-        updates: of the weights.
+        hidden, layers, heads, intermediate: the model's size.
+        updates: number of updates of the weights.
         batch_tokens: tokens of a batch, about.
-        learning_rate: of the matrices (Muon).
-        embedding_rate: of embeddings, norms and biases (AdamW).
-        mistaken: share of its training solutions whose author takes 0 - N for N; see `generated.misapply`.
+        learning_rate: Muon's learning rate, for the matrices.
+        embedding_rate: AdamW's learning rate, for embeddings, norms and biases.
+        mistaken: share of the training solutions whose author takes 0 - N for N; see `generated.misapply`.
     """
 
     hidden: int = Field(ge=32, le=2**16)
@@ -94,13 +122,14 @@ class RewardTraining(Section):
     """How the embedded reward model is trained, from the strong model's weights.
 
     Attributes:
-        weak_problems, strong_problems: solutions that are sampled from each model.
-        updates: first on steps up to the first error, then on all steps.
+        weak_problems: number of solutions sampled from the weak model.
+        strong_problems: number of solutions sampled from the strong model.
+        updates: number of updates on steps up to the first error, and then on all steps.
         blame: chance that a step right after an error is labelled wrong although it follows rightly from it.
         memory: steps over which that chance falls to nothing.
         batch_tokens: tokens of a batch, about.
-        learning_rate: of the matrices (Muon).
-        head_rate: of the score head (AdamW).
+        learning_rate: Muon's learning rate, for the matrices.
+        head_rate: AdamW's learning rate, for the score head.
     """
 
     weak_problems: int = Field(ge=10, le=10**7)
@@ -114,7 +143,16 @@ class RewardTraining(Section):
 
 
 class Pretrain(Section):
-    """`make pretrain`: the embedded models from scratch."""
+    """`make pretrain`: the embedded models from scratch.
+
+    Attributes:
+        out: the folder to write the models into.
+        seed: seed of the problems and of the training.
+        shares: share of each family among the training problems.
+        probe: number of problems that the model cards measure on.
+        weak, strong: how the language models are trained.
+        prm: how the reward model is trained.
+    """
 
     out: PathText
     seed: Seed = 0

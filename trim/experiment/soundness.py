@@ -71,14 +71,14 @@ def _moves(params: Params, name: str) -> bool:
 
 def known_sizes(params: Params) -> dict[str, dict[str, int]]:
     """Problems of each split of the benchmarks whose number is known without reading a file."""
-    from trim.problems.catalogue import SIZES
+    from trim.problems.catalogue import PUBLISHED
 
     found = {}
     for name, source in params.benchmarks.items():
         if source.family and source.sizes:
             found[name] = source.sizes.model_dump()
         elif source.hub:
-            sizes = dict(zip(("train", "validation", "test"), SIZES[source.hub], strict=True))
+            sizes = dict(zip(("train", "validation", "test"), PUBLISHED[source.hub].sizes, strict=True))
             limits = source.sizes.model_dump() if source.sizes else sizes
             found[name] = {split: min(count, limits[split]) for split, count in sizes.items()}
     return found

@@ -84,7 +84,7 @@ class LanguageModel(Protocol):
         """One draft per prefix.
 
         Args:
-            prefixes: to be continued by one step.
+            prefixes: the solutions to be continued by one step.
             keys: 16 bytes each; they seed each draft's own random stream.
             keep: told of a draft as soon as it is finished, where drafts are finished one at a time.
         """

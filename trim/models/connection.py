@@ -36,8 +36,8 @@ class Refused(Exception):
     """A status that is no success.
 
     Attributes:
-        status: of the answer.
-        said: by the server.
+        status: HTTP status of the answer.
+        said: what the server said.
         after: seconds that it asks to wait, None if it does not say.
     """
 
@@ -74,7 +74,7 @@ class Connection:
     """A server.
 
     Args:
-        model: with its server.
+        model: the model, with its server.
         spending: folder of the ledger.
 
     Raises:
@@ -101,7 +101,7 @@ class Connection:
         """The answers to all requests; `keep` is told of each one as it comes.
 
         Args:
-            requests: to be sent, each when its turn comes.
+            requests: the requests to be sent, each when its turn comes.
             keep: called with index and answer, or None.
 
         Raises:

@@ -21,8 +21,9 @@ class Embedding(Section):
     """How texts are embedded.
 
     Attributes:
-        size: of the hashed n-grams.
-        path, revision: an encoder on the hub in place of them; or the path of its folder.
+        size: number of buckets of the hashed n-grams.
+        path: an encoder in place of n-grams: its folder, or with `revision` its name on the hub.
+        revision: commit of the encoder on the hub.
     """
 
     size: int = Field(256, ge=16)

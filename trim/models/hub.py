@@ -25,8 +25,8 @@ def download(repo: str, revision: str, repo_type: RepoType, patterns: Sequence[s
     Args:
         repo: such as "Qwen/Qwen2.5-7B-Instruct".
         revision: a commit.
-        repo_type: of the repository.
-        patterns: of the files that are wanted.
+        repo_type: type of the repository.
+        patterns: patterns of the files that are wanted.
 
     Raises:
         TrimError: if they cannot be downloaded; it says what to do.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from trim.errors import TrimError
 from trim.models.base import LanguageModel, RewardModel
 from trim.models.files import folder, identity, parameters, resolve
-from trim.models.settings import Model, Sampling
+from trim.models.settings import Model, Sampling, backend_module
 from trim.steps import ChatFormat
 
 
@@ -55,7 +56,11 @@ def weights(model: Model) -> int:
         raise TrimError(f"{error}, or give `weights` of {model.path}") from error
 
 
-# The backends are imported where they are used: a replay from the store needs no torch.
+# A backend is imported when a model is loaded: a replay from the store needs no torch.
+def _backend(model: Model) -> Any:
+    return import_module(backend_module(model.backend))
+
+
 @cache
 def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> LanguageModel:
     """Load a language model, once a process.
@@ -69,32 +74,13 @@ def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending:
     Raises:
         TrimError: if it cannot be loaded.
     """
-    if model.backend != "transformers" and sampling.step != "paragraph":
-        raise TrimError(f"{model.path}: steps that are no paragraphs are written by the backend transformers only")
-    if model.server:
-        from trim.models.openai import ServedLM
-
-        return ServedLM(model, sampling, chat, spending)
-    if model.backend == "vllm":
-        from trim.models.vllm import VllmLM
-
-        return VllmLM(folder(model), sampling, chat, model.dtype, model.thinking, model.engine)
-    from trim.models.transformers import TransformersLM
-
-    return TransformersLM(folder(model), sampling, chat, model.dtype, model.thinking)
+    backend = _backend(model)
+    if sampling.step != "paragraph" and not backend.ANY_STEP:
+        raise TrimError(f"{model.path}: the backend {model.backend} writes no steps but paragraphs")
+    return backend.language_model(model, sampling, chat, spending)
 
 
 @cache
 def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> RewardModel:
     """Load a process reward model, once a process; see `language_model`."""
-    if model.server:
-        from trim.models.openai import ServedPRM
-
-        return ServedPRM(model, chat, spending)
-    if model.backend == "vllm":
-        from trim.models.vllm import VllmPRM
-
-        return VllmPRM(folder(model), chat, model.dtype, model.engine)
-    from trim.models.transformers import TransformersPRM
-
-    return TransformersPRM(folder(model), chat, model.dtype)
+    return _backend(model).reward_model(model, chat, spending)

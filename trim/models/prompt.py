@@ -46,9 +46,9 @@ class Prompt:
     """Prompts of one model.
 
     Args:
-        tokenizer: with a chat template.
+        tokenizer: the tokenizer, with a chat template.
         chat: how a solution is asked for.
-        thinking: for chat templates that ask.
+        thinking: whether the model thinks first, for chat templates that ask.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, chat: ChatFormat, thinking: bool | None = None) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from trim.models.distortion import Distortion
-from trim.section import Cost, PathText, Section
+from trim.section import Cost, OneOf, PathText, Section
 from trim.steps import SEPARATOR
 
 Definition = Literal["paragraph", "sentence"] | Annotated[int, Field(ge=1)]
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 Dtype = Literal["float32", "bfloat16"]
+_BACKENDS = sorted(module.name for module in iter_modules([str(Path(__file__).parent / "backends")]))
+Backend = Annotated[str, OneOf(_BACKENDS)]
 
 
 class Sampling(Section):
@@ -22,8 +26,11 @@ class Sampling(Section):
     Attributes:
         repetition_penalty: divides the positive logits of tokens that stand in the prompt or the step, and multiplies
             the negative ones (Keskar et al., 2019); 1 changes nothing.
-        temperature, top_p, top_k: null is sent to no server, which then does as it likes; elsewhere it is 1, 1 and all.
-        step: ends at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
+        temperature: temperature of the distribution; 0 takes the most probable token. `null` is not sent to servers.
+        top_p: share of the probability that tokens are drawn from, most probable first. `null` is not sent to servers.
+        top_k: number of most probable tokens that are drawn from. `null` is not sent to servers.
+        max_step_tokens: most tokens of a step.
+        step: where a step ends: at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
     """
 
     temperature: float | None = Field(0.7, ge=0, le=10)
@@ -43,10 +50,10 @@ class Engine(Section):
     """How vLLM runs a model.
 
     Attributes:
-        tensor_parallel: GPUs that the model is spread over.
-        memory: share of each GPU's memory that it may take; models on one GPU share it out.
-        devices: GPUs that it is placed on, all that are visible by default.
-        context: most tokens of a prompt with its step; None takes the model's own limit.
+        tensor_parallel: number of GPUs that the model is spread over.
+        memory: share of each GPU's memory that the model may take; models on one GPU share it out.
+        devices: indices of the GPUs that the model is placed on; by default all that are visible.
+        context: most tokens of a prompt with its step; by default the model's own limit.
     """
 
     tensor_parallel: int = Field(1, ge=1, le=1024)
@@ -59,16 +66,16 @@ class Server(Section):
     """An OpenAI-compatible server.
 
     Attributes:
-        url: its address, such as http://127.0.0.1:8000/v1.
-        model: the name that it knows the model by; the model's `path` by default.
-        key: name of the environment variable that holds the key; the key itself stands nowhere.
+        url: the server's address, such as http://127.0.0.1:8000/v1.
+        model: the name by which the server knows the model; by default the model's `path`.
+        key: name of the environment variable that holds the key.
         api: how a step is asked for. completions: the prompt ends with the steps so far, and is sent as
             token ids (vLLM; tokenizer and chat template are those of `path`); prefill: a chat whose last,
             open turn is continued (vLLM's continue_final_message); chat: a chat that asks for the next
             step only (any server).
-        concurrency: requests under way at once.
-        timeout: seconds for one whole answer.
-        retries: of a request that was refused, lost, or answered with something else, with growing waits.
+        concurrency: number of requests under way at once.
+        timeout: seconds that one whole answer may take.
+        retries: how often a request is tried again that was refused, lost or answered with something else.
         cap: most money that one folder of results may cost on this server.
         context: most tokens of a prompt with its step; a reward model's longer prompt is cut from the left.
     """
@@ -96,28 +103,27 @@ class Model(Section):
     """One model and what its use costs.
 
     Attributes:
-        backend: how it is run; vllm needs the extra of that name.
-        path: a Hugging Face folder; "embedded/NAME" is shipped with the package; with `revision`,
-            a name on the hub. Of the backend openai, the name that the server knows, and where a
-            tokenizer is needed, its folder or name on the hub.
-        revision: commit of a model on the hub. What has one is known by it alone, so that its draws
-            replay where the model is not.
-        weights: number of parameters, for FLOPs; told from the model's files where it is missing,
-            0 of a server's.
+        backend: what runs the model; vllm needs the extra of that name, openai is any compatible server.
+        path: a Hugging Face folder; embedded/NAME, which comes with the package; or with `revision` a name on
+            the hub. With the backend openai, the name that the server knows, and where a tokenizer is needed,
+            its folder or name on the hub.
+        revision: commit of a model on the hub; its draws are filed under it, so that they replay without the model.
+        weights: number of parameters, for FLOPs; by default read from the model's files, 0 for a server.
         dtype: precision of the weights.
-        batch_size: sequences in one batch; also what a kill can lose.
-        price_in, price_cached, price_out: money per million tokens that are read, read from the model's own
-            prefix cache (as much as `price_in` where it is missing), and written.
+        batch_size: sequences in one batch, which is what a kill can lose.
+        price_in: money per million tokens that are read.
+        price_cached: money per million tokens that are found in the model's prefix cache; by default `price_in`.
+        price_out: money per million tokens that are written.
         latency_per_call: seconds of a call, whatever its length.
         latency_per_token: seconds of each token that is written.
         latency_per_read: seconds of each token that is read and not in the cache.
-        repetition_penalty: of this language model, in place of that of the generation's sampling.
-        thinking: given to the chat template of models that can think first (Qwen3).
-        engine: of the backend vllm.
-        server: of the backend openai.
+        repetition_penalty: this model's penalty, in place of `generation.sampling.repetition_penalty`.
+        thinking: whether the model thinks first, for chat templates that ask (Qwen3).
+        engine: how the backend vllm runs the model.
+        server: the server of the backend openai.
     """
 
-    backend: Literal["transformers", "vllm", "openai"] = "transformers"
+    backend: Backend = "transformers"
     path: PathText
     revision: str | None = Field(None, pattern=r"^[0-9A-Za-z._/-]{1,100}$")
     weights: int | None = Field(None, ge=1, le=10**15)
@@ -145,9 +151,9 @@ class RewardModel(Model):
     """A process reward model.
 
     Attributes:
-        instruction: what its user turn asks for after the question; that of the generation by default.
-        system: its system turn, none by default.
-        distortion: how its scores are to be distorted, if at all.
+        instruction: what the user turn asks for after the question; by default `generation.instruction`.
+        system: the system turn; by default none.
+        distortion: how the scores are distorted, if at all.
     """
 
     instruction: str | None = None
@@ -171,3 +177,8 @@ class Models(Section):
             elif model.backend == "transformers" and model.revision:
                 used.add(0)
         return len(used)
+
+
+def backend_module(backend: str) -> str:
+    """The module that a backend is."""
+    return f"{__package__}.backends.{backend}"

@@ -24,8 +24,8 @@ def load_whole(cls: Any, folder: Path, dtype: torch.dtype, what: str) -> Any:
 
     Args:
         cls: class of transformers that loads it; code in the folder is never run.
-        folder: of the model.
-        dtype: of its weights.
+        folder: the model's folder.
+        dtype: precision of the weights.
         what: it is meant to be, for messages: "language model", "reward model" or "encoder".
 
     Raises:

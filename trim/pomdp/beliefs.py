@@ -15,7 +15,7 @@ class History:
 
     Attributes:
         earlier: least score of the standing steps before each draft, 1 if there are none, shape (n, t + 1).
-        scores: of the drafts, shape (n, t + 1).
+        scores: scores of the drafts, shape (n, t + 1).
         again: whether the draft was regenerated, shape (n, t).
     """
 

@@ -45,9 +45,9 @@ def guess_error(scores: np.ndarray, correct: bool, threshold: float = 0.35) -> i
     is none; -1 in a right one.
 
     Args:
-        scores: of the solution's steps, shape (T,).
+        scores: scores of the solution's steps, shape (T,).
         correct: whether its final answer is right.
-        threshold: in [0, 1].
+        threshold: score below which a step is taken for wrong, in [0, 1].
     """
     if correct:
         return -1
@@ -119,7 +119,7 @@ def hazard(counts: np.ndarray, steps: int, weights: np.ndarray | None = None) ->
     Args:
         counts: steps of each solution, shape (n,).
         steps: most steps; the hazard there is 1.
-        weights: of the solutions.
+        weights: weights of the solutions.
     """
     from scipy.stats import gaussian_kde
 

@@ -31,7 +31,7 @@ def fit_classes(outcomes: Sequence[Outcomes], counts: np.ndarray, classes: int) 
     number of steps.
 
     Args:
-        outcomes: of each model, on the same n problems.
+        outcomes: outcomes of each model on the same n problems.
         counts: steps of the weak model's solutions, shape (n,).
         classes: how many; with 1 every problem belongs to it.
     """

@@ -88,7 +88,7 @@ class StandingGrid:
     Args:
         classes: Z.
         resolution: intervals along each edge of the masses' grid.
-        coarse: of the shares' grid.
+        coarse: parts that the shares' grid divides 1 into.
     """
 
     def __init__(self, classes: int, resolution: int, coarse: int) -> None:

@@ -34,13 +34,13 @@ class StepModel:
     Attributes:
         observation: P(bin | state), shape (3, A, B); axes: least of the earlier scores (1 if
             there are none), score of the draft. A = 1 where only the draft's score is observed.
-        prior: of the difficulty classes, shape (Z,).
+        prior: probabilities of the difficulty classes, shape (Z,).
         p_weak: probability that a weak step is right, given that all before it are, shape (Z,).
         p_strong: the same of the strong model.
         hazard: probability that the solution ends at step k = 1…K, given that it reached k,
             shape (Z, K); the last is 1.
         tokens: mean tokens of a step.
-        reward: of a right solution.
+        reward: what a right solution is worth.
     """
 
     observation: np.ndarray

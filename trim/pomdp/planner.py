@@ -61,10 +61,10 @@ class Plan:
 
         Args:
             cost: index into `costs`.
-            step: of the draft, from 0; past the horizon the last step's plan is used.
+            step: index of the draft, from 0; past the horizon the last step's plan is used.
             model: what was planned in.
             belief: normalised.
-            tokens: of the drafts.
+            tokens: lengths of the drafts, in tokens.
         """
         vectors = self.vectors[cost, min(step, self.vectors.shape[1] - 1)].T
         kept, rewritten = (
@@ -180,8 +180,8 @@ def _expected(model: StepModel, draws: np.ndarray, choice: np.ndarray, value: np
         model: the POMDP.
         draws: P(observation | state), shape (O, 3).
         choice: whether to regenerate after each observation, shape (V, O).
-        value: of each component of the standing after it, shape (V, O, 2Z).
-        paid: for a regenerated step.
+        value: value of each component of the standing after it, shape (V, O, 2Z).
+        paid: cost of a regenerated step.
     """
     shape = len(value), 3, model.classes, 2
     rewritten = (draws.T[None] * choice[:, None]) @ value

@@ -22,7 +22,7 @@ def planned(
         plan: made by `trim.pomdp.planner.plan`.
         cost: index into the plan's costs.
         model: that it was made for.
-        tracker: of beliefs, a key of `TRACKERS`.
+        tracker: how beliefs follow, a key of `TRACKERS`.
         restriction: act only where max(b) - b[S2] is below it (paper: 0.4).
     """
     track = TRACKERS[tracker]

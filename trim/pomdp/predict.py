@@ -23,7 +23,7 @@ def predict_thresholds(model: StepModel, thresholds: Sequence[float]) -> Predict
 
     Args:
         model: the calibrated POMDP.
-        thresholds: in [0, 1]; scores are spread evenly over their bin, so edges of bins are exact.
+        thresholds: thresholds in [0, 1]; scores are spread evenly over their bin, so edges of bins are exact.
     """
     tau = np.asarray(thresholds, dtype=float)
     bins = model.observation.shape[2]

@@ -17,10 +17,10 @@ from trim.engine.judge import AnswerJudge
 from trim.engine.loop import run
 from trim.engine.store import Draws
 from trim.experiment.sections import Pretrain, RewardTraining, Training
+from trim.models.backends.transformers import TransformersLM, TransformersPRM
 from trim.models.base import Prefix
 from trim.models.prm import Qwen2ForProcessRewardModel
 from trim.models.settings import Sampling
-from trim.models.transformers import TransformersLM, TransformersPRM
 from trim.pretrain.tokenizer import build
 from trim.problems import Problem
 from trim.problems.checks import first_error, follows, result

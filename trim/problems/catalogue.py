@@ -29,9 +29,9 @@ class Files:
 
     Attributes:
         repo, revision: the dataset and its commit.
-        paths: in the repository, with their SHA-256, None where it is not known to us.
+        paths: paths in the repository, with their SHA-256, None where it is not known to us.
         fields: names of columns that are called otherwise in `trim.problems.jsonl`.
-        number: of records in all, None where it is not checked.
+        number: number of records in all, None where it is not checked.
     """
 
     repo: str
@@ -132,22 +132,26 @@ PROCESSBENCH = {
     for part in PARTS
 }
 
-# What a benchmark's problems are made of, and which split each goes to.
-BENCHMARKS: dict[str, tuple[tuple[Files, Callable[[Record], str]], ...]] = {
-    "math500": ((MATH_500, _testing), (MATH_TRAIN, _fitting)),
-    "aime": ((AIME, _aime),),
-    "olympiadbench": ((OLYMPIAD, _testing),),
-    "minerva": ((MINERVA, _testing),),
-    "gsm8k": ((GSM8K["test"], _testing), (GSM8K["train"], _fitting)),
-}
 
-# Problems of each split, about: those for fitting are dealt by a hash.
-SIZES: dict[str, tuple[int, int, int]] = {
-    "math500": (6000, 1500, 500),
-    "aime": (360, 90, 483),
-    "olympiadbench": (0, 0, 674),
-    "minerva": (0, 0, 272),
-    "gsm8k": (5980, 1490, 1319),
+@dataclass(frozen=True)
+class Published:
+    """A published benchmark.
+
+    Attributes:
+        parts: the files of its problems, and what tells which split a record goes to.
+        sizes: problems of the train, validation and test splits, about: those for fitting are dealt by a hash.
+    """
+
+    parts: tuple[tuple[Files, Callable[[Record], str]], ...]
+    sizes: tuple[int, int, int]
+
+
+PUBLISHED = {
+    "math500": Published(((MATH_500, _testing), (MATH_TRAIN, _fitting)), (6000, 1500, 500)),
+    "aime": Published(((AIME, _aime),), (360, 90, 483)),
+    "olympiadbench": Published(((OLYMPIAD, _testing),), (0, 0, 674)),
+    "minerva": Published(((MINERVA, _testing),), (0, 0, 272)),
+    "gsm8k": Published(((GSM8K["test"], _testing), (GSM8K["train"], _fitting)), (5980, 1490, 1319)),
 }
 
 
@@ -160,7 +164,7 @@ def fetch(name: str) -> list[Problem]:
         TrimError: if its files cannot be downloaded, or a record is malformed.
     """
     problems: dict[str, Problem] = {}
-    for files, split in BENCHMARKS[name]:
+    for files, split in PUBLISHED[name].parts:
         for place, record in files.records():
             try:
                 problem = to_problem({**record, "split": split(record)}, place)

@@ -34,7 +34,7 @@ def is_right_step(problem: Problem, index: int, step: str) -> bool:
     and only there.
 
     Args:
-        problem: with reference steps.
+        problem: a problem with reference steps.
         index: the step's place, from 0.
         step: its text.
 

@@ -202,8 +202,8 @@ def training_stream(seed: int, shares: dict[str, float], held_out: set[str], mis
     """Endless problems for training language models, none of them held out.
 
     Args:
-        seed: of the stream.
-        shares: of the families, in any unit.
+        seed: seed of the stream.
+        shares: shares of the families, in any unit.
         held_out: questions that must not be drawn.
         mistaken: share of the solutions that are calculated by `misapply`.
     """

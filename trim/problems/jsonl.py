@@ -104,9 +104,9 @@ def to_problem(record: Any, place: str, split: str | None = None) -> Problem:
     """One record as a problem; see `read_jsonl`.
 
     Args:
-        record: of a file.
+        record: a record of the file.
         place: where it stands; its id if it has none.
-        split: of a record that names none.
+        split: the split of a record that names none.
 
     Raises:
         ValueError: if it lacks what a problem needs.

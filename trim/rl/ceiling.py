@@ -37,8 +37,8 @@ class Fitted(Policy):
 
     Args:
         tree: whole trees of the problems to fit on.
-        validation: of those to choose the iteration on.
-        cost: of a strong token; a right solution is worth 1.
+        validation: the trees to choose the iteration on.
+        cost: cost of a strong token, where a right solution is worth 1.
     """
 
     def __init__(self, tree: Tree, validation: Tree, cost: float) -> None:
@@ -68,7 +68,7 @@ def q_values(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.nd
 
     Args:
         tree: whole trees.
-        cost: of a strong token; a right solution is worth 1.
+        cost: cost of a strong token, where a right solution is worth 1.
         chosen: what is regenerated afterwards, shape (V,); None for the best decisions.
     """
     both, value = np.zeros((len(tree), 2)), np.zeros(len(tree))

@@ -22,8 +22,8 @@ class Trained:
     """Each member as it was after its best epoch: the one of the highest mean return on validation.
 
     Attributes:
-        parameters: by name, a leading axis for the M members.
-        accuracy, tokens: on validation, at each of its costs: shares of problems solved, and strong tokens
+        parameters: the networks' parameters by name, with a leading axis for the M members.
+        accuracy, tokens: results on validation at each of its costs: shares of problems solved, and strong tokens
             a problem, shape (M, K or 1).
         value: return there, same shape.
         epoch: how many epochs were looked at.
@@ -45,9 +45,9 @@ class Checkpoint:
     Attributes:
         path: the file.
         identity: all that decides the training's result; a file of another one is left alone.
-        model, optimiser: of the ensemble.
-        streams: of each member.
-        order: of the minibatches.
+        model, optimiser: model and optimiser of the ensemble.
+        streams: random stream of each member.
+        order: random stream of the minibatches' order.
         state: what was reached.
     """
 

@@ -25,8 +25,8 @@ class Rollout(NamedTuple):
     Attributes:
         features: shape (T, M, n, F).
         actions: 1 to regenerate.
-        log_odds, values: of the policy that acted.
-        rewards: of each step.
+        log_odds, values: log-odds and values by the policy that acted.
+        rewards: reward of each step.
         live: whether the solution was still open.
         correct, paid: whether it ended right, and its strong tokens, shape (M, n).
     """
@@ -53,10 +53,10 @@ def play(
 
     Args:
         model: the ensemble.
-        tree: of the problems.
+        tree: the trees of the problems.
         problems: indices, shape (M, n).
-        costs: of a strong token, shape (M, n).
-        draw: for each member, gives so many numbers in [0, 1) to sample by; without it the likelier
+        costs: costs of a strong token, shape (M, n).
+        draw: gives each member so many numbers in [0, 1) to sample by; without it the likelier
             action is taken.
     """
     points, state = tree.roots[problems], model.start(problems.shape[1])

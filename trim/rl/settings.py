@@ -19,19 +19,20 @@ class Hyperparameters(Section):
     """The paper's, for TRIM-Agg.
 
     Attributes:
-        hidden: size of the layers.
+        hidden: units of each layer.
         dropout: share of units dropped in training.
-        learning_rate: Adam's, falling to 0.
-        weight_decay: Adam's.
-        discount, gae_lambda: of the generalised advantage estimates.
-        clip: of the probability ratio and of the values' change.
+        learning_rate: Adam's learning rate, falling to 0.
+        weight_decay: Adam's weight decay.
+        discount: discount of a step in the generalised advantage estimates.
+        gae_lambda: lambda of the generalised advantage estimates.
+        clip: how far the probability ratio and the values may change in an update.
         vf_coef: weight of the values' loss.
-        entropy: weight of the entropy, first and last.
-        gradient_norm: largest, by policy.
-        update_epochs: passes over each batch.
-        epochs: over the train split.
-        batch: problems solved between two updates.
-        minibatches: parts of a batch.
+        entropy: weight of the entropy at the first and at the last update.
+        gradient_norm: largest norm of a policy's gradient.
+        update_epochs: number of passes over each batch.
+        epochs: number of passes over the train split.
+        batch: number of problems solved between two updates.
+        minibatches: number of parts that a batch is divided into.
     """
 
     hidden: int = Field(64, ge=1)

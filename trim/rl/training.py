@@ -58,8 +58,8 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
 
     Args:
         task: what to train.
-        tree: of the problems to train on.
-        validation: of the problems to choose the epoch on.
+        tree: the trees of the problems to train on.
+        validation: the trees of the problems to choose the epoch on.
         checkpoint: where each epoch's end is kept; if it holds the same task, training goes on from there.
         log: told after each update how many are done, of how many, and figures by name; of all
             earlier updates again when training goes on.

@@ -33,7 +33,7 @@ class _Opening:
     Attributes:
         problem: index of the problem.
         node: the prefix.
-        scores: of its steps; the last may be missing, as long as it was not scored.
+        scores: scores of the prefix's steps; the last is missing as long as it was not scored.
     """
 
     problem: int
@@ -46,21 +46,22 @@ class Tree:
 
     Attributes:
         roots: the first decision point of each problem, shape (n,).
-        problem, depth: of each of V points, the index of its problem and the steps before it, shape (V,).
-        least, product, before: of the scores of those steps, and the last of them; 1 where there are none, shape (V,).
-        score, tokens: of the weak draft, shape (V,).
-        strong_tokens: of the strong model's step there, 0 as long as it is not known, shape (V,).
+        problem: index of the problem of each of V points, shape (V,).
+        depth: number of steps before each point, shape (V,).
+        least, product, before: least, product and last of those steps' scores; 1 where there are none, shape (V,).
+        score, tokens: score and length of the weak draft, shape (V,).
+        strong_tokens: length of the strong model's step, 0 as long as it is not known, shape (V,).
         child: the point after accepting and after regenerating, `UNKNOWN` or `FINISHED`, shape (V, 2).
         correct: whether a solution that finishes so is right, shape (V, 2).
 
     Args:
-        problems: in the order of `roots`.
+        problems: the problems, in the order of `roots`.
         weak: writes the drafts.
         strong: rewrites them.
         scorer: scores them.
         max_steps: most steps of a solution.
         ends: see `trim.engine.loop.goes_on`.
-        judge: of the answers; without one, verdicts are kept with the tree.
+        judge: the judge of the answers; without one, verdicts are kept with the tree.
     """
 
     def __init__(

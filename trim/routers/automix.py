@@ -53,12 +53,13 @@ class AutoMix(Router):
         """How solutions are verified, and what follows from it.
 
         Attributes:
-            verifier: "prm", the reward model's scores; "self", sampled verdicts of the weak model.
-            aggregate: of the scores; of verdicts the mean is taken.
-            samples: verdicts on each solution.
-            meta: "threshold" or "pomdp".
-            shares: of the problems that are solved again, for thresholds.
-            costs: of a strong token, for the POMDP.
+            verifier: what verifies a solution: the reward model's scores (prm), or sampled verdicts of the weak
+                model (self).
+            aggregate: how the scores of a solution become one; of verdicts the mean is taken.
+            samples: number of verdicts on each solution.
+            meta: what decides on the confidence: a threshold, or AutoMix's POMDP (pomdp).
+            shares: shares of the problems that are solved again, one threshold each.
+            costs: costs of a strong token, one policy of the POMDP each.
         """
 
         verifier: Literal["prm", "self"] = "prm"

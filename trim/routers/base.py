@@ -46,7 +46,7 @@ class Trial(Protocol):
     """What a router is fitted with.
 
     Attributes:
-        problems: of the validation split.
+        problems: the problems of the validation split.
         checkpoint: file that a training may keep its state in, if any.
         log: takes the number of updates done, of how many, and figures by name, if there is someone to tell.
     """
@@ -82,12 +82,12 @@ class Router(ABC):
     section of params.yaml, and its settings become rows of every table.
 
     Attributes:
-        name: as it stands in params.yaml and in the outputs.
-        title: as it stands in tables and figures.
+        name: the router's name in params.yaml and in the outputs.
+        title: the router's name in tables and figures.
         needs_fitting: whether `fit` is to be called before `policies`.
         needs: what `fit` needs beside the validation problems: the benchmark's POMDP, solutions of the train split by
             either model alone, or solution trees of the train split, in which case it takes long.
-        group: that it is shown with.
+        group: the group of routers that it is shown with.
         is_reference: whether it only marks an end of the scale or a bound.
         hindsight: whether it is a bound that knows how both models alone solve the very problems; see `foresee`.
     """
@@ -169,7 +169,7 @@ def thresholds(values: np.ndarray, shares: np.ndarray) -> list[float]:
 
     Args:
         values: shape (n,).
-        shares: in [0, 1], shape (k,).
+        shares: shares in [0, 1], shape (k,).
     """
     found = np.quantile(values, shares)
     return np.where(shares <= 0, -np.inf, np.where(shares >= 1, np.inf, found)).tolist()

@@ -24,7 +24,7 @@ class Delegate(Policy):
     """The strong model solves the problems whose score is above a threshold.
 
     Args:
-        scores: of n problems, shape (n,).
+        scores: scores of n problems, shape (n,).
         threshold: see above.
     """
 
@@ -45,9 +45,9 @@ class Labels:
     """What a query router learns from: n problems of the train split, solved by each model alone.
 
     Attributes:
-        embeddings: of the questions, standardised, shape (n, d).
+        embeddings: embeddings of the questions, standardised, shape (n, d).
         weak, strong: whether each model's answer is right, shape (n,).
-        trial: for what else it may need.
+        trial: the trial, for what else a router may need.
     """
 
     embeddings: np.ndarray

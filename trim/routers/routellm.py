@@ -28,9 +28,9 @@ class RouteLLM(QueryRouter):
         """How the chance is estimated.
 
         Attributes:
-            method: see above.
-            sharpness: of the similarity's weights (RouteLLM: 10).
-            rank: of the factorisation.
+            method: how the win rate of the strong model is predicted: by similarity, factorisation or classifier.
+            sharpness: base of the similarity's weights (RouteLLM: 10).
+            rank: rank of the factorisation.
         """
 
         method: Literal["similarity", "factorisation", "classifier"] = "classifier"

@@ -51,10 +51,10 @@ class RSD(Router):
         """Form of the acceptance.
 
         Attributes:
-            form: see above.
+            form: how the chance to accept a draft depends on its score: indicator, linear, clipped or sigmoid.
             values: the threshold, middle or power of each policy.
-            width: of the ramp, and scale of the sigmoid.
-            seed: of the coins.
+            width: width of the ramp, or scale of the sigmoid.
+            seed: seed of the coins that accept a draft.
         """
 
         form: Acceptance = "sigmoid"

@@ -30,10 +30,10 @@ class TrimBudget(TrimAgg):
         """What the policy is trained for, and how.
 
         Attributes:
-            costs: of a strong token, where a right solution is worth 1: one operating point each.
-            repeats: costs that are tried on each problem of a batch; as many as TRIM-Agg has costs
-                make for equal total training.
-            memory: whether it remembers earlier steps, as TRIM-Seq does.
+            costs: costs of a strong token, where a right solution is worth 1; one operating point each.
+            repeats: number of costs that are tried on each problem of a batch; as many as TRIM-Agg has costs make
+                for equal total training.
+            memory: whether the policy remembers earlier steps, as TRIM-Seq does.
         """
 
         repeats: int = Field(6, ge=1)

@@ -45,11 +45,13 @@ class TrimPomdp(Router):
         """How to plan and what to believe.
 
         Attributes:
-            costs: reward lost by a strong token, one policy each.
-            calibration: the model: "single" (paper), "rule" or "classes".
-            observation: "pair", the least earlier score and the draft's (paper), or "score",
-                the draft's alone.
-            tracker: of beliefs: "latest" (paper) or "filter".
+            costs: costs of a strong token, where a right solution is worth 100; one policy each.
+            calibration: the POMDP to plan in: from step labels ("single", as in the paper), from the threshold rule
+                ("rule"), or with classes of difficulty ("classes").
+            observation: what is observed of a step: the least earlier score and the draft's ("pair", as in the
+                paper), or the draft's alone ("score").
+            tracker: how beliefs follow: from the latest observation alone ("latest", as in the paper), or by
+                filtering all ("filter").
             restriction: act only where max(b) - b[S2] is below it (paper: 0.4).
         """
 

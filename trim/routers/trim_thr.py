@@ -44,9 +44,9 @@ class TrimThr(Router):
         """Thresholds of the sweep, one policy each, and variants of the rule.
 
         Attributes:
-            thresholds: see above.
-            span: steps that the strong model writes at each intervention; null: all the rest (takeover).
-            aggregate: of the scores so far; last: the draft's own (paper).
+            thresholds: scores below which a draft is rewritten; one policy each.
+            span: number of steps that the strong model writes at each intervention; null is all the rest (takeover).
+            aggregate: how the scores so far become one; the paper takes the draft's own (last).
         """
 
         thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]

@@ -57,8 +57,8 @@ def calibrations(runner: Runner, table: Path, labelled: Path | None = None) -> C
     """Calibrate on both models' solutions of the train split; see `make_calibration`.
 
     Args:
-        runner: of the experiment.
-        table: of the problems.
+        runner: the runner of the experiment.
+        table: the table of the problems.
         labelled: solutions in ProcessBench's form, for the score densities; those of test problems are left out.
 
     Raises:

@@ -28,7 +28,7 @@ def make_draws(
     Args:
         params: the experiment.
         benchmark: its problems are run.
-        split: of the problems.
+        split: the split that the problems are of.
         problems: their table.
         layers: draws made by earlier rules.
         fitted: folder of what was fitted, BENCHMARK/ each.

@@ -29,8 +29,8 @@ def decisions(steps: pd.DataFrame, problems: Mapping[str, Problem], difficulty: 
 
     Args:
         steps: rows of an episodes table, of one setting.
-        problems: by id.
-        difficulty: by id.
+        problems: the problems by id.
+        difficulty: the problems' difficulty by id.
 
     Returns:
         Columns problem, handed (the strong model rewrote it), first (it is the first wrong step
@@ -64,8 +64,8 @@ def rates(
     Args:
         found: made by `decisions`.
         problems: ids, in the order of the weights.
-        weights: of the bootstrap, shape (resamples, n).
-        interval: of a figure's resamples.
+        weights: weights of the bootstrap, shape (resamples, n).
+        interval: gives the interval of a number's resamples.
 
     Returns:
         Rows of by, bin, drafts, and with low and high of each: handed_over, the share of the drafts;

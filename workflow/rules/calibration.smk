@@ -16,7 +16,7 @@ rule calibrate:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.stages.calibrate"),
+        code=model_code("trim.stages.calibrate"),
         identities=LAYOUT.identities,
         calibration=SECTIONS["calibration"],
         distortion=SECTIONS["models"]["prm"]["distortion"],

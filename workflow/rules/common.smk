@@ -76,6 +76,11 @@ def code(*modules, data=()):
     return digest_of(*modules, data=data)
 
 
+def model_code(*modules):
+    """The same of modules that run models, with the backends that do."""
+    return code(*modules, *LAYOUT.backends())
+
+
 def router_code(*routers):
     return code(*{EXPERIMENT.router_type(name).__module__ for name in routers})
 

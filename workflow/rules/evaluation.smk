@@ -16,7 +16,7 @@ rule episodes:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.stages.episodes"),
+        code=model_code("trim.stages.episodes"),
         router_code=lambda w: router_code(w.router),
         identities=LAYOUT.identities,
         router=lambda w: SECTIONS["routers"][w.router],

@@ -18,7 +18,7 @@ rule rollouts:
         strong=lambda w: int(w.model == "strong"),
     params:
         experiment=PARAMS,
-        code=code("trim.stages.rollouts"),
+        code=model_code("trim.stages.rollouts"),
         generation=SECTIONS["generation"],
         settings=lambda w: LAYOUT.identities[w.model],
         shards=EXPERIMENT.shards,

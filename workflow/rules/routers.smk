@@ -17,7 +17,7 @@ rule trees:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.stages.trees"),
+        code=model_code("trim.stages.trees"),
         identities=LAYOUT.identities,
         distortion=SECTIONS["models"]["prm"]["distortion"],
         generation=SECTIONS["generation"],
@@ -57,7 +57,7 @@ rule fit:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.stages.fit"),
+        code=model_code("trim.stages.fit"),
         router_code=lambda w: router_code(w.router),
         identities=LAYOUT.identities,
         router=lambda w: SECTIONS["routers"][w.router],
@@ -101,7 +101,7 @@ rule train:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.stages.train"),
+        code=model_code("trim.stages.train"),
         router_code=lambda w: router_code(w.router),
         identities=LAYOUT.identities,
         router=lambda w: SECTIONS["routers"][w.router],
@@ -135,7 +135,7 @@ rule draws:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.stages.draws"),
+        code=model_code("trim.stages.draws"),
         identities=LAYOUT.identities,
         routers=SECTIONS["routers"],
         distortion=SECTIONS["models"]["prm"]["distortion"],

@@ -17,7 +17,7 @@ rule scores:
         **LAYOUT.resources("prm"),
     params:
         experiment=PARAMS,
-        code=code("trim.stages.scores"),
+        code=model_code("trim.stages.scores"),
         generation=SECTIONS["generation"],
         settings=LAYOUT.identities["prm"],
         out=lambda w, output: Path(output[0]).parent,

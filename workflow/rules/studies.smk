@@ -38,7 +38,7 @@ rule robustness:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.studies.robustness"),
+        code=model_code("trim.studies.robustness"),
         router_code=router_code(*ROBUST),
         identities=LAYOUT.identities,
         routers=[SECTIONS["routers"][name] for name in ROBUST],
@@ -72,7 +72,7 @@ rule ceiling:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.studies.ceiling"),
+        code=model_code("trim.studies.ceiling"),
         identities=LAYOUT.identities,
         costs=SECTIONS["ceiling"]["costs"],
         distortion=SECTIONS["models"]["prm"]["distortion"],
@@ -105,7 +105,7 @@ rule transfer:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.studies.transfer"),
+        code=model_code("trim.studies.transfer"),
         router_code=router_code(*MOVED),
         identities=LAYOUT.identities,
         draws_out=lambda w, output: (
@@ -139,7 +139,7 @@ rule granularity:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.studies.granularity"),
+        code=model_code("trim.studies.granularity"),
         identities=LAYOUT.identities,
         draws_out=lambda w, output: (
             [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
@@ -172,7 +172,7 @@ rule twin:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=code("trim.studies.twin"),
+        code=model_code("trim.studies.twin"),
         identities=LAYOUT.identities,
         reads=LAYOUT.reported,
         draws_out=lambda w, output: (

@@ -15,12 +15,12 @@ from transformers.utils import logging
 from trim.answers import is_open
 from trim.errors import TrimError
 from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, StepScore, Stop
-from trim.models.files import identity
+from trim.models.files import folder, identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.prm import Qwen2ForProcessRewardModel
 from trim.models.prompt import Prompt, read_tokenizer, step_tag
 from trim.models.sampler import penalise, sample
-from trim.models.settings import Dtype, Sampling
+from trim.models.settings import Dtype, Model, Sampling
 from trim.models.weights import load_whole
 from trim.rng import seeds, uniforms
 from trim.steps import PLAIN, SEPARATOR, ChatFormat, ends_sentence, first, tagged
@@ -35,7 +35,7 @@ class _Prompt(Text):
     """A text to be continued by one step.
 
     Attributes:
-        key: of its random stream.
+        key: key of the text's random stream.
         written: tokens of the step.
         stop: why the step ended; "length" while it is open.
     """
@@ -61,7 +61,7 @@ class TransformersLM:
         sampling: how tokens are drawn.
         chat: how a solution is asked for.
         dtype: float32 or bfloat16.
-        thinking: for chat templates that ask.
+        thinking: whether the model thinks first, for chat templates that ask.
     """
 
     def __init__(
@@ -236,3 +236,16 @@ class TransformersPRM:
             ]
             for text, places, count, prompt in zip(texts, tags, last, self.prompt_tokens(solutions), strict=True)
         ]
+
+
+ANY_STEP = True
+
+
+def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> TransformersLM:
+    """See `trim.models.backends`."""
+    return TransformersLM(folder(model), sampling, chat, model.dtype, model.thinking)
+
+
+def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> TransformersPRM:
+    """See `trim.models.backends`."""
+    return TransformersPRM(folder(model), chat, model.dtype)

@@ -35,7 +35,7 @@ class ServedLM:
     """A language model behind a server.
 
     Args:
-        model: with its server.
+        model: the model, with its server.
         sampling: how tokens are drawn; top-k goes to servers that continue a turn (vLLM's parameter).
         chat: how a solution is asked for.
         spending: folder of the ledger.
@@ -208,7 +208,7 @@ class ServedPRM:
     """A process reward model behind vLLM's pooling endpoint.
 
     Args:
-        model: with its server; its tokenizer is read from `path`.
+        model: the model, with its server; its tokenizer is read from `path`.
         chat: how a solution is asked for.
         spending: folder of the ledger.
     """
@@ -266,3 +266,16 @@ class ServedPRM:
         except Refused as error:
             cure = "; set server.context" if "context" in error.said.lower() else ""
             raise self._connection.failure(f"{error}{cure}") from None
+
+
+ANY_STEP = False
+
+
+def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> ServedLM:
+    """See `trim.models.backends`."""
+    return ServedLM(model, sampling, chat, spending)
+
+
+def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> ServedPRM:
+    """See `trim.models.backends`."""
+    return ServedPRM(model, chat, spending)

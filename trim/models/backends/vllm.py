@@ -12,8 +12,9 @@ import torch
 
 from trim.errors import TrimError, first_line
 from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, StepScore, Stop
+from trim.models.files import folder
 from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
-from trim.models.settings import Dtype, Engine, Sampling
+from trim.models.settings import Dtype, Engine, Model, Sampling
 from trim.models.weights import check_folder
 from trim.rng import seed
 from trim.steps import PLAIN, SEPARATOR, ChatFormat, first, tagged
@@ -87,7 +88,7 @@ class VllmLM:
         sampling: how tokens are drawn.
         chat: how a solution is asked for.
         dtype: float32 or bfloat16.
-        thinking: for chat templates that ask.
+        thinking: whether the model thinks first, for chat templates that ask.
         engine: memory and devices.
     """
 
@@ -209,3 +210,16 @@ class VllmPRM:
             at_tags(torch.as_tensor(output.outputs.data).float().softmax(-1)[:, 1].tolist(), tokens, self.tag, *counts)
             for output, tokens, *counts in zip(outputs, whole, last, self.prompt_tokens(solutions), strict=True)
         ]
+
+
+ANY_STEP = False
+
+
+def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> VllmLM:
+    """See `trim.models.backends`."""
+    return VllmLM(folder(model), sampling, chat, model.dtype, model.thinking, model.engine)
+
+
+def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> VllmPRM:
+    """See `trim.models.backends`."""
+    return VllmPRM(folder(model), chat, model.dtype, model.engine)

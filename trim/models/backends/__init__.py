@@ -1,0 +1,14 @@
+"""Backends: what runs a model. Each is one file, which is found by its name.
+
+It has
+- `language_model(model, sampling, chat, spending)`, which gives a `trim.models.base.LanguageModel`,
+- `reward_model(model, chat, spending)`, which gives a `trim.models.base.RewardModel`,
+- `ANY_STEP`, whether it writes steps that are no paragraphs.
+
+`spending` is the folder in which the cost of a server is written down.
+"""
+
+import transformers.utils
+
+# Transformers imports scikit-learn for a way of generating that no backend uses, which takes two seconds of every job.
+transformers.utils.is_sklearn_available = lambda: False
