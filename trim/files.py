@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from trim.errors import TrimError, first_line
 
@@ -117,7 +117,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping
     whole = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     header = json.dumps(metadata or {}, sort_keys=True)
     with replacing(path) as partial:
-        save_file(whole, partial, {"metadata": header, _SEAL: _digest(whole, header)})
+        partial.write_bytes(save(whole, {"metadata": header, _SEAL: _digest(whole, header)}))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

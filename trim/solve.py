@@ -29,7 +29,7 @@ from trim.problems.generated import is_chain
 from trim.progress import Tracker
 
 # The embedded experiment, as it was when it was run for this version, and what was fitted in it.
-_SHIPPED = Path(__file__).parent / "experiment" / "shipped"
+SHIPPED = Path(__file__).parent / "experiment" / "shipped"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Solver:
             TrimError: if there is no such router, setting, benchmark or fit.
         """
         own = Path("params.yaml")
-        params = load(path or (own if own.is_file() else _SHIPPED / "params.yaml"), benchmark, router)
+        params = load(path or (own if own.is_file() else SHIPPED / "params.yaml"), benchmark, router)
         benchmark = benchmark or next(iter(params.benchmarks))
         policies = fitted_policies(params, router, benchmark, _fitted(params, router, benchmark, results))
         for name, policy in policies.items():
@@ -145,6 +145,6 @@ def _fitted(params: Params, router: str, benchmark: str, results: Path) -> Path:
         return own
     mine, theirs = (
         (p.models, p.generation, p.routers.get(router), p.benchmarks.get(source))
-        for p in (params, load(_SHIPPED / "params.yaml"))
+        for p in (params, load(SHIPPED / "params.yaml"))
     )
-    return _SHIPPED / "routers" if mine == theirs else own
+    return SHIPPED / "routers" if mine == theirs else own

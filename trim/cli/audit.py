@@ -25,7 +25,8 @@ STYLES = {"pass": "green", "fail": "bold red", "not recorded": "yellow"}
 @audits.command()
 def audit(
     reference: Annotated[
-        Path | None, typer.Option("--against", help="Reference figures, with the columns of results/measures.csv.")
+        Path | None,
+        typer.Option("--against", help="Reference numbers, with the columns of results/measures.csv."),
     ] = None,
     lineage: Annotated[bool, typer.Option(help="Ask Snakemake and DVC what they recorded.")] = True,
     results: Results = DEFAULT_RESULTS,
@@ -85,10 +86,10 @@ def lock() -> None:
 
 @audits.command()
 def diff(
-    one: Annotated[Path, typer.Argument(help="Results of a run.")],
-    other: Annotated[Path, typer.Argument(help="Results of another, on the same problems.")],
-    measure: Annotated[list[str] | None, typer.Option(help="Such as apgr; repeat for more.")] = None,
-    changed: Annotated[bool, typer.Option(help="Only rows whose interval leaves out 0.")] = False,
+    one: Annotated[Path, typer.Argument(help="Results folder of a run.")],
+    other: Annotated[Path, typer.Argument(help="Results folder of another run, on the same problems.")],
+    measure: Annotated[list[str] | None, typer.Option(help="A measure, such as apgr; repeat for more.")] = None,
+    changed: Annotated[bool, typer.Option(help="Show only rows whose interval leaves out 0.")] = False,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Compare two runs' routers: the second minus the first, with paired intervals.

@@ -27,15 +27,15 @@ class Role(str, Enum):
     strong = "strong"
 
 
-ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment's file.")]
 Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
 Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
 Layers = Annotated[list[Path] | None, typer.Argument(help="Tables of draws that were made before.")]
 Journal = Annotated[Path, typer.Option(help="Database that keeps every batch as it is made.")]
-Fitted = Annotated[Path | None, typer.Option(help="Folder of what `trim fit` made, BENCHMARK/ each.")]
-Labelled = Annotated[Path | None, typer.Option(help="Labelled solutions in ProcessBench's form.")]
+Fitted = Annotated[Path | None, typer.Option(help="Folder of what was fitted, with a folder for each benchmark.")]
+Labelled = Annotated[Path | None, typer.Option(help="A file of labelled solutions in ProcessBench's form.")]
 Out = Annotated[Path, typer.Option(help="File to write.")]
-Shard = Annotated[int, typer.Option(min=0, help="Which shard of the problems.")]
+Shard = Annotated[int, typer.Option(min=0, help="Number of the shard, from 0.")]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 # Panels of `trim --help`; what people call by hand stands above them.
 PIPELINE = "Stages of the pipeline, which Snakemake runs"

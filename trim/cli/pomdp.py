@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 pomdp = typer.Typer(no_args_is_help=True, help="Plan in a calibrated POMDP, and export it to other solvers.")
 Calibration = Annotated[
-    Path | None, typer.Option(help="Made by `trim calibrate`; without it, the calibration released with the paper.")
+    Path | None,
+    typer.Option(help="A file made by `trim calibrate`; by default the released calibration."),
 ]
 ScoresOnly = Annotated[bool, typer.Option("--scores-only", help="Observe the draft's score only, not pairs.")]
 

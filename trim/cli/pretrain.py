@@ -47,7 +47,8 @@ def pretrain_prm(
 
 @pretrain.command("cards")
 def pretrain_cards(
-    folder: Annotated[Path, typer.Argument(help="Holds weak, strong and prm.")], params: ParamsFile = DEFAULT_PARAMS
+    folder: Annotated[Path, typer.Argument(help="The folder that holds weak, strong and prm.")],
+    params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Measure the three models and write a model card into each."""
     from trim.pretrain.cards import make_cards

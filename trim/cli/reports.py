@@ -25,7 +25,7 @@ reports = typer.Typer()
 @reports.command()
 def answers(
     files: Annotated[list[Path], typer.Argument(help="JSON lines with the fields of a benchmark.")],
-    tolerance: Annotated[float, typer.Option(min=0, help="Relative, of numeric answers.")] = 0.0,
+    tolerance: Annotated[float, typer.Option(min=0, help="Relative error that a number may have.")] = 0.0,
 ) -> None:
     """Check the judge of answers: each answer against its own solution, rewritings and near misses.
 
@@ -73,7 +73,9 @@ def show(
     table: Annotated[
         str | None, typer.Argument(help="A table of results/tables, such as spent; the main one if none.")
     ] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Only its rows, by its title in the table.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Show only the rows of this benchmark, by its title in the table.")
+    ] = None,
     results: Results = DEFAULT_RESULTS,
 ) -> None:
     """Print a table of the results; without a name the main one, and where the others are.
@@ -107,7 +109,7 @@ def show(
 def experiment(
     name: Annotated[str, typer.Argument(help="A file of workflow/experiments/, such as math500.")],
     out: Annotated[Path, typer.Option(help="The parameter file to write.")] = DEFAULT_PARAMS,
-    folder: Annotated[Path, typer.Option(help="Where the experiments are.")] = Path("workflow/experiments"),
+    folder: Annotated[Path, typer.Option(help="Folder of the experiments.")] = Path("workflow/experiments"),
 ) -> None:
     """Switch to another experiment: compose its overlays and write them to params.yaml.
 
@@ -130,8 +132,8 @@ def experiment(
 
 @reports.command()
 def plan(
-    flops: Annotated[float, typer.Option(help="Of one GPU, a second; an A100's in bfloat16 by default.")] = 312e12,
-    use: Annotated[float, typer.Option(help="Share of them that generation reaches.")] = 0.1,
+    flops: Annotated[float, typer.Option(help="FLOPs of one GPU a second; by default an A100's in bfloat16.")] = 312e12,
+    use: Annotated[float, typer.Option(help="Share of these FLOPs that generation reaches.")] = 0.1,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Estimate the GPUs, hours, disk and money that an experiment needs, before anything starts.

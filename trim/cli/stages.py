@@ -61,7 +61,7 @@ def problems(benchmark: Benchmark, out: Out, params: ParamsFile = DEFAULT_PARAMS
 
 @stages.command(rich_help_panel=PIPELINE)
 def labelled(
-    part: Annotated[str, typer.Argument(help="Of ProcessBench: gsm8k, math, olympiadbench or omnimath.")],
+    part: Annotated[str, typer.Argument(help="A part of ProcessBench: gsm8k, math, olympiadbench or omnimath.")],
     out: Out,
 ) -> None:
     """Download solutions whose first wrong step is labelled, for calibration.
@@ -75,8 +75,8 @@ def labelled(
 
 @stages.command(rich_help_panel=PIPELINE)
 def download(
-    model: Annotated[str, typer.Option(help="weak, strong, prm or encoders; all by default.")] = "",
-    out: Annotated[Path | None, typer.Option(help="File for a record of it.")] = None,
+    model: Annotated[str, typer.Option(help="The model: weak, strong, prm or encoders; by default all.")] = "",
+    out: Annotated[Path | None, typer.Option(help="File to record the download in.")] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Download the experiment's models from the hub into its cache (HF_HOME), where jobs find them.
@@ -104,7 +104,7 @@ def rollouts(
     shard: Shard = 0,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Have one model solve the problems alone."""
+    """Have one model solve every problem alone: OUT/SPLIT/MODEL.SHARD.parquet."""
     from trim.stages.rollouts import make_rollouts
 
     with display(f"{model.value} rollouts") as tracker:
@@ -121,7 +121,7 @@ def scores(
     shard: Shard = 0,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Score every step of the weak rollouts."""
+    """Score every step of the weak model's solutions: OUT/SPLIT.SHARD.parquet."""
     from trim.stages.scores import make_scores
 
     with display("scores") as tracker:
@@ -132,13 +132,13 @@ def scores(
 @stages.command(rich_help_panel=PIPELINE)
 def trees(
     problems: Problems,
-    split: Annotated[Split, typer.Option(help="Of which problems.")],
+    split: Annotated[Split, typer.Option(help="The split whose problems are expanded.")],
     out: Out,
     journal: Journal,
     layers: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Expand every problem's full solution tree, for RL training and for upper bounds."""
+    """Expand every problem's full solution tree, for RL training and for upper bounds, and keep the draws in OUT."""
     from trim.stages.trees import make_trees
 
     with display("trees") as tracker:
@@ -194,7 +194,7 @@ def train(
     problems: Problems,
     out: Annotated[Path, typer.Option(help="Folder to write ROUTER.json and ROUTER.safetensors into.")],
     draws_out: DrawsOut,
-    curves: Annotated[Path, typer.Option(help="Folder to write the curves of each training into.")],
+    curves: Annotated[Path, typer.Option(help="Folder to write the curves of the training into.")],
     journal: Journal,
     layers: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
@@ -219,7 +219,7 @@ def draws(
     fitted: Fitted = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Run all routers at once, for the draws that they need."""
+    """Run all routers at once, so that what several of them need is made once, and keep the draws in OUT."""
     from trim.stages.draws import make_draws
 
     with display(f"draws, {split.value}") as tracker:
@@ -240,7 +240,7 @@ def episodes(
     fitted: Fitted = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Run one router and write a row per step."""
+    """Run one router on a split and write a row per step to OUT."""
     from trim.stages.episodes import make_episodes
 
     found = load_params(params, benchmark, router)
@@ -253,7 +253,7 @@ def episodes(
 def evaluate(
     episodes: Annotated[list[Path], typer.Argument(help="Files made by `trim episodes`.")],
     results: Results = DEFAULT_RESULTS,
-    cost: Annotated[str | None, typer.Option(help="Unit of cost instead of the experiment's.")] = None,
+    cost: Annotated[str | None, typer.Option(help="Unit of cost, in place of the experiment's.")] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Compute every measure with its interval: the CSV files and metrics.json in the results."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from trim.evaluation.costs import Regime
 
@@ -22,6 +23,7 @@ class MeasureSettings:
         bootstrap: number of resamples of the problems, the same for all routers.
         confidence: coverage of the intervals.
         seed: seed of the resampling.
+        only: names of the measures to compute, None for all.
     """
 
     cost: str
@@ -31,12 +33,18 @@ class MeasureSettings:
     bootstrap: int
     confidence: float
     seed: int
+    only: tuple[str, ...] | None = None
+
+
+@cache
+def one_thread() -> ThreadpoolController:
+    """Limits sums to one thread, so that they are added up alike wherever they are made again."""
+    return ThreadpoolController()
 
 
 def means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean over n problems, first as observed and then per resample: (k, n), (resamples, n) -> (1 + resamples, k)."""
-    # On one thread, so that the sums are added up alike wherever they are made again.
-    with threadpool_limits(1, "blas"):
+    with one_thread().limit(limits=1, user_api="blas"):
         return np.vstack([values.mean(axis=1), weights @ values.T])
 
 

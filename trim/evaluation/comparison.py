@@ -62,7 +62,7 @@ class Comparison:
             for seed in dict.fromkeys(result.seeds):
                 mine = [k for k, other in enumerate(result.seeds) if other == seed]
                 columns = all_measures(
-                    fractions[:, mine], accuracies[:, mine], scale, settings.levels, settings.budgets
+                    fractions[:, mine], accuracies[:, mine], scale, settings.levels, settings.budgets, settings.only
                 )
                 found[router].append(pd.DataFrame(columns))
         return found
@@ -212,9 +212,10 @@ def units(comparison: Comparison, budget: float) -> pd.DataFrame:
     for unit, cache in (
         (unit, cache) for unit in UNITS for cache in regimes if unit not in WRITTEN or cache == "prefix"
     ):
-        other = replace(comparison, settings=replace(comparison.settings, cost=unit, cache=cache))
+        settings = replace(comparison.settings, cost=unit, cache=cache, only=UNIT_MEASURES)
+        other = replace(comparison, settings=settings)
         table = measures(other)
-        tables.append(table[table["measure"].isin(UNIT_MEASURES)].assign(unit=unit, cache=cache))
+        tables.append(table.assign(unit=unit, cache=cache))
         rows = []
         for name, result in comparison.routers.items():
             setting = nearest_setting(result.settings, comparison.fractions(name, "strong_tokens")[0], budget)

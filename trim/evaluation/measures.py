@@ -7,6 +7,8 @@ points sorted by cost, and is held constant past the last. Measures have the sha
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -171,25 +173,33 @@ def ibc_front(curve: Curve, scale: Scale) -> np.ndarray:
     shape, points = best.fraction.shape[:-1], best.fraction.shape[-1]
     cost = (best.fraction - np.expand_dims(scale.weak_fraction, -1)).reshape(-1, points)
     pgr = scale.pgr(best.accuracy).reshape(-1, points)
-    room = np.broadcast_to(scale.room, shape).ravel()
-    found = np.full(len(pgr), np.nan)
-    for row in np.flatnonzero(pgr[:, -1] >= _TARGETS[0]):
-        targets = _TARGETS[pgr[row, -1] + _SAME >= _TARGETS]
-        spent = np.interp(targets, pgr[row], cost[row])
-        paid = spent > _SAME
-        if paid.any():
-            found[row] = (targets[paid] * room[row] / spent[paid]).mean() - 1
-    return found.reshape(shape)
+    room = np.broadcast_to(scale.room, shape).reshape(-1, 1)
+    left = np.full((len(pgr), len(_TARGETS)), -1)
+    for point in pgr.T:
+        left += point[:, None] <= _TARGETS
+    right = np.minimum(left + 1, points - 1)
+    x0, x1, y0, y1 = (np.take_along_axis(a, i, -1) for a in (pgr, cost) for i in (left, right))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spent = np.where(right > left, (y1 - y0) / (x1 - x0) * (_TARGETS - x0) + y0, y0)
+    paid = (pgr[:, -1:] + _SAME >= _TARGETS) & (spent > _SAME)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(paid, _TARGETS * room / spent - 1, 0.0)
+        return (relative.sum(axis=-1) / paid.sum(axis=-1)).reshape(shape)
 
 
 def all_measures(
-    fraction: np.ndarray, accuracy: np.ndarray, scale: Scale, levels: tuple[float, ...], budgets: tuple[float, ...]
+    fraction: np.ndarray,
+    accuracy: np.ndarray,
+    scale: Scale,
+    levels: tuple[float, ...],
+    budgets: tuple[float, ...],
+    only: Collection[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Every measure by its name in measures.csv."""
+    """Every measure, or `only` some, by its name in measures.csv."""
     curve = Curve.through(fraction, accuracy, scale)
-    return (
-        {f"cpt{round(100 * level):d}": cpt(curve, scale, level) for level in levels}
-        | {"apgr": apgr(curve, scale), "aiq": aiq(curve, scale)}
-        | {"ibc": ibc(curve, scale), "ibc_front": ibc_front(curve, scale)}
-        | {f"acc@{100 * budget:g}": curve.at(budget) for budget in budgets}
-    )
+    known: dict[str, Callable[[], np.ndarray]] = {
+        **{f"cpt{round(100 * level):d}": partial(cpt, curve, scale, level) for level in levels},
+        **{measure.__name__: partial(measure, curve, scale) for measure in (apgr, aiq, ibc, ibc_front)},
+        **{f"acc@{100 * budget:g}": partial(curve.at, budget) for budget in budgets},
+    }
+    return {name: measure() for name, measure in known.items() if only is None or name in only}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from threadpoolctl import threadpool_limits
 
+from trim.evaluation.bootstrap import one_thread
 from trim.evaluation.comparison import comparisons, nearest_setting
 from trim.evaluation.results import read_results, read_steps
 from trim.experiment.params import Params, measure_settings
@@ -96,7 +96,7 @@ def rates(
             row = {"by": by, "bin": str(label), "drafts": int(sums["drafts"].sum())}
             for name, (above, below) in RATES.items():
                 both = sums[[above, below]].to_numpy(dtype=float)
-                with threadpool_limits(1, "blas"):
+                with one_thread().limit(limits=1, user_api="blas"):
                     samples = np.vstack([both.mean(axis=0), weights @ both])
                 with np.errstate(divide="ignore", invalid="ignore"):
                     share = samples[:, 0] / samples[:, 1]

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from threadpoolctl import threadpool_limits
 
 from trim.engine.loop import Episode
 from trim.engine.store import Node
-from trim.evaluation.bootstrap import interval, resamples
+from trim.evaluation.bootstrap import interval, one_thread, resamples
 from trim.evaluation.published import RELEASED_TITLES, published_model, published_points
 from trim.experiment.params import Params, measure_settings
 from trim.experiment.runner import Runner
@@ -132,7 +131,7 @@ def _figures(
         **{f"mean score, {name}": mean(state) for state, name in enumerate(STATES)},
     }
     rows, even = [], np.full(weights.shape[1], 1 / weights.shape[1])
-    with threadpool_limits(1, "blas"):
+    with one_thread().limit(limits=1, user_api="blas"):
         for name, measure in measures.items():
             samples = np.array([measure(w) for w in weights])
             rows.append((name, measure(even), *interval(samples, confidence)))

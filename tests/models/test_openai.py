@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 import yaml
-from conftest import FREE
-from fake_server import FakeServer
+from fakes.scripted import FREE
+from fakes.server import FakeServer
 
 from trim.engine.cached import CachedLM
 from trim.engine.store import Draws, Node

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import Scripted
+from fakes.scripted import Scripted
 from hypothesis import given
 from hypothesis import strategies as st
 

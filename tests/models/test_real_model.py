@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import FREE
-from workflow_project import make_project, run
+from fakes.scripted import FREE
+from project import make_project, run
 
 pytestmark = [
     pytest.mark.real,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import FREE
+from fakes.scripted import FREE
 from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 

@@ -9,7 +9,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Scripted
+from conftest import ROOT
+from fakes.scripted import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,7 +163,7 @@ SLOW = """
 import sys, time
 sys.path[:0] = [{tests!r}, {root!r}]
 from pathlib import Path
-from conftest import Scripted
+from fakes.scripted import Scripted
 from trim.engine.cached import CachedLM
 from trim.engine.store import Draws, Node
 

@@ -19,7 +19,7 @@ from trim.engine.store import Draws
 from trim.problems import Problem
 from trim.steps import INSTRUCTION, is_final
 
-CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/answers.jsonl").read_text().splitlines()]
+CASES = [json.loads(line) for line in (Path(__file__).parent / "answers.jsonl").read_text().splitlines()]
 
 
 def judged(gold, found, tolerance=0.0, judge=None):

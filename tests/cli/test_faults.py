@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import ROOT
+
 from trim.errors import TrimError, printable
 from trim.report.tables import markdown, write
 
-ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 from attack import ATTACKS, attack  # noqa: E402
 

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import Scripted
-from test_rl_ppo import telling_parts
+from fakes.scripted import Scripted
+from fakes.scripted import telling_parts
 
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run

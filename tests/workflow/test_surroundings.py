@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_project import environment, make_project, run
+from project import environment, make_project, run
 
 KEPT = ("always_weak", "always_strong", "random", "trim_thr")
 

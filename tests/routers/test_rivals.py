@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import Scripted
+from fakes.scripted import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize

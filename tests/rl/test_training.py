@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import Scripted
+from fakes.scripted import telling, telling_parts
 
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
@@ -23,41 +23,6 @@ from trim.routers.fitted import read_fitted, write_fitted
 from trim.routers.trim_agg import TrimAgg
 from trim.routers.trim_budget import TrimBudget
 from trim.routers.trim_seq import TrimSeq
-
-
-class Telling(Scripted):
-    """Two steps; the weak model is right half the time, the strong one always, and scores tell."""
-
-    def next_steps(self, prefixes, keys, keep=None):
-        drafts = []
-        for prefix, key in zip(prefixes, keys, strict=True):
-            right = self.name == "strong" or key[0] % 2
-            wrong = not right or any("wrong" in step for step in prefix.steps)
-            text = "wrong" if not right else "right"
-            if len(prefix.steps) == 1:
-                text += f" \\boxed{{{0 if wrong else 1}}}"
-            drafts.append(Draft(text, 10, "end" if len(prefix.steps) == 1 else "separator"))
-        return drafts
-
-    @staticmethod
-    def value(step):
-        return 0.1 if "wrong" in step else 0.9
-
-
-def telling_parts(n, name):
-    """Problems, writers and scorer."""
-    problems = [Problem(f"{name}{i}", f"{name} {i}", "1", "train") for i in range(n)]
-    draws, models = Draws(), {role: Telling(role) for role in ("weak", "strong", "prm")}
-    return (
-        problems,
-        CachedLM("weak", lambda: models["weak"], draws, 64),
-        CachedLM("strong", lambda: models["strong"], draws, 64),
-        CachedPRM("prm", lambda: models["prm"], draws, 64),
-    )
-
-
-def telling(n, name):
-    return Tree(*telling_parts(n, name))
 
 
 def test_advantages_are_those_of_the_definition():

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pytest
-from conftest import Scripted
+from fakes.scripted import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

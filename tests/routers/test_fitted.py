@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import step_models
+from fakes.pomdps import step_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import step_models
+from fakes.pomdps import step_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

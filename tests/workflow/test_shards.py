@@ -1,8 +1,8 @@
 """Rollouts and scores over several jobs."""
 
 import yaml
-from conftest import shrink
-from workflow_project import make_project, run
+from project import shrink
+from project import make_project, run
 
 
 def test_shards_change_no_byte_of_a_table(raw, tmp_path):

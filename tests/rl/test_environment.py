@@ -62,7 +62,7 @@ def test_episodes_are_those_of_the_engine(tree, engine, some_problems):
 @given(st.integers(0, 999), st.integers(1, 7))
 @settings(max_examples=10, deadline=None)
 def test_an_explored_tree_asks_no_model(seed, count):
-    from conftest import Scripted
+    from fakes.scripted import Scripted
 
     from trim.engine.cached import CachedLM, CachedPRM
     from trim.engine.store import Draws

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT
-from fake_hub import FakeHub
+from fakes.hub import FakeHub
 
 from trim.models.files import resolve
 from trim.problems import read_problems

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from conftest import FREE
+from fakes.scripted import FREE
 
 from trim.errors import TrimError
 from trim.evaluation.results import read_results

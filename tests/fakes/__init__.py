@@ -1,0 +1,1 @@
+"""Models, servers and hubs that answer as a test wants them to."""
