@@ -1,17 +1,20 @@
 """Questions of one's own, on the embedded models."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 from typer.testing import CliRunner
 
 from trim.cli import app
 from trim.errors import TrimError
+from trim.experiment.fitting import fitted_policies
 from trim.experiment.load import load
 from trim.problems.generated import FAMILIES, generate, is_chain
 from trim.routers.automix import _Cascade
-from trim.solve import Solver
+from trim.solve import SHIPPED, Solver
 
 QUESTION = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
 
@@ -40,6 +43,36 @@ def test_three_lines_of_python():
     assert solution.answer == "46"
     assert solution.strong_tokens == solution.always_strong_tokens
     assert solution.saving == 0
+
+
+def test_in_an_empty_folder_every_shipped_router_answers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = load(SHIPPED / "params.yaml")
+    for router in shipped.fitted_on("standard"):
+        settings = fitted_policies(shipped, router, "standard", SHIPPED / "routers")
+        assert len(settings) > 1
+    (solution,) = Solver.load()([QUESTION])
+    assert solution.answer.isdigit()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shipped_experiment_is_the_default_one(params):
+    own, shipped = load(ROOT / "params.yaml"), load(SHIPPED / "params.yaml")
+    assert (own.models, own.generation, own.routers) == (shipped.models, shipped.generation, shipped.routers)
+
+
+def test_a_projects_own_experiment_and_results_take_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = yaml.safe_load((ROOT / "params.yaml").read_text())
+    Path("params.yaml").write_text(yaml.safe_dump(given))
+    assert Solver.load(router="trim_thr", setting="tau=0.5")
+    Path("params.yaml").write_text(yaml.safe_dump(given | {"generation": given["generation"] | {"seed": 11}}))
+    with pytest.raises(TrimError, match=r"results/routers/standard/trim_thr\.json: No such file.*Snakemake"):
+        Solver.load(router="trim_thr", setting="tau=0.5")
+    Path("params.yaml").write_text(yaml.safe_dump(given))
+    Path("results/routers/standard").mkdir(parents=True)
+    with pytest.raises(TrimError, match=r"results/routers/standard/trim_thr\.json: No such file"):
+        Solver.load(router="trim_thr", setting="tau=0.5")
 
 
 def test_a_cascade_shows_what_it_throws_away():

@@ -141,7 +141,7 @@ class Solver:
 def _fitted(params: Params, router: str, benchmark: str, results: Path) -> Path:
     """The folder of what was fitted: the results', or the package's where nothing was and the experiments are alike."""
     own, source = results / "routers", params.source(router, benchmark)
-    if (own / source).is_dir():
+    if (own / source).is_dir() or not params.router_type(router).needs_fitting:
         return own
     mine, theirs = (
         (p.models, p.generation, p.routers.get(router), p.benchmarks.get(source))

@@ -3,20 +3,18 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-
-from conftest import ROOT
 
 from trim.errors import TrimError, printable
 from trim.report.tables import markdown, write
 
 sys.path.insert(0, str(ROOT / "bench"))
-from attack import ATTACKS, attack  # noqa: E402
+from attack import ATTACKS, attack
 
 
 @pytest.mark.parametrize("kind", ATTACKS, ids=lambda kind: kind.__name__)
@@ -48,7 +46,7 @@ def one_line(done, status=2):
 
 
 def test_commands_without_results_or_parameters_say_so(tmp_path):
-    for command in (["check"], ["tables"], ["report"], ["audit"], ["solve", "q"], ["plan"]):
+    for command in (["check"], ["tables"], ["report"], ["audit"], ["solve", "q", "--params", "params.yaml"], ["plan"]):
         assert "params.yaml: No such file" in one_line(trim(*command, cwd=tmp_path))
     params = ["--params", str(ROOT / "params.yaml")]
     for command in (

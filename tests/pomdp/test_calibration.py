@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fakes.scripted import Scripted
 from fakes.pomdps import step_models
+from fakes.scripted import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm

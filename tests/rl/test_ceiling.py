@@ -4,8 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from fakes.scripted import Scripted
-from fakes.scripted import telling_parts
+from fakes.scripted import Scripted, telling_parts
 
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run

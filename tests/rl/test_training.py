@@ -7,13 +7,9 @@ import pytest
 import torch
 from fakes.scripted import telling, telling_parts
 
-from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
-from trim.engine.store import Draws
 from trim.errors import TrimError
 from trim.files import read_arrays
-from trim.models.base import Draft
-from trim.problems import Problem
 from trim.rl.networks import ActorCritic
 from trim.rl.ppo import Rollout, advantages, play
 from trim.rl.settings import Hyperparameters

@@ -191,7 +191,7 @@ def test_grades_are_single_digits(talking):
     for i in range(20):
         ((score,),) = GradeScorer(talking[1]).score([node.child(str(i))], [1])
         assert round(score.score * 9) in replies.values()
-        assert score.written == 2
+        assert score.tokens_written == 2
 
 
 @pytest.mark.parametrize("rater", ["weak", "strong", "grade"])
