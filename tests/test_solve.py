@@ -64,12 +64,14 @@ def test_the_shipped_experiment_is_the_default_one(params):
 def test_a_projects_own_experiment_and_results_take_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = yaml.safe_load((ROOT / "params.yaml").read_text())
-    Path("params.yaml").write_text(yaml.safe_dump(given))
+    Path("params.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
     assert Solver.load(router="trim_thr", setting="tau=0.5")
-    Path("params.yaml").write_text(yaml.safe_dump(given | {"generation": given["generation"] | {"seed": 11}}))
+    Path("params.yaml").write_text(
+        yaml.safe_dump(given | {"generation": given["generation"] | {"seed": 11}}, sort_keys=False)
+    )
     with pytest.raises(TrimError, match=r"results/routers/standard/trim_thr\.json: No such file.*Snakemake"):
         Solver.load(router="trim_thr", setting="tau=0.5")
-    Path("params.yaml").write_text(yaml.safe_dump(given))
+    Path("params.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
     Path("results/routers/standard").mkdir(parents=True)
     with pytest.raises(TrimError, match=r"results/routers/standard/trim_thr\.json: No such file"):
         Solver.load(router="trim_thr", setting="tau=0.5")

@@ -147,4 +147,5 @@ def _fitted(params: Params, router: str, benchmark: str, results: Path) -> Path:
         (p.models, p.generation, p.routers.get(router), p.benchmarks.get(source))
         for p in (params, load(SHIPPED / "params.yaml"))
     )
-    return SHIPPED / "routers" if mine == theirs else own
+    shipped = SHIPPED / "routers"
+    return shipped if mine == theirs and (shipped / source).is_dir() else own

@@ -55,7 +55,6 @@ def test_commands_without_results_or_parameters_say_so(tmp_path):
         ["report"],
         ["study", "claims"],
         ["audit", "--no-lineage"],
-        ["solve", "q"],
     ):
         said = one_line(trim(*command, *params, cwd=tmp_path))
         assert "results/" in said or "no results" in said, said
