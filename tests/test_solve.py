@@ -69,7 +69,10 @@ def test_a_projects_own_experiment_and_results_take_over(tmp_path, monkeypatch):
     Path("params.yaml").write_text(
         yaml.safe_dump(given | {"generation": given["generation"] | {"seed": 11}}, sort_keys=False)
     )
-    with pytest.raises(TrimError, match=r"results/routers/standard/trim_thr\.json: No such file.*Snakemake"):
+    with pytest.raises(
+        TrimError,
+        match=r"results/routers/standard/trim_thr\.json: No such file.*; `snakemake --cores all` fits trim_thr",
+    ):
         Solver.load(router="trim_thr", setting="tau=0.5")
     Path("params.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
     Path("results/routers/standard").mkdir(parents=True)

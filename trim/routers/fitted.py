@@ -34,6 +34,8 @@ def read_numbers(folder: Path, router: str) -> dict[str, Any]:
         TrimError: if the file is missing, damaged, or of another router.
     """
     path = folder / f"{router}.json"
+    if not path.exists():
+        raise TrimError(f"{path}: No such file or directory; `snakemake --cores all` fits {router}")
     found = read_sealed(path)
     if not isinstance(found, dict) or found.get("router") != router or not isinstance(found.get("fitted"), dict):
         raise TrimError(f"{path}: {router} was not fitted there; delete it and run Snakemake again")
