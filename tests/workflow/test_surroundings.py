@@ -10,6 +10,8 @@ import pytest
 import yaml
 from project import environment, make_project, run
 
+pytestmark = pytest.mark.slow
+
 KEPT = ("always_weak", "always_strong", "random", "trim_thr")
 
 
@@ -95,6 +97,19 @@ def test_a_project_may_be_moved_renamed_and_checked_out_again(project, tmp_path)
     listed = run(moved, "snakemake", "-n", "--", "results/metrics.json").stdout
     assert "rule rollouts" not in listed
     assert "rule problems" not in listed
+
+
+def test_shards_change_no_byte_of_a_table(project, tmp_path):
+    copy = tmp_path / "shards"
+    shutil.copytree(project, copy, symlinks=True)
+    params = yaml.safe_load((copy / "params.yaml").read_text())
+    (copy / "params.yaml").write_text(yaml.safe_dump(params | {"shards": 2}, sort_keys=False))
+    for name in (".journal", "rollouts", "scores", "draws", "episodes"):
+        shutil.rmtree(copy / "results" / name)
+    run(copy, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/metrics.json")
+    assert len(list((copy / "results/rollouts/standard/test").glob("weak.*.parquet"))) == 2
+    for name in ("summary.csv", "measures.csv", "metrics.json"):
+        assert (copy / "results" / name).read_bytes() == (project / "results" / name).read_bytes()
 
 
 def test_it_runs_in_another_folder(project, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from trim.engine.loop import Episode, Step
-from trim.evaluation.results import SCHEMA
+from trim.evaluation.schema import SCHEMA
 from trim.files import write_table
 from trim.models.base import Usage
 

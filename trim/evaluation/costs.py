@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from trim.models.cost import ModelCost
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Regime = Literal["none", "prefix", "billed"]
 # Tokens that the strong model writes (the paper's unit); that pass through it, written or read; that pass through any

@@ -7,34 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from trim.evaluation.costs import REGIMES, ROLES, UNITS, Regime, count_calls, in_units, totals
+from trim.evaluation.schema import SCHEMA
 from trim.files import read_table
 from trim.models.cost import ModelCost
 
-SCHEMA = pa.schema(
-    [
-        ("problem", pa.string()),
-        ("setting", pa.string()),
-        ("step", pa.int16()),
-        ("writer", pa.string()),
-        ("decision", pa.string()),
-        ("text", pa.string()),
-        ("draft", pa.string()),
-        ("score", pa.float64()),
-        ("tokens", pa.int32()),
-        ("draft_tokens", pa.int32()),
-        ("rater", pa.string()),
-        ("read_tokens", pa.int32()),
-        ("reread_tokens", pa.int32()),
-        ("verdict_tokens", pa.int32()),
-        ("rating_calls", pa.int32()),
-        *((f"{kind}_{what}", pa.int32()) for kind in ("draft", "rating", "rewrite") for what in ("billed", "cached")),
-        ("correct", pa.bool_()),
-    ]
-)
 COUNTS = (
     "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "prm_calls", "steps", "weak_read",
     "weak_cached", "weak_written", "strong_read", "strong_cached", "strong_written", "prm_cached",

@@ -11,7 +11,6 @@ rule calibrate:
         "logs/calibrate/{benchmark}.log",
     benchmark:
         "benchmarks/calibrate/{benchmark}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:

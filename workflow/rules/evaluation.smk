@@ -11,7 +11,6 @@ rule episodes:
         "logs/episodes/{benchmark}/{router}.log",
     benchmark:
         "benchmarks/episodes/{benchmark}/{router}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -42,7 +41,6 @@ rule evaluate:
         "logs/evaluate.log",
     benchmark:
         "benchmarks/evaluate.tsv"
-    threads: 1
     params:
         experiment=PARAMS,
         code=code("trim.stages.evaluate"),

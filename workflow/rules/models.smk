@@ -10,7 +10,6 @@ rule model:
         "logs/models/{role}.log",
     benchmark:
         "benchmarks/models/{role}.tsv"
-    threads: 1
     params:
         experiment=PARAMS,
         code=code("trim.stages.download"),

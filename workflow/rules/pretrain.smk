@@ -20,7 +20,6 @@ rule pretrain_lm:
         "logs/pretrain/{model}.log",
     benchmark:
         "benchmarks/pretrain/{model}.tsv"
-    threads: 1
     params:
         experiment=PARAMS,
         code=code("trim.pretrain.cards"),

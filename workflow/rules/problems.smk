@@ -12,7 +12,6 @@ rule problems:
         "logs/problems/{benchmark}.log",
     benchmark:
         "benchmarks/problems/{benchmark}.tsv"
-    threads: 1
     params:
         experiment=PARAMS,
         code=code("trim.stages.problems"),
@@ -28,7 +27,6 @@ rule labelled:
         "logs/problems/processbench.log",
     benchmark:
         "benchmarks/problems/processbench.tsv"
-    threads: 1
     params:
         code=code("trim.stages.problems"),
         part=EXPERIMENT.calibration.part,

@@ -37,7 +37,6 @@ rule tables:
         "logs/tables.log",
     benchmark:
         "benchmarks/tables.tsv"
-    threads: 1
     params:
         experiment=PARAMS,
         code=code("trim.report.tables"),
@@ -56,7 +55,6 @@ rule figures:
         "logs/figures.log",
     benchmark:
         "benchmarks/figures.tsv"
-    threads: 1
     params:
         experiment=PARAMS,
         code=code("trim.report.figures"),
@@ -83,7 +81,6 @@ rule study:
         "logs/study/{study}.log",
     benchmark:
         "benchmarks/study/{study}.tsv"
-    threads: 1
     params:
         experiment=PARAMS,
         code=lambda w: code(f"trim.studies.{w.study}"),
@@ -106,7 +103,6 @@ rule page:
         "logs/page.log",
     benchmark:
         "benchmarks/page.tsv"
-    threads: 1
     params:
         experiment=PARAMS,
         code=code(

@@ -11,7 +11,6 @@ rule rollouts:
         "logs/rollouts/{benchmark}/{model}.{shard}.log",
     benchmark:
         "benchmarks/rollouts/{benchmark}/{model}.{shard}.tsv"
-    threads: 1
     resources:
         gpu=lambda w: LAYOUT.resources(w.model)["gpu"],
         weak=lambda w: int(w.model == "weak"),

@@ -12,7 +12,6 @@ rule trees:
     benchmark:
         "benchmarks/trees/{benchmark}/{split}.tsv"
     priority: 2
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -52,7 +51,6 @@ rule fit:
         "benchmarks/fit/{benchmark}/{router}.tsv"
     wildcard_constraints:
         router="|".join(LAYOUT.fitted) or "-",
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -96,7 +94,6 @@ rule train:
     wildcard_constraints:
         router="|".join(LAYOUT.trained) or "-",
     priority: 1
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -130,7 +127,6 @@ rule draws:
         "logs/draws/{benchmark}.log",
     benchmark:
         "benchmarks/draws/{benchmark}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:

@@ -12,7 +12,6 @@ rule scores:
         "logs/scores/{benchmark}/{shard}.log",
     benchmark:
         "benchmarks/scores/{benchmark}/{shard}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources("prm"),
     params:

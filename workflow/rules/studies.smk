@@ -33,7 +33,6 @@ rule robustness:
         "logs/robustness/{benchmark}/{distortion}.log",
     benchmark:
         "benchmarks/robustness/{benchmark}/{distortion}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -67,7 +66,6 @@ rule ceiling:
         "logs/ceiling/{benchmark}.log",
     benchmark:
         "benchmarks/ceiling/{benchmark}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -100,7 +98,6 @@ rule transfer:
         "logs/transfer/{benchmark}.log",
     benchmark:
         "benchmarks/transfer/{benchmark}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -134,7 +131,6 @@ rule granularity:
         "logs/granularity/{benchmark}/{step}.log",
     benchmark:
         "benchmarks/granularity/{benchmark}/{step}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -167,7 +163,6 @@ rule twin:
         "logs/twin/{benchmark}.log",
     benchmark:
         "benchmarks/twin/{benchmark}.tsv"
-    threads: 1
     resources:
         **LAYOUT.resources(),
     params:
@@ -205,7 +200,6 @@ for STUDY in STUDIES.values():
             f"benchmarks/measure/{STUDY.name}/{{benchmark}}.tsv"
         wildcard_constraints:
             benchmark="|".join(STUDY.measurement.benchmarks(EXPERIMENT)) or "-",
-        threads: 1
         params:
             experiment=PARAMS,
             code=code(f"trim.studies.{STUDY.name}"),
