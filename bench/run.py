@@ -98,7 +98,7 @@ def pipeline() -> Iterator[Row]:
         yield from watched("full run, more", 720, [*command, *FULL], folder)
         page = folder / "results" / "report.html"
         page.unlink()
-        report = ["trim", "report", "--params", "results/params.yaml"]
+        report = ["trim", "report"]
         spent = seconds(lambda: subprocess.run(report, cwd=folder, check=True, stdout=subprocess.DEVNULL))
         yield at_most("report", spent, "s", 10)
         yield at_most("its size", page.stat().st_size / 1e6, "MB", 5)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from trim.cli.options import DEFAULT_PARAMS, DEFAULT_RESULTS, PIPELINE, ParamsFile, Results, load_params
+from trim.cli.options import DEFAULT_RESULTS, PIPELINE, Results, RunParams, load_run
 from trim.progress import display
 from trim.terminal import cell
 
@@ -30,7 +30,7 @@ def audit(
     ] = None,
     lineage: Annotated[bool, typer.Option(help="Ask Snakemake and DVC what they recorded.")] = True,
     results: Results = DEFAULT_RESULTS,
-    params: ParamsFile = DEFAULT_PARAMS,
+    params: RunParams = None,
 ) -> None:
     """Make every table again from the episodes, and check that no result was changed and where each came from.
 
@@ -41,9 +41,9 @@ def audit(
     from trim.audit.recompute import against, recomputed, unchanged
     from trim.audit.recompute import lineage as recorded
 
-    found = load_params(params)
+    found = load_run(params, results)
     kinds: list[Iterator[Check]] = [unchanged(results), recomputed(found, results)]
-    kinds += [recorded(params.parent)] if lineage else []
+    kinds += [recorded(results.parent)] if lineage else []
     kinds += [against(reference, results)] if reference else []
     checks = []
     with display("audit") as tracker:

@@ -28,6 +28,10 @@ class Role(str, Enum):
 
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment's file.")]
+RunParams = Annotated[
+    Path | None,
+    typer.Option("--params", help="The experiment's file; by default that of the run, RESULTS/params.yaml."),
+]
 Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
 Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
 Layers = Annotated[list[Path] | None, typer.Argument(help="Tables of draws that were made before.")]
@@ -42,6 +46,11 @@ PIPELINE = "Stages of the pipeline, which Snakemake runs"
 STUDIES = "Studies, which Snakemake runs"
 DEFAULT_PARAMS = Path("params.yaml")
 DEFAULT_RESULTS = Path("results")
+
+
+def load_run(path: Path | None, results: Path) -> Params:
+    """The parameters of the run that made the results, or of a file that is named in their place."""
+    return load_params(path or results / "params.yaml")
 
 
 def load_params(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:

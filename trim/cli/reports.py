@@ -14,7 +14,9 @@ from trim.cli.options import (
     PIPELINE,
     ParamsFile,
     Results,
+    RunParams,
     load_params,
+    load_run,
 )
 from trim.errors import TrimError, printable
 from trim.terminal import cell
@@ -43,29 +45,32 @@ def answers(
 
 
 @reports.command(rich_help_panel=PIPELINE)
-def tables(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def tables(results: Results = DEFAULT_RESULTS, params: RunParams = None) -> None:
     """Write the main tables from the evaluation: results/tables/*.{md,csv,tex}."""
     from trim.report.tables import write_tables
 
-    for path in write_tables(results, load_params(params)):
+    for path in write_tables(results, load_run(params, results)):
         print(path)
 
 
 @reports.command(rich_help_panel=PIPELINE)
-def figures(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def figures(results: Results = DEFAULT_RESULTS, params: RunParams = None) -> None:
     """Draw the main figures from the evaluation: results/figures/*.{svg,png}."""
     from trim.report.figures import draw_figures
 
-    for path in draw_figures(results, load_params(params)):
+    for path in draw_figures(results, load_run(params, results)):
         print(path)
 
 
-@reports.command(rich_help_panel=PIPELINE)
-def report(results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Write the self-contained page results/report.html."""
+@reports.command()
+def report(results: Results = DEFAULT_RESULTS, params: RunParams = None) -> None:
+    """Write the self-contained page of a run again: results/report.html.
+
+    Example: trim report
+    """
     from trim.page.page import write_page
 
-    print(write_page(results, load_params(params)))
+    print(write_page(results, load_run(params, results)))
 
 
 @reports.command()
