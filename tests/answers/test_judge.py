@@ -268,6 +268,7 @@ def test_boxes(text, answer):
     assert is_final(text) == (answer is not None)
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_counted_not_kept_and_the_next_is_judged(caplog):
     draws = Draws()
     judge = AnswerJudge(draws, limit=0.5)
@@ -278,6 +279,7 @@ def test_what_takes_too_long_is_counted_not_kept_and_the_next_is_judged(caplog):
     assert draws.get([judge._key("x + 10", "9^{9^{9^{9^9}}}", 0.0)]) == [None]
 
 
+@pytest.mark.slow
 def test_waiting_for_a_processor_is_not_computing():
     """The limit is on processor time: a process that is stopped meanwhile keeps its verdict."""
     asked = worker.Worker(1.0)

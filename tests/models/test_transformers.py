@@ -21,6 +21,8 @@ from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, SEPARATOR, ChatFormat, join
 
 ROLES = ("weak", "strong")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=ROLES)
 def language_model(request):
@@ -64,7 +66,6 @@ def test_texts_survive_the_tokenizer(language_model, prefixes):
         assert language_model.tokenizer.decode(ids) == text
 
 
-@pytest.mark.slow
 def test_a_step_does_not_depend_on_its_batch(language_model, prefixes):
     together = language_model.next_steps(prefixes, keys(prefixes))
     language_model = TransformersLM(resolve(f"embedded/{language_model.id.split(chr(64))[0]}"), Sampling())
@@ -188,7 +189,6 @@ def test_streams_are_uniform_and_apart():
     assert len(np.unique(values)) == values.size
 
 
-@pytest.mark.slow
 def test_the_embedded_models_are_what_the_study_needs():
     """The bands of the published calibration, on problems that no other stage uses."""
     probes = {"standard": generate("standard", {"validation": 400}, 77)}

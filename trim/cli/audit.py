@@ -11,7 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from trim.cli.options import DEFAULT_RESULTS, PIPELINE, Results, RunParams, load_run
+from trim.cli.options import (
+    DEFAULT_PARAMS,
+    DEFAULT_RESULTS,
+    PIPELINE,
+    ParamsFile,
+    Results,
+    RunParams,
+    load_params,
+    load_run,
+)
 from trim.progress import display
 from trim.terminal import cell
 

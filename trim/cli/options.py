@@ -30,7 +30,7 @@ class Role(str, Enum):
 ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment's file.")]
 RunParams = Annotated[
     Path | None,
-    typer.Option("--params", help="The experiment's file; by default that of the run, RESULTS/params.yaml."),
+    typer.Option("--params", help="The experiment's file; by default that of the run, in the results."),
 ]
 Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
 Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
