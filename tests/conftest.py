@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from fakes.scripted import Scripted
 from hypothesis import settings
@@ -14,6 +16,9 @@ from trim.experiment.load import check
 from trim.problems import Problem
 
 ROOT = Path(__file__).parent.parent
+# A worker of the tests is a core, as a job of the pipeline is.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("trim", deadline=None)
 settings.load_profile("trim")
