@@ -76,6 +76,25 @@ def at_least(name: str, figure: float, unit: str, limit: float) -> Row:
     return name, figure, unit, limit, figure >= limit
 
 
+def startup() -> Iterator[Row]:
+    """How long a person waits for a command that does little: the best of three."""
+    for name, command, limit in (
+        ("trim --help", ["trim", "--help"], 1),
+        ("trim check", ["trim", "check"], 1),
+        ("import trim.solve", [sys.executable, "-c", "import trim.solve"], 3),
+    ):
+        call = partial(subprocess.run, command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        yield at_most(name, min(seconds(call) for _ in range(3)), "s", limit)
+
+
+def tests() -> Iterator[Row]:
+    """The suite, as `make test` runs it, and the part of it for every edit."""
+    for name, options, limit in (("tests", (), 300), ("fast tests", ("-m", "not slow"), 60)):
+        command = [sys.executable, "-m", "pytest", "-n", "2", *options]
+        spent = seconds(partial(subprocess.run, command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL))
+        yield at_most(name, spent, "s", limit)
+
+
 FULL = ("--configfile", "workflow/experiments/full.yaml")
 
 
@@ -500,6 +519,8 @@ def main() -> None:
             engine,
             independence,
             evaluation,
+            startup,
+            tests,
             pipeline,
         )
     }

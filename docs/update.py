@@ -82,7 +82,7 @@ def fill(path: Path, blocks: dict[str, Callable[[], pd.DataFrame]]) -> None:
 
 def table(name: str) -> pd.DataFrame:
     """One of the run's tables."""
-    return pd.read_csv(ROOT / "results/tables" / f"{name}.csv").fillna("")
+    return pd.read_csv(ROOT / "results/tables" / f"{name}.csv").astype(object).fillna("")
 
 
 def _main() -> pd.DataFrame:
@@ -201,14 +201,14 @@ def _phases() -> pd.DataFrame:
                 "rule": rule,
                 "jobs": len(files),
                 "CPU, s": round(measured["cpu_time"].sum()),
-                "longest job, s": round(measured["s"].max()),
-                "memory of a job, MB": round(measured["max_rss"].max()),
+                "longest job, s": f"{measured['s'].max():.0f}",
+                "memory of a job, MB": f"{measured['max_rss'].max():.0f}",
                 "disk, MB": f"{disk / 1e6:.1f}" if disk else "",
             }
         )
     found = pd.DataFrame(rows).sort_values("CPU, s", ascending=False)
     total = {"rule": "all", "jobs": found["jobs"].sum(), "CPU, s": found["CPU, s"].sum()}
-    return pd.concat([found, pd.DataFrame([total])]).fillna("")
+    return pd.concat([found, pd.DataFrame([total])]).astype(object).fillna("")
 
 
 def _robustness() -> pd.DataFrame:

@@ -19,6 +19,8 @@ from trim.problems import read_problems
 from trim.problems.catalogue import MATH_TRAIN, plain
 from trim.problems.catalogue import PUBLISHED as CATALOGUE
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = ROOT.parent / "shared" / "benchmarks"
 MATH_500 = "datasets/HuggingFaceH4/MATH-500"
 MATH = "datasets/EleutherAI/hendrycks_math"

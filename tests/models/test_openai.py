@@ -28,6 +28,8 @@ from trim.rng import digest
 from trim.routers.always import AlwaysStrong
 from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, join
 
+pytestmark = pytest.mark.slow
+
 SECRET = "sk-very-secret-0123456789"
 PREFIXES = [Prefix(f"question {i}", tuple(f"step {k}" for k in range(i % 3))) for i in range(40)]
 KEYS = [digest(repr(p).encode()) for p in PREFIXES]

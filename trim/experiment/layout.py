@@ -53,10 +53,8 @@ class Layout:
         self.keys = sorted({server.key for server in servers if server and server.key} if not params.replay else ())
         self._model_files = {role: self._files(role) for role in self._models}
         self.identities = {role: digest_of_values(self.source(role)) for role in self._models}
-        solutions = params.calibration.solutions
-        self.labelled = [solutions] if solutions else []
-        if params.calibration.part:
-            self.labelled = ["results/problems/processbench.jsonl"]
+        downloaded = "results/problems/processbench.jsonl" if params.calibration.part else None
+        self.labelled = [path for path in [downloaded or params.calibration.solutions] if path]
         self.reported = {key: digest_of_values(value) for key, value in self.sections.items() if key not in _UNREPORTED}
 
     # Models
@@ -155,13 +153,10 @@ class Layout:
 
     def fits(self, benchmark: str, routers: Iterable[str] | None = None) -> list[str]:
         """What was fitted for routers, by default all that are run on a benchmark, wherever each is fitted for it."""
-        found = self.params.routers_on(benchmark) if routers is None else routers
-        places = {self.params.source(router, benchmark): None for router in found}
         return [
-            f"results/routers/{place}/{router}.{form}"
-            for place in places
-            for router in found
-            if router in self.fitted + self.trained and self.params.source(router, benchmark) == place
+            f"results/routers/{self.params.source(router, benchmark)}/{router}.{form}"
+            for router in (self.params.routers_on(benchmark) if routers is None else routers)
+            if router in self.fitted + self.trained
             for form in ("json", "safetensors")
         ]
 
