@@ -28,7 +28,17 @@ _TAIL = 400  # bytes of a job's log in which its last line is looked for
 _FILES = 3  # of a list that is shown in one line
 _LISTS = ("input: ", "output: ", "reason: ")
 # What Snakemake says while it gets ready and between any two jobs.
-_ROUTINE = ("Assuming ", "Building DAG", "Conda env", "Execute ", "Provided ", "Rules claiming", "Select ", "Using ")
+_ROUTINE = (
+    "Assuming ",
+    "Building DAG",
+    "Conda env",
+    "Execute ",
+    "Provided ",
+    "Rules claiming",
+    "Select ",
+    "Singularity ",
+    "Using ",
+)
 
 
 @dataclass
