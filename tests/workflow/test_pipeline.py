@@ -368,6 +368,26 @@ def test_a_study_of_ones_own_is_one_file(project, tmp_path):
             made.unlink()
 
 
+def test_a_table_is_a_function_and_its_name(project):
+    edits = {
+        "trim/report/tables.py": ('"thresholds": _thresholds,', '"thresholds": _thresholds,\n        "mine": _budgets,'),
+        "workflow/rules/report.smk": ('"thresholds"]', '"thresholds", "mine"]'),
+    }
+    texts = {name: (project / name).read_text() for name in edits}
+    try:
+        for name, (old, new) in edits.items():
+            assert old in texts[name]
+            (project / name).write_text(texts[name].replace(old, new))
+        run(project, "snakemake", "--cores", "1", "--quiet", "all", "--", "results/tables/mine.md")
+        assert (project / "results/tables/mine.md").read_bytes() == (project / "results/tables/budgets.md").read_bytes()
+    finally:
+        for name, text in texts.items():
+            (project / name).write_text(text)
+        for made in project.glob("results/tables/mine.*"):
+            made.unlink()
+        run(project, "snakemake", "--touch", "--cores", "1", "--quiet", "all")
+
+
 def test_a_mistake_stops_before_any_work(project):
     path = project / "params.yaml"
     text = path.read_text()
