@@ -19,11 +19,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import psutil
 import torch
 from evaluation import measure, study
 
+from trim.audit.jobs import read_jobs
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.judge import AnswerJudge
 from trim.engine.loop import Episode, run
@@ -146,17 +146,9 @@ def watched(name: str, limit: float, command: list[str], folder: Path) -> Iterat
         raise SystemExit("the pipeline failed")
     yield at_most(name, time.perf_counter() - start, "s", limit)
     yield at_most(f"{name}: memory", peak / 2**30, "GiB", 3)
-    for rule, cpu in sorted(cpu_seconds(folder).items(), key=lambda item: -item[1]):
+    spent = read_jobs(folder / "benchmarks").groupby("rule")["cpu_time"].sum()
+    for rule, cpu in spent.sort_values(ascending=False).items():
         yield figure(f"{name}: CPU of {rule}", cpu, "s")
-
-
-def cpu_seconds(folder: Path) -> dict[str, float]:
-    """CPU seconds of each rule of a run, as Snakemake measured them."""
-    found: dict[str, float] = {}
-    for path in (folder / "benchmarks").rglob("*.tsv"):
-        rule = path.relative_to(folder / "benchmarks").parts[0].removesuffix(".tsv")
-        found[rule] = found.get(rule, 0.0) + float(pd.read_csv(path, sep="\t")["cpu_time"].sum())
-    return found
 
 
 def parts() -> tuple[TransformersLM, TransformersLM, TransformersPRM]:

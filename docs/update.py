@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from trim.audit.jobs import read_jobs
 from trim.evaluation.published import RELEASED, published_budgets
 from trim.experiment.load import load
 from trim.experiment.params import measure_settings
@@ -46,14 +47,12 @@ def ship() -> None:
     """Put the experiment, and what was fitted on its first benchmark, into the package, for `trim solve`."""
     params, shipped = load(ROOT / "params.yaml"), ROOT / "trim/experiment/shipped"
     shutil.rmtree(shipped, ignore_errors=True)
-    (shipped / "routers").mkdir(parents=True)
+    first = Path("routers", next(iter(params.benchmarks)))
+    (shipped / first).mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", shipped / "params.yaml")
-    first = next(iter(params.benchmarks))
-    for router in params.fitted_on(first):
-        for form in ("json", "safetensors"):
-            source = Path("routers", first, f"{router}.{form}")
-            (shipped / source).parent.mkdir(exist_ok=True)
-            shutil.copyfile(ROOT / "results" / source, shipped / source)
+    for router in params.fitted_on(first.name):
+        for name in (f"{router}.json", f"{router}.safetensors"):
+            shutil.copyfile(ROOT / "results" / first / name, shipped / first / name)
 
 
 def main() -> None:
@@ -190,16 +189,13 @@ PLACES = {
 def _phases() -> pd.DataFrame:
     """What each rule of the last run took, as Snakemake measured it, and the disk that its results take."""
     rows = []
-    for folder in sorted((ROOT / "benchmarks").iterdir()):
-        files = [folder] if folder.is_file() else sorted(folder.rglob("*.tsv"))
-        measured = pd.concat([pd.read_csv(path, sep="\t", na_values="-") for path in files])
-        rule = folder.name.removesuffix(".tsv")
-        place = ROOT / "results" / PLACES.get(rule, "-")
+    for rule, measured in read_jobs(ROOT / "benchmarks").groupby("rule"):
+        place = ROOT / "results" / PLACES.get(str(rule), "-")
         disk = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
         rows.append(
             {
                 "rule": rule,
-                "jobs": len(files),
+                "jobs": len(measured),
                 "CPU, s": round(measured["cpu_time"].sum()),
                 "longest job, s": f"{measured['s'].max():.0f}",
                 "memory of a job, MB": f"{measured['max_rss'].max():.0f}",

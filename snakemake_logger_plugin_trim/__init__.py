@@ -120,9 +120,11 @@ class LogHandler(LogHandlerBase):
 
     def _finish(self, number: int) -> None:
         job = self._jobs.pop(number, None)
-        if job is None or self._everything:
+        if job is None:
             return
         self._finished[job.rule] += 1
+        if self._everything:  # then Snakemake's own message tells it
+            return
         planned = self._planned[job.rule]
         if not self._console.is_terminal:
             place = f"{self._finished.total()}/{self._planned['total']}"

@@ -1,30 +1,17 @@
 """What is added is found by its file: each case adds one in a copy of the package, and sees it work."""
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
-from project import BIN
+from project import make_project, run
 
 
 @pytest.fixture
 def package(tmp_path) -> Path:
     """A folder with a copy of the package and of the experiment."""
-    shutil.copytree(ROOT / "trim", tmp_path / "trim", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
-    return tmp_path
-
-
-def run(folder: Path, *command: str) -> str:
-    own = os.environ | {"PYTHONPATH": str(folder), "PATH": BIN + os.pathsep + os.environ["PATH"]}
-    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return make_project(tmp_path, yaml.safe_load((ROOT / "params.yaml").read_text()))
 
 
 def edit(folder: Path, **sections) -> None:
@@ -63,9 +50,9 @@ class Mine(Router):
 def test_a_router_is_one_file(package):
     (package / "trim/routers/mine.py").write_text(ROUTER)
     edit(package, routers={"mine": {}})
-    assert "15 routers" in run(package, "trim", "check")
+    assert "15 routers" in run(package, "trim", "check").stdout
     question = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
-    steps = run(package, "trim", "solve", question, "--router", "mine", "--setting", "-")
+    steps = run(package, "trim", "solve", question, "--router", "mine", "--setting", "-").stdout
     assert "  strong " in steps
     assert "  weak " in steps
 
@@ -102,9 +89,8 @@ def test_a_backend_is_one_file(package):
     model = yaml.safe_load((package / "params.yaml").read_text())["models"]["weak"]
     edit(package, models={"weak": model | {"backend": "mine"}})
     run(package, "trim", "check")
-    solved = run(
-        package, "trim", "solve", "Start with 6, add 9, add 4, add 8.", "--router", "always_weak", "--setting", "-"
-    )
+    question = "Start with 6, add 9, add 4, add 8."
+    solved = run(package, "trim", "solve", question, "--router", "always_weak", "--setting", "-").stdout
     assert "answer 7" in solved
 
 
@@ -116,7 +102,7 @@ def test_a_published_benchmark_is_one_entry(package):
         )
     )
     edit(package, benchmarks={"mine": {"hub": "mine"}})
-    assert "5 benchmarks" in run(package, "trim", "check")
+    assert "5 benchmarks" in run(package, "trim", "check").stdout
 
 
 def test_what_is_not_there_is_named(package):
@@ -130,14 +116,7 @@ def test_what_is_not_there_is_named(package):
         path = package / "params.yaml"
         text = path.read_text()
         edit(package, **sections)
-        own = os.environ | {"PYTHONPATH": str(package)}
-        done = subprocess.run(
-            [sys.executable, "-c", "from trim.cli import main; main()", "check"],
-            cwd=package,
-            env=own,
-            capture_output=True,
-            text=True,
-        )
+        done = run(package, "trim", "check", check=False)
         path.write_text(text)
         assert done.returncode == 2
         assert said in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 
@@ -36,15 +37,17 @@ class MeasureSettings:
     only: tuple[str, ...] | None = None
 
 
-@cache
-def one_thread() -> ThreadpoolController:
-    """Limits sums to one thread, so that they are added up alike wherever they are made again."""
-    return ThreadpoolController()
+_libraries = cache(ThreadpoolController)  # looking for them takes milliseconds
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Sums on one thread, so that they are added up alike wherever they are made again."""
+    return _libraries().limit(limits=1, user_api="blas")
 
 
 def means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean over n problems, first as observed and then per resample: (k, n), (resamples, n) -> (1 + resamples, k)."""
-    with one_thread().limit(limits=1, user_api="blas"):
+    with one_thread():
         return np.vstack([values.mean(axis=1), weights @ values.T])
 
 

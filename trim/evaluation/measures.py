@@ -62,7 +62,7 @@ class Curve(NamedTuple):
 
     def at(self, budget: float) -> np.ndarray:
         """Accuracy at a cost fraction, shape (...); NaN below the start."""
-        return _interpolate(self.fraction, self.accuracy, budget)
+        return _interpolate(self.fraction, self.accuracy, np.array([budget]))[..., 0]
 
 
 def _pick(values: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -70,15 +70,19 @@ def _pick(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, index[..., None], axis=-1)[..., 0]
 
 
-def _interpolate(x: np.ndarray, y: np.ndarray, at: float) -> np.ndarray:
-    """The height of each piecewise linear function; NaN before its beginning, constant past its end."""
-    left = (x <= at).sum(axis=-1) - 1
-    right = np.minimum(left + 1, x.shape[-1] - 1)
-    before, x0, y0 = left < 0, _pick(x, np.maximum(left, 0)), _pick(y, np.maximum(left, 0))
-    width = _pick(x, right) - x0
+def _interpolate(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The heights of piecewise linear functions at k places, (..., n) and (k,) -> (..., k).
+
+    NaN before a function's beginning, constant past its end.
+    """
+    left = np.full((*x.shape[:-1], len(at)), -1)
+    for point in np.moveaxis(x, -1, 0):
+        left += point[..., None] <= at
+    right, before, left = np.minimum(left + 1, x.shape[-1] - 1), left < 0, np.maximum(left, 0)
+    x0, x1, y0, y1 = (np.take_along_axis(values, index, -1) for values in (x, y) for index in (left, right))
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(width > 0, (at - x0) / width, 0.0)
-    return np.where(before, np.nan, y0 + share * (_pick(y, right) - y0))
+        share = np.where(x1 > x0, (at - x0) / (x1 - x0), 0.0)
+    return np.where(before, np.nan, y0 + share * (y1 - y0))
 
 
 def cpt(curve: Curve, scale: Scale, level: float) -> np.ndarray:
@@ -170,21 +174,12 @@ def ibc_front(curve: Curve, scale: Scale) -> np.ndarray:
     So routers with different lists of settings compare. Shares that are not reached are left out; NaN if none is.
     """
     best = front(curve)
-    shape, points = best.fraction.shape[:-1], best.fraction.shape[-1]
-    cost = (best.fraction - np.expand_dims(scale.weak_fraction, -1)).reshape(-1, points)
-    pgr = scale.pgr(best.accuracy).reshape(-1, points)
-    room = np.broadcast_to(scale.room, shape).reshape(-1, 1)
-    left = np.full((len(pgr), len(_TARGETS)), -1)
-    for point in pgr.T:
-        left += point[:, None] <= _TARGETS
-    right = np.minimum(left + 1, points - 1)
-    x0, x1, y0, y1 = (np.take_along_axis(a, i, -1) for a in (pgr, cost) for i in (left, right))
+    pgr = scale.pgr(best.accuracy)
+    spent = _interpolate(pgr, best.fraction - np.expand_dims(scale.weak_fraction, -1), _TARGETS)
+    paid = (pgr[..., -1:] + _SAME >= _TARGETS) & (spent > _SAME)
     with np.errstate(divide="ignore", invalid="ignore"):
-        spent = np.where(right > left, (y1 - y0) / (x1 - x0) * (_TARGETS - x0) + y0, y0)
-    paid = (pgr[:, -1:] + _SAME >= _TARGETS) & (spent > _SAME)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(paid, _TARGETS * room / spent - 1, 0.0)
-        return (relative.sum(axis=-1) / paid.sum(axis=-1)).reshape(shape)
+        relative = np.where(paid, _TARGETS * np.expand_dims(scale.room, -1) / spent - 1, 0.0)
+        return relative.sum(axis=-1) / paid.sum(axis=-1)
 
 
 def all_measures(

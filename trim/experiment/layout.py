@@ -156,7 +156,7 @@ class Layout:
         return [
             f"results/routers/{self.params.source(router, benchmark)}/{router}.{form}"
             for router in (self.params.routers_on(benchmark) if routers is None else routers)
-            if router in self.fitted + self.trained
+            if self.params.router_type(router).needs_fitting
             for form in ("json", "safetensors")
         ]
 

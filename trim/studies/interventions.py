@@ -96,7 +96,7 @@ def rates(
             row = {"by": by, "bin": str(label), "drafts": int(sums["drafts"].sum())}
             for name, (above, below) in RATES.items():
                 both = sums[[above, below]].to_numpy(dtype=float)
-                with one_thread().limit(limits=1, user_api="blas"):
+                with one_thread():
                     samples = np.vstack([both.mean(axis=0), weights @ both])
                 with np.errstate(divide="ignore", invalid="ignore"):
                     share = samples[:, 0] / samples[:, 1]

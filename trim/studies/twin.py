@@ -131,7 +131,7 @@ def _figures(
         **{f"mean score, {name}": mean(state) for state, name in enumerate(STATES)},
     }
     rows, even = [], np.full(weights.shape[1], 1 / weights.shape[1])
-    with one_thread().limit(limits=1, user_api="blas"):
+    with one_thread():
         for name, measure in measures.items():
             samples = np.array([measure(w) for w in weights])
             rows.append((name, measure(even), *interval(samples, confidence)))
