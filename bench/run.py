@@ -25,8 +25,9 @@ from evaluation import measure, study
 
 from trim.audit.jobs import read_jobs
 from trim.engine.cached import CachedLM, CachedPRM
+from trim.engine.episode import Episode
 from trim.engine.judge import AnswerJudge
-from trim.engine.loop import Episode, run
+from trim.engine.loop import run
 from trim.engine.store import Draws
 from trim.evaluation.published import published_model
 from trim.evaluation.results import read_results

@@ -49,6 +49,10 @@ def rules() -> dict[str, set[Path]]:
 EDITS = {
     "rl/ppo.py": ({"train"}, {"problems", "rollouts", "scores", "calibrate", "fit", "trees"}),
     "pomdp/planner.py": (set(), {"problems", "rollouts", "scores", "calibrate", "train", "trees"}),
+    "engine/rounds.py": (
+        {"rollouts", "trees", "fit", "episodes"},
+        {"problems", "evaluate", "figures", "tables"},
+    ),
     "engine/loop.py": ({"rollouts", "fit", "episodes"}, {"problems", "evaluate", "figures", "tables"}),
     "evaluation/measures.py": ({"evaluate"}, {"problems", "rollouts", "fit", "train", "episodes", "draws"}),
     "report/figures.py": ({"figures"}, {"problems", "rollouts", "fit", "train", "episodes", "evaluate"}),

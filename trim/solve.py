@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trim.answers import boxed
-from trim.engine.loop import Episode, Step
+from trim.engine.episode import Episode, Step
 from trim.engine.policy import Policy
 from trim.engine.store import Draws
 from trim.errors import TrimError

@@ -18,7 +18,7 @@ _CONTENT = re.compile(r"\w")
 _SENTENCE = re.compile(r"[.!?]\s|\n\n")
 
 
-Ends = Literal["stop", "box"]  # of solutions; see `trim.engine.loop.goes_on`
+Ends = Literal["stop", "box"]  # of solutions; see `trim.engine.rounds.goes_on`
 
 
 class ChatFormat(NamedTuple):
@@ -38,13 +38,22 @@ class ChatFormat(NamedTuple):
     reopening: str = ""
     system: str = ""
 
-    def messages(self, question: str, instruction: str | None = None) -> list[dict[str, str]]:
-        """The turns before the assistant's; another instruction may take the place of the format's own."""
+    def messages(
+        self, question: str, instruction: str | None = None, before: Sequence[tuple[str, str]] = ()
+    ) -> list[dict[str, str]]:
+        """The turns before the assistant's.
+
+        Args:
+            question: what the last turn asks.
+            instruction: takes the place of the format's own.
+            before: role and content of each earlier turn; a system turn of the format's own takes the place of theirs.
+        """
         parts = {"{question}": question, "{instruction}": self.instruction if instruction is None else instruction}
         template = self.template if parts["{instruction}"] else "{question}"
         content = _PLACE.sub(lambda place: parts[place[0]], template)
-        system = [{"role": "system", "content": self.system}] if self.system and instruction is None else []
-        return [*system, {"role": "user", "content": content}]
+        system = [("system", self.system)] if self.system and instruction is None else []
+        earlier = [turn for turn in before if not (system and turn[0] == "system")]
+        return [{"role": role, "content": text} for role, text in (*system, *earlier, ("user", content))]
 
     def turn(self, steps: bool, instruction: str | None = None) -> str:
         """What the assistant's turn begins with, where steps stand or not; nothing where something else is asked."""

@@ -17,7 +17,7 @@ from trim.errors import TrimError, printable
 from trim.files import read_text
 
 if TYPE_CHECKING:
-    from trim.engine.loop import Episode, Step
+    from trim.engine.episode import Episode, Step
     from trim.solve import Solution
 
 

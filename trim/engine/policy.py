@@ -85,3 +85,11 @@ class Policy:
             ratings: scores of the steps or verdicts of the weak model, in [0, 1], shape (n, m).
         """
         return np.zeros(len(seen), dtype=bool)
+
+    def explain(self, seen: Decisions) -> str:
+        """In one line, what the verdict on a draft rests on.
+
+        Args:
+            seen: one episode, with its draft.
+        """
+        return f"score {seen.drafts[0, -1]:.3f} by {self.rater}" if self.rater else "decided without a score"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trim.engine.loop import Episode, Step
+from trim.engine.episode import Episode, Step
 from trim.evaluation.schema import SCHEMA
 from trim.files import write_table
 from trim.models.base import Usage

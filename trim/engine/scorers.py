@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import repeat
 from typing import ClassVar, NamedTuple, Protocol
 
 from trim.engine.cached import CachedLM
@@ -23,7 +24,7 @@ _VERIFY = (
 
 
 class Rating(NamedTuple):
-    """Who rated a step or a solution, and what that took; see `trim.engine.loop.Step`."""
+    """Who rated a step or a solution, and what that took; see `trim.engine.episode.Step`."""
 
     rater: Rater
     read: int
@@ -84,7 +85,7 @@ class GradeScorer:
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
         """See `StepScorer.score`; only one step each, and what is read is told in characters / 4."""
-        asked = []
+        asked = list[str]()
         for node in nodes:
             *before, step = node.prefix.steps
             asked.append(
@@ -92,7 +93,8 @@ class GradeScorer:
                     question=node.prefix.question, before=join(before, node.prefix.separator).strip(), step=step
                 )
             )
-        replies = self._writer.next_steps([Node.asking(text) for text in asked])
+        turns = [node.prefix.before for node in nodes]
+        replies = self._writer.next_steps([Node.asking(*pair) for pair in zip(asked, repeat(0), turns)])
         return [
             [StepScore(_digit(reply.text) / 9, approximate_tokens(text), reply.tokens, reply.usage)]
             for text, reply in zip(asked, replies, strict=True)
@@ -145,7 +147,8 @@ class SelfVerifier:
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
         """See `SolutionVerifier.verify`; what is read, once for all samples, is told in characters / 4."""
         texts = [_VERIFY.format(question=node.prefix.question, solution=node.prefix.text.strip()) for node in nodes]
-        asked = [Node.asking(text, sample) for text in texts for sample in range(self._samples)]
+        turns = [node.prefix.before for node in nodes]
+        asked = [Node.asking(t, sample, b) for t, b in zip(texts, turns) for sample in range(self._samples)]
         replies, found = iter(self._writer.next_steps(asked)), []
         for text in texts:
             own = [next(replies) for _ in range(self._samples)]

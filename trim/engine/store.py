@@ -11,6 +11,7 @@ layer below holds, as a new layer.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
@@ -57,13 +58,23 @@ class Node:
     @classmethod
     def root(cls, question: str, separator: str = SEPARATOR) -> Node:
         """The node before the first step; see `trim.models.settings.Sampling.separator`."""
-        named = [question.encode()] if separator == SEPARATOR else [question.encode(), separator.encode()]
-        return cls(Prefix(question, separator=separator), (digest(*named),))
+        return cls.of(Prefix(question, separator=separator))
 
     @classmethod
-    def asking(cls, text: str, sample: int = 0) -> Node:
-        """The node of a request that is no problem: the text alone is asked, once for each sample."""
-        return cls(Prefix(text, (), ""), (digest(b"ask", str(sample).encode(), text.encode()),))
+    def of(cls, prefix: Prefix, sample: str = "") -> Node:
+        """The node of a prefix without steps; each sample has a tree of its own."""
+        named = [prefix.question.encode()]
+        asked = [prefix.before, prefix.temperature, prefix.top_p, sample]
+        special = any(part not in ((), None, "") for part in asked)
+        named += [prefix.separator.encode()] if special or prefix.separator != SEPARATOR else []
+        named += [json.dumps(asked).encode()] if special else []
+        return cls(prefix, (digest(*named),))
+
+    @classmethod
+    def asking(cls, text: str, sample: int = 0, before: tuple[tuple[str, str], ...] = ()) -> Node:
+        """The node of a request that is no problem: the text is asked, once for each sample."""
+        named = [b"ask", str(sample).encode(), text.encode(), *([json.dumps(before).encode()] if before else [])]
+        return cls(Prefix(text, (), "", before=before), (digest(*named),))
 
     def child(self, step: str) -> Node:
         """The node after one more step."""

@@ -8,7 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trim.engine.loop import Episode
+from trim.engine.episode import Episode
 from trim.engine.policy import Policy
 from trim.errors import TrimError
 from trim.experiment.params import Params

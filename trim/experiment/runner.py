@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from trim.engine.cached import CachedLM, CachedPRM, DistortedPRM
+from trim.engine.episode import Episode
 from trim.engine.judge import AnswerJudge
-from trim.engine.loop import Episode, run
+from trim.engine.loop import run
 from trim.engine.policy import Policy
 from trim.engine.store import Draws, Node
 from trim.experiment.params import Params

@@ -12,12 +12,24 @@ Stop = Literal["separator", "end", "length"]
 
 
 class Prefix(NamedTuple):
-    """A question, the steps that stand so far, what is asked for in place of a solution, and what joins steps."""
+    """A question, and the steps of its solution that stand so far.
+
+    Attributes:
+        question: the last turn of the user.
+        steps: the steps.
+        instruction: what is asked for in place of a solution, if anything is.
+        separator: what joins steps.
+        before: role and content of each turn before the question; a system turn among them takes the first place.
+        temperature, top_p: see `trim.models.settings.Sampling`, whose values they take the place of.
+    """
 
     question: str
     steps: tuple[str, ...] = ()
     instruction: str | None = None
     separator: str = SEPARATOR
+    before: tuple[tuple[str, str], ...] = ()
+    temperature: float | None = None
+    top_p: float | None = None
 
     @property
     def text(self) -> str:

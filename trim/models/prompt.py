@@ -14,6 +14,7 @@ from trim.errors import TrimError, first_line
 from trim.models.base import Prefix, StepScore
 from trim.steps import PRM_TAG, ChatFormat
 
+_KEPT = 4096  # prompts that are remembered
 _log = logging.getLogger(__name__)
 
 
@@ -54,25 +55,25 @@ class Prompt:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, chat: ChatFormat, thinking: bool | None = None) -> None:
         asked = {} if thinking is None else {"enable_thinking": thinking}
 
-        @lru_cache(maxsize=100_000)
-        def opened(question: str, instruction: str | None) -> str:
-            turns = chat.messages(question, instruction)
+        @lru_cache(maxsize=_KEPT)
+        def opened(question: str, instruction: str | None, before: tuple[tuple[str, str], ...]) -> str:
+            turns = chat.messages(question, instruction, before)
             try:
                 return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **asked)
             except Exception as error:  # a template is a program, and raises what it likes
                 reason = first_line(error)
                 raise TrimError(f"{tokenizer.name_or_path}: its chat template fails ({reason})") from error
 
-        @lru_cache(maxsize=100_000)
-        def length(question: str, instruction: str | None) -> int:
-            return len(self.ids([Prefix(question, (), instruction)], [""])[0])
+        @lru_cache(maxsize=_KEPT)
+        def length(prefix: Prefix) -> int:
+            return len(self.ids([prefix], [""])[0])
 
         self._tokenizer, self._opened, self._length, self._chat = tokenizer, opened, length, chat
 
     def __call__(self, prefix: Prefix, turn: str) -> str:
         """The text that is read, where the assistant's turn begins with `turn`."""
         opening = self._chat.turn(bool(prefix.steps), prefix.instruction)
-        return self._opened(prefix.question, prefix.instruction) + opening + turn
+        return self._opened(prefix.question, prefix.instruction, prefix.before) + opening + turn
 
     def ids(self, prefixes: Sequence[Prefix], turns: Sequence[str]) -> list[list[int]]:
         """The same as token ids, for each question and turn."""
@@ -81,7 +82,7 @@ class Prompt:
 
     def lengths(self, prefixes: Sequence[Prefix]) -> list[int]:
         """Tokens of each prompt before the first step."""
-        return [self._length(prefix.question, prefix.instruction) for prefix in prefixes]
+        return [self._length(prefix._replace(steps=())) for prefix in prefixes]
 
     def last_steps(self, solutions: Sequence[Prefix]) -> tuple[list[list[int]], list[int]]:
         """Token ids of whole solutions, and the place where the last step of each begins."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from trim.models.base import Prefix
 from trim.models.distortion import Distortion
 from trim.section import Cost, OneOf, PathText, Section
 from trim.steps import SEPARATOR
@@ -39,6 +40,12 @@ class Sampling(Section):
     repetition_penalty: float = Field(1.0, gt=0, le=10)
     max_step_tokens: int = Field(2048, ge=1, le=10**6)
     step: Definition = "paragraph"
+
+    def of(self, prefix: Prefix) -> Sampling:
+        """The sampling of one request, which may have asked for another temperature or top-p."""
+        asked = {"temperature": prefix.temperature, "top_p": prefix.top_p}
+        asked = {name: value for name, value in asked.items() if value is not None}
+        return self.model_copy(update=asked) if asked else self
 
     @property
     def separator(self) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.judge import AnswerJudge
-from trim.engine.loop import goes_on, write_steps
+from trim.engine.rounds import goes_on, write_steps
 from trim.engine.store import Draws, Node
 from trim.models.base import Draft
 from trim.problems import Problem
@@ -60,7 +60,7 @@ class Tree:
         strong: rewrites them.
         scorer: scores them.
         max_steps: most steps of a solution.
-        ends: see `trim.engine.loop.goes_on`.
+        ends: see `trim.engine.rounds.goes_on`.
         judge: the judge of the answers; without one, verdicts are kept with the tree.
     """
 

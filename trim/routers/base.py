@@ -16,7 +16,7 @@ from trim.rng import digest, seeds, uniforms
 from trim.section import Section
 
 if TYPE_CHECKING:
-    from trim.engine.loop import Episode
+    from trim.engine.episode import Episode
     from trim.pomdp.model import StepModel
     from trim.rl.tree import Tree
 

@@ -12,7 +12,7 @@ from trim.routers.base import Router
 from trim.routers.query import Delegate
 
 if TYPE_CHECKING:
-    from trim.engine.loop import Episode
+    from trim.engine.episode import Episode
 
 
 class OracleQuery(Router):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trim.engine.loop import Episode
+from trim.engine.episode import Episode
 from trim.engine.store import Node
 from trim.errors import TrimError
 from trim.experiment.params import Params

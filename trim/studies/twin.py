@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from trim.engine.loop import Episode
+from trim.engine.episode import Episode
 from trim.engine.store import Node
 from trim.evaluation.bootstrap import interval, one_thread, resamples
 from trim.evaluation.published import RELEASED_TITLES, published_model, published_points

@@ -117,15 +117,16 @@ class ServedLM:
         A server that can continue the assistant's turn gets the steps so far as that turn. To any
         other the user shows them, and asks for the next step only.
         """
-        chat = self._chat.messages(prefix.question, prefix.instruction)
+        chat = self._chat.messages(prefix.question, prefix.instruction, prefix.before)
         if self._api != "chat" or prefix.instruction is not None:
             turn = self._chat.turn(bool(prefix.steps), prefix.instruction) + prefix.text
             return [*chat, {"role": "assistant", "content": turn}] if turn else chat
         so_far = f"The solution so far:\n\n{prefix.text}" if prefix.steps else "The solution is still empty.\n\n"
-        return [{"role": "user", "content": f"{chat[-1]['content']}\n\n{so_far}{_NEXT}"}]
+        return [*chat[:-1], {"role": "user", "content": f"{chat[-1]['content']}\n\n{so_far}{_NEXT}"}]
 
     async def _ask(self, prefix: Prefix, key: bytes) -> Draft:
-        sampling = {"temperature": self._sampling.temperature, "top_p": self._sampling.top_p}
+        asked = self._sampling.of(prefix)
+        sampling: dict[str, Any] = {"temperature": asked.temperature, "top_p": asked.top_p}
         body: dict[str, Any] = {"model": self._connection.name, "seed": seed(key)}
         room, length = self._sampling.max_step_tokens, 0
         if self._api != "chat":

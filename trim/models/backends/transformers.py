@@ -35,11 +35,13 @@ class _Prompt(Text):
     """A text to be continued by one step.
 
     Attributes:
+        sampling: how its tokens are drawn.
         key: key of the text's random stream.
         written: tokens of the step.
         stop: why the step ended; "length" while it is open.
     """
 
+    sampling: Sampling = field(default_factory=Sampling)
     key: bytes = b""
     written: list[int] = field(default_factory=list)
     stop: Stop = "length"
@@ -96,7 +98,10 @@ class TransformersLM:
         if not prefixes:
             return []
         ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
-        prompts = [_Prompt(p, np.array(i), key=key) for p, i, key in zip(prefixes, ids, keys, strict=True)]
+        prompts = [
+            _Prompt(p, np.array(i), sampling=self.sampling.of(p), key=key)
+            for p, i, key in zip(prefixes, ids, keys, strict=True)
+        ]
         self._cache.find(prompts)
         for batch in alike(prompts):
             self._decode(batch)
@@ -137,7 +142,7 @@ class TransformersLM:
             ).logits[:, -1]
             if penalty != 1:
                 logits = penalise(logits, self._standing(rows, logits), penalty)
-            tokens = sample(logits, uniforms(streams, step), self.sampling)
+            tokens = self._sample(rows, logits, uniforms(streams, step))
             for prompt, token in zip(rows, tokens.tolist(), strict=True):
                 if prompt.stop == "length":
                     prompt.written.append(token)
@@ -157,6 +162,18 @@ class TransformersLM:
                 tokens, seen, positions = tokens[left], seen[left], positions[left]
             tokens, positions = tokens[:, None], positions[:, -1:] + 1
             seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
+
+    def _sample(self, rows: Sequence[_Prompt], logits: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
+        """The next token of each row, under the sampling that its request asks for."""
+        if all(prompt.sampling is rows[0].sampling for prompt in rows):
+            return sample(logits, uniform, rows[0].sampling)
+        members: dict[Sampling, list[int]] = {}
+        for row, prompt in enumerate(rows):
+            members.setdefault(prompt.sampling, []).append(row)
+        tokens = torch.empty(len(rows), dtype=torch.long, device=logits.device)
+        for sampling, places in members.items():
+            tokens[places] = sample(logits[places], uniform[places], sampling)
+        return tokens
 
     @staticmethod
     def _standing(rows: Sequence[_Prompt], logits: torch.Tensor) -> torch.Tensor:

@@ -119,7 +119,7 @@ class VllmLM:
         fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
         outputs = self.engine.generate(
             [{"prompt_token_ids": ids[i]} for i in fitting],
-            [self._parameters(keys[i], self._context - len(ids[i])) for i in fitting],
+            [self._parameters(prefixes[i], keys[i], self._context - len(ids[i])) for i in fitting],
             use_tqdm=False,
         )
         for i, output in zip(fitting, outputs, strict=True):
@@ -144,15 +144,16 @@ class VllmLM:
             scores[i] = StepScore(sum(logs) / len(logs), len(logs))
         return scores
 
-    def _parameters(self, key: bytes, room: int) -> Any:
+    def _parameters(self, prefix: Prefix, key: bytes, room: int) -> Any:
         from vllm import SamplingParams
 
+        sampling = self.sampling.of(prefix)
         return SamplingParams(
-            temperature=1.0 if self.sampling.temperature is None else self.sampling.temperature,
-            top_p=1.0 if self.sampling.top_p is None else self.sampling.top_p,
-            top_k=self.sampling.top_k or 0,
-            repetition_penalty=self.sampling.repetition_penalty,
-            max_tokens=min(self.sampling.max_step_tokens, room),
+            temperature=1.0 if sampling.temperature is None else sampling.temperature,
+            top_p=1.0 if sampling.top_p is None else sampling.top_p,
+            top_k=sampling.top_k or 0,
+            repetition_penalty=sampling.repetition_penalty,
+            max_tokens=min(sampling.max_step_tokens, room),
             stop=[SEPARATOR],
             seed=seed(key),
         )

@@ -1,0 +1,157 @@
+"""An episode: one problem solved by one policy, step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from trim.engine.policy import Decisions, Policy, Rater
+from trim.engine.scorers import Rating
+from trim.engine.store import Node
+from trim.models.base import Draft, Usage
+from trim.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as it stands, and what it cost.
+
+    Attributes:
+        writer: "weak" or "strong": who wrote the text that stands.
+        text: the step.
+        tokens: its length in its writer's tokens.
+        draft: the rejected weak draft, None if none was rejected.
+        draft_tokens: length of the weak draft, kept or rejected; 0 if the weak model wrote none.
+        score: score of the weak draft, NaN if it was not scored.
+        rater: who scored it.
+        read: tokens of the draft, or of the question about it, that were read for the score.
+        reread: tokens of the standing steps without a score, which a reward model reads with the draft.
+        verdict_tokens: tokens that were written for the score.
+        rating_calls: number of calls that the score took.
+        draft_usage, rating_usage, rewrite_usage: what servers billed for the calls.
+        without: the model that was wanted for the step and could not be reached, if it went on without it.
+    """
+
+    writer: str
+    text: str
+    tokens: int
+    draft: str | None
+    draft_tokens: int
+    score: float
+    rater: Rater | None = None
+    read: int = 0
+    reread: int = 0
+    verdict_tokens: int = 0
+    rating_calls: int = 0
+    draft_usage: Usage | None = None
+    rating_usage: Usage | None = None
+    rewrite_usage: Usage | None = None
+    without: Literal["strong", "prm"] | None = None
+
+    @property
+    def strong_tokens(self) -> int:
+        """Tokens that the strong model wrote: the step, and a verdict on its draft."""
+        verdict = self.verdict_tokens if self.rater in ("strong", "grade") else 0
+        return verdict + (self.tokens if self.writer == "strong" else 0)
+
+
+@dataclass(slots=True)
+class Episode:
+    """One problem solved by one policy.
+
+    Attributes:
+        problem: what was solved.
+        policy: index of the policy in the call of `trim.engine.loop.run`.
+        root: the beginning of the problem's tree.
+        node: where the solution stands in it.
+        steps: the solution so far.
+        scores: score of each standing step, NaN where it was not scored (yet).
+        ratings: verdicts on the whole weak solution, where it was verified.
+        discarded: the steps of that solution, if it was thrown away.
+        correct: whether the final answer is right.
+    """
+
+    problem: Problem
+    policy: int
+    root: Node
+    node: Node
+    steps: list[Step] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    ratings: tuple[float, ...] = ()
+    discarded: list[Step] = field(default_factory=list)
+    correct: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """One step of an episode while it is made.
+
+    Attributes:
+        episode: the episode.
+        policy: who decides.
+        draft: the weak draft, None if the strong model writes at once.
+        score: score of the draft, NaN if it was not scored.
+        rating: who scored it, and what that took.
+        rewrite: the strong model's step, None as long as there is none.
+        judged_only: the draft was given, and is not to be let stand: what is wanted is the verdict on it.
+        rejected: whether the policy hands the step over.
+        reason: why, in one line, where only the verdict is wanted.
+        without: see `Step.without`.
+    """
+
+    episode: Episode
+    policy: Policy
+    draft: Draft | None = None
+    score: float = math.nan
+    rating: Rating | None = None
+    rewrite: Draft | None = None
+    judged_only: bool = False
+    rejected: bool = False
+    reason: str = ""
+    without: Literal["strong", "prm"] | None = None
+
+    def step(self) -> Step:
+        """The step as it stands when the turn is over."""
+        draft, stands = self.draft, self.rewrite or self.draft
+        assert stands
+        return Step(
+            writer="strong" if self.rewrite else "weak",
+            text=stands.text,
+            tokens=stands.tokens,
+            draft=draft.text if draft and self.rewrite else None,
+            draft_tokens=draft.tokens if draft else 0,
+            score=self.score,
+            draft_usage=draft.usage if draft else None,
+            rewrite_usage=self.rewrite.usage if self.rewrite else None,
+            without=self.without,
+            **(self.rating._asdict() if self.rating else {}),
+        )
+
+
+def decisions(turns: Sequence[Turn]) -> Decisions:
+    """What a policy may look at, for turns that stand at the same step, all with a draft or all without."""
+    episodes = [turn.episode for turn in turns]
+    drafted = turns[0].draft is not None
+    shape = len(turns), len(episodes[0].steps) + drafted
+    lengths = [[turn.draft.tokens] if turn.draft else [] for turn in turns]
+
+    def table(rows: Sequence[list[Any]], last: Sequence[list[Any]], dtype: type) -> np.ndarray:
+        return np.array([row + end for row, end in zip(rows, last, strict=True)], dtype=dtype).reshape(shape)
+
+    scores = [[turn.score] * drafted for turn in turns]
+    return Decisions(
+        problems=[e.problem for e in episodes],
+        steps=[(e.node.child(t.draft.text) if t.draft else e.node).prefix.steps for e, t in zip(episodes, turns)],
+        nodes=[e.node.path[-1] for e in episodes],
+        scores=table([e.scores for e in episodes], scores, float),
+        tokens=table([[s.tokens for s in e.steps] for e in episodes], lengths, int),
+        drafts=table([[s.score for s in e.steps] for e in episodes], scores, float),
+        draft_tokens=table([[s.draft_tokens for s in e.steps] for e in episodes], lengths, int),
+        strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
+            len(turns), len(episodes[0].steps)
+        ),
+    )
