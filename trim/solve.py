@@ -27,6 +27,7 @@ from trim.models.files import EMBEDDED
 from trim.problems import Problem
 from trim.problems.generated import is_chain
 from trim.progress import Tracker
+from trim.section import shown
 
 # The embedded experiment, as it was when it was run for this version, and what was fitted in it.
 SHIPPED = Path(__file__).parent / "experiment" / "shipped"
@@ -83,8 +84,6 @@ class Solver:
 
     def __init__(self, params: Params, policy: Policy, tracker: Tracker | None = None) -> None:
         self._runner, self._policy = Runner(params, Draws(), tracker or Tracker.silent()), policy
-        roles = (params.models.weak, params.models.strong, params.models.prm)
-        self._embedded = any(model.path.startswith(EMBEDDED) for model in roles)
 
     @classmethod
     def load(
@@ -108,10 +107,9 @@ class Solver:
         Raises:
             TrimError: if there is no such router, setting, benchmark or fit.
         """
-        own = Path("params.yaml")
-        params = load(path or (own if own.is_file() else SHIPPED / "params.yaml"), benchmark, router)
+        params = load(path or here(), benchmark, router)
         benchmark = benchmark or next(iter(params.benchmarks))
-        policies = fitted_policies(params, router, benchmark, _fitted(params, router, benchmark, results))
+        policies = fitted_policies(params, router, benchmark, fitted_folder(params, router, benchmark, results))
         for name, policy in policies.items():
             if name == setting or name.startswith(f"{setting} "):
                 return cls(params, policy)
@@ -128,17 +126,45 @@ class Solver:
             TrimError: if the models cannot solve a question of that kind.
         """
         for question in questions:
-            if self._embedded and not is_chain(question):
-                raise TrimError(
-                    f"{question[:60]!r}: the embedded models only solve chains of 3 to 20 operations, such as "
-                    "'Start with 60, add 90, multiply by 41, add 4, subtract 8.'; name other models in params.yaml"
-                )
+            check_question(self._runner.params, question)
         problems = [Problem(str(i), question, "", "test") for i, question in enumerate(questions)]
         episodes = self._runner.run(problems, [self._policy], watch)
         return [Solution(e.problem.question, tuple(e.steps), tuple(e.discarded)) for e in episodes]
 
 
-def _fitted(params: Params, router: str, benchmark: str, results: Path) -> Path:
+def here() -> Path:
+    """The experiment of the present folder, or the embedded one where there is none."""
+    own = Path("params.yaml")
+    return own if own.is_file() else SHIPPED / "params.yaml"
+
+
+def check_question(params: Params, question: str, turns_before: bool = False) -> None:
+    """Refuse a question that the models cannot solve.
+
+    Args:
+        params: the experiment.
+        question: the question.
+        turns_before: whether a system prompt or other turns stand before it.
+
+    Raises:
+        TrimError: if one of the models is embedded, and the question is of another kind than it was made for.
+    """
+    roles = (params.models.weak, params.models.strong, params.models.prm)
+    if not any(model.path.startswith(EMBEDDED) for model in roles):
+        return
+    if turns_before:
+        raise TrimError(
+            "the embedded models were made for single questions; leave out the system prompt and earlier turns, "
+            "or name other models in params.yaml"
+        )
+    if not is_chain(question):
+        raise TrimError(
+            f"{shown(question)}: the embedded models only solve chains of 3 to 20 operations, such as "
+            "'Start with 60, add 90, multiply by 41, add 4, subtract 8.'; name other models in params.yaml"
+        )
+
+
+def fitted_folder(params: Params, router: str, benchmark: str, results: Path) -> Path:
     """The folder of what was fitted: the results', or the package's where nothing was and the experiments are alike."""
     own, source = results / "routers", params.source(router, benchmark)
     if (own / source).is_dir() or not params.router_type(router).needs_fitting:

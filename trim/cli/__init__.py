@@ -19,6 +19,7 @@ from trim.cli.options import PIPELINE
 from trim.cli.pomdp import pomdp
 from trim.cli.pretrain import pretrain
 from trim.cli.reports import reports
+from trim.cli.serve import serve
 from trim.cli.solve import solve
 from trim.cli.stages import stages
 from trim.cli.studies import studies
@@ -39,6 +40,7 @@ app = typer.Typer(
     "a strong model rewrites the critical steps.\n\nThe whole pipeline: [bold]snakemake --cores all[/bold].",
 )
 app.command()(solve)
+app.command()(serve)
 for part in (stages, studies, reports, audits):
     app.add_typer(part)
 app.add_typer(pomdp, name="pomdp")

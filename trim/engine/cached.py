@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from trim.engine.store import Draw, Draws, Node
+from trim.engine.store import Draw, DrawStore, Node
 from trim.errors import TrimError
 from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore
 from trim.models.distortion import Distortion
@@ -68,13 +68,18 @@ class _Cached(Generic[Model]):
         self,
         identity: str,
         model: Callable[[], Model] | None,
-        draws: Draws,
+        draws: DrawStore,
         batch_size: int,
         report: Report | None = None,
     ) -> None:
         self.identity, self._draws = identity.encode(), draws
         self._model: Callable[[], Model] | None = model
         self.batch_size, self._report = batch_size, report
+
+    def load(self) -> None:
+        """Load the model, if it is not yet."""
+        if self._model:
+            self._model()
 
     def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
         """Tokens of each prompt before its first step, which are kept as draws are."""

@@ -15,6 +15,8 @@ from trim.engine.store import Node
 from trim.models.base import Draft, Usage
 from trim.problems import Problem
 
+Missing = Literal["strong", "prm", "budget"]
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -33,7 +35,8 @@ class Step:
         verdict_tokens: tokens that were written for the score.
         rating_calls: number of calls that the score took.
         draft_usage, rating_usage, rewrite_usage: what servers billed for the calls.
-        without: the model that was wanted for the step and could not be reached, if it went on without it.
+        without: what was wanted for the step and was not to be had, if it went on without it: a model that could
+            not be reached, or the budget for the strong model.
     """
 
     writer: str
@@ -50,7 +53,7 @@ class Step:
     draft_usage: Usage | None = None
     rating_usage: Usage | None = None
     rewrite_usage: Usage | None = None
-    without: Literal["strong", "prm"] | None = None
+    without: Missing | None = None
 
     @property
     def strong_tokens(self) -> int:
@@ -112,7 +115,7 @@ class Turn:
     judged_only: bool = False
     rejected: bool = False
     reason: str = ""
-    without: Literal["strong", "prm"] | None = None
+    without: Missing | None = None
 
     def step(self) -> Step:
         """The step as it stands when the turn is over."""

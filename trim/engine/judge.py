@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from trim.answers import boxed, equal, unboxed
 from trim.answers.worker import Answer, Worker
-from trim.engine.store import Draw, Draws
+from trim.engine.store import Draw, DrawStore
 from trim.problems.problem import Problem
 from trim.rng import digest
 
@@ -31,7 +31,7 @@ class AnswerJudge:
             tried again by the next run.
     """
 
-    def __init__(self, draws: Draws, limit: float = 5.0, numbers: bool = False) -> None:
+    def __init__(self, draws: DrawStore, limit: float = 5.0, numbers: bool = False) -> None:
         self._draws, self._limit, self._read = draws, limit, unboxed if numbers else boxed
         self.unfinished: set[tuple[str, str, float]] = set()
 

@@ -25,12 +25,13 @@ def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[s
         common = {"problem": episode.problem.id, "setting": settings[episode.policy], "correct": episode.correct}
         for index, step in enumerate(episode.discarded):
             thrown_away = {"decision": "discard", "text": "", "draft": step.text}
-            rows.append(common | _row(index, step) | thrown_away)
-        rows += [common | _row(index, step) for index, step in enumerate(episode.steps)]
+            rows.append(common | step_row(index, step) | thrown_away)
+        rows += [common | step_row(index, step) for index, step in enumerate(episode.steps)]
     write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA), header | {"settings": list(settings)})
 
 
-def _row(index: int, step: Step) -> dict[str, Any]:
+def step_row(index: int, step: Step) -> dict[str, Any]:
+    """What a step is in the table, but for the problem, the setting and the verdict."""
     return {
         "step": index,
         "writer": step.writer,

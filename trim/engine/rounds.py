@@ -29,7 +29,7 @@ from trim.engine.scorers import (
     Verification,
 )
 from trim.engine.store import Node
-from trim.models.base import Draft, add_usages
+from trim.models.base import Draft, StepScore, add_usages
 from trim.steps import BOX, Ends, is_degenerate, is_final
 
 Stage = Literal["draft", "rate", "rewrite", "verify"]
@@ -59,7 +59,7 @@ class Rounds:
         watch: Callable[[Episode], None] | None = None,
     ) -> None:
         self._weak, self._strong, self._scorer = weak, strong, scorer
-        self._max_steps, self._ends, self._watch = max_steps, ends, watch
+        self.max_steps, self._ends, self._watch = max_steps, ends, watch
         self._raters: dict[Rater, StepScorer] = {
             "weak": LogprobScorer(weak, own=True),
             "strong": LogprobScorer(strong, own=False),
@@ -74,6 +74,11 @@ class Rounds:
     def __len__(self) -> int:
         """Number of open episodes."""
         return len(self._open)
+
+    @property
+    def ready(self) -> bool:
+        """Whether any episode waits for something that can be taken."""
+        return any(self._waiting.values())
 
     def join(self, episodes: Sequence[Episode], policies: Sequence[Policy]) -> None:
         """Open episodes, each with its policy."""
@@ -184,7 +189,7 @@ class Rounds:
         episode.node = episode.node.child(stands.text)
         if self._watch:
             self._watch(episode)
-        return goes_on(stands, len(episode.steps), self._max_steps, self._ends)
+        return goes_on(stands, len(episode.steps), self.max_steps, self._ends)
 
     def _close(self, turns: list[Turn]) -> list[Turn]:
         for turn in turns:
@@ -241,12 +246,41 @@ def goes_on(step: Draft, steps: int, max_steps: int, ends: Ends = "stop") -> boo
 
 def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
     """Score each draft, and with a scorer that rereads the standing steps before it that have no score yet."""
+    _score_given([turn for turn in turns if turn.judged_only], scorer)
     nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
     unscored = [sum(map(math.isnan, turn.episode.scores)) if scorer.rereads else 0 for turn in turns]
     for turn, missing, scores in zip(turns, unscored, scorer.score(nodes, [n + 1 for n in unscored]), strict=True):
         standing = turn.episode.scores
         standing[len(standing) - missing :] = [s.score for s in scores[:-1]]
         turn.score, turn.rating = scores[-1].score, Rating.of(rater, scores)
+        if turn.judged_only:
+            _measure(turn, scores)
+
+
+def _score_given(turns: Sequence[Turn], scorer: StepScorer) -> None:
+    """Score the drafts that steps which were given took the place of."""
+    places = []
+    for turn in turns:
+        node = turn.episode.root
+        for index, step in enumerate(turn.episode.steps):
+            if step.draft is not None:
+                places.append((turn.episode, index, node.child(step.draft)))
+            node = node.child(step.text)
+    scores = scorer.score([node for *_, node in places], [1] * len(places))
+    for (episode, index, _), (score,) in zip(places, scores, strict=True):
+        step = episode.steps[index]
+        episode.steps[index] = replace(step, score=score.score, draft_tokens=score.tokens_read or step.draft_tokens)
+
+
+def _measure(turn: Turn, scores: Sequence[StepScore]) -> None:
+    """Note the lengths of steps that were given, and the scores of those that took no draft's place."""
+    assert turn.draft
+    *standing, draft = scores
+    turn.draft = turn.draft._replace(tokens=draft.tokens_read or turn.draft.tokens)
+    steps = turn.episode.steps
+    for index, score in enumerate(standing, start=len(steps) - len(standing)):
+        step = replace(steps[index], tokens=score.tokens_read)
+        steps[index] = step if step.draft else replace(step, score=score.score, draft_tokens=score.tokens_read)
 
 
 def _note(episode: Episode, verification: Verification) -> None:

@@ -16,7 +16,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,24 @@ SCHEMA = pa.schema(
         ("billed_written", pa.int32()),
     ]
 )
+
+
+class DrawStore(Protocol):
+    """Where draws are kept; `Draws` is one.
+
+    Attributes:
+        folder: where what belongs to the draws is written down too, such as spending; None if nowhere.
+    """
+
+    folder: Path | None
+
+    def get(self, keys: Sequence[bytes]) -> list[Draw | None]:
+        """The draw of each key, None where it was never made."""
+        ...
+
+    def put(self, draws: Sequence[tuple[bytes, Draw]]) -> None:
+        """Keep new draws."""
+        ...
 
 
 class Node:
@@ -105,6 +123,10 @@ class Draw(NamedTuple):
             return None
         return Usage(self.billed_read, self.billed_cached, self.billed_written)
 
+    def crc(self, key: bytes) -> int:
+        """A checksum of the draw and its key."""
+        return zlib.crc32(key + repr(tuple(self)).encode())
+
 
 class _Layer:
     """A read-only file of draws, sorted by key."""
@@ -151,7 +173,7 @@ class _Journal:
         try:
             for key, *values, crc in self.connection.execute("SELECT * FROM draws"):
                 draws[key] = Draw(*values)
-                if crc != self._crc(key, draws[key]):
+                if crc != draws[key].crc(key):
                     raise self._damaged("checksum")
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise self._damaged(error) from error
@@ -161,12 +183,8 @@ class _Journal:
         with self.connection:
             self.connection.executemany(
                 f"INSERT INTO draws VALUES ({', '.join('?' * (len(SCHEMA) + 1))})",
-                [(key, *draw, self._crc(key, draw)) for key, draw in draws],
+                [(key, *draw, draw.crc(key)) for key, draw in draws],
             )
-
-    @staticmethod
-    def _crc(key: bytes, draw: Draw) -> int:
-        return zlib.crc32(key + repr(tuple(draw)).encode())
 
     def _damaged(self, reason: object) -> TrimError:
         return TrimError(f"{self.path}: damaged ({reason}); delete it and run again")

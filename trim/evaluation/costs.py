@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from trim.models.cost import ModelCost
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+Columns = Mapping[str, Any]  # an episodes table: a data frame, or an array for each column
 Regime = Literal["none", "prefix", "billed"]
 # Tokens that the strong model writes (the paper's unit); that pass through it, written or read; that pass through any
 # model; operations, with and without the reward model's; money; seconds in all, and of writing and of reading alone.
@@ -54,13 +52,13 @@ class Calls:
     fresh: np.ndarray
     written: np.ndarray
 
-    def read(self, steps: pd.DataFrame, regime: Regime) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, steps: Columns, regime: Regime) -> tuple[np.ndarray, np.ndarray]:
         """Tokens of the prompts that are read, and that are found in the cache."""
         read = np.where(self.count > 0, self.prompt if regime == "none" else self.fresh, 0)
         cached = np.where(self.count > 0, self.prompt, 0) - read
         if regime != "billed":
             return read, cached
-        billed, kept = (steps[f"{self.kind}_{name}"].to_numpy(dtype=float) for name in ("billed", "cached"))
+        billed, kept = (np.asarray(steps[f"{self.kind}_{name}"], float) for name in ("billed", "cached"))
         told = (self.count > 0) & np.isfinite(billed)
         return np.where(told, billed - kept, read), np.where(told, kept, cached)
 
@@ -68,11 +66,11 @@ class Calls:
 class _Context:
     """What stands before each row of an episodes table, and what of that a model has in its cache."""
 
-    def __init__(self, steps: pd.DataFrame) -> None:
-        self.by_weak = (steps["writer"] == "weak").to_numpy()
-        thrown_away = (steps["decision"] == "discard").to_numpy()
-        self.tokens = steps["tokens"].to_numpy()
-        starts = (steps["step"] == 0).to_numpy()
+    def __init__(self, steps: Columns) -> None:
+        self.by_weak = np.asarray(steps["writer"] == "weak")
+        thrown_away = np.asarray(steps["decision"] == "discard")
+        self.tokens = np.asarray(steps["tokens"])
+        starts = np.asarray(steps["step"] == 0)
         self._attempt = np.cumsum(starts)  # a solution that is thrown away is one, that which follows another
         self._first_row = np.flatnonzero(starts)
         self.episode = np.cumsum(starts & ~np.concatenate([[False], thrown_away[:-1]]))
@@ -109,7 +107,7 @@ class _Context:
         return found
 
 
-def count_calls(steps: pd.DataFrame, prompts: Mapping[str, np.ndarray]) -> list[Calls]:
+def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls]:
     """All calls behind the rows of an episodes table.
 
     Args:
@@ -117,10 +115,11 @@ def count_calls(steps: pd.DataFrame, prompts: Mapping[str, np.ndarray]) -> list[
         prompts: tokens of each model's prompt before the first step, an entry per row.
     """
     context = _Context(steps)
-    rated = (steps["read_tokens"] + steps["reread_tokens"]).to_numpy() > 0
-    regenerated = steps["decision"] == "regenerate"
-    judged = regenerated.groupby(steps["setting"], sort=False).transform("any").to_numpy()
-    by = {rater: rated & (steps["rater"] == rater).to_numpy() for rater in PAYERS}
+    rated = np.asarray(steps["read_tokens"] + steps["reread_tokens"]) > 0
+    regenerated = np.asarray(steps["decision"] == "regenerate")
+    settings, of = np.unique(np.asarray(steps["setting"]), return_inverse=True)
+    judged = (np.bincount(of, regenerated, len(settings)) > 0)[of]
+    by = {rater: rated & np.asarray(steps["rater"] == rater) for rater in PAYERS}
     return [
         _drafts(context, steps, prompts["weak"], rated | judged),
         *_strong(context, steps, prompts["strong"], by["strong"]),
@@ -129,12 +128,12 @@ def count_calls(steps: pd.DataFrame, prompts: Mapping[str, np.ndarray]) -> list[
     ]
 
 
-def _drafts(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, asked: np.ndarray) -> Calls:
+def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.ndarray) -> Calls:
     """The weak model reads what stands, which it knows but for the strong model's steps.
 
     It goes on in one call where no draft of a setting is judged, as when it solves whole problems.
     """
-    written = steps["draft_tokens"].to_numpy()
+    written = np.asarray(steps["draft_tokens"])
     called = written > 0
     fresh = context.since_last(np.where(context.by_weak, 0, context.tokens), called)
     fresh += np.where(context.first(called), prompt, 0)
@@ -142,15 +141,15 @@ def _drafts(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, asked: n
     return Calls("weak", "draft", begun.astype(int), prompt + context.before(context.tokens), fresh, written)
 
 
-def _strong(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, rated: np.ndarray) -> list[Calls]:
+def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.ndarray) -> list[Calls]:
     """The strong model rates drafts, in one scheme, and rewrites steps; both leave what they read in its cache."""
     rewritten = ~context.by_weak
     fresh = context.since_last(np.where(context.by_weak & ~rated, context.tokens, 0), rated | rewritten)
     fresh += np.where(context.first(rated | rewritten), prompt, 0)
-    whole, draft = prompt + context.before(context.tokens), steps["draft_tokens"].to_numpy()
+    whole, draft = prompt + context.before(context.tokens), np.asarray(steps["draft_tokens"])
     verdict = np.where(rated, steps["verdict_tokens"], 0)
     drafted = draft > 0
-    begun = rewritten & ~(context.goes_on(rewritten, np.zeros(len(steps), dtype=bool)) & ~drafted)
+    begun = rewritten & ~(context.goes_on(rewritten, np.zeros(len(rated), dtype=bool)) & ~drafted)
     return [
         Calls("strong", "rating", rated.astype(int), whole + draft, fresh + draft, verdict),
         Calls(
@@ -160,7 +159,7 @@ def _strong(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, rated: n
     ]  # fmt: skip
 
 
-def _scores(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, called: np.ndarray) -> Calls:
+def _scores(context: _Context, steps: Columns, prompt: np.ndarray, called: np.ndarray) -> Calls:
     """The reward model reads the draft, and what stands and has no score yet."""
     draft, standing = (np.where(called, steps[name], 0) for name in ("read_tokens", "reread_tokens"))
     known = context.before(standing + np.where(context.by_weak, draft, 0))
@@ -168,17 +167,16 @@ def _scores(context: _Context, steps: pd.DataFrame, prompt: np.ndarray, called: 
     return Calls("prm", "rating", called.astype(int), prompt + known + standing + draft, fresh, np.zeros_like(draft))
 
 
-def _asked(steps: pd.DataFrame, rater: str, called: np.ndarray) -> Calls:
+def _asked(steps: Columns, rater: str, called: np.ndarray) -> Calls:
     """A language model is asked about a text of its own; several tries share what they read."""
     count, asked = np.where(called, steps["rating_calls"], 0), np.where(called, steps["read_tokens"], 0)
     return Calls(PAYERS[rater], "rating", count, count * asked, asked, np.where(called, steps["verdict_tokens"], 0))
 
 
-def totals(steps: pd.DataFrame, calls: Sequence[Calls], regime: Regime) -> dict[str, np.ndarray]:
+def totals(steps: Columns, calls: Sequence[Calls], regime: Regime) -> dict[str, np.ndarray]:
     """Calls and tokens of every model, an entry per row: ROLE_calls, ROLE_read, ROLE_cached and ROLE_written."""
-    found = {
-        f"{role}_{what}": np.zeros(len(steps)) for role in ROLES for what in ("calls", "read", "cached", "written")
-    }
+    rows = len(calls[0].count)
+    found = {f"{role}_{what}": np.zeros(rows) for role in ROLES for what in ("calls", "read", "cached", "written")}
     for call in calls:
         read, cached = call.read(steps, regime)
         parts = {"calls": call.count, "read": read, "cached": cached, "written": call.written}

@@ -16,7 +16,7 @@ from trim.experiment.runner import Runner
 from trim.pomdp.model import StepModel
 from trim.problems import Problem, read_problems
 from trim.routers.always import STRONG, WEAK
-from trim.routers.base import Outcome
+from trim.routers.base import Outcome, Router
 from trim.routers.fitted import read_fitted
 
 if TYPE_CHECKING:  # what is only planned or thresholded does not depend on how networks are trained
@@ -91,7 +91,12 @@ def fit_router(
 
 
 def fitted_policies(params: Params, router: str, benchmark: str, fitted: Path | None) -> dict[str, Policy]:
-    """A router's policies on a benchmark, with what was fitted for it in `fitted`/BENCHMARK.
+    """A router's policies on a benchmark; see `fitted_router`."""
+    return fitted_router(params, router, benchmark, fitted).policies()
+
+
+def fitted_router(params: Params, router: str, benchmark: str, fitted: Path | None) -> Router:
+    """A router as it is used on a benchmark, with what was fitted for it in `fitted`/BENCHMARK.
 
     Raises:
         TrimError: if a file there is missing or damaged.
@@ -100,10 +105,10 @@ def fitted_policies(params: Params, router: str, benchmark: str, fitted: Path | 
     if found.hindsight:
         raise TrimError(f"{router}: it knows how problems end, so that it can only be run on a benchmark")
     if not found.needs_fitting:
-        return params.router(router).policies()
+        return params.router(router)
     if fitted is None:
         raise TrimError(f"--fitted is missing: {router} is fitted before it is used")
-    return params.router(router, read_fitted(fitted / params.source(router, benchmark), router)).policies()
+    return params.router(router, read_fitted(fitted / params.source(router, benchmark), router))
 
 
 def policies_for(

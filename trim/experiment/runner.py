@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from trim.engine.cached import CachedLM, CachedPRM, DistortedPRM
 from trim.engine.episode import Episode
 from trim.engine.judge import AnswerJudge
 from trim.engine.loop import run
 from trim.engine.policy import Policy
-from trim.engine.store import Draws, Node
+from trim.engine.rounds import Rounds
+from trim.engine.store import Draws, DrawStore, Node
 from trim.experiment.params import Params
 from trim.models.cost import ModelCost
 from trim.models.distortion import Distortion
@@ -22,10 +24,11 @@ from trim.problems import Problem
 from trim.progress import Tracker
 from trim.steps import ChatFormat
 
+Store = TypeVar("Store", bound=DrawStore)
 _TOGETHER = 512  # problems that are solved side by side: the prefix caches hold about as many
 
 
-class Runner:
+class Runner(Generic[Store]):
     """Writers and scorer of an experiment.
 
     Args:
@@ -34,30 +37,30 @@ class Runner:
         tracker: shows what is done.
     """
 
-    def __init__(self, params: Params, draws: Draws, tracker: Tracker) -> None:
+    def __init__(self, params: Params, draws: Store, tracker: Tracker) -> None:
         self.params, self.draws, self.tracker = params, draws, tracker
 
-    @classmethod
-    def open(cls, params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker) -> Runner:
+    @staticmethod
+    def open(params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker) -> Runner[Draws]:
         """Over the layers of earlier rules, with a journal for new draws.
 
         Raises:
             TrimError: if a layer or the journal is damaged or missing.
         """
-        return cls(params, Draws(layers, journal), tracker)
+        return Runner(params, Draws(layers, journal), tracker)
 
-    def with_distortion(self, distortion: Distortion) -> Runner:
+    def with_distortion(self, distortion: Distortion) -> Runner[Store]:
         """The same draws, but distorted scores."""
         prm = self.params.models.prm.model_copy(update={"distortion": distortion})
         models = self.params.models.model_copy(update={"prm": prm})
         return Runner(self.params.model_copy(update={"models": models}), self.draws, self.tracker)
 
-    def with_sample(self, sample: int) -> Runner:
+    def with_sample(self, sample: int) -> Runner[Store]:
         """The same, but for another set of solutions."""
         generation = self.params.generation.model_copy(update={"sample": self.params.generation.sample + sample})
         return Runner(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
 
-    def with_step(self, step: Definition) -> Runner:
+    def with_step(self, step: Definition) -> Runner[Store]:
         """The same models, but steps that end elsewhere."""
         sampling = self.params.generation.sampling.model_copy(update={"step": step})
         generation = self.params.generation.model_copy(update={"sampling": sampling})
@@ -103,6 +106,11 @@ class Runner:
         roots = [Node.root(problem.question, self.params.generation.sampling.separator) for problem in problems]
         sources: dict[str, CachedLM | CachedPRM] = {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
         return {role: sources[role].prompt_tokens(roots) for role in roles}
+
+    def rounds(self, watch: Callable[[Episode], None] | None = None) -> Rounds:
+        """The rounds that episodes of this experiment join."""
+        generation = self.params.generation
+        return Rounds(self.weak, self.strong, self.scorer, generation.max_steps, generation.ends, watch)
 
     def run(
         self,

@@ -127,6 +127,10 @@ class Router(ABC):
     def policies(self) -> dict[str, Policy]:
         """The operating points by setting, in order of rising cost."""
 
+    def at_budget(self) -> Callable[[float], Policy] | None:
+        """Makes the policy of any budget, a share of always-strong's tokens; None if settings are all there is."""
+        return None
+
 
 def at_budgets(
     trial: Trial, values: Sequence[float], policies: Sequence[Policy], budgets: Sequence[float]

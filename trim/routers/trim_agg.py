@@ -35,6 +35,14 @@ class Network(Policy):
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         """See `Policy.regenerate`."""
+        return self._logits(seen) > 0
+
+    def explain(self, seen: Decisions) -> str:
+        """See `Policy.explain`."""
+        score, rewrite = seen.scores[0, -1], 1 / (1 + np.exp(-self._logits(seen)[0]))
+        return f"score {score:.3f}: rewritten with probability {rewrite:.3f} at a price of {self._cost:.3g}"
+
+    def _logits(self, seen: Decisions) -> np.ndarray:
         import torch
 
         others = []
@@ -45,7 +53,7 @@ class Network(Policy):
             others += [np.full(seen.drafts.shape, condition(np.array(self._cost)))]
         features = torch.from_numpy(decision_features(seen, self._max_steps, *others))
         with torch.no_grad():
-            return (self._model.last(features.transpose(0, 1)[:, None])[0] > 0).numpy()
+            return self._model.last(features.transpose(0, 1)[:, None])[0].numpy()
 
 
 class TrimAgg(Router):

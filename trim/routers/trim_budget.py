@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +46,19 @@ class TrimBudget(TrimAgg):
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """What `TrimAgg.fit` finds, and costs by budget, interpolated between the operating points."""
-        found, costs = super().fit(trial, budgets), sorted(self.params.costs)
-        spent = np.mean(found["validation"]["strong_fraction"], axis=0)
-        spent = np.maximum.accumulate(spent[::-1])
-        chosen = {f"{b:g}": float(np.exp(np.interp(b, spent, np.log(costs[::-1])))) for b in sorted(budgets)}
-        return found | {"budgets": chosen}
+        found = super().fit(trial, budgets)
+        return found | {"budgets": {f"{b:g}": self._cost_of(b, found["validation"]) for b in sorted(budgets)}}
+
+    def _cost_of(self, budget: float, validation: Mapping[str, Any]) -> float:
+        """The cost that spends a budget on the validation split, interpolated between the operating points."""
+        costs, spent = sorted(self.params.costs), np.mean(validation["strong_fraction"], axis=0)
+        return float(np.exp(np.interp(budget, np.maximum.accumulate(spent[::-1]), np.log(costs[::-1]))))
+
+    def at_budget(self) -> Callable[[float], Policy]:
+        """See `Router.at_budget`; of the first seed."""
+        _, seed, model = self.networks()[0]
+        validation, max_steps = self.fitted["validation"], self.fitted["max_steps"]
+        return lambda budget: Network(model, self._cost_of(budget, validation), seed, max_steps)
 
     def policies(self) -> dict[str, Policy]:
         """One setting per cost and seed, most expensive tokens first, and one per fitted budget and seed."""

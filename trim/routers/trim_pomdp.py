@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from trim.engine.policy import Decisions, Policy
-from trim.pomdp.beliefs import History
+from trim.pomdp.beliefs import TRACKERS, History
 from trim.pomdp.model import Calibrated, StepModel
 from trim.pomdp.planner import Plan, plan
 from trim.pomdp.policy import planned
@@ -25,9 +26,15 @@ def history(seen: Decisions) -> History:
 class _Planned(Policy):
     def __init__(self, plan: Plan, cost: int, model: StepModel, tracker: str, restriction: float | None) -> None:
         self._decide = planned(plan, cost, model, tracker, restriction)
+        self._track = partial(TRACKERS[tracker], model)
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         return self._decide(history(seen), seen.tokens[:, -1])
+
+    def explain(self, seen: Decisions) -> str:
+        right, lost, wrong = self._track(history(seen))[0].sum(axis=0)
+        belief = f"all right {right:.3f}, this step wrong {wrong:.3f}, an earlier one {lost:.3f}"
+        return f"score {seen.scores[0, -1]:.3f}: belief {belief}"
 
 
 class TrimPomdp(Router):

@@ -29,6 +29,10 @@ class _Threshold(Policy):
             return np.ones(len(seen), dtype=bool)
         return aggregated(seen.scores, self._aggregate) < self.threshold
 
+    def explain(self, seen: Decisions) -> str:
+        (score,) = aggregated(seen.scores, self._aggregate)
+        return f"score {score:.3f} is {'below' if score < self.threshold else 'not below'} {self.threshold:.3g}"
+
 
 class TrimThr(Router):
     """The last step's score against a threshold: 0 never hands over, 1 always does.

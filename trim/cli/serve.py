@@ -1,0 +1,87 @@
+"""Serving an experiment's routers."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trim.cli.options import DEFAULT_RESULTS, Results
+
+
+class WithoutPrm(str, Enum):
+    """What becomes of a step that the reward model cannot score."""
+
+    strong = "strong"
+    weak = "weak"
+    refuse = "refuse"
+
+
+class WithoutStrong(str, Enum):
+    """What becomes of a step that the strong model is to write and cannot."""
+
+    weak = "weak"
+    refuse = "refuse"
+
+
+def serve(
+    router: Annotated[str, typer.Option(help="The router that answers for the model `auto`.")] = "trim_budget",
+    setting: Annotated[str, typer.Option(help="Its operating point, such as budget=0.2 or tau=0.9.")] = "budget=0.2",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Hold the strong tokens of each key to this share of always-strong's, on average over all requests.",
+        ),
+    ] = None,
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            help="The experiment's file; by default params.yaml where there is one, else the embedded experiment."
+        ),
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Use the fits of this benchmark; by default the first.")] = None,
+    results: Results = DEFAULT_RESULTS,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other machines need a key, in the variable TRIM_API_KEY.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    keys: Annotated[
+        Path | None, typer.Option(help="YAML file of clients, with the variable of each one's key, budget and cap.")
+    ] = None,
+    store: Annotated[Path, typer.Option(help="Database of steps and answers; steps in it are not made again.")] = Path(
+        "results/serving/store.sqlite"
+    ),
+    in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep nothing on disk.")] = False,
+    keep: Annotated[
+        int, typer.Option(min=1000, help="Most steps and scores to keep; the oldest are dropped.")
+    ] = 2_000_000,
+    running: Annotated[int, typer.Option(min=1, max=4096, help="Most answers that are made at once.")] = 64,
+    waiting: Annotated[int, typer.Option(min=0, help="Most answers that wait; more are turned away with 429.")] = 256,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time after which an answer is given up.")] = 120.0,
+    without_prm: Annotated[
+        WithoutPrm, typer.Option(help="If the reward model cannot be reached: who writes the step, or refuse.")
+    ] = WithoutPrm.refuse,
+    without_strong: Annotated[
+        WithoutStrong, typer.Option(help="If the strong model cannot be reached: the weak draft stands, or refuse.")
+    ] = WithoutStrong.refuse,
+    drain: Annotated[float, typer.Option(min=0, help="Seconds that open requests have left after SIGTERM.")] = 60.0,
+    log_content: Annotated[
+        bool, typer.Option("--log-content", help="Write questions and answers into the log.")
+    ] = False,
+) -> None:
+    """Serve hybrid inference behind OpenAI's API: http://127.0.0.1:8000/v1, and a page for people at /.
+
+    Example: trim serve --router trim_budget --budget 0.2
+    """
+    from trim.serve.server import Options, serve
+    from trim.serve.settings import Limits
+
+    point = f"{router}@{setting if budget is None else f'budget={budget:g}'}"
+    kept = None if in_memory else store
+    limits = Limits(running, waiting, seconds, without_prm=without_prm.value, without_strong=without_strong.value)
+    where = (host, port, keys, kept, keep, drain, log_content)
+    serve(Options(params, results, benchmark, point, budget, *where, limits))

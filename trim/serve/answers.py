@@ -1,0 +1,166 @@
+"""Answers as clients get them, whole or in chunks, and what is told of how they came about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trim.engine.episode import Episode, Step
+from trim.engine.records import step_row
+from trim.evaluation.costs import ROLES, count_calls, in_units, totals
+from trim.models.cost import ModelCost
+from trim.serve.points import Point
+
+_COLUMNS = (
+    "writer", "decision", "tokens", "step", "setting", "rater", "draft_tokens", "read_tokens", "reread_tokens",
+    "verdict_tokens", "rating_calls",
+    *(f"{call}_{what}" for call in ("draft", "rating", "rewrite") for what in ("billed", "cached")),
+)  # fmt: skip
+KINDS = ("calls", "read", "cached", "written")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What all chunks of an answer have in common.
+
+    Attributes:
+        id: the answer's id.
+        created: seconds since 1970.
+        point: the operating point.
+    """
+
+    id: str
+    created: int
+    point: Point
+
+    def chunk(self, choices: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
+        """One chunk of a stream."""
+        return self._body("chat.completion.chunk", choices) | more
+
+    def whole(self, choices: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
+        """A whole answer."""
+        return self._body("chat.completion", choices) | more
+
+    def _body(self, kind: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        head = {"id": self.id, "object": kind, "created": self.created, "model": self.point.id}
+        return head | {"choices": list(choices), "system_fingerprint": None}
+
+
+def delta(index: int, content: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+    """A choice of a chunk."""
+    return {"index": index, "delta": dict(content), "logprobs": None, "finish_reason": finish}
+
+
+def message(index: int, text: str, finish: str | None) -> dict[str, Any]:
+    """A choice of a whole answer."""
+    content = {"role": "assistant", "content": text, "refusal": None}
+    return {"index": index, "message": content, "logprobs": None, "finish_reason": finish}
+
+
+def told_step(index: int, choice: int, step: Step, drafts: bool) -> dict[str, Any]:
+    """What is told of a step: `score` is the weak draft's, kept or thrown away.
+
+    Args:
+        index: number of the step, from 0.
+        choice: number of the answer that it belongs to.
+        step: the step.
+        drafts: tell the text of a draft that was thrown away.
+    """
+    found: dict[str, Any] = {
+        "index": index,
+        "choice": choice,
+        "writer": step.writer,
+        "tokens": step.tokens,
+        "score": None if math.isnan(step.score) else step.score,
+        "rater": step.rater,
+        "draft_thrown_away": step.draft is not None,
+        "draft_tokens": step.draft_tokens,
+        "without": step.without,
+    }
+    return found | ({"draft": step.draft} if drafts else {})
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What an answer took.
+
+    Attributes:
+        tokens: calls, and tokens that were read, found in the cache, and written, by role.
+        money: at the prices of the experiment.
+        strong: tokens that the strong model wrote.
+        whole: tokens that always-strong would have written, if its answer is as long.
+        whole_money: what that would have cost.
+        prompt: tokens of the strong model's prompt.
+        thrown_away: tokens of drafts and solutions that were thrown away.
+        kept_drafts: tokens of the drafts that stand.
+    """
+
+    tokens: Mapping[str, Mapping[str, int]]
+    money: float
+    strong: int
+    whole: int
+    whole_money: float
+    prompt: int
+    thrown_away: int
+    kept_drafts: int
+
+    def told(self) -> dict[str, Any]:
+        """The bill as JSON; what is saved against always-strong is an estimate."""
+        share = self.strong / self.whole if self.whole else 0.0
+        return {
+            "tokens": self.tokens,
+            "money": self.money,
+            "strong_tokens": self.strong,
+            "strong_share": share,
+            "always_strong": {"tokens": self.whole, "money": self.whole_money},
+            "estimated_saving": {"strong_tokens": 1 - share, "money": self.whole_money - self.money},
+        }
+
+
+def bill(episode: Episode, prompts: Mapping[str, int], models: Mapping[str, ModelCost]) -> Bill:
+    """What an episode took.
+
+    Args:
+        episode: the episode, finished or not.
+        prompts: tokens of each model's prompt.
+        models: what each model costs.
+    """
+    steps = [*episode.discarded, *episode.steps]
+    rows = [step_row(i, s) | {"setting": "-", "decision": "discard"} for i, s in enumerate(episode.discarded)]
+    rows += [step_row(i, s) | {"setting": "-"} for i, s in enumerate(episode.steps)]
+    whole, strong = sum(s.tokens for s in episode.steps), sum(s.strong_tokens for s in steps)
+    thrown_away = sum(s.draft_tokens for s in steps if s.writer == "strong") + sum(s.tokens for s in episode.discarded)
+    kept = sum(s.tokens for s in episode.steps if s.writer == "weak")
+    money, tokens = 0.0, {role: dict.fromkeys(KINDS, 0) for role in ROLES}
+    if rows:
+        table = {name: np.array([row[name] for row in rows]) for name in _COLUMNS}
+        calls = count_calls(table, {role: np.full(len(rows), prompts[role]) for role in ROLES})
+        total = totals(table, calls, "billed")
+        tokens = {role: {kind: int(total[f"{role}_{kind}"].sum()) for kind in KINDS} for role in ROLES}
+        money = float(np.sum(in_units(total, models)["money"]))
+    alone = models["strong"].money(prompts["strong"], 0, whole)
+    return Bill(tokens, money, strong, whole, float(alone), prompts["strong"], thrown_away, kept)
+
+
+def usage(bills: Sequence[Bill]) -> dict[str, Any]:
+    """Usage in OpenAI's form: what was written is paid for, thrown-away drafts too, which its details name."""
+    prompt = bills[0].prompt if bills else 0
+    thrown_away = sum(b.thrown_away for b in bills)
+    written = sum(b.whole for b in bills) + thrown_away
+    details = {
+        "accepted_prediction_tokens": sum(b.kept_drafts for b in bills),
+        "rejected_prediction_tokens": thrown_away,
+        "reasoning_tokens": 0,
+        "audio_tokens": 0,
+    }
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "total_tokens": prompt + written,
+        "completion_tokens_details": details,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+    }

@@ -1,0 +1,336 @@
+"""The interface over HTTP: paths, keys, limits, and streams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from sse_starlette import EventSourceResponse
+from sse_starlette.sse import AppStatus
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from trim.serve.answers import Bill, delta, message, told_step, usage
+from trim.serve.budget import Account
+from trim.serve.errors import ApiError
+from trim.serve.page import Page
+from trim.serve.points import DEFAULT
+from trim.serve.requests import ChatRequest, DecisionRequest, read
+from trim.serve.service import Call, Service
+
+AppStatus.disable_automatic_graceful_drain()  # streams end by themselves, within the limit of a request
+_PING = 15  # seconds between signs of life in a stream
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_log = logging.getLogger(__name__)
+Handler = Callable[[Request, Account], Awaitable[Response]]
+
+
+class Api:
+    """The handlers of one server.
+
+    Args:
+        service: does the work.
+        local: only this machine is served, so that other hosts' names and pages are turned away.
+        log_content: write questions and answers into the log.
+    """
+
+    def __init__(self, service: Service, local: bool = True, log_content: bool = False) -> None:
+        self._service, self._local, self._log_content = service, local, log_content
+        self.scheduler, self.description = service.scheduler, service.points.default.description
+        self._page = Page(service.points)
+        self.ready = False
+
+    def app(self) -> Starlette:
+        """The application."""
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app: Starlette) -> AsyncIterator[None]:
+            self.ready = True
+            yield
+            self.ready = False
+            await run_in_threadpool(self._service.scheduler.stop)
+
+        routes = [
+            Route("/", self._guarded(self.page, keyless=True)),
+            Route("/v1/chat/completions", self._guarded(self.chat), methods=["POST"]),
+            Route("/v1/chat/completions/{id}", self._guarded(self.replay)),
+            Route("/v1/decision", self._guarded(self.decision), methods=["POST"]),
+            Route("/v1/models", self._guarded(self.models)),
+            Route("/v1/models/{id}", self._guarded(self.model)),
+            Route("/health/live", self.live),
+            Route("/health/ready", self.health),
+            Route("/health", self.health),
+            Route("/metrics", self._guarded(self.metrics, keyless=True)),
+        ]
+        return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error})
+
+    async def chat(self, request: Request, account: Account) -> Response:
+        """POST /v1/chat/completions."""
+        asked = read(await self._body(request), ChatRequest)
+        call = self._service.ask(asked, account)
+        self._content(call.head.id, asked.messages[-1].content)
+        if not asked.stream:
+            return await self._whole(request, call, asked)
+        stream = self._stream(call, asked)
+        # What fails before the first step is an error with a status of its own.
+        try:
+            first = await _unless_gone(request, anext(stream))
+        except BaseException:
+            await stream.aclose()
+            raise
+
+        async def all_events() -> AsyncIterator[dict[str, str]]:
+            yield {"data": first}
+            try:
+                async for text in stream:
+                    yield {"data": text}
+            finally:
+                await stream.aclose()
+
+        return EventSourceResponse(
+            all_events(), headers=_headers(call), sep="\n", ping=_PING, send_timeout=self._service.limits.send
+        )
+
+    async def decision(self, request: Request, account: Account) -> Response:
+        """POST /v1/decision: accept a draft, or have the strong model rewrite it."""
+        asked = read(await self._body(request), DecisionRequest)
+        call = self._service.decide(asked, account)
+        events = self._service.events(call)
+        _, event = await _unless_gone(request, anext(events))
+        await events.aclose()
+        self._service.close(call)
+        turn = event.verdict
+        assert turn
+        score = None if turn.score != turn.score else turn.score
+        body = {
+            "id": call.head.id,
+            "object": "trim.decision",
+            "model": call.head.point.id,
+            "decision": "rewrite" if turn.rejected else "accept",
+            "score": score,
+            "rater": turn.policy.rater,
+            "reason": turn.reason,
+        }
+        return JSONResponse(body, headers=_headers(call))
+
+    async def replay(self, request: Request, account: Account) -> Response:
+        """GET /v1/chat/completions/{id}: an answer that was given before, from the store."""
+        name = request.path_params["id"]
+        found = await run_in_threadpool(self._service.store.answer, name, account.name)
+        if found is None:
+            raise ApiError(404, f"no answer {name[:100]!r} is kept", "not_found", "id")
+        return JSONResponse(found["answer"], headers={"x-trim-request-id": name})
+
+    async def models(self, request: Request, account: Account) -> Response:
+        """GET /v1/models."""
+        default = self._service.points.default
+        listed = [self._listed(DEFAULT, f"what the operator chose: {default.description}", None)]
+        listed += [self._listed(p.id, p.description, p.reached) for p in self._service.points]
+        return JSONResponse({"object": "list", "data": listed})
+
+    async def model(self, request: Request, account: Account) -> Response:
+        """GET /v1/models/{id}."""
+        point = self._service.points.find(request.path_params["id"])
+        return JSONResponse(self._listed(point.id, point.description, point.reached))
+
+    async def page(self, request: Request, account: Account | None) -> Response:
+        """GET /: the page for people."""
+        return HTMLResponse(self._page.html, headers=self._page.headers)
+
+    async def metrics(self, request: Request, account: Account | None) -> Response:
+        """GET /metrics."""
+        return Response(self._service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    async def live(self, request: Request) -> Response:
+        """GET /health/live: whether the process works at all."""
+        alive = self._service.scheduler.alive
+        return JSONResponse({"live": alive}, 200 if alive else 503)
+
+    async def health(self, request: Request) -> Response:
+        """GET /health, /health/ready: whether requests are answered, as far as can be told."""
+        scheduler = self._service.scheduler
+        ready = self.ready and scheduler.alive and not scheduler.refusing
+        state = {"live": scheduler.alive, "ready": ready, "models": scheduler.health()}
+        return JSONResponse(state, 200 if ready else 503)
+
+    def _guarded(self, handler: Any, keyless: bool = False) -> Callable[[Request], Awaitable[Response]]:
+        """A handler behind the checks of host and key, whose errors take OpenAI's form and are counted."""
+
+        async def handle(request: Request) -> Response:
+            start, path = time.monotonic(), request.scope["route"].path
+            try:
+                self._check_host(request)
+                account = self._service.keys.account(request.headers.get("authorization"))
+                if account is None and not keyless:
+                    raise ApiError(401, "no such key; send it as `Authorization: Bearer KEY`", "invalid_api_key")
+                response = await handler(request, account)
+            except _Gone:
+                response = Response(status_code=499)
+            except ApiError as error:
+                headers = {} if error.retry_after is None else {"Retry-After": f"{error.retry_after:.0f}"}
+                response = JSONResponse(error.body(), error.status, headers)
+            except Exception:
+                _log.exception("%s", path)
+                response = JSONResponse(ApiError(500, "unexpected error", "internal_error").body(), 500)
+            model = response.headers.get("x-trim-model", "")
+            self._service.metrics.request(path, model, response.status_code, time.monotonic() - start)
+            return response
+
+        return handle
+
+    def _check_host(self, request: Request) -> None:
+        """Turn away what a page of another site sends to this machine."""
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if self._local and urlsplit(f"//{host}").hostname not in _LOCAL:
+            raise ApiError(403, f"host {host[:100]!r} is not this machine", "forbidden")
+        if origin is not None and urlsplit(origin).netloc != host:
+            raise ApiError(403, f"pages of {origin[:100]!r} may not ask here", "forbidden")
+
+    async def _body(self, request: Request) -> bytes:
+        limits, parts, size = self._service.limits, [], 0
+        try:
+            async with asyncio.timeout(limits.upload):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > limits.body:
+                        raise ApiError(413, f"the body has more than {limits.body:,} bytes", "too_large")
+                    parts.append(part)
+        except TimeoutError:
+            raise ApiError(408, f"the body did not come within {limits.upload:g} s", "too_slow") from None
+        return b"".join(parts)
+
+    async def _whole(self, request: Request, call: Call, asked: ChatRequest) -> Response:
+        steps: list[dict[str, Any]] = []
+        finishes: dict[int, str | None] = {}
+
+        async def collect() -> None:
+            async for number, event in self._service.events(call):
+                if event.step:
+                    index = sum(step["choice"] == number for step in steps)
+                    steps.append(told_step(index, number, event.step, asked.trim.drafts))
+                finishes[number] = event.finish or finishes.get(number)
+
+        try:
+            await _unless_gone(request, collect())
+        finally:
+            bills = self._service.close(call)
+        choices = [message(i, job.text.sent, finishes.get(i)) for i, job in enumerate(call.jobs) if job.text]
+        body = call.head.whole(choices, usage=usage(bills), trim=_summary(call, bills, steps))
+        self._keep(call, asked, body)
+        headers = _headers(call) | {"x-trim-strong-share": f"{_share(bills):.4f}"}
+        return JSONResponse(body, headers=headers)
+
+    async def _stream(self, call: Call, asked: ChatRequest) -> AsyncGenerator[str]:
+        """The chunks of an answer as JSON, the last one [DONE]; it has begun when its first step is there."""
+        head, steps = call.head, list[dict[str, Any]]()
+        finishes: dict[int, str] = {}
+        begun = closed = False
+        try:
+            async for number, event in self._service.events(call):
+                if not begun:
+                    roles = [delta(i, {"role": "assistant", "content": ""}) for i in range(len(call.jobs))]
+                    yield json.dumps(head.chunk(roles))
+                    begun = True
+                told: dict[str, Any] = {}
+                if event.step:
+                    index = sum(step["choice"] == number for step in steps)
+                    steps.append(told_step(index, number, event.step, asked.trim.drafts))
+                    told = {"trim": {"step": steps[-1]}}
+                if event.text or event.step:
+                    yield json.dumps(head.chunk([delta(number, {"content": event.text})], **told))
+                if event.finish:
+                    finishes[number] = event.finish
+                    yield json.dumps(head.chunk([delta(number, {}, event.finish)]))
+            bills, closed = self._service.close(call), True
+            summary = _summary(call, bills, steps)
+            choices = [message(i, job.text.sent, finishes.get(i)) for i, job in enumerate(call.jobs) if job.text]
+            self._keep(call, asked, head.whole(choices, usage=usage(bills), trim=summary))
+            counts = {"usage": usage(bills)} if asked.stream_options and asked.stream_options.include_usage else {}
+            yield json.dumps(head.chunk([], trim={k: v for k, v in summary.items() if k != "steps"}, **counts))
+            yield "[DONE]"
+        except ApiError as error:
+            if not begun:
+                raise
+            yield json.dumps(error.body())
+        finally:
+            if not closed:
+                self._service.close(call)
+
+    def _keep(self, call: Call, asked: ChatRequest, body: dict[str, Any]) -> None:
+        content = {"request": asked.model_dump(exclude_defaults=True), "answer": body}
+        self._service.store.keep_answer(call.head.id, call.account.name, content)
+        self._content(call.head.id, *(job.text.sent for job in call.jobs if job.text))
+
+    def _content(self, name: str, *texts: str) -> None:
+        if self._log_content:
+            for text in texts:
+                _log.info("%s: %s", name, json.dumps(text))
+
+    def _listed(self, name: str, description: str, reached: Any) -> dict[str, Any]:
+        listed = {"id": name, "object": "model", "created": 0, "owned_by": "trim", "description": description}
+        return listed | ({"validation": dict(reached)} if reached else {})
+
+
+class _Gone(Exception):
+    """The client hung up."""
+
+
+async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
+    """What work gives, which is given up when the client hangs up."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(gone())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise _Gone
+        return tasks[0].result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _share(bills: list[Bill]) -> float:
+    whole = sum(b.whole for b in bills)
+    return sum(b.strong for b in bills) / whole if whole else 0.0
+
+
+def _summary(call: Call, bills: list[Bill], steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is told of an answer beside its text; of several answers all together."""
+    point, account = call.head.point, call.account
+    told = bills[0].told() if len(bills) == 1 else {"answers": [one.told() for one in bills]}
+    budget = None if account.budget is None else {"wanted": account.budget, "share_so_far": account.share}
+    return {"router": point.router, "setting": point.setting, "steps": steps, **told, "budget": budget}
+
+
+def _headers(call: Call) -> dict[str, str]:
+    point = call.head.point
+    return {
+        "x-request-id": call.head.id,
+        "x-trim-request-id": call.head.id,
+        "x-trim-model": point.id,
+        "x-trim-router": point.router,
+        "x-trim-setting": point.setting,
+    }
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    said = f"{request.method} {request.url.path[:200]}: {error.detail}"
+    return JSONResponse(ApiError(error.status_code, said, code).body(), error.status_code)

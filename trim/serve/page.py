@@ -1,0 +1,41 @@
+"""The page at `/`: a question, a router, and the steps as they are made; it needs no other file and no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
+
+from trim.serve.points import DEFAULT, Points
+
+EXAMPLE = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
+
+
+class Page:
+    """The page and its headers, which allow nothing but its own script and style, and requests to this server.
+
+    Args:
+        points: what can be chosen among.
+    """
+
+    def __init__(self, points: Points) -> None:
+        style, script = (files("trim.serve").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+        template = Environment(
+            loader=PackageLoader("trim.serve", "."), autoescape=select_autoescape(("jinja",))
+        ).get_template("page.html.jinja")
+        listed = [(DEFAULT, points.default.description), *((point.id, point.description) for point in points)]
+        self.html = template.render(style=Markup(style), script=Markup(script), points=listed, example=EXAMPLE)
+        policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
+        self.headers = {
+            "Content-Security-Policy": policy
+            + "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,415 @@
+"""Continuous batching by steps: requests join the engine's rounds at any time, and leave when they are done.
+
+One thread owns the rounds: that which calls `run`. Models of this process work in it, each time on all that waits for
+them. A model behind a server is asked from a thread of its own for every single step, so that an answer that stalls
+holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from trim.engine.cached import CachedLM, CachedPRM
+from trim.engine.episode import Episode, Step, Turn
+from trim.engine.policy import Policy
+from trim.engine.rounds import STAGES, Rounds, Stage
+from trim.errors import TrimError, first_line
+from trim.evaluation.costs import PAYERS, ROLES
+from trim.experiment.runner import Runner
+from trim.models.base import Draft
+from trim.serve.budget import Account, Capped
+from trim.serve.errors import ApiError
+from trim.serve.metrics import Metrics
+from trim.serve.settings import Limits
+from trim.serve.text import Finish, Text
+
+Role = Literal["weak", "strong", "prm"]
+_THREADS = 4  # for each answer that is made; those whose client is gone hold one until their server answers
+_FAILURES = 3  # in a row, after which a model is left alone for a while
+_PAUSE = 5.0  # seconds
+_LOOK = 0.2  # seconds between two looks at the time, where nothing else happens
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    """A request, or one of its answers, on its way through the rounds.
+
+    Attributes:
+        episode: its episode.
+        policy: who decides.
+        text: its text so far, None where only a verdict on `draft` is wanted.
+        draft: see above.
+        account: who pays.
+        router: the router's name.
+        tell: takes events: a step with the text that can be given out, or how it ended.
+        deadline: `time.monotonic()` at which it is given up.
+        shown: number of steps that were told.
+        prompts: tokens of each model's prompt.
+    """
+
+    episode: Episode
+    policy: Policy
+    text: Text | None
+    draft: Draft | None
+    account: Account
+    router: str
+    tell: Callable[[Event], None]
+    deadline: float
+    shown: int = 0
+    prompts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a job: one more step, or its end.
+
+    Attributes:
+        step: the step.
+        text: what of the text can be given out now.
+        finish: how the answer ended, None as long as it goes on.
+        error: why it failed, None if it did not.
+        verdict: the turn with the verdict that was wanted.
+    """
+
+    step: Step | None = None
+    text: str = ""
+    finish: Finish | None = None
+    error: ApiError | None = None
+    verdict: Turn | None = None
+
+
+@dataclass
+class _Health:
+    """Failures of a model behind a server."""
+
+    failures: int = 0
+    until: float = 0.0
+
+    def down(self) -> bool:
+        """Whether it is left alone at this moment; at the end of the pause one try is made."""
+        if self.failures < _FAILURES:
+            return False
+        if time.monotonic() < self.until:
+            return True
+        self.until = time.monotonic() + _PAUSE
+        return False
+
+    def note(self, failed: bool) -> None:
+        """How a call went."""
+        self.failures = self.failures + 1 if failed else 0
+        if self.failures >= _FAILURES:
+            self.until = time.monotonic() + _PAUSE
+
+
+class Scheduler:
+    """Runs jobs; `submit`, `cancel` and `stop` may be called from any thread.
+
+    Args:
+        runner: the models.
+        limits: how much is done at once, and what happens where a model cannot be reached.
+        metrics: counts.
+
+    Attributes:
+        alive: whether `run` is under way.
+    """
+
+    def __init__(self, runner: Runner, limits: Limits, metrics: Metrics) -> None:
+        self._limits, self._metrics = limits, metrics
+        self._rounds: Rounds = runner.rounds(self._on_step)
+        self._models: dict[str, CachedLM | CachedPRM] = {
+            "weak": runner.weak,
+            "strong": runner.strong,
+            "prm": runner.scorer,
+        }
+        models = runner.params.models
+        served = {"weak": models.weak, "strong": models.strong, "prm": models.prm}
+        self._served = {role for role, model in served.items() if model.server}
+        self._health = {role: _Health() for role in served}
+        self._pool = ThreadPoolExecutor(_THREADS * limits.running, "model") if self._served else None
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._backlog: deque[Job] = deque()
+        self._jobs: dict[int, Job] = {}
+        self._flying: dict[tuple[str, ...], list[Turn]] = {}
+        self.alive, self._stopping, self._ended = False, False, threading.Event()
+
+    def health(self) -> dict[str, str]:
+        """Whether each model is asked, or left alone for a while since it could not be reached."""
+        return {role: "down" if health.failures >= _FAILURES else "up" for role, health in self._health.items()}
+
+    @property
+    def refusing(self) -> bool:
+        """Whether a model is left alone that the operator chose not to go without."""
+        down = [role for role, state in self.health().items() if state == "down"]
+        return any(self._choice(role) == "refuse" for role in down)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Have jobs done, in order, as soon as there is room."""
+        self._inbox.put(lambda: self._backlog.extend(jobs))
+
+    def cancel(self, jobs: Sequence[Job]) -> None:
+        """Give jobs up; they are told nothing more."""
+
+        def dropping() -> None:
+            for job in jobs:
+                self._drop(job)
+
+        self._inbox.put(dropping)
+
+    def stop(self) -> None:
+        """End `run`, and wait until it has ended; what is under way is given up."""
+
+        def stopping() -> None:
+            self._stopping = True
+
+        self._inbox.put(stopping)
+        self._ended.wait()
+
+    # All that follows runs in the thread that calls `run`, but for `_ask`.
+
+    def run(self) -> None:
+        """Do jobs until `stop` is called.
+
+        For models that run here it is to be called in the main thread: in another one OpenMP's workers would sleep
+        between any two operations, which takes twice the time.
+        """
+        self.alive = True
+        try:
+            while not self._stopping:
+                self._receive(wait=True)
+                for stage in STAGES:
+                    self._receive(wait=False)
+                    self._round(stage)
+        finally:
+            self.alive = False
+            if self._pool:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+            self._ended.set()
+
+    def _round(self, stage: Stage) -> None:
+        """Have done what waits for one stage."""
+        here = []
+        for turn in self._rounds.take(stage):
+            if _role(stage, turn) in self._served:
+                self._send(stage, turn)
+            else:
+                here.append(turn)
+        if here:
+            self._work(stage, here)
+        with self._metrics.own_time():
+            self._expire()
+
+    def _receive(self, wait: bool) -> None:
+        """Handle what came in; if nothing is to be done, wait for it, but look at the time now and then."""
+        if wait and not self._rounds.ready:
+            with suppress(queue.Empty):
+                self._inbox.get(timeout=_LOOK)()
+        with self._metrics.own_time():
+            while not self._inbox.empty():
+                self._inbox.get()()
+            joining = list[Job]()
+            while self._backlog and len(self._jobs) + len(joining) < self._limits.running:
+                joining.append(self._backlog.popleft())
+            for job in joining:
+                self._join(job)
+            self._metrics.open(len(self._jobs), len(self._backlog))
+
+    def _join(self, job: Job) -> None:
+        self._jobs[id(job.episode)] = job
+        try:
+            job.prompts = {role: model.prompt_tokens([job.episode.root])[0] for role, model in self._models.items()}
+        except Exception as error:  # such as a chat template that takes no system turn
+            self._fail(job, ApiError(400, _unexpected(error).message, "invalid_messages", "messages"))
+            return
+        try:
+            if job.draft is None:
+                self._rounds.join([job.episode], [job.policy])
+            else:
+                self._rounds.consider(job.episode, job.policy, job.draft)
+        except Exception as error:  # a policy's mistake is this job's, not the server's
+            self._fail(job, _unexpected(error))
+
+    def _drop(self, job: Job) -> None:
+        if job in self._backlog:
+            self._backlog.remove(job)
+        self._jobs.pop(id(job.episode), None)
+        self._rounds.leave(job.episode)
+        self._settle_account(job)
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for job in [job for job in (*self._jobs.values(), *self._backlog) if job.deadline < now]:
+            message = f"not finished within {self._limits.seconds:g} s; another try goes on where this one ended"
+            self._fail(job, ApiError(504, message, "time_limit", retry_after=1))
+
+    def _work(self, stage: Stage, turns: Sequence[Turn]) -> None:
+        """Have models of this process work on turns; where they fail, on each alone, to know whose failure it is."""
+        try:
+            with self._metrics.stage(stage, len(turns)):
+                self._rounds.work(stage, turns)
+        except Exception as error:
+            if len(turns) > 1:
+                for turn in turns:
+                    self._work(stage, [turn])
+                return
+            _log.warning("%s: %s", stage, first_line(error))
+            self._fail(self._jobs.get(id(turns[0].episode)), _unexpected(error))
+            return
+        self._settle(stage, turns)
+
+    def _settle(self, stage: Stage, turns: Sequence[Turn]) -> None:
+        with self._metrics.own_time():
+            try:
+                self._close(self._rounds.settle(stage, turns))
+            except Exception as error:
+                for turn in turns:
+                    self._fail(self._jobs.get(id(turn.episode)), _unexpected(error))
+
+    def _send(self, stage: Stage, turn: Turn) -> None:
+        """Have a model behind a server work on a turn; equal turns wait for the one that is under way."""
+        assert self._pool
+        role, at = _role(stage, turn), _place(stage, turn)
+        if self._health[role].down():
+            self._without(stage, turn, TrimError(f"the {role} model cannot be reached"))
+        elif at in self._flying:
+            self._flying[at].append(turn)
+        else:
+            self._flying[at] = [turn]
+            self._pool.submit(self._ask, stage, turn, at)
+
+    def _ask(self, stage: Stage, turn: Turn, at: tuple[str, ...]) -> None:
+        """In a thread of the pool."""
+        failure: Exception | None = None
+        try:
+            with self._metrics.stage(stage, 1):
+                self._rounds.work(stage, [turn])
+        except Exception as error:
+            failure = error
+        self._inbox.put(lambda: self._answered(stage, turn, at, failure))
+
+    def _answered(self, stage: Stage, turn: Turn, at: tuple[str, ...], failure: Exception | None) -> None:
+        first, *others = self._flying.pop(at)
+        self._health[_role(stage, turn)].note(failure is not None)
+        if failure is None:
+            self._settle(stage, [first])
+        else:
+            _log.warning("%s: %s", stage, first_line(failure))
+            self._without(stage, first, failure)
+        self._rounds.wait(stage, others)
+
+    def _without(self, stage: Stage, turn: Turn, failure: Exception) -> None:
+        """Go on without a model that cannot be reached, as the operator chose."""
+        job, role = self._jobs.get(id(turn.episode)), _role(stage, turn)
+        if job is None:
+            return
+        choice = self._choice(role)
+        if choice == "refuse" or turn.judged_only or stage == "verify" or not isinstance(failure, TrimError):
+            message = f"the {_NAMES[role]} cannot be reached; try again later"
+            error = ApiError(503, message, f"{role}_unavailable", retry_after=_PAUSE)
+            self._fail(job, error if isinstance(failure, TrimError) else _unexpected(failure))
+            return
+        turn.without = "prm" if role == "prm" else "strong"
+        self._metrics.went_on_without(role)
+        if choice == "strong":
+            self._rounds.wait("rewrite", [turn])
+        elif turn.draft is None:
+            self._rounds.wait("draft", [turn])
+        else:
+            self._close(self._rounds.stand([turn]))
+
+    def _choice(self, role: str) -> str:
+        """What the operator chose where a model cannot be reached."""
+        return {"prm": self._limits.without_prm, "strong": self._limits.without_strong}.get(role, "refuse")
+
+    def _on_step(self, episode: Episode) -> None:
+        job, step = self._jobs[id(episode)], episode.steps[-1]
+        self._settle_account(job)
+        if isinstance(job.policy, Capped) and job.policy.stopped:
+            step = episode.steps[-1] = replace(step, without="budget")
+        job.account.spend(episode)
+        self._metrics.step(job.router, step, job.account.name)
+        # A whole solution that may still be thrown away is told when it is not.
+        if not job.policy.verifier or episode.discarded:
+            self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        """Tell of the steps that were not told yet."""
+        assert job.text
+        while job.text.finish is None and job.shown < len(job.episode.steps):
+            step = job.episode.steps[job.shown]
+            job.shown += 1
+            text = job.text.add(step.text, step.tokens)
+            job.tell(Event(step, text, job.text.finish))
+        if job.text.finish is not None:
+            self._end(job)
+
+    def _close(self, turns: Sequence[Turn]) -> None:
+        """Tell of the end of those whose episodes are finished."""
+        for turn in turns:
+            job = self._jobs.get(id(turn.episode))
+            if job is None:
+                continue
+            if job.text is None:
+                self._end(job)
+                job.tell(Event(verdict=turn))
+                continue
+            self._tell(job)
+            if job.text.finish is None:
+                stands = turn.rewrite or turn.draft
+                finish: Finish = "length" if _cut(stands, turn.episode, self._rounds.max_steps) else "stop"
+                job.tell(Event(None, job.text.end(finish), finish))
+                self._end(job)
+
+    def _fail(self, job: Job | None, error: ApiError) -> None:
+        if job:
+            self._drop(job)
+            job.tell(Event(error=error))
+
+    def _end(self, job: Job) -> None:
+        self._jobs.pop(id(job.episode), None)
+        self._rounds.leave(job.episode)
+        self._settle_account(job)
+
+    @staticmethod
+    def _settle_account(job: Job) -> None:
+        if isinstance(job.policy, Capped):
+            job.policy.settle()
+
+
+_NAMES = {"weak": "weak model", "strong": "strong model", "prm": "reward model"}
+
+
+def _role(stage: Stage, turn: Turn) -> str:
+    """Whose work a turn waits for."""
+    if stage == "rate":
+        return "weak" if turn.policy.rater == "weak" else PAYERS[str(turn.policy.rater)]
+    if stage == "verify":
+        return PAYERS[str(turn.policy.verifier)]
+    return "weak" if stage == "draft" else "strong"
+
+
+def _place(stage: Stage, turn: Turn) -> tuple[str, ...]:
+    """What two turns have in common for which the same is to be made."""
+    draft = turn.draft.text if stage == "rate" and turn.draft else ""
+    return stage, str(turn.policy.rater), turn.episode.node.path[-1].hex(), draft
+
+
+def _cut(stands: Draft | None, episode: Episode, max_steps: int) -> bool:
+    """Whether a solution ended because there was no more room."""
+    return bool(stands and stands.stop == "length") or (
+        len(episode.steps) >= max_steps and bool(stands and stands.stop == "separator")
+    )
+
+
+def _unexpected(error: Exception) -> ApiError:
+    message = str(error) if isinstance(error, TrimError) else f"unexpected {type(error).__name__}"
+    return ApiError(500, message, "internal_error")

@@ -1,0 +1,146 @@
+"""A server from an experiment: what is loaded, checked, and run until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from trim.errors import TrimError
+from trim.experiment.load import load
+from trim.experiment.runner import Runner
+from trim.progress import Tracker
+from trim.serve.app import Api
+from trim.serve.points import Points, operating_points
+from trim.serve.service import Service
+from trim.serve.settings import KEY, Keys, Limits
+from trim.serve.store import ServerStore
+from trim.solve import here
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_SWITCH = 0.0005  # seconds after which the thread of HTTP gives way to that of the models
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the operator of a server chose.
+
+    Attributes:
+        params: the experiment's file; by default that of the present folder, else the embedded experiment.
+        results: folder of what was fitted.
+        benchmark: the benchmark that routers were fitted on; by default the experiment's first.
+        model: the operating point that the model `auto` is.
+        budget: share of always-strong's tokens that is held over the stream, None for no such budget.
+        host, port: where it listens.
+        keys: file of the clients' keys; see `trim.serve.settings.Keys`.
+        store: file of draws and answers, None to keep them in memory.
+        keep: most draws that are kept.
+        drain: seconds that requests under way may still take once the server is told to stop.
+        log_content: write questions and answers into the log.
+        limits: how much is done at once.
+    """
+
+    params: Path | None = None
+    results: Path = Path("results")
+    benchmark: str | None = None
+    model: str = "trim-budget@0.2"
+    budget: float | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    keys: Path | None = None
+    store: Path | None = Path("results/serving/store.sqlite")
+    keep: int = 2_000_000
+    drain: float = 60.0
+    log_content: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+def make_api(options: Options) -> Api:
+    """The interface of a server.
+
+    Raises:
+        TrimError: if the experiment, a fit, a key or the store is wrong, or another host than this machine is to be
+            served without a key.
+    """
+    params = load(options.params or here(), options.benchmark)
+    keys = Keys.load(options.keys, options.budget)
+    if options.host not in LOOPBACK and not keys.needed:
+        raise TrimError(f"--host {options.host}: others than this machine need a key; export {KEY}, or name --keys")
+    points = Points(
+        operating_points(params, options.benchmark or next(iter(params.benchmarks)), options.results), options.model
+    )
+    store = ServerStore(options.store, options.keep)
+    runner = Runner(params, store, Tracker.silent())
+    for model in (runner.weak, runner.strong, runner.scorer):
+        model.load()
+    service = Service(params, points, store, keys, options.limits, runner)
+    return Api(service, options.host in LOOPBACK, options.log_content)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn in a thread of its own, where no signals arrive."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+def serve(options: Options) -> None:
+    """Answer requests until SIGTERM or Ctrl-C; those under way are finished first.
+
+    The models run in this thread, HTTP in another; see `Scheduler.run`.
+
+    Raises:
+        TrimError: if it cannot listen, or for what `make_api` raises.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.setswitchinterval(_SWITCH)
+    api = make_api(options)
+    try:
+        listening = _listen(options.host, options.port)
+    except OSError as error:
+        raise TrimError(f"{options.host}:{options.port}: {error.strerror}; choose another --port") from error
+    config = uvicorn.Config(
+        api.app(),
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=round(options.drain),
+        server_header=False,
+    )
+    server = _Server(config)
+
+    def stop(number: int, frame: object) -> None:
+        if server.should_exit:
+            server.force_exit = True
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    threading.Thread(target=server.run, args=([listening],), name="http", daemon=True).start()
+    host, port = listening.getsockname()[:2]
+    print(f"trim: {api.description} on http://{host}:{port} (API below /v1, page at /)", file=sys.stderr, flush=True)
+    api.scheduler.run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError:
+        listening.close()
+        raise
+    listening.listen(1024)
+    return listening

@@ -1,0 +1,187 @@
+"""The server's work apart from HTTP: requests in, events out, and the books."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from trim.engine.episode import Episode, Step
+from trim.engine.policy import Policy
+from trim.engine.store import Node
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
+from trim.models.base import Draft
+from trim.problems import Problem
+from trim.serve.answers import Bill, Head, bill
+from trim.serve.budget import Account, Capped
+from trim.serve.errors import ApiError
+from trim.serve.metrics import Metrics
+from trim.serve.points import DEFAULT, Point, Points
+from trim.serve.requests import ChatRequest, Conversation, DecisionRequest
+from trim.serve.scheduler import Event, Job, Scheduler
+from trim.serve.settings import Keys, Limits
+from trim.serve.store import ServerStore
+from trim.serve.text import Text
+from trim.solve import check_question
+from trim.steps import approximate_tokens
+
+
+@dataclass
+class Call:
+    """A request under way.
+
+    Attributes:
+        head: what its chunks have in common.
+        jobs: its answers, or the one verdict.
+        account: who pays.
+        request: as it was asked.
+        arrived: `time.monotonic()` when it came.
+        events: what happened to its answers, by their numbers.
+    """
+
+    head: Head
+    jobs: list[Job]
+    account: Account
+    request: Conversation
+    arrived: float
+    events: asyncio.Queue[tuple[int, Event]]
+
+
+class Service:
+    """Takes requests and keeps the books.
+
+    Args:
+        params: the experiment.
+        points: the operating points.
+        store: where draws and answers are kept.
+        keys: who may ask.
+        limits: how much is done at once.
+        runner: the models, over that store.
+    """
+
+    def __init__(
+        self, params: Params, points: Points, store: ServerStore, keys: Keys, limits: Limits, runner: Runner
+    ) -> None:
+        self.params, self.points, self.store, self.keys, self.limits = params, points, store, keys, limits
+        self.metrics = Metrics()
+        self._runner = runner
+        self._costs = runner.costs()
+        self.scheduler = Scheduler(runner, limits, self.metrics)
+        self._open = 0
+        for account in keys.accounts:
+            account.strong, account.whole, account.money, account.answers = store.spent(account.name)
+
+    def ask(self, request: ChatRequest, account: Account) -> Call:
+        """Take a request for an answer.
+
+        Raises:
+            ApiError: if it is refused.
+        """
+        sampling = self.params.generation.sampling
+        temperature = None if request.temperature == sampling.temperature else request.temperature
+        top_p = None if request.top_p == sampling.top_p else request.top_p
+        prefix = request.prefix(sampling.separator, temperature, top_p)
+        count, seed = request.n or 1, "" if request.seed is None else str(request.seed)
+        roots = [Node.of(prefix, seed if i == 0 else f"{seed}.{i}") for i in range(count)]
+        texts = [Text(sampling.separator, request.stop, request.most_tokens) for _ in roots]
+        return self._call(request, account, roots, texts)
+
+    def decide(self, request: DecisionRequest, account: Account) -> Call:
+        """Take a request for a verdict.
+
+        Raises:
+            ApiError: if it is refused.
+        """
+        root = Node.of(request.prefix(self.params.generation.sampling.separator))
+        return self._call(request, account, [root], [None])
+
+    def _call(
+        self, request: Conversation, account: Account, roots: Sequence[Node], texts: Sequence[Text | None]
+    ) -> Call:
+        point = self.points.find(request.model)
+        self._check(request, account, len(roots))
+        loop, events = asyncio.get_running_loop(), asyncio.Queue[tuple[int, Event]]()
+
+        def tell(number: int, event: Event) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, (number, event))
+
+        arrived = time.monotonic()
+        head = Head(f"chatcmpl-{secrets.token_hex(16)}", int(time.time()), point)
+        jobs = []
+        for number, (root, text) in enumerate(zip(roots, texts, strict=True)):
+            problem = Problem(head.id, root.prefix.question, "", "test")
+            episode, draft = Episode(problem, 0, root, root), None
+            if isinstance(request, DecisionRequest):
+                draft = _standing(episode, request)
+            policy = self._policy(request.model, point, account)
+            deadline = arrived + self.limits.seconds
+            jobs.append(Job(episode, policy, text, draft, account, point.router, partial(tell, number), deadline))
+        self._open += len(jobs)
+        self.scheduler.submit(jobs)
+        return Call(head, jobs, account, request, arrived, events)
+
+    def _check(self, request: Conversation, account: Account, answers: int) -> None:
+        if account.exhausted:
+            raise ApiError(429, f"{account.name}: all of {account.cap:g} is spent", "insufficient_quota")
+        if self._open + answers > self.limits.running + self.limits.waiting:
+            raise ApiError(429, "too many requests at once; try again later", "overloaded", retry_after=1)
+        try:
+            check_question(self.params, request.messages[-1].content, len(request.messages) > 1)
+        except Exception as error:
+            raise ApiError(400, str(error), "unknown_question", "messages") from error
+
+    def _policy(self, model: str, point: Point, account: Account) -> Policy:
+        if account.budget is None:
+            return point.policy
+        steered = point.at_budget if model == DEFAULT else None
+        return Capped(steered(account.told) if steered else point.policy, account)
+
+    async def events(self, call: Call) -> AsyncGenerator[tuple[int, Event]]:
+        """What happens to a call, to its end; one that is left before is given up.
+
+        Raises:
+            ApiError: if an answer fails.
+        """
+        ended, first = 0, True
+        try:
+            while ended < len(call.jobs):
+                number, event = await call.events.get()
+                if first and event.step:
+                    first = False
+                    self.metrics.first_step(time.monotonic() - call.arrived)
+                if event.error:
+                    raise event.error
+                ended += event.finish is not None or event.verdict is not None
+                yield number, event
+        finally:
+            self._open -= len(call.jobs)
+            if ended < len(call.jobs):
+                self.scheduler.cancel(call.jobs)
+                self.metrics.gone()
+
+    def close(self, call: Call) -> list[Bill]:
+        """Write down what a call took, whatever became of it; returns the bill of each answer."""
+        bills = [bill(job.episode, job.prompts, self._costs) for job in call.jobs]
+        money = sum(b.money for b in bills)
+        call.account.money += money
+        for one in bills:
+            self.metrics.spent(one.tokens, one.money)
+        self.metrics.account(call.account)
+        spent = sum(b.strong for b in bills), sum(b.whole for b in bills), money, len(bills)
+        self.store.spend(call.account.name, *spent)
+        return bills
+
+
+def _standing(episode: Episode, request: DecisionRequest) -> Draft:
+    """Put the steps that were given into an episode; returns the draft. Lengths are told until they are read."""
+    for given in request.steps:
+        episode.node = episode.node.child(given.text)
+        tokens, drafted = approximate_tokens(given.text), approximate_tokens(given.draft or given.text)
+        episode.steps.append(Step(given.writer, given.text, tokens, given.draft, drafted, math.nan))
+        episode.scores.append(math.nan)
+    return Draft(request.draft, approximate_tokens(request.draft), "separator")
