@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,8 +72,20 @@ def usage(answer: Any) -> Usage:
     return Usage(int(read or 0), min(int(cached), int(read or 0)), int(written or 0))
 
 
+class _Mine(threading.local):
+    """Each thread's own event loop, and the client that belongs to it."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+
+    @cached_property
+    def client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=None)
+        return httpx.AsyncClient(timeout=None, follow_redirects=False, trust_env=True, limits=limits)
+
+
 class Connection:
-    """A server.
+    """A server, which any number of threads may ask.
 
     Args:
         model: the model, with its server.
@@ -94,8 +108,7 @@ class Connection:
             )
         self.url = self.server.url.rstrip("/")
         self._ledger = Ledger(spending, self.name, self.server.cap)
-        self._runner = asyncio.Runner()
-        self._client: httpx.AsyncClient | None = None
+        self._mine = _Mine()
 
     def each(self, requests: Sequence[Callable[[], Awaitable[T]]], keep: Any = None) -> list[T]:
         """The answers to all requests; `keep` is told of each one as it comes.
@@ -107,7 +120,7 @@ class Connection:
         Raises:
             TrimError: if one fails for good; those under way are waited for and kept.
         """
-        return self._runner.run(self._each(requests, keep))
+        return self._mine.runner.run(self._each(requests, keep))
 
     async def _each(self, requests: Sequence[Callable[[], Awaitable[T]]], keep: Any) -> list[T]:
         answers: dict[int, T] = {}
@@ -192,13 +205,11 @@ class Connection:
             Malformed: if it is larger than is allowed, or compressed, which was not asked for.
             TimeoutError: if it is not there, whole, within the server's timeout.
         """
-        client = self._client = self._client or httpx.AsyncClient(
-            timeout=None, follow_redirects=False, trust_env=True, limits=httpx.Limits(max_connections=None)
-        )
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
         async with asyncio.timeout(self.server.timeout):
-            async with client.stream("POST", url, content=json.dumps(body).encode(), headers=headers) as response:
+            content = json.dumps(body).encode()
+            async with self._mine.client.stream("POST", url, content=content, headers=headers) as response:
                 if response.headers.get("Content-Encoding", "identity") != "identity":
                     raise Malformed("a compressed answer, which was not asked for")
                 parts, size = [], 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -27,12 +28,12 @@ class Ledger:
     """
 
     def __init__(self, folder: Path | None, model: str, cap: float | None) -> None:
-        self._model, self._cap = model, cap
+        self._model, self._cap, self._lock = model, cap, threading.Lock()
         self._path = folder / FILE if folder else ":memory:"
         try:
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self._path, timeout=60, isolation_level=None)
+            self._connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.execute("CREATE TABLE IF NOT EXISTS spent (model TEXT, amount REAL)")
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS reserved "
@@ -55,7 +56,7 @@ class Ledger:
         Raises:
             TrimError: if the cap forbids the request whatever the open ones will have cost.
         """
-        with _Transaction(self._connection):
+        with self._lock, _Transaction(self._connection):
             if self._cap is not None and self.spent + self._sum("reserved") + most > self._cap:
                 self._bury()
             spent, reserved = self.spent, self._sum("reserved")
@@ -72,7 +73,7 @@ class Ledger:
 
     def settle(self, reserved: int, amount: float) -> None:
         """Write down what a request cost in place of what `reserve` set aside for it."""
-        with _Transaction(self._connection):
+        with self._lock, _Transaction(self._connection):
             self._connection.execute("DELETE FROM reserved WHERE id = ?", (reserved,))
             if amount:
                 self._connection.execute("INSERT INTO spent VALUES (?, ?)", (self._model, amount))

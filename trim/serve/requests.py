@@ -145,6 +145,8 @@ class ChatRequest(Conversation):
     @field_validator("stop", mode="before")
     @classmethod
     def _listed(cls, stop: Any) -> Any:
+        if isinstance(stop, list):
+            return tuple(stop)
         return () if stop is None else (stop,) if isinstance(stop, str) else stop
 
     @property

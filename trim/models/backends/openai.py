@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,7 @@ class ServedLM:
         self._template = {} if model.thinking is None else {"enable_thinking": model.thinking}
         self._limit = "max_tokens"  # what the server calls it
         self._prompt = None
-        self._probed = self._api != "prefill"
+        self._probed, self._probing = self._api != "prefill", threading.Lock()
         self.full = 0
         if self._api == "completions":
             self._prompt = Prompt(read_tokenizer(folder(model)), chat, model.thinking)
@@ -63,9 +64,10 @@ class ServedLM:
         Raises:
             TrimError: if the server fails for good, spends the cap, or trims the turn that it is to continue.
         """
-        if not self._probed:
-            self._connection.each([self._probe])
-            self._probed = True
+        with self._probing:
+            if not self._probed:
+                self._connection.each([self._probe])
+                self._probed = True
         requests = [partial(self._ask, prefix, key) for prefix, key in zip(prefixes, keys, strict=True)]
         return self._connection.each(requests, keep)
 
