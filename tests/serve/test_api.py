@@ -14,6 +14,13 @@ from trim.solve import Solver
 QUESTIONS = [problem.question for problem in generate("standard", {"test": 24}, 77)]
 
 
+@pytest.fixture(scope="module")
+def server():
+    """A server of the embedded experiment."""
+    with serving() as started:
+        yield started
+
+
 def events(response):
     lines = [line[6:] for line in response.text.split("\n") if line.startswith("data: ")]
     assert lines[-1] == "[DONE]"

@@ -89,6 +89,7 @@ class Router(ABC):
             either model alone, or solution trees of the train split, in which case it takes long.
         group: the group of routers that it is shown with.
         is_reference: whether it only marks an end of the scale or a bound.
+        needs_reference: whether its policies compare steps with a problem's reference solution.
         hindsight: whether it is a bound that knows how both models alone solve the very problems; see `foresee`.
     """
 
@@ -98,6 +99,7 @@ class Router(ABC):
     needs: ClassVar[frozenset[Need]] = frozenset()
     group: ClassVar[Group] = "trim"
     is_reference: ClassVar[bool] = False
+    needs_reference: ClassVar[bool] = False
     hindsight: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 

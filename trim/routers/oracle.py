@@ -25,6 +25,7 @@ class Oracle(Router):
     title = "Oracle"
     group = "reference"
     is_reference = True
+    needs_reference = True
 
     def policies(self) -> dict[str, Policy]:
         """One setting."""

@@ -127,7 +127,7 @@ def operating_points(params: Params, benchmark: str, results: Path) -> dict[str,
     """
     found: dict[str, Point] = {}
     for router in params.routers_on(benchmark):
-        if params.router_type(router).hindsight:
+        if params.router_type(router).hindsight or params.router_type(router).needs_reference:
             continue
         folder = fitted_folder(params, router, benchmark, results)
         fit = folder / params.source(router, benchmark) / f"{router}.json"
