@@ -58,7 +58,7 @@ pretrain: install ## train the embedded models again, and put them into the pack
 	  mkdir -p trim/models/embedded/$$model && cp results/pretrain/$$model/* trim/models/embedded/$$model/; done
 
 readme: install ## run everything, and copy its tables and figures into the documents
-	snakemake --cores all --configfile workflow/experiments/full.yaml
+	snakemake --cores all --configfile workflow/experiments/full.yaml -- default serving
 	python docs/update.py
 	python docs/parameters.py
 

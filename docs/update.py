@@ -50,6 +50,7 @@ def ship() -> None:
     first = Path("routers", next(iter(params.benchmarks)))
     (shipped / first).mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", shipped / "params.yaml")
+    shutil.copyfile(ROOT / "results" / first / "validation.json", shipped / first / "validation.json")
     for router in params.fitted_on(first.name):
         for name in (f"{router}.json", f"{router}.safetensors"):
             shutil.copyfile(ROOT / "results" / first / name, shipped / first / name)

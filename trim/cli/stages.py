@@ -250,6 +250,25 @@ def episodes(
 
 
 @stages.command(rich_help_panel=PIPELINE)
+def operating_points(
+    benchmark: Benchmark,
+    problems: Problems,
+    out: Out,
+    journal: Journal,
+    layers: Layers = None,
+    fitted: Annotated[Path, typer.Option(help="Folder of what was fitted.")] = DEFAULT_RESULTS / "routers",
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Measure every setting of the fitted routers on the validation problems, for the list of `trim serve`, to OUT."""
+    from trim.stages.operating_points import measure_points
+
+    found = load_params(params, benchmark)
+    with display(f"operating points, {benchmark}") as tracker:
+        measure_points(found, benchmark, problems, layers or [], fitted, out, journal, tracker)
+    print(f"{out}: operating points on {benchmark}")
+
+
+@stages.command(rich_help_panel=PIPELINE)
 def evaluate(
     episodes: Annotated[list[Path], typer.Argument(help="Files made by `trim episodes`.")],
     results: Results = DEFAULT_RESULTS,

@@ -126,6 +126,8 @@ def operating_points(params: Params, benchmark: str, results: Path) -> dict[str,
         TrimError: if a file of the fits is damaged.
     """
     found: dict[str, Point] = {}
+    routers = [r for r in params.routers_on(benchmark) if params.router_type(r).needs_fitting]
+    measured = fitted_folder(params, routers[0], benchmark, results) if routers else results / "routers"
     for router in params.routers_on(benchmark):
         if params.router_type(router).hindsight or params.router_type(router).needs_reference:
             continue
@@ -135,7 +137,7 @@ def operating_points(params: Params, benchmark: str, results: Path) -> dict[str,
             continue
         fitted = fitted_router(params, router, benchmark, folder)
         policies, at_budget = fitted.policies(), fitted.at_budget()
-        reached = _reached(folder, params.source(router, benchmark), router)
+        reached = _reached(measured, params.source(router, benchmark), router)
         own = "budget" if at_budget else next(iter(policies)).partition("=")[0]
         seeds = [policy.seed for policy in policies.values() if policy.seed is not None]
         first = {n: p for n, p in policies.items() if p.seed is None or p.seed == min(seeds)}

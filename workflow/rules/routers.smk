@@ -113,6 +113,42 @@ rule train:
         " > {log:q} 2>&1"
 
 
+# What each setting reaches on the validation problems, which `trim serve` lists; only made when it is asked for.
+rule operating_points:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=lambda w: LAYOUT.layers(w.benchmark, "validation"),
+        fits=lambda w: LAYOUT.fits(w.benchmark),
+        draws=lambda w: [
+            LAYOUT.fit_draws(w.benchmark, router)
+            for router in EXPERIMENT.fitted_on(w.benchmark)
+        ],
+        models=LAYOUT.models(),
+    output:
+        "results/routers/{benchmark}/validation.json",
+    log:
+        "logs/operating_points/{benchmark}.log",
+    benchmark:
+        "benchmarks/operating_points/{benchmark}.tsv"
+    resources:
+        **LAYOUT.resources(),
+    params:
+        experiment=PARAMS,
+        code=model_code("trim.stages.operating_points"),
+        identities=LAYOUT.identities,
+        routers=SECTIONS["routers"],
+        generation=SECTIONS["generation"],
+    shell:
+        "trim operating-points --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        " --problems {input.problems:q} {input.layers:q} {input.draws:q} --fitted results/routers --out {output:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-points.sqlite > {log:q} 2>&1"
+
+
+rule serving:
+    input:
+        expand("results/routers/{benchmark}/validation.json", benchmark=BENCHMARKS),
+
+
 # Neither the code of single routers nor the time of what was fitted counts here: after an edit, `episodes` of that
 # router makes what the layer lacks, and the other routers' episodes stand.
 rule draws:
