@@ -7,11 +7,11 @@ from fakes.serving import serving
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trim.engine.budget import BURST, Account, Capped
 from trim.engine.policy import Decisions, Policy
 from trim.errors import TrimError
 from trim.problems import Problem
 from trim.problems.generated import generate
-from trim.serve.budget import BURST, Account, Capped
 from trim.serve.settings import KEY, Keys
 
 QUESTIONS = [problem.question for problem in generate("standard", {"test": 150}, 79)]

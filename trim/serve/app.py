@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from trim.engine.budget import Account
 from trim.serve.answers import Bill, delta, message, told_step, usage
-from trim.serve.budget import Account
 from trim.serve.errors import ApiError
 from trim.serve.page import Page
 from trim.serve.points import DEFAULT

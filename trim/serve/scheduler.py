@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from trim.engine.budget import Account, Capped
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.episode import Episode, Step, Turn
 from trim.engine.policy import Policy
@@ -26,7 +27,6 @@ from trim.errors import TrimError, first_line
 from trim.evaluation.costs import PAYERS, ROLES
 from trim.experiment.runner import Runner
 from trim.models.base import Draft
-from trim.serve.budget import Account, Capped
 from trim.serve.errors import ApiError
 from trim.serve.metrics import Metrics
 from trim.serve.settings import Limits

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from trim.engine.budget import Account, Capped
 from trim.engine.episode import Episode, Step
 from trim.engine.policy import Policy
 from trim.engine.store import Node
@@ -18,7 +19,6 @@ from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.serve.answers import Bill, Head, bill
-from trim.serve.budget import Account, Capped
 from trim.serve.errors import ApiError
 from trim.serve.metrics import Metrics
 from trim.serve.points import DEFAULT, Point, Points

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from trim.engine.budget import Account
 from trim.errors import TrimError
 from trim.experiment.strict_yaml import read_yaml
 from trim.section import Cost, Name, Section, Share, explain
-from trim.serve.budget import Account
 
 KEY = "TRIM_API_KEY"
 _SHORTEST = 16  # characters of a key

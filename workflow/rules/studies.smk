@@ -180,6 +180,39 @@ rule twin:
         " --journal results/.journal/{wildcards.benchmark:q}-twin.sqlite > {log:q} 2>&1"
 
 
+# Steered streams lead to few steps that no price of the main comparison meets.
+rule stream:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
+        draws="results/draws/{benchmark}/test.parquet",
+        known=lambda w: known_draws(w, "stream"),
+        fits=lambda w: LAYOUT.fits(w.benchmark, ["trim_budget"]),
+        models=LAYOUT.models(),
+    output:
+        **study_draws("stream"),
+        figures="results/studies/stream/{benchmark}.csv",
+    log:
+        "logs/stream/{benchmark}.log",
+    benchmark:
+        "benchmarks/stream/{benchmark}.tsv"
+    resources:
+        **LAYOUT.resources(),
+    params:
+        experiment=PARAMS,
+        code=model_code("trim.studies.stream"),
+        identities=LAYOUT.identities,
+        draws_out=lambda w, output: (
+            [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
+        ),
+        generation=SECTIONS["generation"],
+        budgets=SECTIONS["evaluation"]["budgets"],
+    shell:
+        "trim run-study stream --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {input.layers:q} {input.draws:q} {input.known:q} --fitted results/routers --out {output.figures:q} {params.draws_out:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-stream.sqlite > {log:q} 2>&1"
+
+
 for STUDY in STUDIES.values():
     if STUDY.measurement is None:
         continue
