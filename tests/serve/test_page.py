@@ -44,7 +44,8 @@ def page(browser, server, request):
 def test_steps_appear_with_writer_score_and_draft(page, server):
     answer = server.ask(QUESTION, "trim-thr@0.95", trim={"drafts": True}).json()
     told = answer["trim"]["steps"]
-    page.select_option("#model", "trim-thr@0.95")
+    page.select_option("#router", "trim-thr")
+    page.select_option("#point", "trim-thr@0.95")
     assert "tau=0.95" in page.inner_text("#description")
     page.fill("#question", QUESTION)
     page.click("#send")
@@ -64,6 +65,16 @@ def test_steps_appear_with_writer_score_and_draft(page, server):
     assert page.inner_text("#strong") == str(answer["trim"]["strong_tokens"])
     assert page.inner_text("#whole") == str(answer["trim"]["always_strong"]["tokens"])
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not page.faults
+
+
+def test_any_budget_can_be_chosen(page):
+    page.select_option("#router", "trim-budget")
+    page.fill("#budget", "0.17")
+    page.click("#send")
+    page.wait_for_selector("#summary:not(:empty)")
+    assert "trim_budget at budget=0.17" in page.inner_text("#summary")
+    assert page.is_hidden("#key")
     assert not page.faults
 
 

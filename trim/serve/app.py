@@ -48,7 +48,7 @@ class Api:
     def __init__(self, service: Service, local: bool = True, log_content: bool = False) -> None:
         self._service, self._local, self._log_content = service, local, log_content
         self.scheduler, self.description = service.scheduler, service.points.default.description
-        self._page = Page(service.points)
+        self._page = Page(service.points, service.keys.needed)
         self.ready = False
 
     def app(self) -> Starlette:

@@ -2,8 +2,23 @@
 const at = (id) => document.getElementById(id);
 let under_way = null;
 
+function list_points() {
+  const router = at("router").selectedOptions[0];
+  const points = [...at("points").content.children].filter((point) => point.dataset.router === router.value);
+  at("point").replaceChildren(...points.map((point) => point.cloneNode(true)));
+  const any = router.dataset.anyBudget === "true";
+  at("of-budget").hidden = !any;
+  at("of-points").hidden = any || points.length < 2;
+  describe();
+}
+
+function model() {
+  return at("of-budget").hidden ? at("point").value : `${at("router").value}@${Number(at("budget").value)}`;
+}
+
 function describe() {
-  at("description").textContent = at("model").selectedOptions[0].title;
+  const known = [...at("point").options].find((point) => point.value === model());
+  at("description").textContent = known ? known.title : "";
 }
 
 function fail(text) {
@@ -90,7 +105,7 @@ async function ask(event) {
   const headers = { "Content-Type": "application/json" };
   if (at("key").value) headers.Authorization = `Bearer ${at("key").value}`;
   const body = {
-    model: at("model").value,
+    model: model(),
     messages: [{ role: "user", content: at("question").value.trim() }],
     stream: true,
     trim: { drafts: true },
@@ -111,5 +126,6 @@ async function ask(event) {
 
 at("ask").addEventListener("submit", ask);
 at("stop").addEventListener("click", () => under_way && under_way.abort());
-at("model").addEventListener("change", describe);
-describe();
+at("router").addEventListener("change", list_points);
+for (const id of ["point", "budget"]) at(id).addEventListener("input", describe);
+list_points();

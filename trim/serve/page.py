@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib.resources import files
+from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
@@ -19,15 +20,23 @@ class Page:
 
     Args:
         points: what can be chosen among.
+        key_needed: whether a request needs a key.
     """
 
-    def __init__(self, points: Points) -> None:
+    def __init__(self, points: Points, key_needed: bool = False) -> None:
         style, script = (files("trim.serve").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
         template = Environment(
             loader=PackageLoader("trim.serve", "."), autoescape=select_autoescape(("jinja",))
         ).get_template("page.html.jinja")
-        listed = [(DEFAULT, points.default.description), *((point.id, point.description) for point in points)]
-        self.html = template.render(style=Markup(style), script=Markup(script), points=listed, example=EXAMPLE)
+        routers = [{"name": DEFAULT, "any_budget": False, "points": [(DEFAULT, points.default.description)]}]
+        for router, members in groupby(points, key=lambda point: point.router):
+            own = list(members)
+            listed = [(point.id, point.description) for point in own]
+            any_budget = own[0].at_budget is not None
+            routers.append({"name": router.replace("_", "-"), "any_budget": any_budget, "points": listed})
+        self.html = template.render(
+            style=Markup(style), script=Markup(script), routers=routers, example=EXAMPLE, key_needed=key_needed
+        )
         policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
         self.headers = {
             "Content-Security-Policy": policy
