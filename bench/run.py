@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import serving
 import torch
 from evaluation import measure, study
 
@@ -50,6 +51,7 @@ from trim.rl.tree import Tree
 from trim.rng import digest
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
+from trim.solve import Solver
 
 ROOT = Path(__file__).parent.parent
 Row = tuple[str, float, str, float | None, bool]
@@ -265,6 +267,45 @@ def engine() -> Iterator[Row]:
         tokens = sum(draft.tokens for draft in drafts)
         yield figure(f"vLLM alone, {name}: {len(drafts)} prompts as one batch", tokens / alone, "tok/s")
         yield at_least(f"step loop / vLLM alone, {name}: tokens a second", alone / looped, "ratio", 0.8)
+
+
+def serve() -> Iterator[Row]:
+    """The server against `trim solve`: its clients in this process, on the same cores."""
+    asked, few = serving.questions(512, 11), serving.questions(128, 12)
+    texts, tokens, alone = serving.solved(asked, 512)
+    _, _, in_batches = serving.solved(asked, 64)
+    _, few_tokens, few_alone = serving.solved(few, 8)
+    solver, seen = Solver.load(), serving.questions(40, 13)
+    solver(seen[:1])
+    bare = sorted(serving.bare_step(solver, question) for question in seen[:20])[10]
+    with serving.served("--in-memory") as (_, url):
+        serving.load(url, serving.questions(64, 14), 64)
+        answers, served, spent = serving.load(url, asked, 64)
+        steps, own = (serving.metric(url, f"trim_{name}_total") for name in ("steps", "own_seconds"))
+        assert served == tokens and answers == texts
+        yield at_least("64 clients / solve in batches of 64: tokens a second", in_batches / spent, "ratio", 0.7)
+        yield figure("64 clients / solve of all 512 in one batch", alone / spent, "ratio")
+        yield at_most("the server's own time for a step, 64 clients", 1000 * own / steps, "ms", 5)
+        _, served, spent = serving.load(url, few, 8)
+        assert served == few_tokens
+        yield at_least("8 clients / solve in batches of 8: tokens a second", few_alone / spent, "ratio", 0.5)
+        first = sorted(serving.first_step(url, question) for question in seen[20:])[10]
+        yield at_most("first step at 1 client / bare step", first / bare, "ratio", 1.3)
+
+
+def endurance() -> Iterator[Row]:
+    """10,000 requests of 64 clients: memory after each tenth, and every answer against that of `trim solve`."""
+    asked = serving.questions(10_000, 21)
+    texts, _, _ = serving.solved(asked, 512)
+    memory, differ = [], 0
+    with serving.served() as (process, url):
+        for first in range(0, len(asked), 1000):
+            answers, _, _ = serving.load(url, asked[first : first + 1000], 64)
+            differ += sum(one != other for one, other in zip(answers, texts[first : first + 1000], strict=True))
+            memory.append(serving.resident(process))
+            print(f"endurance: {first + 1000:,} requests, {memory[-1]:.0f} MB, {differ} differ", flush=True)
+    yield at_most("memory after the last tenth / after the second", memory[-1] / memory[1], "ratio", 1.05)
+    yield at_most("answers that differ from those of solve", differ, "of 10k", 0)
 
 
 def environment() -> Iterator[Row]:
@@ -510,6 +551,8 @@ def main() -> None:
             sweep,
             replay,
             engine,
+            serve,
+            endurance,
             independence,
             evaluation,
             startup,

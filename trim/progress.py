@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -41,7 +42,7 @@ class Tracker:
         self._first: tuple[float, int] | None = None
 
     @classmethod
-    def silent(cls) -> Tracker:
+    def silent(cls) -> Self:
         """One that shows nothing."""
         return cls(Progress(console=Console(quiet=True), disable=True), "", None)
 

@@ -184,7 +184,11 @@ class Api:
                 _log.exception("%s", path)
                 response = JSONResponse(ApiError(500, "unexpected error", "internal_error").body(), 500)
             model = response.headers.get("x-trim-model", "")
-            self._service.metrics.request(path, model, response.status_code, time.monotonic() - start)
+            seconds = time.monotonic() - start
+            self._service.metrics.request(path, model, response.status_code, seconds)
+            if path.startswith("/v1/"):
+                name = response.headers.get("x-trim-request-id", "-")
+                _log.info("%s %s %s %.3f s %s", path, response.status_code, model or "-", seconds, name)
             return response
 
         return handle

@@ -40,6 +40,7 @@ class Metrics:
             "always_strong_tokens", "Tokens that always-strong would have written, by router.", "router"
         )
         self._strong = counter("strong_tokens", "Tokens that the strong model wrote, by router.", "router")
+        self._made = counter("made", "Steps and scores that models made; others were kept from before.", "what")
         self._without = counter("without", "Steps that went on without a model that could not be reached.", "role")
         self._stopped = counter("budget_stops", "Steps that the budget kept from the strong model.", "account")
         self._gone = counter("disconnects", "Requests whose client was gone before their end.")
@@ -75,6 +76,10 @@ class Metrics:
         """How many answers are made, and how many wait."""
         self._open.set(running)
         self._waiting.set(waiting)
+
+    def made(self, what: str, count: int) -> None:
+        """A model made steps (generated) or scores (scored) that were not kept from before."""
+        self._made.labels(what).inc(count)
 
     def request(self, path: str, model: str, status: int, seconds: float) -> None:
         """One more request is done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from trim.experiment.load import load
 from trim.experiment.runner import Runner
 from trim.progress import Tracker
 from trim.serve.app import Api
+from trim.serve.metrics import Metrics
 from trim.serve.points import Points, operating_points
 from trim.serve.service import Service
 from trim.serve.settings import KEY, Keys, Limits
@@ -63,6 +65,16 @@ class Options:
     limits: Limits = field(default_factory=Limits)
 
 
+class _Counted(Tracker):
+    """Counts what models make in place of showing it."""
+
+    metrics: Metrics
+
+    def batch(self, what: str, count: int, tokens: int) -> None:
+        """A batch was generated or scored."""
+        self.metrics.made(what, count)
+
+
 def make_api(options: Options) -> Api:
     """The interface of a server.
 
@@ -78,10 +90,12 @@ def make_api(options: Options) -> Api:
         operating_points(params, options.benchmark or next(iter(params.benchmarks)), options.results), options.model
     )
     store = ServerStore(options.store, options.keep)
-    runner = Runner(params, store, Tracker.silent())
+    metrics, tracker = Metrics(), _Counted.silent()
+    tracker.metrics = metrics
+    runner = Runner(params, store, tracker)
     for model in (runner.weak, runner.strong, runner.scorer):
         model.load()
-    service = Service(params, points, store, keys, options.limits, runner)
+    service = Service(runner, points, keys, options.limits, metrics)
     return Api(service, options.host in LOOPBACK, options.log_content)
 
 
@@ -104,6 +118,7 @@ def serve(options: Options) -> None:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     sys.setswitchinterval(_SWITCH)
+    logging.getLogger("trim.serve").setLevel(logging.INFO)
     api = make_api(options)
     try:
         listening = _listen(options.host, options.port)

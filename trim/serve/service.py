@@ -14,7 +14,6 @@ from trim.engine.budget import Account, Capped
 from trim.engine.episode import Episode, Step
 from trim.engine.policy import Policy
 from trim.engine.store import Node
-from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.problems import Problem
@@ -56,25 +55,23 @@ class Service:
     """Takes requests and keeps the books.
 
     Args:
-        params: the experiment.
+        runner: the models, over the store in which draws and answers are kept.
         points: the operating points.
-        store: where draws and answers are kept.
         keys: who may ask.
         limits: how much is done at once.
-        runner: the models, over that store.
+        metrics: counts.
     """
 
     def __init__(
-        self, params: Params, points: Points, store: ServerStore, keys: Keys, limits: Limits, runner: Runner
+        self, runner: Runner[ServerStore], points: Points, keys: Keys, limits: Limits, metrics: Metrics
     ) -> None:
-        self.params, self.points, self.store, self.keys, self.limits = params, points, store, keys, limits
-        self.metrics = Metrics()
-        self._runner = runner
+        self.params, self.store, self.points = runner.params, runner.draws, points
+        self.keys, self.limits, self.metrics = keys, limits, metrics
         self._costs = runner.costs()
         self.scheduler = Scheduler(runner, limits, self.metrics)
         self._open = 0
         for account in keys.accounts:
-            account.strong, account.whole, account.money, account.answers = store.spent(account.name)
+            account.strong, account.whole, account.money, account.answers = self.store.spent(account.name)
 
     def ask(self, request: ChatRequest, account: Account) -> Call:
         """Take a request for an answer.

@@ -1,0 +1,111 @@
+"""The server against `trim solve` on the same questions, and under a load that lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+
+from trim.problems.generated import generate
+from trim.solve import Solution, Solver
+
+MODEL = "trim-budget@0.2"
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[tuple[int, str]]:
+    """A server process in an empty folder; gives its number and its address."""
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+") as log:
+        command = [Path(sys.executable).with_name("trim"), "serve", "--port", "0", *arguments]
+        process = subprocess.Popen(command, cwd=folder, stderr=log)
+        try:
+            while not (found := re.search(r"http://[\d.]+:\d+", Path(log.name).read_text())):
+                time.sleep(0.1)
+            yield process.pid, found[0]
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def questions(count: int, seed: int) -> list[str]:
+    """Questions of the first benchmark."""
+    return [problem.question for problem in generate("standard", {"test": count}, seed)]
+
+
+async def _ask(client: httpx.AsyncClient, question: str) -> tuple[str, int]:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": question}]}
+    answer = (await client.post("/v1/chat/completions", json=body)).json()
+    return answer["choices"][0]["message"]["content"], answer["usage"]["completion_tokens"]
+
+
+def load(url: str, asked: Sequence[str], clients: int) -> tuple[list[str], int, float]:
+    """Texts, tokens and seconds of questions that clients ask one after another, each with one under way."""
+    texts, tokens = [""] * len(asked), 0
+
+    async def work() -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=300, limits=httpx.Limits(max_connections=None)) as client:
+            waiting = iter(range(len(asked)))
+
+            async def one() -> None:
+                nonlocal tokens
+                for index in waiting:
+                    texts[index], written = await _ask(client, asked[index])
+                    tokens += written
+
+            await asyncio.gather(*(one() for _ in range(clients)))
+
+    start = time.perf_counter()
+    asyncio.run(work())
+    return texts, tokens, time.perf_counter() - start
+
+
+def solved(asked: Sequence[str], at_once: int) -> tuple[list[str], int, float]:
+    """The same by `trim solve`, so many questions in one batch."""
+    solver, solutions = Solver.load(), list[Solution]()
+    solver(questions(2, 1))  # the models are loaded
+    start = time.perf_counter()
+    for first in range(0, len(asked), at_once):
+        solutions += solver(asked[first : first + at_once])
+    spent = time.perf_counter() - start
+    steps = [step for solution in solutions for step in solution.steps]
+    tokens = sum(step.tokens + (step.draft_tokens if step.writer == "strong" else 0) for step in steps)
+    return ["\n\n".join(step.text for step in solution.steps) for solution in solutions], tokens, spent
+
+
+def metric(url: str, name: str) -> float:
+    """A metric of a server, summed over its labels."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{name}[ {{]", line))
+
+
+def resident(process: int) -> float:
+    """Resident memory in MB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1e3
+
+
+def first_step(url: str, question: str) -> float:
+    """Seconds until a stream tells its first step."""
+    body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": question}]}
+    start = time.perf_counter()
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: {") and "step" in json.loads(line[6:]).get("trim", {}):
+                return time.perf_counter() - start
+    raise AssertionError("no step")
+
+
+def bare_step(solver: Solver, question: str) -> float:
+    """Seconds until `trim solve` has its first step."""
+    start, first = time.perf_counter(), list[float]()
+    solver([question], lambda episode: first or first.append(time.perf_counter() - start))
+    return first[0]
