@@ -93,15 +93,15 @@ def resident(process: int) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1e3
 
 
-def first_step(url: str, question: str) -> float:
-    """Seconds until a stream tells its first step."""
+def first_step(client: httpx.Client, question: str) -> float:
+    """Seconds until a stream tells its first step; it is read to its end, so that the next one finds nobody there."""
     body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": question}]}
-    start = time.perf_counter()
-    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as stream:
+    start, told = time.perf_counter(), list[float]()
+    with client.stream("POST", "/v1/chat/completions", json=body) as stream:
         for line in stream.iter_lines():
             if line.startswith("data: {") and "step" in json.loads(line[6:]).get("trim", {}):
-                return time.perf_counter() - start
-    raise AssertionError("no step")
+                told.append(time.perf_counter() - start)
+    return told[0]
 
 
 def bare_step(solver: Solver, question: str) -> float:

@@ -219,17 +219,28 @@ class Scheduler:
             joining = list[Job]()
             while self._backlog and len(self._jobs) + len(joining) < self._limits.running:
                 joining.append(self._backlog.popleft())
-            for job in joining:
+            for job in self._with_prompts(joining):
                 self._join(job)
             self._metrics.open(len(self._jobs), len(self._backlog))
 
+    def _with_prompts(self, jobs: list[Job]) -> list[Job]:
+        """Find the lengths of the jobs' prompts; returns those that have any."""
+        if not jobs:
+            return []
+        roots = [job.episode.root for job in jobs]
+        try:
+            lengths = {role: model.prompt_tokens(roots) for role, model in self._models.items()}
+        except Exception as error:  # such as a chat template that takes no system turn
+            if len(jobs) > 1:
+                return [job for alone in jobs for job in self._with_prompts([alone])]
+            self._fail(jobs[0], ApiError(400, _unexpected(error).message, "invalid_messages", "messages"))
+            return []
+        for index, job in enumerate(jobs):
+            job.prompts = {role: found[index] for role, found in lengths.items()}
+        return jobs
+
     def _join(self, job: Job) -> None:
         self._jobs[id(job.episode)] = job
-        try:
-            job.prompts = {role: model.prompt_tokens([job.episode.root])[0] for role, model in self._models.items()}
-        except Exception as error:  # such as a chat template that takes no system turn
-            self._fail(job, ApiError(400, _unexpected(error).message, "invalid_messages", "messages"))
-            return
         try:
             if job.draft is None:
                 self._rounds.join([job.episode], [job.policy])

@@ -6,9 +6,11 @@ import asyncio
 import math
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from trim.engine.budget import Account, Capped
 from trim.engine.episode import Episode, Step
@@ -51,6 +53,26 @@ class Call:
     events: asyncio.Queue[tuple[int, Event]]
 
 
+class _Outbox:
+    """Takes events from the scheduler's thread to the loop's, many at a time, since waking a loop is expensive."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._events, self._called = loop, deque[tuple[asyncio.Queue, Any]](), False
+
+    def put(self, to: asyncio.Queue, event: Any) -> None:
+        """From the scheduler's thread."""
+        self._events.append((to, event))
+        if not self._called:
+            self._called = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._called = False  # before the events are taken, so that none stays behind
+        while self._events:
+            to, event = self._events.popleft()
+            to.put_nowait(event)
+
+
 class Service:
     """Takes requests and keeps the books.
 
@@ -70,6 +92,7 @@ class Service:
         self._costs = runner.costs()
         self.scheduler = Scheduler(runner, limits, self.metrics)
         self._open = 0
+        self._outbox: _Outbox | None = None
         for account in keys.accounts:
             account.strong, account.whole, account.money, account.answers = self.store.spent(account.name)
 
@@ -102,10 +125,11 @@ class Service:
     ) -> Call:
         point = self.points.find(request.model)
         self._check(request, account, len(roots))
-        loop, events = asyncio.get_running_loop(), asyncio.Queue[tuple[int, Event]]()
+        events = asyncio.Queue[tuple[int, Event]]()
+        outbox = self._outbox = self._outbox or _Outbox(asyncio.get_running_loop())
 
         def tell(number: int, event: Event) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, (number, event))
+            outbox.put(events, (number, event))
 
         arrived = time.monotonic()
         head = Head(f"chatcmpl-{secrets.token_hex(16)}", int(time.time()), point)
