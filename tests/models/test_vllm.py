@@ -2,17 +2,14 @@
 
 import copy
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
+from contextlib import ExitStack
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from fakes.scripted import FREE
+from vllm_servers import needs_vllm, vllm_server
 
 from trim.errors import TrimError
 from trim.evaluation.results import read_results
@@ -29,10 +26,9 @@ from trim.progress import Tracker
 from trim.rng import digest
 from trim.routers import registry
 from trim.stages.episodes import write_run
-from trim.steps import PLAIN, PRM_TAG
+from trim.steps import PLAIN
 
 pytestmark = pytest.mark.slow
-needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs `make vllm`")
 GREEDY = Sampling(temperature=0, max_step_tokens=60)
 
 
@@ -112,40 +108,13 @@ def test_scores_are_those_of_transformers(solutions, scores):
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
     """Starts real servers; gives their address."""
-    processes = []
-
-    def start(role, *options):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        # Beside config.json the tokenizer would be taken for one of Qwen2.
-        folder = tmp_path_factory.mktemp("tokenizer")
-        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-            shutil.copy(resolve(f"embedded/{role}") / name, folder)
-        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port"]
-        command += [str(port), "--model", str(resolve(f"embedded/{role}")), "--served-model-name", role]
-        command += ["--tokenizer", str(folder), "--dtype", "float32", "--max-model-len", "512", *options]
-        environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
-        log = (folder / "log").open("w")
-        processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-        for _ in range(600):
-            assert processes[-1].poll() is None, (folder / "log").read_text()[-3000:]
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
-                return f"http://127.0.0.1:{port}/v1"
-            except OSError:
-                time.sleep(0.5)
-        raise AssertionError("the server does not start")
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait(60)
+    with ExitStack() as started:
+        yield lambda role, *options: started.enter_context(vllm_server(role, tmp_path_factory.mktemp(role), *options))
 
 
 @needs_vllm
 def test_a_server_writes_the_same(serve, prefixes, keys, greedy):
-    url = serve("strong", "--no-enable-chunked-prefill")
+    url = serve("strong")
     for api in ("completions", "prefill"):
         model = Model(
             backend="openai", path="embedded/strong", weights=1, **FREE,
@@ -157,10 +126,7 @@ def test_a_server_writes_the_same(serve, prefixes, keys, greedy):
 
 @needs_vllm
 def test_a_server_scores_the_same(serve, solutions, scores):
-    from trim.models.prompt import read_tokenizer
-
-    tag = read_tokenizer(resolve("embedded/prm")).convert_tokens_to_ids(PRM_TAG)
-    url = serve("prm", "--runner", "pooling", "--pooler-config", f'{{"step_tag_id": {tag}}}')
+    url = serve("prm")
     model = RewardModel(
         backend="openai", path="embedded/prm", weights=1, **FREE,
         server={"url": url, "model": "prm"},
