@@ -237,3 +237,36 @@ def test_an_answer_that_takes_too_long_is_given_up_and_goes_on_where_it_ended(tm
         assert told(response)["code"] == "time_limit"
     with serving(store=tmp_path / "s.sqlite") as patient:
         assert patient.ask(QUESTIONS[6]).status_code == 200
+
+
+def test_a_verdict_costs_its_reading_alone(server):
+    account = server.service.keys.account(None)
+    before = account.money, account.whole
+    body = {"model": "trim-thr@0.9", "messages": [{"role": "user", "content": QUESTIONS[7]}], "draft": "1 + 1 = 2"}
+    assert server.client.post("/v1/decision", json=body).status_code == 200
+    price = server.service.params.models.prm.price_in / 1e6
+    assert 20 * price < account.money - before[0] < 80 * price
+    assert account.whole == before[1]
+
+
+def test_a_mistake_of_ours_fails_what_is_open_and_not_the_server(server, monkeypatch):
+    def broken(stage, turns):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.scheduler._rounds, "take", broken)
+        assert server.ask(QUESTIONS[8]).status_code == 500
+    assert server.ask(QUESTIONS[8]).status_code == 200
+
+
+def test_a_policy_that_fails_fails_its_own_request_alone(server, monkeypatch):
+    point = server.service.points.find("trim-thr@0.9")
+
+    def broken(seen):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(point.policy, "regenerate", broken)
+        assert server.ask(QUESTIONS[8], "trim-thr@0.9").status_code == 500
+        assert server.ask(QUESTIONS[8], "trim-thr@0.85").status_code == 200
+    assert server.ask(QUESTIONS[8], "trim-thr@0.9").status_code == 200

@@ -114,6 +114,7 @@ class Bill:
         return {
             "tokens": self.tokens,
             "money": self.money,
+            "thrown_away_tokens": self.thrown_away,
             "strong_tokens": self.strong,
             "strong_share": share,
             "always_strong": {"tokens": self.whole, "money": self.whole_money},

@@ -33,7 +33,6 @@ AppStatus.disable_automatic_graceful_drain()  # streams end by themselves, withi
 _PING = 15  # seconds between signs of life in a stream
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _log = logging.getLogger(__name__)
-Handler = Callable[[Request, Account], Awaitable[Response]]
 
 
 class Api:
@@ -106,12 +105,11 @@ class Api:
         """POST /v1/decision: accept a draft, or have the strong model rewrite it."""
         asked = read(await self._body(request), DecisionRequest)
         call = self._service.decide(asked, account)
-        events = self._service.events(call)
-        _, event = await _unless_gone(request, anext(events))
-        await events.aclose()
-        self._service.close(call)
+        async with contextlib.aclosing(self._service.events(call)) as events:
+            _, event = await _unless_gone(request, anext(events))
         turn = event.verdict
         assert turn
+        self._service.close_verdict(call, turn)
         score = None if turn.score != turn.score else turn.score
         body = {
             "id": call.head.id,

@@ -15,77 +15,27 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
-from trim.engine.budget import Account, Capped
+from trim.engine.budget import Capped
 from trim.engine.cached import CachedLM, CachedPRM
-from trim.engine.episode import Episode, Step, Turn
-from trim.engine.policy import Policy
+from trim.engine.episode import Episode, Turn
 from trim.engine.rounds import STAGES, Rounds, Stage
 from trim.errors import TrimError, first_line
-from trim.evaluation.costs import PAYERS, ROLES
+from trim.evaluation.costs import PAYERS
 from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.serve.errors import ApiError
+from trim.serve.jobs import Event, Job
 from trim.serve.metrics import Metrics
 from trim.serve.settings import Limits
-from trim.serve.text import Finish, Text
+from trim.serve.text import Finish
 
-Role = Literal["weak", "strong", "prm"]
 _THREADS = 4  # for each answer that is made; those whose client is gone hold one until their server answers
 _FAILURES = 3  # in a row, after which a model is left alone for a while
 _PAUSE = 5.0  # seconds
 _LOOK = 0.2  # seconds between two looks at the time, where nothing else happens
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Job:
-    """A request, or one of its answers, on its way through the rounds.
-
-    Attributes:
-        episode: its episode.
-        policy: who decides.
-        text: its text so far, None where only a verdict on `draft` is wanted.
-        draft: see above.
-        account: who pays.
-        router: the router's name.
-        tell: takes events: a step with the text that can be given out, or how it ended.
-        deadline: `time.monotonic()` at which it is given up.
-        shown: number of steps that were told.
-        prompts: tokens of each model's prompt.
-    """
-
-    episode: Episode
-    policy: Policy
-    text: Text | None
-    draft: Draft | None
-    account: Account
-    router: str
-    tell: Callable[[Event], None]
-    deadline: float
-    shown: int = 0
-    prompts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened to a job: one more step, or its end.
-
-    Attributes:
-        step: the step.
-        text: what of the text can be given out now.
-        finish: how the answer ended, None as long as it goes on.
-        error: why it failed, None if it did not.
-        verdict: the turn with the verdict that was wanted.
-    """
-
-    step: Step | None = None
-    text: str = ""
-    finish: Finish | None = None
-    error: ApiError | None = None
-    verdict: Turn | None = None
 
 
 @dataclass
@@ -185,15 +135,24 @@ class Scheduler:
         self.alive = True
         try:
             while not self._stopping:
-                self._receive(wait=True)
-                for stage in STAGES:
-                    self._receive(wait=False)
-                    self._round(stage)
+                try:
+                    self._turn_over()
+                except Exception:  # a mistake of ours fails what is open, not the server
+                    _log.exception("the rounds of steps")
+                    for job in [*self._jobs.values(), *self._backlog]:
+                        self._fail(job, ApiError(500, "unexpected error", "internal_error"))
         finally:
             self.alive = False
             if self._pool:
                 self._pool.shutdown(wait=False, cancel_futures=True)
             self._ended.set()
+
+    def _turn_over(self) -> None:
+        """All stages once, with what comes in between."""
+        self._receive(wait=True)
+        for stage in STAGES:
+            self._receive(wait=False)
+            self._round(stage)
 
     def _round(self, stage: Stage) -> None:
         """Have done what waits for one stage."""

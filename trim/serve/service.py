@@ -13,18 +13,20 @@ from functools import partial
 from typing import Any
 
 from trim.engine.budget import Account, Capped
-from trim.engine.episode import Episode, Step
+from trim.engine.episode import Episode, Step, Turn
 from trim.engine.policy import Policy
 from trim.engine.store import Node
+from trim.evaluation.costs import PAYERS
 from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.serve.answers import Bill, Head, bill
 from trim.serve.errors import ApiError
+from trim.serve.jobs import Event, Job
 from trim.serve.metrics import Metrics
 from trim.serve.points import DEFAULT, Point, Points
 from trim.serve.requests import ChatRequest, Conversation, DecisionRequest
-from trim.serve.scheduler import Event, Job, Scheduler
+from trim.serve.scheduler import Scheduler
 from trim.serve.settings import Keys, Limits
 from trim.serve.store import ServerStore
 from trim.serve.text import Text
@@ -139,7 +141,7 @@ class Service:
             episode, draft = Episode(problem, 0, root, root), None
             if isinstance(request, DecisionRequest):
                 draft = _standing(episode, request)
-            policy = self._policy(request.model, point, account)
+            policy = self._policy(request.model, point, account, stops=text is not None)
             deadline = arrived + self.limits.seconds
             jobs.append(Job(episode, policy, text, draft, account, point.router, partial(tell, number), deadline))
         self._open += len(jobs)
@@ -156,11 +158,13 @@ class Service:
         except Exception as error:
             raise ApiError(400, str(error), "unknown_question", "messages") from error
 
-    def _policy(self, model: str, point: Point, account: Account) -> Policy:
+    def _policy(self, model: str, point: Point, account: Account, stops: bool) -> Policy:
+        """The policy of a request; where only a verdict is wanted there is nothing to be stopped."""
         if account.budget is None:
             return point.policy
         steered = point.at_budget if model == DEFAULT else None
-        return Capped(steered(account.told) if steered else point.policy, account)
+        policy = steered(account.told) if steered else point.policy
+        return Capped(policy, account) if stops else policy
 
     async def events(self, call: Call) -> AsyncGenerator[tuple[int, Event]]:
         """What happens to a call, to its end; one that is left before is given up.
@@ -196,6 +200,18 @@ class Service:
         spent = sum(b.strong for b in bills), sum(b.whole for b in bills), money, len(bills)
         self.store.spend(call.account.name, *spent)
         return bills
+
+    def close_verdict(self, call: Call, turn: Turn) -> None:
+        """Write down what a verdict took: the reading of the draft, and of the steps that were given."""
+        if turn.rating is None:
+            return
+        role = PAYERS.get(turn.rating.rater, "weak")
+        read = call.jobs[0].prompts[role] + turn.rating.read + turn.rating.reread
+        money = float(self._costs[role].money(read, 0, turn.rating.verdict_tokens))
+        call.account.money += money
+        tokens = {"calls": turn.rating.rating_calls, "read": read, "cached": 0, "written": turn.rating.verdict_tokens}
+        self.metrics.spent({role: tokens}, money)
+        self.store.spend(call.account.name, 0, 0, money, 0)
 
 
 def _standing(episode: Episode, request: DecisionRequest) -> Draft:
