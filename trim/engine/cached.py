@@ -77,9 +77,9 @@ class _Cached(Generic[Model]):
         self.batch_size, self._report = batch_size, report
 
     def load(self) -> None:
-        """Load the model, if it is not yet."""
+        """Load the model, and let it take all the memory that it will need; models of other processes take none."""
         if self._model:
-            self._model()
+            getattr(self._model(), "claim_memory", lambda: None)()
 
     def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
         """Tokens of each prompt before its first step, which are kept as draws are."""

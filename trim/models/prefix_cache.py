@@ -29,7 +29,7 @@ class Text:
 
     prefix: Prefix
     ids: np.ndarray
-    slots: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    slots: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     column: int = 0
 
     @property
@@ -118,6 +118,12 @@ class PrefixCache:
         self._texts: dict[Prefix, tuple[np.ndarray, np.ndarray]] = {}
         self._used, self._full = 1, False
 
+    def claim(self) -> None:
+        """Take the pool's memory now, where it would else be taken as it fills."""
+        for pair in self._pool:
+            for pool in pair:
+                pool.zero_()
+
     def find(self, texts: Sequence[Text]) -> None:
         """Set the slots of each text's longest known beginning, at least one token short of it."""
         if self._full:
@@ -170,7 +176,7 @@ class PrefixCache:
         for layer, pair in zip(cache.layers, self._pool, strict=True):
             for made, pool in zip((layer.keys, layer.values), pair, strict=True):
                 pool[start:stop] = made[at_row, :, at_column]
-        for text, fresh in zip(texts, np.split(np.arange(start, stop), np.cumsum(sizes)[:-1]), strict=True):
+        for text, fresh in zip(texts, np.split(np.arange(start, stop, dtype=np.int32), np.cumsum(sizes)[:-1]), strict=True):
             self._texts[text.prefix] = text.ids, np.concatenate([text.slots, fresh])
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:

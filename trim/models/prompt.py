@@ -14,7 +14,7 @@ from trim.errors import TrimError, first_line
 from trim.models.base import Prefix, StepScore
 from trim.steps import PRM_TAG, ChatFormat
 
-_KEPT = 4096  # prompts that are remembered
+_KEPT = 2048  # prompts that are remembered
 _log = logging.getLogger(__name__)
 
 

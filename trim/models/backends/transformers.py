@@ -85,6 +85,7 @@ class TransformersLM:
         self._separates = [SEPARATOR in piece for piece in pieces]
         self._newline = [piece.endswith("\n") for piece in pieces]
         self._cache = PrefixCache(self.model)
+        self.claim_memory = self._cache.claim
 
     def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
         """See `LanguageModel.prompt_tokens`."""
@@ -99,7 +100,7 @@ class TransformersLM:
             return []
         ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
         prompts = [
-            _Prompt(p, np.array(i), sampling=self.sampling.of(p), key=key)
+            _Prompt(p, np.array(i, dtype=np.int32), sampling=self.sampling.of(p), key=key)
             for p, i, key in zip(prefixes, ids, keys, strict=True)
         ]
         self._cache.find(prompts)
@@ -117,7 +118,7 @@ class TransformersLM:
         if not solutions:
             return []
         ids, starts = self.prompt.last_steps(solutions)
-        texts = [Text(solution, np.array(i)) for solution, i in zip(solutions, ids, strict=True)]
+        texts = [Text(solution, np.array(i, dtype=np.int32)) for solution, i in zip(solutions, ids, strict=True)]
         self._cache.find(texts)
         for text, start in zip(texts, starts, strict=True):
             text.slots = text.slots[: start - 1]
@@ -152,7 +153,7 @@ class TransformersLM:
             if last or going.mean() < _HALF_EMPTY:
                 ended = np.flatnonzero(~going | last).tolist()
                 for prompt in (rows[i] for i in ended):
-                    prompt.ids = np.append(prompt.ids, prompt.written[:-1])
+                    prompt.ids = np.append(prompt.ids, np.array(prompt.written[:-1], dtype=np.int32))
                 self._cache.save(cache, ended, [rows[i] for i in ended])
                 if last:
                     return
@@ -218,6 +219,7 @@ class TransformersPRM:
         self.prompt = Prompt(self.tokenizer, chat)
         self.tag = step_tag(self.tokenizer, folder)
         self._cache = PrefixCache(self.model)
+        self.claim_memory = self._cache.claim
 
     def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
         """See `RewardModel.prompt_tokens`."""
@@ -234,7 +236,7 @@ class TransformersPRM:
         if not solutions:
             return []
         ids = self.prompt.ids(solutions, [tagged(s.steps, s.separator) for s in solutions])
-        texts = [Text(solution, np.array(i)) for solution, i in zip(solutions, ids, strict=True)]
+        texts = [Text(solution, np.array(i, dtype=np.int32)) for solution, i in zip(solutions, ids, strict=True)]
         tags = [np.flatnonzero(text.ids == self.tag) for text in texts]
         self._cache.find(texts)
         for text, places, count in zip(texts, tags, last, strict=True):
