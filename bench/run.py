@@ -311,6 +311,23 @@ def endurance() -> Iterator[Row]:
     yield at_most("answers that differ from those of solve", differ, "of 10k", 0)
 
 
+def faults() -> Iterator[Row]:
+    """8 clients among 200 that hang up at any moment, read slowly, or send halves, rubbish and too much."""
+    asked = serving.questions(128, 31)
+    texts, _, _ = serving.solved(asked, 64)
+    with serving.served("--in-memory") as (process, url):
+        answers, spent = serving.disturbed(url, asked, 8, 200)
+        yield at_most(
+            "answers among 200 clients that disturb: lost or wrong", sum(map(str.__ne__, answers, texts)), "", 0
+        )
+        yield figure("answers among 200 clients that disturb", len(asked) / spent, "/s")
+        time.sleep(2)
+        yield at_most("answers that are still made 2 s later", serving.metric(url, "trim_open_answers"), "", 0)
+        again, _, _ = serving.load(url, asked, 8)
+        yield at_most("answers after it: lost or wrong", sum(map(str.__ne__, again, texts)), "", 0)
+        yield figure("resident memory after it", serving.resident(process), "MB")
+
+
 def environment() -> Iterator[Row]:
     """Steps of the Gymnasium environment over draws that are cached."""
     tree = whole_tree(300, 0)
@@ -556,6 +573,7 @@ def main() -> None:
             engine,
             serve,
             endurance,
+            faults,
             independence,
             evaluation,
             startup,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2 as httpx
@@ -109,3 +110,55 @@ def bare_step(solver: Solver, question: str) -> float:
     start, first = time.perf_counter(), list[float]()
     solver([question], lambda episode: first or first.append(time.perf_counter() - start))
     return first[0]
+
+
+async def _disturb(url: str, asked: Sequence[str], number: int, until: asyncio.Event) -> None:
+    """A client that hangs up at some moment, reads slowly, or sends what is no request, again and again."""
+    rng = random.Random(number)
+    while not until.is_set():
+        with suppress(OSError, httpx.HTTPError):
+            kind = rng.choice(("hang up", "hang up", "hang up", "slow", "malformed", "huge", "half"))
+            body = json.dumps(
+                {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": rng.choice(asked)}]}
+            )
+            if kind in ("malformed", "huge"):
+                content = body[: rng.randrange(len(body))] if kind == "malformed" else "x" * (4 << 20)
+                async with httpx.AsyncClient(base_url=url, timeout=5) as client:
+                    await client.post("/v1/chat/completions", content=content)
+                continue
+            host, port = url.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}\r\n\r\n"
+            sent = (head + body).encode()
+            writer.write(sent[: rng.randrange(1, len(sent))] if kind == "half" else sent)
+            await writer.drain()
+            for _ in range(40 if kind == "slow" else 0):
+                await reader.read(20)
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(rng.random() * 0.5)
+            writer.transport.abort()
+
+
+def disturbed(url: str, asked: Sequence[str], clients: int, disturbers: int) -> tuple[list[str], float]:
+    """Texts and seconds of questions that clients ask while others disturb."""
+    texts = [""] * len(asked)
+
+    async def work() -> float:
+        until = asyncio.Event()
+        others = [asyncio.create_task(_disturb(url, questions(200, 33), i, until)) for i in range(disturbers)]
+        await asyncio.sleep(1)
+        start = time.perf_counter()
+        async with httpx.AsyncClient(base_url=url, timeout=300, limits=httpx.Limits(max_connections=None)) as client:
+            waiting = iter(range(len(asked)))
+
+            async def one() -> None:
+                for index in waiting:
+                    texts[index], _ = await _ask(client, asked[index])
+
+            await asyncio.gather(*(one() for _ in range(clients)))
+        spent = time.perf_counter() - start
+        until.set()
+        await asyncio.gather(*others)
+        return spent
+
+    return texts, asyncio.run(work())

@@ -100,6 +100,7 @@ def _quietly(client, content):
     [
         (["--host", "0.0.0.0"], "TRIM_API_KEY"),
         (["--router", "nope"], "nope"),
+        (["--router", "oracle"], "oracle"),
         (["--setting", "tau=7"], "trim-budget@0.2"),
         (["--keys", "missing.yaml"], "missing.yaml"),
         (["--params", "missing.yaml"], "missing.yaml"),

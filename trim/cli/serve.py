@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from trim.cli.options import DEFAULT_RESULTS, Results
 
 
-class WithoutPrm(str, Enum):
-    """What becomes of a step that the reward model cannot score."""
-
-    strong = "strong"
-    weak = "weak"
-    refuse = "refuse"
-
-
-class WithoutStrong(str, Enum):
-    """What becomes of a step that the strong model is to write and cannot."""
-
-    weak = "weak"
-    refuse = "refuse"
-
-
 def serve(
     router: Annotated[str, typer.Option(help="The router that answers for the model `auto`.")] = "trim_budget",
-    setting: Annotated[str, typer.Option(help="Its operating point, such as budget=0.2 or tau=0.9.")] = "budget=0.2",
+    setting: Annotated[
+        str | None, typer.Option(help="Its operating point, such as tau=0.9; by default that of the budget, or of 0.2.")
+    ] = None,
     budget: Annotated[
         float | None,
         typer.Option(
@@ -63,11 +49,13 @@ def serve(
     waiting: Annotated[int, typer.Option(min=0, help="Most answers that wait; more are turned away with 429.")] = 256,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time after which an answer is given up.")] = 120.0,
     without_prm: Annotated[
-        WithoutPrm, typer.Option(help="If the reward model cannot be reached: who writes the step, or refuse.")
-    ] = WithoutPrm.refuse,
+        Literal["strong", "weak", "refuse"],
+        typer.Option(help="If the reward model cannot be reached: who writes the step, or refuse."),
+    ] = "refuse",
     without_strong: Annotated[
-        WithoutStrong, typer.Option(help="If the strong model cannot be reached: the weak draft stands, or refuse.")
-    ] = WithoutStrong.refuse,
+        Literal["weak", "refuse"],
+        typer.Option(help="If the strong model cannot be reached: the weak draft stands, or refuse."),
+    ] = "refuse",
     drain: Annotated[float, typer.Option(min=0, help="Seconds that open requests have left after SIGTERM.")] = 60.0,
     log_content: Annotated[
         bool, typer.Option("--log-content", help="Write questions and answers into the log.")
@@ -75,13 +63,15 @@ def serve(
 ) -> None:
     """Serve hybrid inference behind OpenAI's API: http://127.0.0.1:8000/v1, and a page for people at /.
 
+    Requests choose an operating point by the name of a model, such as trim-thr@0.35; docs/serving.md says the rest.
+
     Example: trim serve --router trim_budget --budget 0.2
     """
     from trim.serve.server import Options, serve
     from trim.serve.settings import Limits
 
-    point = f"{router}@{setting if budget is None else f'budget={budget:g}'}"
+    point = f"{router}@{setting or f'budget={0.2 if budget is None else budget:g}'}"
     kept = None if in_memory else store
-    limits = Limits(running, waiting, seconds, without_prm=without_prm.value, without_strong=without_strong.value)
+    limits = Limits(running, waiting, seconds, without_prm=without_prm, without_strong=without_strong)
     where = (host, port, keys, kept, keep, drain, log_content)
     serve(Options(params, results, benchmark, point, budget, *where, limits))

@@ -176,7 +176,9 @@ class PrefixCache:
         for layer, pair in zip(cache.layers, self._pool, strict=True):
             for made, pool in zip((layer.keys, layer.values), pair, strict=True):
                 pool[start:stop] = made[at_row, :, at_column]
-        for text, fresh in zip(texts, np.split(np.arange(start, stop, dtype=np.int32), np.cumsum(sizes)[:-1]), strict=True):
+        for text, fresh in zip(
+            texts, np.split(np.arange(start, stop, dtype=np.int32), np.cumsum(sizes)[:-1]), strict=True
+        ):
             self._texts[text.prefix] = text.ids, np.concatenate([text.slots, fresh])
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:

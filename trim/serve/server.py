@@ -86,9 +86,15 @@ def make_api(options: Options) -> Api:
     keys = Keys.load(options.keys, options.budget)
     if options.host not in LOOPBACK and not keys.needed:
         raise TrimError(f"--host {options.host}: others than this machine need a key; export {KEY}, or name --keys")
-    points = Points(
-        operating_points(params, options.benchmark or next(iter(params.benchmarks)), options.results), options.model
-    )
+    benchmark = options.benchmark or next(iter(params.benchmarks))
+    fitted = operating_points(params, benchmark, options.results)
+    router = options.model.partition("@")[0]
+    if router in params.routers and not any(point.router == router for point in fitted.values()):
+        raise TrimError(
+            f"{router}: not fitted on {benchmark} in {options.results}; `snakemake --cores all` fits it, "
+            "or choose another --router"
+        )
+    points = Points(fitted, options.model)
     store = ServerStore(options.store, options.keep)
     metrics, tracker = Metrics(), _Counted.silent()
     tracker.metrics = metrics
