@@ -96,6 +96,11 @@ def _main() -> pd.DataFrame:
     return pd.concat([pd.DataFrame(ends), rows])[["router", "accuracy at 20 %", "cpt80", "apgr"]].fillna("")
 
 
+def _stream() -> pd.DataFrame:
+    rows = table("stream")
+    return rows[rows["budget"].astype(float) == 0.2].drop(columns="budget")
+
+
 def _generalisation() -> pd.DataFrame:
     rows = table("generalisation")
     return rows[rows["measure"] == rows["measure"].iloc[0]].drop(columns="measure")
@@ -225,6 +230,7 @@ DOCUMENTS: dict[str, dict[str, Callable[[], pd.DataFrame]]] = {
         "claims": _claims,
     },
     "docs/artifact.md": {"phases": _phases},
+    "docs/serving.md": {"stream": _stream},
     "docs/rivals.md": {"rivals": _rivals, "spent": _spent},
     "docs/questions.md": {
         "whole": _whole,
