@@ -33,6 +33,7 @@ def told(response):
     return response.json()["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "router", "setting"),
     [
@@ -170,6 +171,7 @@ def test_models_are_listed_and_any_budget_can_be_asked_for(server):
     assert "trim-thr@0.35" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["trim-thr@0.9", "trim-budget@0.2", "trim-pomdp@budget=0.2", "trim-agg@0.01"])
 def test_decisions_are_those_of_the_loop(server, model):
     answer = server.ask(QUESTIONS[3], model, trim={"drafts": True}).json()
@@ -182,6 +184,16 @@ def test_decisions_are_those_of_the_loop(server, model):
         assert verdict["score"] == pytest.approx(step["score"], abs=1e-4)
         assert f"{verdict['score']:.3f}" in verdict["reason"]
         standing.append({"text": text, "writer": step["writer"], "draft": step["draft"]})
+
+
+@pytest.mark.parametrize(
+    ("model", "decision"),
+    [("always-weak", "accept"), ("always-strong", "rewrite"), ("automix-pomdp@budget=0.2", "accept")],
+)
+def test_verdicts_that_need_no_score(server, model, decision):
+    body = {"model": model, "messages": [{"role": "user", "content": QUESTIONS[4]}], "draft": "1 + 1 = 2"}
+    verdict = server.client.post("/v1/decision", json=body).json()
+    assert (verdict["decision"], verdict["score"], verdict["rater"]) == (decision, None, None)
 
 
 def test_health_and_metrics(server):
@@ -200,6 +212,7 @@ def test_pages_of_other_sites_may_not_ask(server):
     assert server.ask(headers={"Origin": server.url}).status_code == 200
 
 
+@pytest.mark.slow
 def test_too_many_requests_are_turned_away_and_told_when_to_come_again():
     with serving(limits=Limits(running=2, waiting=2)) as crowded:
         statuses = []
@@ -219,6 +232,7 @@ def test_too_many_requests_are_turned_away_and_told_when_to_come_again():
         assert crowded.ask().status_code == 200
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_up_frees_its_place():
     with serving(limits=Limits(running=1, waiting=0)) as small:
         for question in QUESTIONS[:8]:
@@ -230,6 +244,7 @@ def test_a_client_that_hangs_up_frees_its_place():
         assert small.ask(QUESTIONS[9]).status_code == 200
 
 
+@pytest.mark.slow
 def test_an_answer_that_takes_too_long_is_given_up_and_goes_on_where_it_ended(tmp_path):
     with serving(limits=Limits(seconds=0.02), store=tmp_path / "s.sqlite") as hasty:
         response = hasty.ask(QUESTIONS[6])

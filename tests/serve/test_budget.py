@@ -59,6 +59,7 @@ def test_the_budget_that_is_told_makes_up_for_the_past():
     assert wasteful.told < 0.2 < thrifty.told
 
 
+@pytest.mark.slow
 def test_a_stream_holds_its_budget_and_tells_where_it_ends():
     with serving(model="trim-budget@0.1", budget=0.1) as server:
         shares = []
@@ -84,6 +85,7 @@ def keys(tmp_path, monkeypatch):
     return path
 
 
+@pytest.mark.slow
 def test_each_key_has_its_own_account(keys, tmp_path):
     alice, bob = ({"Authorization": f"Bearer {SECRETS[name]}"} for name in ("ALICE_KEY", "BOB_KEY"))
     with serving(keys=keys, store=tmp_path / "s.sqlite") as server:

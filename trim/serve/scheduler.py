@@ -359,9 +359,10 @@ _NAMES = {"weak": "weak model", "strong": "strong model", "prm": "reward model"}
 
 
 def _role(stage: Stage, turn: Turn) -> str:
-    """Whose work a turn waits for."""
+    """Whose work a turn waits for; nobody's, if there is only a verdict to be given that needs no rating."""
     if stage == "rate":
-        return "weak" if turn.policy.rater == "weak" else PAYERS[str(turn.policy.rater)]
+        rater = turn.policy.rater
+        return PAYERS.get(rater, "weak") if rater else ""
     if stage == "verify":
         return PAYERS[str(turn.policy.verifier)]
     return "weak" if stage == "draft" else "strong"
