@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from conftest import ROOT
 from fakes.scripted import FREE
 from project import make_project, run
 
@@ -222,18 +223,19 @@ if __name__ == "__main__":
     assert same >= len(prefixes) - 1  # a tie may fall otherwise
 
 
-def test_conversations_reach_the_model_through_the_server(folder, tmp_path, raw):
+def test_conversations_reach_the_model_through_the_server(folder, tmp_path):
     from fakes.serving import serving
 
     from trim.models.files import resolve
 
-    params = yaml.safe_load(yaml.safe_dump(raw, sort_keys=False))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
     prm = shutil.copytree(resolve("embedded/prm"), tmp_path / "prm")
     for role, path in (("weak", folder), ("strong", folder), ("prm", prm)):
         params["models"][role]["path"] = str(path)
     params["generation"] |= {"max_steps": 2, "sampling": {"temperature": 0, "max_step_tokens": 16}}
     params["routers"] = {"always_weak": {}, "always_strong": {}}
-    params["evaluation"]["baselines"], params["studies"] = ["always_weak"], []
+    params["evaluation"]["baselines"] = ["always_weak"]
+    params |= {"studies": ["spent"], "trees": []}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     question = {"role": "user", "content": "Which animal is it? Answer with one word."}
     turns = [{"role": "user", "content": "I have a cat."}, {"role": "assistant", "content": "A cat is nice."}]
@@ -252,9 +254,9 @@ def test_conversations_reach_the_model_through_the_server(folder, tmp_path, raw)
             assert answer["choices"] == again["choices"]
             asked[name] = answer["choices"][0]["message"]["content"], answer["usage"]["prompt_tokens"]
         assert len({text for text, _ in asked.values()}) > 1
-        lengths = [length for _, length in asked.values()]
-        assert lengths[3] == max(lengths)
-        assert lengths[1] > lengths[0]
+        alone, with_turns, with_system, whole = (length for _, length in asked.values())
+        assert with_turns - alone == whole - with_system > 0
+        assert with_system != alone  # the template has a system turn of its own, which ours takes the place of
         weak = server.scheduler._models["weak"]
         text = weak._model().prompt(server_prefix(system, turns, question), "")
         places = [text.index(turn["content"]) for turn in (system, *turns, question)]
