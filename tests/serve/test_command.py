@@ -29,7 +29,7 @@ def command(folder, *arguments):
     line = [*TRIM, "serve", "--port", "0", *arguments]
     process = subprocess.Popen(line, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
     try:
-        said = process.stderr.readline()
+        said = process.stderr.readline() + process.stderr.readline()
         url = re.search(r"http://127\.0\.0\.1:\d+", said)
         assert url, said + process.stderr.read()
         with httpx.Client(base_url=url[0], timeout=60) as client:

@@ -143,6 +143,19 @@ def test_one_answer_that_stalls_holds_up_nobody_else(backends):
         assert max(ended[index] for index in range(1, 9)) < ended[0]
 
 
+def test_a_prompt_that_no_context_holds_is_refused(backends):
+    _, options = backends
+    params = yaml.safe_load(options["params"].read_text())
+    params["models"]["prm"]["server"]["context"] = 64
+    options["params"].write_text(yaml.safe_dump(params, sort_keys=False))
+    long = "Start with 6" + ", add 7" * 20 + "."
+    with serving(**options) as server:
+        refused = server.ask(long, "trim-thr@0.9")
+        assert refused.status_code == 400
+        assert refused.json()["error"]["code"] == "context_length_exceeded"
+        assert server.ask("Start with 6, add 7, add 8, add 9.", "trim-thr@0.9").status_code == 200
+
+
 def test_equal_steps_under_way_are_asked_for_once(backends):
     servers, options = backends
     servers["strong"].faults = [0.3]

@@ -84,6 +84,7 @@ class Scheduler:
         models = runner.params.models
         served = {"weak": models.weak, "strong": models.strong, "prm": models.prm}
         self._served = {role for role, model in served.items() if model.server}
+        self._contexts = {r: m.server.context if m.server else m.engine.context for r, m in served.items()}
         self._health = {role: _Health() for role in served}
         self._pool = ThreadPoolExecutor(_THREADS * limits.running, "model") if self._served else None
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -196,7 +197,17 @@ class Scheduler:
             return []
         for index, job in enumerate(jobs):
             job.prompts = {role: found[index] for role, found in lengths.items()}
-        return jobs
+        return [job for job in jobs if self._fits(job)]
+
+    def _fits(self, job: Job) -> bool:
+        """Whether the models' contexts have room for a job's prompt; a job without is failed."""
+        for role, tokens in job.prompts.items():
+            context = self._contexts[role]
+            if context is not None and tokens >= context:
+                message = f"{tokens} tokens, of which the {_NAMES[role]} reads at most {context}"
+                self._fail(job, ApiError(400, message, "context_length_exceeded", "messages"))
+                return False
+        return True
 
     def _join(self, job: Job) -> None:
         self._jobs[id(job.episode)] = job

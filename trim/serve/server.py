@@ -150,7 +150,8 @@ def serve(options: Options) -> None:
         signal.signal(number, stop)
     threading.Thread(target=server.run, args=([listening],), name="http", daemon=True).start()
     host, port = listening.getsockname()[:2]
-    print(f"trim: {api.description} on http://{host}:{port} (API below /v1, page at /)", file=sys.stderr, flush=True)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    print(f"trim: {api.description}\ntrim: API: {address}/v1, page: {address}", file=sys.stderr, flush=True)
     api.scheduler.run()
 
 
