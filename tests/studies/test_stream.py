@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from trim.studies.stream import _GRID, _REQUESTS, _best_fixed, _Outcomes, _overspent, _stream_of
+from trim.studies.stream import _GRID, _best_fixed, _Outcomes, _overspent, _stream_of
 
 
 def test_a_stream_grows_harder_and_easier_again():
     asked = _stream_of(np.arange(500.0), 0)
     first, middle, last = (asked[part].mean() for part in (slice(100), slice(450, 550), slice(-100, None)))
-    assert len(asked) == _REQUESTS
+    assert len(asked) == 1000
     assert max(first, last) < 150 < 350 < middle
 
 

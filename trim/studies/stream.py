@@ -26,7 +26,7 @@ from trim.routers.always import STRONG
 from trim.studies.base import Job, Study
 
 ROUTER = "trim_budget"
-_REQUESTS, _SEEDS, _AT_ONCE, _WINDOW = 1000, (0, 1), 16, 100
+_SEEDS, _AT_ONCE, _WINDOW = (0, 1), 16, 100
 _OVER = 1.1  # a window is overspent where it takes so many times the budget
 _GRID = np.arange(0, 0.8, 0.02)  # budgets that may have been told, for what was best in hindsight
 _WIDTH = 0.15  # of the difficulties that are asked at one time, as ranks in [0, 1]
@@ -34,12 +34,17 @@ FIXED, STEERED = "fitted price", "steered"
 
 
 def _stream_of(difficulty: np.ndarray, seed: int) -> np.ndarray:
-    """Indices of the problems of a stream, whose difficulty rises and falls again, shape (requests,)."""
-    rng = np.random.default_rng(seed)
-    ranks = (difficulty + rng.random(len(difficulty))).argsort().argsort() / (len(difficulty) - 1)
-    centres = 1 - np.abs(np.linspace(-1, 1, _REQUESTS))
+    """Indices of the problems of a stream, twice as many as there are, whose difficulty rises and falls again.
+
+    Args:
+        difficulty: of each of n problems, shape (n,); the shape of what is returned is (2n,).
+        seed: seed of the stream.
+    """
+    rng, count = np.random.default_rng(seed), len(difficulty)
+    ranks = (difficulty + rng.random(count)).argsort().argsort() / max(1, count - 1)
+    centres = 1 - np.abs(np.linspace(-1, 1, 2 * count))
     weights = np.exp(-(((ranks - centres[:, None]) / _WIDTH) ** 2) / 2)
-    return np.array([rng.choice(len(difficulty), p=row / row.sum()) for row in weights])
+    return np.array([rng.choice(count, p=row / row.sum()) for row in weights])
 
 
 class _Outcomes:
@@ -125,7 +130,7 @@ def _best_fixed(known: _Outcomes, asked: np.ndarray, budget: float) -> float:
 
 def _overspent(strong: np.ndarray, unit: np.ndarray, budget: float) -> float:
     """Share of the windows of `_WINDOW` requests in a row that take more than the budget."""
-    kernel = np.ones(_WINDOW)
+    kernel = np.ones(min(_WINDOW, len(strong)))
     shares = np.convolve(strong, kernel, "valid") / np.convolve(unit, kernel, "valid")
     return float(np.mean(shares > _OVER * budget))
 
@@ -171,7 +176,7 @@ STUDY = Study(
     name="stream",
     title="A budget over a stream",
     text=(
-        f"Streams of {_REQUESTS} requests on test problems that grow longer and shorter again. The fitted price spends "
+        "Streams of requests, two for each test problem, that grow longer and shorter again. The fitted price spends "
         "its budget on validation; steered, the budget that TRIM-Budget is told follows what was spent, with a stop "
         f"where the credit ends. Overspent: windows of {_WINDOW} requests that take over {_OVER:g} times the budget. "
         "Regret: accuracy of the best single price in hindsight that keeps the budget, minus that reached."
