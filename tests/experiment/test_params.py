@@ -101,6 +101,10 @@ def test_the_experiments_are_sound_and_can_be_planned(path):
     if path.stem in ("full", "rl", "pretrain"):
         return
     need = make_plan(params, 312e12, 0.1)
+    if path.stem == "served":  # whose GPUs are elsewhere
+        assert not need.hours
+        assert sum(need.money.values()) > 0
+        return
     assert 0 < sum(need.hours.values()) < 200
     assert need.gpus == (1 if path.stem == "api" else 2)
     assert 1e9 < need.disk < 1e11
