@@ -257,3 +257,13 @@ def test_a_prompt_is_counted_to_its_first_step(language_model, prm, prefixes):
     for model in (language_model, prm):
         for prefix, count in zip(prefixes[:5], model.prompt_tokens(prefixes[:5]), strict=True):
             assert count == len(model.tokenizer(model.prompt(prefix._replace(steps=()), ""))["input_ids"])
+
+
+def test_a_pool_that_is_claimed_again_keeps_what_it_holds(prm, prefixes):
+    solutions = [p for p in prefixes[:40] if p.steps]
+    before = score(prm, solutions)
+    prm.claim_memory()
+    again = score(prm, solutions)
+    assert [[s.score for s in row] for row in again] == [
+        [pytest.approx(s.score, abs=1e-5) for s in row] for row in before
+    ]

@@ -119,8 +119,8 @@ class PrefixCache:
         self._used, self._full = 1, False
 
     def claim(self) -> None:
-        """Take the pool's memory now, where it would else be taken as it fills."""
-        for pair in self._pool:
+        """Take the pool's memory now, where it would else be taken as it fills; what it holds already stays."""
+        for pair in self._pool if self._used == 1 else ():
             for pool in pair:
                 pool.zero_()
 
