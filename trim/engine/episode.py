@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from trim.engine.policy import Decisions, Policy, Rater
-from trim.engine.scorers import Rating
+from trim.engine.scorers import Rating, Verification
 from trim.engine.store import Node
 from trim.models.base import Draft, Usage
 from trim.problems import Problem
@@ -100,6 +100,7 @@ class Turn:
         score: score of the draft, NaN if it was not scored.
         rating: who scored it, and what that took.
         rewrite: the strong model's step, None as long as there is none.
+        verification: what was found out about the whole solution that ends with it, if it was verified.
         judged_only: the draft was given, and is not to be let stand: what is wanted is the verdict on it.
         rejected: whether the policy hands the step over.
         reason: why, in one line, where only the verdict is wanted.
@@ -112,6 +113,7 @@ class Turn:
     score: float = math.nan
     rating: Rating | None = None
     rewrite: Draft | None = None
+    verification: Verification | None = None
     judged_only: bool = False
     rejected: bool = False
     reason: str = ""

@@ -69,7 +69,6 @@ class Rounds:
         self._waiting: dict[Stage, list[Turn]] = {stage: [] for stage in STAGES}
         self._open: dict[int, int] = {}  # the order in which episodes joined, by their identity
         self._joined = count()
-        self._verified: dict[int, Verification] = {}
 
     def __len__(self) -> int:
         """Number of open episodes."""
@@ -128,7 +127,8 @@ class Rounds:
         else:
             for members in _by_policy(turns):
                 found = self._verifier(members[0].policy).verify([turn.episode.node for turn in members])
-                self._verified.update(zip(map(id, members), found, strict=True))
+                for turn, verification in zip(members, found, strict=True):
+                    turn.verification = verification
 
     def settle(self, stage: Stage, turns: Sequence[Turn]) -> list[Turn]:
         """Send turns on after `work`; returns those whose episodes are finished, or whose verdict was wanted."""
@@ -206,7 +206,7 @@ class Rounds:
         """Close verified solutions; those that the strong model is to write again lose all their steps and go on."""
         again, closed = list[Turn](), list[Turn]()
         for members in _by_policy(turns):
-            found = [self._verified.pop(id(turn)) for turn in members]
+            found = [turn.verification for turn in members if turn.verification]
             seen = decisions([Turn(turn.episode, turn.policy) for turn in members])
             rejected = members[0].policy.restart(seen, np.array([v.values for v in found]))
             for turn, verification, no in zip(members, found, rejected.tolist(), strict=True):

@@ -53,13 +53,7 @@ class _Trial:
         self.log = training.log if training else None
 
     def __call__(self, policies: Mapping[str, Policy]) -> dict[str, Outcome]:
-        episodes = self._runner.run(self.problems, list(policies.values()))
-        outcomes = {}
-        for index, name in enumerate(policies):
-            mine = [e for e in episodes if e.policy == index]
-            strong = sum(step.strong_tokens for e in mine for step in e.steps)
-            outcomes[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / self._unit)
-        return outcomes
+        return outcomes(self._runner, self.problems, policies, self._unit)
 
     def _episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
         runner = self._runner if sample == 0 else self._runner.with_sample(sample)
@@ -68,6 +62,25 @@ class _Trial:
     def tree(self, split: str) -> Tree:
         assert self._training
         return self._training.tree(split)
+
+
+def outcomes(
+    runner: Runner, problems: Sequence[Problem], policies: Mapping[str, Policy], unit: int
+) -> dict[str, Outcome]:
+    """What policies reach on problems.
+
+    Args:
+        runner: the models.
+        problems: the problems.
+        policies: policies by name.
+        unit: tokens of always-strong on them.
+    """
+    episodes, found = runner.run(problems, list(policies.values())), {}
+    for index, name in enumerate(policies):
+        mine = [e for e in episodes if e.policy == index]
+        strong = sum(step.strong_tokens for e in mine for step in e.steps)
+        found[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / unit)
+    return found
 
 
 def fit_router(

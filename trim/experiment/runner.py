@@ -92,20 +92,23 @@ class Runner(Generic[Store]):
         return DistortedPRM(model.distortion, *scorer) if model.distortion else CachedPRM(*scorer)
 
     @property
+    def models(self) -> dict[str, CachedLM | CachedPRM]:
+        """All three by role."""
+        return {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
+
+    @property
     def judge(self) -> AnswerJudge:
         """Of the answers."""
         return AnswerJudge(self.draws, numbers=self.params.generation.answer == "number")
 
     def costs(self) -> dict[str, ModelCost]:
         """What the use of each model costs."""
-        models = {"weak": self.params.models.weak, "strong": self.params.models.strong, "prm": self.params.models.prm}
-        return {role: ModelCost.of(model, weights(model)) for role, model in models.items()}
+        return {role: ModelCost.of(model, weights(model)) for role, model in self.params.models}
 
     def prompt_tokens(self, problems: Sequence[Problem], *roles: str) -> dict[str, list[int]]:
         """Tokens of each model's prompt of each problem, before the first step."""
         roots = [Node.root(problem.question, self.params.generation.sampling.separator) for problem in problems]
-        sources: dict[str, CachedLM | CachedPRM] = {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
-        return {role: sources[role].prompt_tokens(roots) for role in roles}
+        return {role: self.models[role].prompt_tokens(roots) for role in roles}
 
     def rounds(self, watch: Callable[[Episode], None] | None = None) -> Rounds:
         """The rounds that episodes of this experiment join."""

@@ -31,7 +31,7 @@ from trim.serve.service import Call, Service
 
 AppStatus.disable_automatic_graceful_drain()  # streams end by themselves, within the limit of a request
 _PING = 15  # seconds between signs of life in a stream
-_LOCAL = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _log = logging.getLogger(__name__)
 
 
@@ -194,7 +194,7 @@ class Api:
     def _check_host(self, request: Request) -> None:
         """Turn away what a page of another site sends to this machine."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if self._local and urlsplit(f"//{host}").hostname not in _LOCAL:
+        if self._local and urlsplit(f"//{host}").hostname not in LOOPBACK:
             raise ApiError(403, f"host {host[:100]!r} is not this machine", "forbidden")
         if origin is not None and urlsplit(origin).netloc != host:
             raise ApiError(403, f"pages of {origin[:100]!r} may not ask here", "forbidden")

@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from trim.engine.budget import Capped
-from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.episode import Episode, Turn
 from trim.engine.rounds import STAGES, Rounds, Stage
 from trim.errors import TrimError, first_line
@@ -76,13 +75,7 @@ class Scheduler:
     def __init__(self, runner: Runner, limits: Limits, metrics: Metrics) -> None:
         self._limits, self._metrics = limits, metrics
         self._rounds: Rounds = runner.rounds(self._on_step)
-        self._models: dict[str, CachedLM | CachedPRM] = {
-            "weak": runner.weak,
-            "strong": runner.strong,
-            "prm": runner.scorer,
-        }
-        models = runner.params.models
-        served = {"weak": models.weak, "strong": models.strong, "prm": models.prm}
+        self._models, served = runner.models, dict(runner.params.models)
         self._served = {role for role, model in served.items() if model.server}
         self._contexts = {r: m.server.context if m.server else m.engine.context for r, m in served.items()}
         self._health = {role: _Health() for role in served}
@@ -222,9 +215,7 @@ class Scheduler:
     def _drop(self, job: Job) -> None:
         if job in self._backlog:
             self._backlog.remove(job)
-        self._jobs.pop(id(job.episode), None)
-        self._rounds.leave(job.episode)
-        self._settle_account(job)
+        self._end(job)
 
     def _expire(self) -> None:
         now = time.monotonic()

@@ -19,7 +19,7 @@ from trim.errors import TrimError
 from trim.experiment.load import load
 from trim.experiment.runner import Runner
 from trim.progress import Tracker
-from trim.serve.app import Api
+from trim.serve.app import LOOPBACK, Api
 from trim.serve.metrics import Metrics
 from trim.serve.points import Points, operating_points
 from trim.serve.service import Service
@@ -27,7 +27,6 @@ from trim.serve.settings import KEY, Keys, Limits
 from trim.serve.store import ServerStore
 from trim.solve import here
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SWITCH = 0.0005  # seconds after which the thread of HTTP gives way to that of the models
 
 
@@ -99,7 +98,7 @@ def make_api(options: Options) -> Api:
     metrics, tracker = Metrics(), _Counted.silent()
     tracker.metrics = metrics
     runner = Runner(params, store, tracker)
-    for model in (runner.weak, runner.strong, runner.scorer):
+    for model in runner.models.values():
         model.load()
     service = Service(runner, points, keys, options.limits, metrics)
     return Api(service, options.host in LOOPBACK, options.log_content)

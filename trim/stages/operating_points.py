@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from trim.experiment.fitting import fitted_policies
+from trim.experiment.fitting import fitted_policies, outcomes
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.files import write_sealed
@@ -39,14 +38,6 @@ def measure_points(
         kind = params.router_type(router)
         if kind.hindsight or kind.needs_reference or params.source(router, benchmark) != benchmark:
             continue
-        policies = fitted_policies(params, router, benchmark, fitted)
-        episodes = runner.run(solved, list(policies.values()))
-        right, strong = np.zeros(len(policies)), np.zeros(len(policies))
-        for episode in episodes:
-            right[episode.policy] += episode.correct
-            strong[episode.policy] += sum(step.strong_tokens for step in (*episode.discarded, *episode.steps))
-        reached[router] = {
-            name: {"accuracy": float(r / len(solved)), "strong_fraction": float(s / unit)}
-            for name, r, s in zip(policies, right, strong, strict=True)
-        }
+        found = outcomes(runner, solved, fitted_policies(params, router, benchmark, fitted), unit)
+        reached[router] = {name: asdict(outcome) for name, outcome in found.items()}
     write_sealed(out, reached)

@@ -52,12 +52,11 @@ class _Outcomes:
 
     def __init__(self, episodes: Sequence[Episode], problems: Sequence[Problem], policies: int) -> None:
         row = {problem.id: index for index, problem in enumerate(problems)}
-        self.strong, self.tokens = (np.zeros((len(problems), policies)) for _ in range(2))
+        self.strong = np.zeros((len(problems), policies))
         self.right = np.zeros((len(problems), policies), dtype=bool)
         for episode in episodes:
             place = row[episode.problem.id], episode.policy
             self.strong[place] = sum(step.strong_tokens for step in episode.steps)
-            self.tokens[place] = sum(step.tokens for step in episode.steps)
             self.right[place] = episode.correct
 
 
