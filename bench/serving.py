@@ -50,22 +50,22 @@ async def _ask(client: httpx.AsyncClient, question: str) -> tuple[str, int]:
 
 def load(url: str, asked: Sequence[str], clients: int) -> tuple[list[str], int, float]:
     """Texts, tokens and seconds of questions that clients ask one after another, each with one under way."""
+    return asyncio.run(_load(url, asked, clients))
+
+
+async def _load(url: str, asked: Sequence[str], clients: int) -> tuple[list[str], int, float]:
     texts, tokens = [""] * len(asked), 0
-
-    async def work() -> None:
-        async with httpx.AsyncClient(base_url=url, timeout=300, limits=httpx.Limits(max_connections=None)) as client:
-            waiting = iter(range(len(asked)))
-
-            async def one() -> None:
-                nonlocal tokens
-                for index in waiting:
-                    texts[index], written = await _ask(client, asked[index])
-                    tokens += written
-
-            await asyncio.gather(*(one() for _ in range(clients)))
-
     start = time.perf_counter()
-    asyncio.run(work())
+    async with httpx.AsyncClient(base_url=url, timeout=300, limits=httpx.Limits(max_connections=None)) as client:
+        waiting = iter(range(len(asked)))
+
+        async def one() -> None:
+            nonlocal tokens
+            for index in waiting:
+                texts[index], written = await _ask(client, asked[index])
+                tokens += written
+
+        await asyncio.gather(*(one() for _ in range(clients)))
     return texts, tokens, time.perf_counter() - start
 
 
@@ -141,24 +141,14 @@ async def _disturb(url: str, asked: Sequence[str], number: int, until: asyncio.E
 
 def disturbed(url: str, asked: Sequence[str], clients: int, disturbers: int) -> tuple[list[str], float]:
     """Texts and seconds of questions that clients ask while others disturb."""
-    texts = [""] * len(asked)
 
-    async def work() -> float:
+    async def work() -> tuple[list[str], float]:
         until = asyncio.Event()
         others = [asyncio.create_task(_disturb(url, questions(200, 33), i, until)) for i in range(disturbers)]
         await asyncio.sleep(1)
-        start = time.perf_counter()
-        async with httpx.AsyncClient(base_url=url, timeout=300, limits=httpx.Limits(max_connections=None)) as client:
-            waiting = iter(range(len(asked)))
-
-            async def one() -> None:
-                for index in waiting:
-                    texts[index], _ = await _ask(client, asked[index])
-
-            await asyncio.gather(*(one() for _ in range(clients)))
-        spent = time.perf_counter() - start
+        texts, _, spent = await _load(url, asked, clients)
         until.set()
         await asyncio.gather(*others)
-        return spent
+        return texts, spent
 
-    return texts, asyncio.run(work())
+    return asyncio.run(work())

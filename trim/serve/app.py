@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from trim.engine.budget import Account
+from trim.engine.episode import Step
 from trim.serve.answers import Bill, delta, message, told_step, usage
 from trim.serve.errors import ApiError
 from trim.serve.page import Page
@@ -214,22 +215,20 @@ class Api:
 
     async def _whole(self, request: Request, call: Call, asked: ChatRequest) -> Response:
         steps: list[dict[str, Any]] = []
-        finishes: dict[int, str | None] = {}
+        finishes: dict[int, str] = {}
 
         async def collect() -> None:
             async for number, event in self._service.events(call):
                 if event.step:
-                    index = sum(step["choice"] == number for step in steps)
-                    steps.append(told_step(index, number, event.step, asked.trim.drafts))
-                finishes[number] = event.finish or finishes.get(number)
+                    _note(steps, number, event.step, asked)
+                if event.finish:
+                    finishes[number] = event.finish
 
         try:
             await _unless_gone(request, collect())
         finally:
             bills = self._service.close(call)
-        choices = [message(i, job.text.sent, finishes.get(i)) for i, job in enumerate(call.jobs) if job.text]
-        body = call.head.whole(choices, usage=usage(bills), trim=_summary(call, bills, steps))
-        self._keep(call, asked, body)
+        body = self._keep(call, asked, bills, steps, finishes)
         headers = _headers(call) | {"x-trim-strong-share": f"{_share(bills):.4f}"}
         return JSONResponse(body, headers=headers)
 
@@ -246,8 +245,7 @@ class Api:
                     begun = True
                 told: dict[str, Any] = {}
                 if event.step:
-                    index = sum(step["choice"] == number for step in steps)
-                    steps.append(told_step(index, number, event.step, asked.trim.drafts))
+                    _note(steps, number, event.step, asked)
                     told = {"trim": {"step": steps[-1]}}
                 if event.text or event.step:
                     yield json.dumps(head.chunk([delta(number, {"content": event.text})], **told))
@@ -255,11 +253,10 @@ class Api:
                     finishes[number] = event.finish
                     yield json.dumps(head.chunk([delta(number, {}, event.finish)]))
             bills, closed = self._service.close(call), True
-            summary = _summary(call, bills, steps)
-            choices = [message(i, job.text.sent, finishes.get(i)) for i, job in enumerate(call.jobs) if job.text]
-            self._keep(call, asked, head.whole(choices, usage=usage(bills), trim=summary))
-            counts = {"usage": usage(bills)} if asked.stream_options and asked.stream_options.include_usage else {}
-            yield json.dumps(head.chunk([], trim={k: v for k, v in summary.items() if k != "steps"}, **counts))
+            body = self._keep(call, asked, bills, steps, finishes)
+            summary = {name: value for name, value in body["trim"].items() if name != "steps"}
+            with_usage = asked.stream_options and asked.stream_options.include_usage
+            yield json.dumps(head.chunk([], trim=summary, **({"usage": body["usage"]} if with_usage else {})))
             yield "[DONE]"
         except ApiError as error:
             if not begun:
@@ -269,10 +266,21 @@ class Api:
             if not closed:
                 self._service.close(call)
 
-    def _keep(self, call: Call, asked: ChatRequest, body: dict[str, Any]) -> None:
+    def _keep(
+        self,
+        call: Call,
+        asked: ChatRequest,
+        bills: list[Bill],
+        steps: list[dict[str, Any]],
+        finishes: Mapping[int, str],
+    ) -> dict[str, Any]:
+        """Keep a finished answer; returns it whole."""
+        choices = [message(i, job.text.sent, finishes.get(i)) for i, job in enumerate(call.jobs) if job.text]
+        body = call.head.whole(choices, usage=usage(bills), trim=_summary(call, bills, steps))
         content = {"request": asked.model_dump(exclude_defaults=True), "answer": body}
         self._service.store.keep_answer(call.head.id, call.account.name, content)
         self._content(call.head.id, *(job.text.sent for job in call.jobs if job.text))
+        return body
 
     def _content(self, name: str, *texts: str) -> None:
         if self._log_content:
@@ -305,6 +313,12 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _note(steps: list[dict[str, Any]], choice: int, step: Step, asked: ChatRequest) -> None:
+    """Put down what is told of one more step of an answer."""
+    index = sum(told["choice"] == choice for told in steps)
+    steps.append(told_step(index, choice, step, asked.trim.drafts))
 
 
 def _share(bills: list[Bill]) -> float:

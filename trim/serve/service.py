@@ -42,7 +42,6 @@ class Call:
         head: what its chunks have in common.
         jobs: its answers, or the one verdict.
         account: who pays.
-        request: as it was asked.
         arrived: `time.monotonic()` when it came.
         events: what happened to its answers, by their numbers.
     """
@@ -50,7 +49,6 @@ class Call:
     head: Head
     jobs: list[Job]
     account: Account
-    request: Conversation
     arrived: float
     events: asyncio.Queue[tuple[int, Event]]
 
@@ -146,7 +144,7 @@ class Service:
             jobs.append(Job(episode, policy, text, draft, account, point.router, partial(tell, number), deadline))
         self._open += len(jobs)
         self.scheduler.submit(jobs)
-        return Call(head, jobs, account, request, arrived, events)
+        return Call(head, jobs, account, arrived, events)
 
     def _check(self, request: Conversation, account: Account, answers: int) -> None:
         if account.exhausted:
