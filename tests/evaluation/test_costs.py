@@ -38,6 +38,7 @@ class Coins(Policy):
     salt: int = 0
     delegates: float = 0.0
     verifier: str | None = None
+    second: str | None = None
 
     def _coin(self, seen, salt):
         words = [f"{self.salt}{salt}{node.hex()}" for node in seen.nodes]
@@ -45,6 +46,9 @@ class Coins(Policy):
 
     def delegate(self, seen):
         return self._coin(seen, "d") < self.delegates
+
+    def consult(self, seen):
+        return self._coin(seen, "c") < 0.5
 
     def regenerate(self, seen):
         return self._coin(seen, "r") < 0.4
@@ -157,10 +161,17 @@ policies = st.builds(
     st.integers(0, 10**6),
     st.sampled_from([0.0, 0.3]),
 ) | st.builds(Coins, st.none(), st.integers(0, 10**6), st.just(0.0), st.sampled_from(["prm", "self"]))
+seconds = st.builds(
+    Coins,
+    st.sampled_from(["weak", None]),
+    st.integers(0, 10**6),
+    st.sampled_from([0.0, 0.3]),
+    second=st.sampled_from(["prm", "strong", "grade"]),
+)
 
 
-@given(st.lists(policies, min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
+@given(st.lists(policies | seconds, min_size=1, max_size=3))
+@settings(max_examples=60, deadline=None)
 def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen):
     episodes = solve(chosen)
     costs = written_down(episodes, chosen, tmp_path_factory.mktemp("costs")).costs

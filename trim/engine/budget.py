@@ -97,13 +97,17 @@ class Capped(Policy):
 
     def __init__(self, policy: Policy, account: Account) -> None:
         self._policy, self._account, self.stopped = policy, account, False
-        self.rater, self.verifier = policy.rater, policy.verifier
+        self.rater, self.second, self.verifier = policy.rater, policy.second, policy.verifier
         self.samples, self.seed = policy.samples, policy.seed
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """See `Policy.delegate`."""
         self.stopped = False
         return self._allowed(self._policy.delegate(seen), seen)
+
+    def consult(self, seen: Decisions) -> np.ndarray:
+        """See `Policy.consult`; an opinion of the strong model is a token."""
+        return self._allowed(self._policy.consult(seen), seen, 1.0)
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         """See `Policy.regenerate`."""

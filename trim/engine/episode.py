@@ -29,7 +29,8 @@ class Step:
         draft: the rejected weak draft, None if none was rejected.
         draft_tokens: length of the weak draft, kept or rejected; 0 if the weak model wrote none.
         score: score of the weak draft, NaN if it was not scored.
-        rater: who scored it.
+        rater: who scored it; the second rater, where one was asked.
+        first: score by the first rater, where a second one was asked; else NaN.
         read: tokens of the draft, or of the question about it, that were read for the score.
         reread: tokens of the standing steps without a score, which a reward model reads with the draft.
         verdict_tokens: tokens that were written for the score.
@@ -46,6 +47,7 @@ class Step:
     draft_tokens: int
     score: float
     rater: Rater | None = None
+    first: float = math.nan
     read: int = 0
     reread: int = 0
     verdict_tokens: int = 0
@@ -98,7 +100,9 @@ class Turn:
         policy: who decides.
         draft: the weak draft, None if the strong model writes at once.
         score: score of the draft, NaN if it was not scored.
-        rating: who scored it, and what that took.
+        second: score of the draft by the second rater, NaN if it was not asked.
+        rater: who is to score the draft next, None if nobody is.
+        rating: who scored it last, and what that took.
         rewrite: the strong model's step, None as long as there is none.
         verification: what was found out about the whole solution that ends with it, if it was verified.
         judged_only: the draft was given, and is not to be let stand: what is wanted is the verdict on it.
@@ -111,6 +115,8 @@ class Turn:
     policy: Policy
     draft: Draft | None = None
     score: float = math.nan
+    second: float = math.nan
+    rater: Rater | None = None
     rating: Rating | None = None
     rewrite: Draft | None = None
     verification: Verification | None = None
@@ -118,6 +124,14 @@ class Turn:
     rejected: bool = False
     reason: str = ""
     without: Missing | None = None
+
+    def __post_init__(self) -> None:
+        self.rater = self.policy.rater
+
+    @property
+    def consulted(self) -> bool:
+        """Whether the second rater has scored the draft."""
+        return not math.isnan(self.second)
 
     def step(self) -> Step:
         """The step as it stands when the turn is over."""
@@ -129,7 +143,8 @@ class Turn:
             tokens=stands.tokens,
             draft=draft.text if draft and self.rewrite else None,
             draft_tokens=draft.tokens if draft else 0,
-            score=self.score,
+            score=self.second if self.consulted else self.score,
+            first=self.score if self.consulted else math.nan,
             draft_usage=draft.usage if draft else None,
             rewrite_usage=self.rewrite.usage if self.rewrite else None,
             without=self.without,
@@ -148,13 +163,20 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
         return np.array([row + end for row, end in zip(rows, last, strict=True)], dtype=dtype).reshape(shape)
 
     scores = [[turn.score] * drafted for turn in turns]
+    seconds = [[turn.second] * drafted for turn in turns]
+    second = turns[0].policy.second
     return Decisions(
         problems=[e.problem for e in episodes],
         steps=[(e.node.child(t.draft.text) if t.draft else e.node).prefix.steps for e, t in zip(episodes, turns)],
         nodes=[e.node.path[-1] for e in episodes],
         scores=table([e.scores for e in episodes], scores, float),
         tokens=table([[s.tokens for s in e.steps] for e in episodes], lengths, int),
-        drafts=table([[s.score for s in e.steps] for e in episodes], scores, float),
+        drafts=table(
+            [[s.first if second and s.rater == second else s.score for s in e.steps] for e in episodes], scores, float
+        ),
+        seconds=table(
+            [[s.score if second and s.rater == second else math.nan for s in e.steps] for e in episodes], seconds, float
+        ),
         draft_tokens=table([[s.draft_tokens for s in e.steps] for e in episodes], lengths, int),
         strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
             len(turns), len(episodes[0].steps)

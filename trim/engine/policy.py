@@ -28,6 +28,7 @@ class Decisions:
         scores: scores by the policy's rater, a reward model's in [0, 1], shape (n, t or t + 1); NaN where not scored.
         tokens: step lengths, same shape.
         drafts: scores of the weak drafts, the rejected ones included, same shape.
+        seconds: scores of the weak drafts by the policy's second rater, same shape; NaN where it was not asked.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
         strong: whether each standing step is the strong model's, shape (n, t).
     """
@@ -38,6 +39,7 @@ class Decisions:
     scores: np.ndarray
     tokens: np.ndarray
     drafts: np.ndarray
+    seconds: np.ndarray
     draft_tokens: np.ndarray
     strong: np.ndarray
 
@@ -58,6 +60,8 @@ class Policy:
     Attributes:
         rater: who scores drafts before they are judged, and is paid for it: "prm", the reward model; "weak" or
             "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
+        second: who may be asked for a second opinion on a draft, and is paid for it where it is. The first rater then
+            costs nothing: it is the weak model, whose log-probabilities come with its drafts, or nobody.
         verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
         samples: verdicts of the weak model on each.
         seed: seed of the training that it comes from, None if there was none. The policies of one
@@ -65,12 +69,17 @@ class Policy:
     """
 
     rater: Rater | None = "prm"
+    second: Rater | None = None
     verifier: Literal["prm", "self"] | None = None
     samples: int = 1
     seed: int | None = None
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """Before drafting, shape (n,): True has the strong model write the step at once."""
+        return np.zeros(len(seen), dtype=bool)
+
+    def consult(self, seen: Decisions) -> np.ndarray:
+        """After drafting, shape (n,): True asks for the second opinion before the draft is judged."""
         return np.zeros(len(seen), dtype=bool)
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
@@ -92,4 +101,6 @@ class Policy:
         Args:
             seen: one episode, with its draft.
         """
-        return f"score {seen.drafts[0, -1]:.3f} by {self.rater}" if self.rater else "decided without a score"
+        opinion = f", {seen.seconds[0, -1]:.3f} by {self.second}" if np.isfinite(seen.seconds[0, -1]) else ""
+        first = f"score {seen.drafts[0, -1]:.3f} by {self.rater}" if self.rater else "decided without a score"
+        return first + opinion

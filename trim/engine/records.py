@@ -42,6 +42,7 @@ def step_row(index: int, step: Step) -> dict[str, Any]:
         "tokens": step.tokens,
         "draft_tokens": step.draft_tokens,
         "rater": step.rater,
+        "first_score": None if np.isnan(step.first) else step.first,
         "read_tokens": step.read,
         "reread_tokens": step.reread,
         "verdict_tokens": step.verdict_tokens,

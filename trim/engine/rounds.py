@@ -123,7 +123,7 @@ class Rounds:
                 turn.rewrite = draft
         elif stage == "rate":
             for rater, scorer in self._raters.items():
-                _score([turn for turn in turns if turn.policy.rater == rater], scorer, rater)
+                _score([turn for turn in turns if turn.rater == rater], scorer, rater)
         else:
             for members in _by_policy(turns):
                 found = self._verifier(members[0].policy).verify([turn.episode.node for turn in members])
@@ -134,11 +134,10 @@ class Rounds:
         """Send turns on after `work`; returns those whose episodes are finished, or whose verdict was wanted."""
         here = [turn for turn in turns if id(turn.episode) in self._open]
         if stage == "draft":
-            rated = [turn for turn in here if turn.policy.rater]
-            self._waiting["rate"] += rated
-            return self._judge([turn for turn in here if not turn.policy.rater])
+            self._waiting["rate"] += [turn for turn in here if turn.rater]
+            return self._judge(self._consult([turn for turn in here if not turn.rater]))
         if stage == "rate":
-            return self._judge(here)
+            return self._judge(self._consult(here))
         return self.stand(here) if stage == "rewrite" else self._restart(here)
 
     def stand(self, turns: Sequence[Turn]) -> list[Turn]:
@@ -156,10 +155,11 @@ class Rounds:
         """One round: every open episode has one more step; returns as `settle` does."""
         closed = []
         for stage in STAGES:
-            turns = self.take(stage)
-            if turns:
+            while turns := self.take(stage):
                 self.work(stage, turns)
                 closed += self.settle(stage, turns)
+                if stage != "rate":
+                    break
         return closed
 
     def _begin(self, turns: Sequence[Turn]) -> None:
@@ -168,6 +168,16 @@ class Rounds:
         delegated = dict(zip(map(id, routed), _ask(routed, "delegate"), strict=True))
         for turn in turns:  # what begins again is the strong model's
             self._waiting["rewrite" if delegated.get(id(turn), True) else "draft"].append(turn)
+
+    def _consult(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Have drafts wait for a second opinion where their policies ask for it; returns the others."""
+        able = [turn for turn in turns if turn.policy.second and not turn.consulted]
+        asked = dict(zip(map(id, able), _ask(able, "consult"), strict=True))
+        waiting = [turn for turn in able if asked[id(turn)]]
+        for turn in waiting:
+            turn.rater = turn.policy.second
+        self._waiting["rate"] += waiting
+        return [turn for turn in turns if not asked.get(id(turn))]
 
     def _judge(self, turns: Sequence[Turn]) -> list[Turn]:
         """Ask the policies about drafts, and let those stand that they accept."""
@@ -246,15 +256,27 @@ def goes_on(step: Draft, steps: int, max_steps: int, ends: Ends = "stop") -> boo
 
 def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
     """Score each draft, and with a scorer that rereads the standing steps before it that have no score yet."""
-    _score_given([turn for turn in turns if turn.judged_only], scorer)
+    _score_given([turn for turn in turns if turn.judged_only and rater == turn.policy.rater], scorer)
     nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
-    unscored = [sum(map(math.isnan, turn.episode.scores)) if scorer.rereads else 0 for turn in turns]
-    for turn, missing, scores in zip(turns, unscored, scorer.score(nodes, [n + 1 for n in unscored]), strict=True):
+    unread = [_unread(turn.episode, rater) if scorer.rereads else 0 for turn in turns]
+    for turn, missing, scores in zip(turns, unread, scorer.score(nodes, [n + 1 for n in unread]), strict=True):
+        turn.rating = Rating.of(rater, scores)
+        if rater == turn.policy.second:
+            turn.second = scores[-1].score
+            continue
         standing = turn.episode.scores
         standing[len(standing) - missing :] = [s.score for s in scores[:-1]]
-        turn.score, turn.rating = scores[-1].score, Rating.of(rater, scores)
+        turn.score = scores[-1].score
         if turn.judged_only:
             _measure(turn, scores)
+
+
+def _unread(episode: Episode, rater: Rater) -> int:
+    """Number of standing steps that a rater which reads whole solutions has not read: those after the last it rated."""
+    for after, step in enumerate(reversed(episode.steps)):
+        if step.rater == rater:
+            return after + (step.draft is not None)
+    return len(episode.steps)
 
 
 def _score_given(turns: Sequence[Turn], scorer: StepScorer) -> None:

@@ -17,6 +17,7 @@ SCHEMA = pa.schema(
         ("tokens", pa.int32()),
         ("draft_tokens", pa.int32()),
         ("rater", pa.string()),
+        ("first_score", pa.float64()),
         ("read_tokens", pa.int32()),
         ("reread_tokens", pa.int32()),
         ("verdict_tokens", pa.int32()),

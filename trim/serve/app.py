@@ -111,14 +111,14 @@ class Api:
         turn = event.verdict
         assert turn
         self._service.close_verdict(call, turn)
-        score = None if turn.score != turn.score else turn.score
+        score = turn.second if turn.consulted else turn.score
         body = {
             "id": call.head.id,
             "object": "trim.decision",
             "model": call.head.point.id,
             "decision": "rewrite" if turn.rejected else "accept",
-            "score": score,
-            "rater": turn.policy.rater,
+            "score": None if score != score else score,
+            "rater": turn.rater,
             "reason": turn.reason,
         }
         return JSONResponse(body, headers=_headers(call))

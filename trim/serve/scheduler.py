@@ -363,8 +363,7 @@ _NAMES = {"weak": "weak model", "strong": "strong model", "prm": "reward model"}
 def _role(stage: Stage, turn: Turn) -> str:
     """Whose work a turn waits for; nobody's, if there is only a verdict to be given that needs no rating."""
     if stage == "rate":
-        rater = turn.policy.rater
-        return PAYERS.get(rater, "weak") if rater else ""
+        return PAYERS.get(turn.rater, "weak") if turn.rater else ""
     if stage == "verify":
         return PAYERS[str(turn.policy.verifier)]
     return "weak" if stage == "draft" else "strong"
@@ -373,7 +372,7 @@ def _role(stage: Stage, turn: Turn) -> str:
 def _place(stage: Stage, turn: Turn) -> tuple[str, ...]:
     """What two turns have in common for which the same is to be made."""
     draft = turn.draft.text if stage == "rate" and turn.draft else ""
-    return stage, str(turn.policy.rater), turn.episode.node.path[-1].hex(), draft
+    return stage, str(turn.rater), turn.episode.node.path[-1].hex(), draft
 
 
 def _cut(stands: Draft | None, episode: Episode, max_steps: int) -> bool:
