@@ -49,6 +49,7 @@ class _Trial:
         self.problems: list[Problem] = self._split("validation")
         self.episodes = cache(self._episodes)
         self._unit = sum(step.tokens for e in self.episodes(STRONG) for step in e.steps)
+        self.costs = runner.costs()
         self.checkpoint = training.checkpoint if training else None
         self.log = training.log if training else None
 

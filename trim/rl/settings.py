@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from trim.section import Section
 
+Currency = Literal["strong_tokens", "flops", "money"]
+Action = Literal["delegate", "accept", "verify", "rewrite"]
 VERSION = 2  # of the networks: a checkpoint of another one is refused
 # `hindsight` is fitted on the very problems that it is measured on: an optimistic bound.
 CEILINGS = {

@@ -101,6 +101,18 @@ class Tree:
         """Of the accepted prefix of each point; see `Decisions.nodes`."""
         return [node.path[-1] for node in self._nodes]
 
+    def prompt_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens of the weak and of the strong model's prompt of each problem, shape (n,) each."""
+        roots = [self._nodes[root] for root in self.roots]
+        weak, strong = (np.array(model.prompt_tokens(roots)) for model in (self._weak, self._strong))
+        return weak, strong
+
+    def logprobs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean log-probability of each weak draft under the weak and under the strong model, shape (V,) each."""
+        drafts = [node.child(draft.text) for node, draft in zip(self._nodes, self._drafts, strict=True)]
+        weak, strong = (np.array([s.score for s in m.mean_logprobs(drafts)]) for m in (self._weak, self._strong))
+        return weak, strong
+
     def follow(self, points: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Act at decision points.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from trim.engine.policy import Policy
+from trim.models.cost import ModelCost
 from trim.problems import Problem
 from trim.rng import digest, seeds, uniforms
 from trim.section import Section
@@ -47,11 +48,13 @@ class Trial(Protocol):
 
     Attributes:
         problems: the problems of the validation split.
+        costs: what the use of each model costs, by role.
         checkpoint: file that a training may keep its state in, if any.
         log: takes the number of updates done, of how many, and figures by name, if there is someone to tell.
     """
 
     problems: list[Problem]
+    costs: dict[str, ModelCost]
     checkpoint: Path | None
     log: Callable[[int, int, dict[str, float]], None] | None
 

@@ -1,0 +1,104 @@
+"""TRIM-Verify: reading a draft is an action too, bought only where it may change the decision. Beyond the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from trim.engine.policy import Decisions, Policy
+from trim.rl.settings import Action, Currency
+from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, Trial, at_budgets, settings
+
+if TYPE_CHECKING:
+    from trim.rl.verification import Gains
+
+_ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
+
+
+class _Verifying(Policy):
+    rater = "weak"
+    second = "strong"
+
+    def __init__(self, gains: Gains, price: float, actions: Sequence[Action]) -> None:
+        self._gains, self._price, self._actions = gains, price, actions
+
+    def delegate(self, seen: Decisions) -> np.ndarray:
+        from trim.rl.verification import observe_decisions
+
+        if "delegate" not in self._actions:
+            return np.zeros(len(seen), dtype=bool)
+        return self._gains("delegate", observe_decisions(seen)[0], self._price) > 0
+
+    def consult(self, seen: Decisions) -> np.ndarray:
+        from trim.rl.verification import VERIFY
+
+        return self._action(seen) == VERIFY
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        from trim.rl.verification import REWRITE, observe_decisions
+
+        read = np.isfinite(seen.seconds[:, -1])
+        rewrite = self._action(seen) == REWRITE
+        rewrite[read] = self._gains("rewrite_verified", observe_decisions(seen)[2][read], self._price) > 0
+        return rewrite
+
+    def _action(self, seen: Decisions) -> np.ndarray:
+        from trim.rl.verification import observe_decisions
+
+        return self._gains.action(observe_decisions(seen)[1], self._price, self._actions)
+
+
+class TrimVerify(Router):
+    """One policy that is told the price of spending as much as always-strong does, where a right solution is worth 1.
+
+    Before a draft it may have the strong model write unseen; a draft, whose log-probability comes with it for nothing,
+    is accepted unread, read by the strong model first, or rewritten. What all that costs, reading included, is what the
+    policy is fitted for, on whole solution trees of the train split. Fitting also finds the price that spends each
+    budget of strong tokens on the validation split.
+    """
+
+    name = "trim_verify"
+    title = "TRIM-Verify"
+    needs_fitting = True
+    needs = frozenset({"train_trees"})
+
+    class Params(BaseParams):
+        """What is paid for, and what may be done.
+
+        Attributes:
+            prices: what is lost by spending as much as always-strong does on a problem; one operating point each.
+            currency: what is spent: strong tokens written, or FLOPs or money of all that the language models read and
+                write.
+            actions: what the policy may do at a step; without "accept" every draft is read or rewritten.
+        """
+
+        prices: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
+        currency: Currency = "strong_tokens"
+        actions: tuple[Action, ...] = _ACTIONS
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """The regressions, the return on validation at each price, and prices by budget, interpolated."""
+        from trim.rl.verification import Situations, fit
+
+        params, trees = self.params, {split: trial.tree(split) for split in ("train", "validation")}
+        for tree in trees.values():
+            tree.expand()
+        train, validation = (Situations(tree, trial.costs, params.currency) for tree in trees.values())
+        prices = sorted(set(params.prices), reverse=True)
+        gains, returns = fit(train, validation, prices, params.actions)
+        policies = [_Verifying(gains, price, params.actions) for price in prices]
+        chosen = at_budgets(trial, np.log(prices).tolist(), policies, budgets)
+        found = {"budgets": {budget: float(np.exp(log)) for budget, log in chosen.items()}}
+        return found | {"gains": gains.texts, "validation": dict(zip(map(str, prices), returns.tolist(), strict=True))}
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per price, highest first, and one per fitted budget."""
+        from trim.rl.verification import Gains
+
+        gains = Gains(self.fitted["gains"])
+        prices = settings("price", self.params.prices, self.fitted, descending=True)
+        return {name: _Verifying(gains, price, self.params.actions) for name, price in prices.items()}
