@@ -102,7 +102,7 @@ def simulate(episode, judged):
             drafted = tokens((*path, draft), step.draft_tokens)
             if step.draft_tokens:
                 caches["weak"].call([] if goes_on else standing["weak"], drafted)
-            if step.rater == "prm" and step.read and not episode.ratings:
+            if (step.read_by("prm") and (step.read or step.first_rating)) and not episode.ratings:
                 caches["prm"].call(standing["prm"] + tokens((*path, draft), len(draft) + 1))
             if step.rater == "strong":
                 caches["strong"].call(standing["strong"] + drafted, ["verdict"])
@@ -163,11 +163,11 @@ policies = st.builds(
 ) | st.builds(Coins, st.none(), st.integers(0, 10**6), st.just(0.0), st.sampled_from(["prm", "self"]))
 seconds = st.builds(
     Coins,
-    st.sampled_from(["weak", None]),
+    st.sampled_from(["weak", "prm", None]),
     st.integers(0, 10**6),
     st.sampled_from([0.0, 0.3]),
     second=st.sampled_from(["prm", "strong", "grade"]),
-)
+).filter(lambda policy: policy.rater != policy.second)
 
 
 @given(st.lists(policies | seconds, min_size=1, max_size=3))

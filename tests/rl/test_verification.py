@@ -22,11 +22,11 @@ from trim.routers.trim_verify import _Verifying
 
 ROLES = ("weak", "strong", "prm")
 ALL = ("delegate", "accept", "verify", "rewrite")
-# What the weak model reads before its drafts is only estimated on trees, so here it costs nothing.
+# What the others read before a draft, or of a rewrite, is only estimated on trees, so here they cost nothing.
 COSTS = {
     "weak": ModelCost(0, 0, 0, 0, 0, 0, 0),
     "strong": ModelCost(50, 5.0, 1.5, 11.0, 0, 0, 0),
-    "prm": ModelCost(40, 3.0, 1.0, 0.0, 0, 0, 0),
+    "prm": ModelCost(0, 0, 0, 0, 0, 0, 0),
 }
 UNITS = {"strong_tokens": "strong_tokens", "flops": "flops", "money": "money"}
 
@@ -81,17 +81,24 @@ def whole(problems, made):
     return tree
 
 
-@given(st.integers(0, 10**6), st.sampled_from(sorted(UNITS)), st.sampled_from([ALL, ALL[1:], ("verify", "rewrite")]))
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(sorted(UNITS)),
+    st.sampled_from([ALL, ALL[1:], ("verify", "rewrite")]),
+    st.sampled_from(["weak", "prm"]),
+)
 @settings(max_examples=25, deadline=None)
-def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(tmp_path_factory, seed, currency, actions):
+def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(
+    tmp_path_factory, seed, currency, actions, evidence
+):
     if currency == "money":  # whether the strong model goes on in one call is only estimated on trees
         actions = actions[-2:] if actions == ALL else actions
     problems = [Problem(f"p{i}", "question " + "?" * i, str(i % 3), "test") for i in range(12)]
     made, gains = parts(Guessing, length=4), Linear(seed)
-    situations = Situations(whole(problems, made), COSTS, currency)
+    situations = Situations(whole(problems, made), COSTS, currency, evidence)
     choices = gains.choices(situations, 0.5, actions)
     free, priced = (situations.worth(price, choices).value[situations.roots] for price in (0, 1))
-    policies = [_Verifying(gains, 0.5, actions)]
+    policies = [_Verifying(gains, 0.5, actions, evidence)]
     episodes = run(problems, policies, *made)
     np.testing.assert_array_equal([e.correct for e in episodes], free.astype(bool))
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}

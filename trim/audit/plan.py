@@ -113,6 +113,9 @@ def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: 
             * scored,
             "verdict_tokens": 0,
             "rating_calls": 1,
+            "first_rater": "",
+            "first_read": 0,
+            "first_reread": 0,
         }
     )
 

@@ -31,6 +31,7 @@ class Step:
         score: score of the weak draft, NaN if it was not scored.
         rater: who scored it; the second rater, where one was asked.
         first: score by the first rater, where a second one was asked; else NaN.
+        first_rating: what that took, if there was a first one.
         read: tokens of the draft, or of the question about it, that were read for the score.
         reread: tokens of the standing steps without a score, which a reward model reads with the draft.
         verdict_tokens: tokens that were written for the score.
@@ -48,6 +49,7 @@ class Step:
     score: float
     rater: Rater | None = None
     first: float = math.nan
+    first_rating: Rating | None = None
     read: int = 0
     reread: int = 0
     verdict_tokens: int = 0
@@ -56,6 +58,10 @@ class Step:
     rating_usage: Usage | None = None
     rewrite_usage: Usage | None = None
     without: Missing | None = None
+
+    def read_by(self, rater: Rater) -> bool:
+        """Whether a rater scored the draft, first or second."""
+        return rater == self.rater or bool(self.first_rating and rater == self.first_rating.rater)
 
     @property
     def strong_tokens(self) -> int:
@@ -103,6 +109,7 @@ class Turn:
         second: score of the draft by the second rater, NaN if it was not asked.
         rater: who is to score the draft next, None if nobody is.
         rating: who scored it last, and what that took.
+        first_rating: who scored it before, if a second rater was asked.
         rewrite: the strong model's step, None as long as there is none.
         verification: what was found out about the whole solution that ends with it, if it was verified.
         judged_only: the draft was given, and is not to be let stand: what is wanted is the verdict on it.
@@ -118,6 +125,7 @@ class Turn:
     second: float = math.nan
     rater: Rater | None = None
     rating: Rating | None = None
+    first_rating: Rating | None = None
     rewrite: Draft | None = None
     verification: Verification | None = None
     judged_only: bool = False
@@ -145,6 +153,7 @@ class Turn:
             draft_tokens=draft.tokens if draft else 0,
             score=self.second if self.consulted else self.score,
             first=self.score if self.consulted else math.nan,
+            first_rating=self.first_rating,
             draft_usage=draft.usage if draft else None,
             rewrite_usage=self.rewrite.usage if self.rewrite else None,
             without=self.without,

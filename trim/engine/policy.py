@@ -60,8 +60,8 @@ class Policy:
     Attributes:
         rater: who scores drafts before they are judged, and is paid for it: "prm", the reward model; "weak" or
             "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
-        second: who may be asked for a second opinion on a draft, and is paid for it where it is. The first rater then
-            costs nothing: it is the weak model, whose log-probabilities come with its drafts, or nobody.
+        second: who may be asked for a second opinion on a draft, and is paid for it where it is. The first rater is
+            then the reward model, the weak model, whose log-probabilities come with its drafts, or nobody.
         verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
         samples: verdicts of the weak model on each.
         seed: seed of the training that it comes from, None if there was none. The policies of one

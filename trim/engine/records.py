@@ -43,12 +43,16 @@ def step_row(index: int, step: Step) -> dict[str, Any]:
         "draft_tokens": step.draft_tokens,
         "rater": step.rater,
         "first_score": None if np.isnan(step.first) else step.first,
+        "first_rater": step.first_rating and step.first_rating.rater,
+        "first_read": step.first_rating.read if step.first_rating else 0,
+        "first_reread": step.first_rating.reread if step.first_rating else 0,
         "read_tokens": step.read,
         "reread_tokens": step.reread,
         "verdict_tokens": step.verdict_tokens,
         "rating_calls": step.rating_calls,
         **_billed("draft", step.draft_usage),
         **_billed("rating", step.rating_usage),
+        **_billed("first", step.first_rating and step.first_rating.rating_usage),
         **_billed("rewrite", step.rewrite_usage),
     }
 

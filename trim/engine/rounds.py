@@ -260,7 +260,7 @@ def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
     nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
     unread = [_unread(turn.episode, rater) if scorer.rereads else 0 for turn in turns]
     for turn, missing, scores in zip(turns, unread, scorer.score(nodes, [n + 1 for n in unread]), strict=True):
-        turn.rating = Rating.of(rater, scores)
+        turn.first_rating, turn.rating = turn.rating, Rating.of(rater, scores)
         if rater == turn.policy.second:
             turn.second = scores[-1].score
             continue
@@ -274,7 +274,7 @@ def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
 def _unread(episode: Episode, rater: Rater) -> int:
     """Number of standing steps that a rater which reads whole solutions has not read: those after the last it rated."""
     for after, step in enumerate(reversed(episode.steps)):
-        if step.rater == rater:
+        if step.read_by(rater):
             return after + (step.draft is not None)
     return len(episode.steps)
 

@@ -38,7 +38,8 @@ class Calls:
 
     Attributes:
         role: whose calls they are.
-        kind: what the calls do: write a draft (draft) or a rewrite (rewrite), or rate a step (rating).
+        kind: what the calls do: write a draft (draft) or a rewrite (rewrite), or rate a step (rating; before another
+            rater does: first).
         count: calls.
         prompt: tokens of their prompts, all calls together.
         fresh: those of them that the model has neither read nor written before.
@@ -123,7 +124,7 @@ def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls
     return [
         _drafts(context, steps, prompts["weak"], rated | judged),
         *_strong(context, steps, prompts["strong"], by["strong"]),
-        _scores(context, steps, prompts["prm"], by["prm"]),
+        *_scores(context, steps, prompts["prm"], by["prm"]),
         *(_asked(steps, rater, by[rater]) for rater in ("grade", "self")),
     ]
 
@@ -159,12 +160,21 @@ def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.nda
     ]  # fmt: skip
 
 
-def _scores(context: _Context, steps: Columns, prompt: np.ndarray, called: np.ndarray) -> Calls:
-    """The reward model reads the draft, and what stands and has no score yet."""
-    draft, standing = (np.where(called, steps[name], 0) for name in ("read_tokens", "reread_tokens"))
+def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndarray) -> list[Calls]:
+    """The reward model reads the draft, and what stands and has no score yet; another rater may be asked after it."""
+    first = np.asarray(steps["first_rater"] == "prm")
+    called = first | last
+    draft, standing = (
+        np.where(first, steps[f"first_{name}"], np.where(last, steps[f"{name}_tokens"], 0))
+        for name in ("read", "reread")
+    )
     known = context.before(standing + np.where(context.by_weak, draft, 0))
     fresh = draft + standing + np.where(context.first(called), prompt, 0)
-    return Calls("prm", "rating", called.astype(int), prompt + known + standing + draft, fresh, np.zeros_like(draft))
+    whole, nothing = prompt + known + standing + draft, np.zeros_like(draft)
+    return [
+        Calls("prm", kind, asked.astype(int), whole, fresh, nothing)
+        for kind, asked in (("first", first), ("rating", last))
+    ]
 
 
 def _asked(steps: Columns, rater: str, called: np.ndarray) -> Calls:

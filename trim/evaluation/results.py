@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from trim.evaluation.costs import REGIMES, ROLES, UNITS, Regime, count_calls, in_units, totals
-from trim.evaluation.schema import SCHEMA
+from trim.evaluation.schema import CALLS, SCHEMA
 from trim.files import read_table
 from trim.models.cost import ModelCost
 
@@ -114,7 +114,7 @@ def _add_up(
         "steps": stands,
     }
     calls, costs = count_calls(steps, prompts), {}
-    billed = any(steps[f"{kind}_billed"].notna().any() for kind in ("draft", "rating", "rewrite"))
+    billed = any(steps[f"{kind}_billed"].notna().any() for kind in CALLS)
     for regime in REGIMES if billed else REGIMES[:2]:
         rows = same | totals(steps, calls, regime)
         total = {name: np.add.reduceat(values.astype(float), first) for name, values in rows.items()}

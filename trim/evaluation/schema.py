@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+# What is asked for at a step: a draft, ratings of it by the only or last rater and by one before it, and a rewrite.
+CALLS = ("draft", "rating", "first", "rewrite")
 SCHEMA = pa.schema(
     [
         ("problem", pa.string()),
@@ -18,11 +20,14 @@ SCHEMA = pa.schema(
         ("draft_tokens", pa.int32()),
         ("rater", pa.string()),
         ("first_score", pa.float64()),
+        ("first_rater", pa.string()),
+        ("first_read", pa.int32()),
+        ("first_reread", pa.int32()),
         ("read_tokens", pa.int32()),
         ("reread_tokens", pa.int32()),
         ("verdict_tokens", pa.int32()),
         ("rating_calls", pa.int32()),
-        *((f"{kind}_{what}", pa.int32()) for kind in ("draft", "rating", "rewrite") for what in ("billed", "cached")),
+        *((f"{kind}_{what}", pa.int32()) for kind in CALLS for what in ("billed", "cached")),
         ("correct", pa.bool_()),
     ]
 )

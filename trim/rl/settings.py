@@ -9,6 +9,7 @@ from pydantic import Field
 from trim.section import Section
 
 Currency = Literal["strong_tokens", "flops", "money"]
+Evidence = Literal["weak", "prm"]  # the weak model's log-probability of its draft, or the reward model's score
 Action = Literal["delegate", "accept", "verify", "rewrite"]
 VERSION = 2  # of the networks: a checkpoint of another one is refused
 # `hindsight` is fitted on the very problems that it is measured on: an optimistic bound.

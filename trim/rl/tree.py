@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -101,17 +102,16 @@ class Tree:
         """Of the accepted prefix of each point; see `Decisions.nodes`."""
         return [node.path[-1] for node in self._nodes]
 
-    def prompt_tokens(self) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens of the weak and of the strong model's prompt of each problem, shape (n,) each."""
+    def prompt_tokens(self) -> dict[str, np.ndarray]:
+        """Tokens of each model's prompt of each problem, by role, shape (n,) each."""
         roots = [self._nodes[root] for root in self.roots]
-        weak, strong = (np.array(model.prompt_tokens(roots)) for model in (self._weak, self._strong))
-        return weak, strong
+        models: dict[str, CachedLM | CachedPRM] = {"weak": self._weak, "strong": self._strong, "prm": self._scorer}
+        return {role: np.array(model.prompt_tokens(roots)) for role, model in models.items()}
 
-    def logprobs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean log-probability of each weak draft under the weak and under the strong model, shape (V,) each."""
+    def logprobs(self, role: Literal["weak", "strong"]) -> np.ndarray:
+        """Mean log-probability of each weak draft under the weak or the strong model, shape (V,)."""
         drafts = [node.child(draft.text) for node, draft in zip(self._nodes, self._drafts, strict=True)]
-        weak, strong = (np.array([s.score for s in m.mean_logprobs(drafts)]) for m in (self._weak, self._strong))
-        return weak, strong
+        return np.array([s.score for s in (self._weak if role == "weak" else self._strong).mean_logprobs(drafts)])
 
     def follow(self, points: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Act at decision points.

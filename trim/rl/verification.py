@@ -2,8 +2,9 @@
 
 A situation is a decision point of a tree and how far the strong model has read or written the solution, since what
 it has not read yet must be read, and paid for, when it is asked next. Before a draft the policy may have the strong
-model write the step unseen. After it, the draft may be accepted unread, verified (the strong model reads it, and its
-mean log-probability of the draft is seen) or rewritten; after verification, accepted or rewritten.
+model write the step unseen. A draft comes with evidence: the weak model's own mean log-probability, which costs nothing, or
+the reward model's score. It may then be accepted, verified (the strong model reads it, and its mean log-probability of
+the draft is seen) or rewritten; after verification, accepted or rewritten.
 
 The policy is found by fitted policy iteration: what each choice is worth under the present policy is computed exactly
 by backward induction, regressed on what can be seen where that policy goes, at all prices at once, and the greedy
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from trim.models.cost import ModelCost
-from trim.rl.settings import Action, Currency
+from trim.rl.settings import Action, Currency, Evidence
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from trim.engine.policy import Decisions
 
 KEEP, VERIFY, REWRITE = range(3)
+NO_EVIDENCE = 1.0  # above any log-probability, and as good as any score
 # What is regressed: what the first choice gains over the second.
 GAINS = ("delegate", "verify", "rewrite", "rewrite_verified")
 _ITERATIONS = 5
@@ -111,10 +113,13 @@ class Situations:
         tree: whole trees.
         costs: what each model's use costs, by role.
         currency: what is spent.
+        evidence: what is seen of a draft before it is verified; see `Evidence`.
     """
 
-    def __init__(self, tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) -> None:
-        self.tree, depth = tree, tree.depth
+    def __init__(
+        self, tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, evidence: Evidence = "weak"
+    ) -> None:
+        self.tree, self._evidence, depth = tree, evidence, tree.depth
         start = np.concatenate([[0], np.cumsum(depth + 1)])
         self.point = np.repeat(np.arange(len(tree)), depth + 1)
         self.known = np.arange(start[-1]) - start[self.point]
@@ -129,12 +134,12 @@ class Situations:
         self.kept, self.verified = after(ACCEPT, self.known), after(ACCEPT, here + 1)
         self.rewritten = after(REGENERATE, here + 1)
         self.right = tree.correct[self.point]
-        weak, strong = tree.logprobs()
-        standing, (unread, least) = self._standing()[self.point], self._unread(weak)
+        seen = tree.score if evidence == "prm" else tree.logprobs("weak")
+        standing, (unread, least) = self._standing()[self.point], self._unread(seen)
         length = np.array([len(problem.question) for problem in tree.problems])[tree.problem[self.point]]
-        draft = [weak[self.point], tree.tokens[self.point]]
+        draft, opinion = [seen[self.point], tree.tokens[self.point]], tree.logprobs("strong")[self.point]
         before = observe(here, length, self.known, unread, least)
-        self.seen = (before, np.column_stack([before, *draft]), np.column_stack([before, *draft, strong[self.point]]))
+        self.seen = (before, np.column_stack([before, *draft]), np.column_stack([before, *draft, opinion]))
         self.prices = self._priced(token_prices(costs, currency), standing, unread)
 
     def __len__(self) -> int:
@@ -151,13 +156,13 @@ class Situations:
                 found[tree.child[on, action]] = found[on] + tokens[on]
         return found
 
-    def _unread(self, weak: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens that stand and that the strong model has not read, and the least log-probability of their drafts."""
-        unread, least = np.zeros(len(self), dtype=np.int64), np.zeros(len(self))
+    def _unread(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens that stand and that the strong model has not read, and the least evidence of their drafts."""
+        unread, least = np.zeros(len(self), dtype=np.int64), np.full(len(self), NO_EVIDENCE)
         for level in self._levels:
             here = level[self.kept[level] != FINISHED]
             unread[self.kept[here]] = unread[here] + self.tree.tokens[self.point[here]]
-            least[self.kept[here]] = np.minimum(least[here], weak[self.point[here]])
+            least[self.kept[here]] = np.minimum(least[here], seen[self.point[here]])
         return unread, least
 
     def _priced(
@@ -165,25 +170,32 @@ class Situations:
     ) -> dict[str, np.ndarray]:
         """See `prices`."""
         tree, problem = self.tree, self.tree.problem[self.point]
-        weak_prompt, strong_prompt = (lengths[problem] for lengths in tree.prompt_tokens())
+        prompt = {role: lengths[problem] for role, lengths in tree.prompt_tokens().items()}
         draft, rewrite = tree.tokens[self.point], tree.strong_tokens[self.point]
         weak, strong = prices["weak"], prices["strong"]
-        whole = strong_prompt + standing
-        fresh = unread + np.where(self.known == 0, strong_prompt, 0)
+        whole = prompt["strong"] + standing
+        fresh = unread + np.where(self.known == 0, prompt["strong"], 0)
         reading = strong.read * fresh + strong.cached * (whole - fresh)
         depth = self.tree.depth[self.point]
         first = depth == 0
         # The strong model goes on in one call where it knows all that stands: nearly always because it wrote the last.
+        scored = self._evidence == "prm"
+        also_read = weak.read + scored * prices["prm"].read  # a rewrite, by the others
+
+        def beginning(role: str) -> np.ndarray:
+            cached = prices[role].cached * (prompt[role] + standing)
+            return np.where(first, prices[role].read * prompt[role], cached)
+
         found = {
-            "delegate": np.where(first | (self.known < depth), reading, 0) + (strong.written + weak.read) * rewrite,
-            "draft": weak.read * np.where(first, weak_prompt, 0)
-            + weak.cached * np.where(first, 0, weak_prompt + standing)
-            + weak.written * draft,
+            "delegate": np.where(first | (self.known < depth), reading, 0) + (strong.written + also_read) * rewrite,
+            "draft": beginning("weak")
+            + weak.written * draft
+            + scored * (beginning("prm") + prices["prm"].read * draft),
             "verify": reading + strong.read * draft + strong.written,
-            "rewrite": reading + (strong.written + weak.read) * rewrite,
-            "rewrite_verified": strong.cached * whole + (strong.written + weak.read) * rewrite,
+            "rewrite": reading + (strong.written + also_read) * rewrite,
+            "rewrite_verified": strong.cached * whole + (strong.written + also_read) * rewrite,
         }
-        unit = self._always_strong(strong, strong_prompt)
+        unit = self._always_strong(strong, prompt["strong"])
         return {name: price / unit for name, price in found.items()}
 
     def _always_strong(self, strong: TokenPrices, prompt: np.ndarray) -> float:
@@ -266,7 +278,7 @@ def observe(
         length: characters of the question.
         known: number of them that the strong model has read or written.
         unread: tokens of the others.
-        least: least mean log-probability of the others' drafts, 0 if there are none.
+        least: least evidence of the others' drafts, `NO_EVIDENCE` if there are none.
     """
     return np.column_stack([steps, length, known > 0, steps - known, unread, least]).astype(np.float32)
 
@@ -278,7 +290,7 @@ def observe_decisions(seen: Decisions) -> tuple[np.ndarray, np.ndarray, np.ndarr
     known = np.where(asked, np.arange(1, steps + 1), 0).max(axis=1, initial=0)
     since = np.arange(steps) >= known[:, None]
     unread = np.where(since, seen.tokens[:, :steps], 0).sum(axis=1)
-    least = np.where(since, seen.drafts[:, :steps], 0.0).min(axis=1, initial=0.0)
+    least = np.where(since, seen.drafts[:, :steps], NO_EVIDENCE).min(axis=1, initial=NO_EVIDENCE)
     length = np.array([len(problem.question) for problem in seen.problems])
     before = observe(np.full(len(seen), steps), length, known, unread, least)
     if seen.drafts.shape[1] == steps:

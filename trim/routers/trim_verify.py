@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.policy import Decisions, Policy
-from trim.rl.settings import Action, Currency
+from trim.rl.settings import Action, Currency, Evidence
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, settings
 
@@ -20,11 +20,10 @@ _ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 
 
 class _Verifying(Policy):
-    rater = "weak"
     second = "strong"
 
-    def __init__(self, gains: Gains, price: float, actions: Sequence[Action]) -> None:
-        self._gains, self._price, self._actions = gains, price, actions
+    def __init__(self, gains: Gains, price: float, actions: Sequence[Action], evidence: Evidence) -> None:
+        self._gains, self._price, self._actions, self.rater = gains, price, actions, evidence
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         from trim.rl.verification import observe_decisions
@@ -55,8 +54,8 @@ class _Verifying(Policy):
 class TrimVerify(Router):
     """One policy that is told the price of spending as much as always-strong does, where a right solution is worth 1.
 
-    Before a draft it may have the strong model write unseen; a draft, whose log-probability comes with it for nothing,
-    is accepted unread, read by the strong model first, or rewritten. What all that costs, reading included, is what the
+    Before a draft it may have the strong model write unseen; a draft is accepted, read by the strong model first, or
+    rewritten, by what the evidence says of it. What all that costs, reading included, is what the
     policy is fitted for, on whole solution trees of the train split. Fitting also finds the price that spends each
     budget of strong tokens on the validation split.
     """
@@ -71,13 +70,15 @@ class TrimVerify(Router):
 
         Attributes:
             prices: what is lost by spending as much as always-strong does on a problem; one operating point each.
-            currency: what is spent: strong tokens written, or FLOPs or money of all that the language models read and
-                write.
+            currency: what is spent: strong tokens written, or FLOPs or money of all that is read and written.
+            evidence: what is seen of every draft: the weak model's own log-probability (weak), for nothing, or the
+                reward model's score (prm), which is paid for.
             actions: what the policy may do at a step; without "accept" every draft is read or rewritten.
         """
 
         prices: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
         currency: Currency = "strong_tokens"
+        evidence: Evidence = "prm"
         actions: tuple[Action, ...] = _ACTIONS
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
@@ -87,10 +88,10 @@ class TrimVerify(Router):
         params, trees = self.params, {split: trial.tree(split) for split in ("train", "validation")}
         for tree in trees.values():
             tree.expand()
-        train, validation = (Situations(tree, trial.costs, params.currency) for tree in trees.values())
+        train, validation = (Situations(tree, trial.costs, params.currency, params.evidence) for tree in trees.values())
         prices = sorted(set(params.prices), reverse=True)
         gains, returns = fit(train, validation, prices, params.actions)
-        policies = [_Verifying(gains, price, params.actions) for price in prices]
+        policies = [self._policy(gains, price) for price in prices]
         chosen = at_budgets(trial, np.log(prices).tolist(), policies, budgets)
         found = {"budgets": {budget: float(np.exp(log)) for budget, log in chosen.items()}}
         return found | {"gains": gains.texts, "validation": dict(zip(map(str, prices), returns.tolist(), strict=True))}
@@ -101,4 +102,7 @@ class TrimVerify(Router):
 
         gains = Gains(self.fitted["gains"])
         prices = settings("price", self.params.prices, self.fitted, descending=True)
-        return {name: _Verifying(gains, price, self.params.actions) for name, price in prices.items()}
+        return {name: self._policy(gains, price) for name, price in prices.items()}
+
+    def _policy(self, gains: Gains, price: float) -> Policy:
+        return _Verifying(gains, price, self.params.actions, self.params.evidence)

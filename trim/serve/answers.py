@@ -12,13 +12,14 @@ import numpy as np
 from trim.engine.episode import Episode, Step
 from trim.engine.records import step_row
 from trim.evaluation.costs import ROLES, count_calls, in_units, totals
+from trim.evaluation.schema import CALLS
 from trim.models.cost import ModelCost
 from trim.serve.points import Point
 
 _COLUMNS = (
     "writer", "decision", "tokens", "step", "setting", "rater", "draft_tokens", "read_tokens", "reread_tokens",
-    "verdict_tokens", "rating_calls",
-    *(f"{call}_{what}" for call in ("draft", "rating", "rewrite") for what in ("billed", "cached")),
+    "verdict_tokens", "rating_calls", "first_rater", "first_read", "first_reread",
+    *(f"{call}_{what}" for call in CALLS for what in ("billed", "cached")),
 )  # fmt: skip
 KINDS = ("calls", "read", "cached", "written")
 

@@ -201,15 +201,14 @@ class Service:
 
     def close_verdict(self, call: Call, turn: Turn) -> None:
         """Write down what a verdict took: the reading of the draft, and of the steps that were given."""
-        if turn.rating is None:
-            return
-        role = PAYERS.get(turn.rating.rater, "weak")
-        read = call.jobs[0].prompts[role] + turn.rating.read + turn.rating.reread
-        money = float(self._costs[role].money(read, 0, turn.rating.verdict_tokens))
-        call.account.money += money
-        tokens = {"calls": turn.rating.rating_calls, "read": read, "cached": 0, "written": turn.rating.verdict_tokens}
-        self.metrics.spent({role: tokens}, money)
-        self.store.spend(call.account.name, 0, 0, money, 0)
+        for rating in filter(None, (turn.first_rating, turn.rating)):
+            role = PAYERS.get(rating.rater, "weak")
+            read = call.jobs[0].prompts[role] + rating.read + rating.reread
+            money = float(self._costs[role].money(read, 0, rating.verdict_tokens))
+            call.account.money += money
+            tokens = {"calls": rating.rating_calls, "read": read, "cached": 0, "written": rating.verdict_tokens}
+            self.metrics.spent({role: tokens}, money)
+            self.store.spend(call.account.name, 0, 0, money, 0)
 
 
 def _standing(episode: Episode, request: DecisionRequest) -> Draft:
