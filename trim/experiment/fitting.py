@@ -8,6 +8,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trim.engine.episode import Episode
 from trim.engine.policy import Policy
 from trim.errors import TrimError
@@ -76,12 +78,21 @@ def outcomes(
         policies: policies by name.
         unit: tokens of always-strong on them.
     """
-    episodes, found = runner.run(problems, list(policies.values())), {}
-    for index, name in enumerate(policies):
-        mine = [e for e in episodes if e.policy == index]
-        strong = sum(step.strong_tokens for e in mine for step in e.steps)
-        found[name] = Outcome(sum(e.correct for e in mine) / len(mine), strong / unit)
-    return found
+    correct, tokens = by_problem(runner, problems, list(policies.values()))
+    return {
+        name: Outcome(float(right.mean()), float(spent.sum() / unit))
+        for name, right, spent in zip(policies, correct, tokens, strict=True)
+    }
+
+
+def by_problem(
+    runner: Runner, problems: Sequence[Problem], policies: Sequence[Policy]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether k policies solve each of n problems, and the strong tokens that they take, shape (k, n) each."""
+    episodes, shape = runner.run(problems, policies), (len(policies), len(problems))
+    correct = np.array([e.correct for e in episodes]).reshape(shape)
+    tokens = np.array([sum(step.strong_tokens for step in (*e.discarded, *e.steps)) for e in episodes])
+    return correct, tokens.reshape(shape)
 
 
 def fit_router(

@@ -2,9 +2,9 @@
 
 A situation is a decision point of a tree and how far the strong model has read or written the solution, since what
 it has not read yet must be read, and paid for, when it is asked next. Before a draft the policy may have the strong
-model write the step unseen. A draft comes with evidence: the weak model's own mean log-probability, which costs nothing, or
-the reward model's score. It may then be accepted, verified (the strong model reads it, and its mean log-probability of
-the draft is seen) or rewritten; after verification, accepted or rewritten.
+model write the step unseen. A draft comes with evidence: the weak model's own mean log-probability, which costs
+nothing, or the reward model's score. It may then be accepted, verified (the strong model reads it, and its mean
+log-probability of the draft is seen) or rewritten; after verification, accepted or rewritten.
 
 The policy is found by fitted policy iteration: what each choice is worth under the present policy is computed exactly
 by backward induction, regressed on what can be seen where that policy goes, at all prices at once, and the greedy

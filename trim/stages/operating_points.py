@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from trim.experiment.fitting import fitted_policies, outcomes
+import numpy as np
+
+from trim.experiment.fitting import by_problem, fitted_policies
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
-from trim.files import write_sealed
+from trim.files import write_arrays, write_sealed
 from trim.problems import read_problems
 from trim.progress import Tracker
 from trim.routers.always import STRONG
@@ -27,17 +28,26 @@ def measure_points(
 ) -> None:
     """Run every setting of the routers that are fitted on a benchmark on its validation problems.
 
-    Writes accuracy and strong tokens over always-strong's, by router and setting. These are the problems that routers
-    are fitted on, so that the figures guide a choice and are no result.
+    Writes accuracy and strong tokens over always-strong's, by router and setting, to OUT, and problem by problem into
+    the safetensors file beside it. These are the problems that routers are fitted on, so that the figures guide a
+    choice and are no result.
     """
     runner = Runner.open(params, layers, journal, tracker)
     solved = read_problems(problems, "validation")
-    unit = sum(step.tokens for episode in runner.run(solved, [STRONG]) for step in episode.steps)
+    strong = by_problem(runner, solved, [STRONG])
     reached: dict[str, dict[str, dict[str, float]]] = {}
+    arrays = dict(zip(("always_strong.correct", "always_strong.tokens"), strong, strict=True))
     for router in params.routers_on(benchmark):
         kind = params.router_type(router)
         if kind.hindsight or kind.needs_reference or params.source(router, benchmark) != benchmark:
             continue
-        found = outcomes(runner, solved, fitted_policies(params, router, benchmark, fitted), unit)
-        reached[router] = {name: asdict(outcome) for name, outcome in found.items()}
+        policies = fitted_policies(params, router, benchmark, fitted)
+        correct, tokens = by_problem(runner, solved, list(policies.values()))
+        shares = tokens.sum(axis=1) / strong[1].sum()
+        reached[router] = {
+            name: {"accuracy": float(right.mean()), "strong_fraction": float(share)}
+            for name, right, share in zip(policies, correct, shares, strict=True)
+        }
+        arrays |= {f"{router}.correct": correct, f"{router}.tokens": tokens}
+    write_arrays(out.with_suffix(".safetensors"), {name: a.astype(np.int32) for name, a in arrays.items()})
     write_sealed(out, reached)

@@ -1,0 +1,91 @@
+"""Settings with a guarantee: Learn then Test (Angelopoulos et al., 2021) over a router's ordered settings.
+
+A promise is that a mean over problems is above 0: of accuracy less a share of always-strong's, or of a budget less what
+is spent. Each setting is tested against "it is not", from the safest to the cheapest, and the first that cannot be told
+ends it. So the chance that a chosen setting breaks the promise is at most the risk, whatever the number of problems.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Promise = Literal["accuracy", "spend"]
+_BETS = np.geomspace(0.02, 0.9, 16)  # shares of the largest bet that cannot lose everything
+
+
+class Outcomes(NamedTuple):
+    """What the settings of a router reached on n problems, and always-strong on the same.
+
+    Attributes:
+        correct: shape (k, n), bool.
+        tokens: strong tokens, shape (k, n).
+        strong_correct, strong_tokens: always-strong's, shape (n,).
+    """
+
+    correct: np.ndarray
+    tokens: np.ndarray
+    strong_correct: np.ndarray
+    strong_tokens: np.ndarray
+
+    def margins(self, promise: Promise, level: float) -> tuple[np.ndarray, float]:
+        """What a setting has to spare on each problem, shape (k, n), and the least that can be.
+
+        Args:
+            promise: an accuracy of at least `level` times always-strong's, or at most `level` times its tokens. The
+                longest solution that was seen is taken for the longest that there is.
+            level: see above.
+        """
+        if promise == "accuracy":
+            return self.correct - level * self.strong_correct, -level
+        longest = max(self.tokens.max(), self.strong_tokens.max())
+        return level * self.strong_tokens - self.tokens, -float(longest)
+
+    def taken(self, problems: np.ndarray) -> Outcomes:
+        """The same on some of the problems, by their indices."""
+        return Outcomes(
+            self.correct[:, problems], self.tokens[:, problems], self.strong_correct[problems],
+            self.strong_tokens[problems],
+        )  # fmt: skip
+
+
+def p_values(margins: np.ndarray, least: float) -> np.ndarray:
+    """How far each of k means could be 0 or less by chance, shape (k, n) -> (k,), in (0, 1].
+
+    By betting (Waudby-Smith and Ramdas, 2024): capital that grows by 1 + bet · margin from problem to problem cannot be
+    expected to grow if the mean is not above 0, so that it is above 1/p at any time with probability p at most (Ville,
+    1939). Several bets of fixed size share the first unit of capital.
+
+    Args:
+        margins: independent over problems.
+        least: lower bound of the margins, below 0.
+    """
+    bets = _BETS[:, None] / -least
+    capital = np.stack([np.log1p(bets * row).cumsum(axis=1) for row in margins])  # (k, bets, n)
+    most = np.logaddexp.reduce(capital, axis=1).max(axis=1) - np.log(len(_BETS))
+    return np.exp(-np.maximum(most, 0))
+
+
+def choose(margins: np.ndarray, least: float, risk: float) -> int | None:
+    """The last of the k settings, safest first, before the first that cannot be told to keep its promise; None if none.
+
+    Args:
+        margins: see `p_values`.
+        least: see `p_values`.
+        risk: the largest probability that the chosen setting breaks the promise.
+    """
+    told = p_values(margins, least) <= risk
+    return int(np.argmin(told)) - 1 if told[0] and not told.all() else len(told) - 1 if told.all() else None
+
+
+def problems_needed(margins: np.ndarray, least: float, risk: float) -> int | None:
+    """About how many problems would tell that a mean like that of these margins is above 0; None if it is not.
+
+    Args:
+        margins: of one setting, shape (n,).
+        least: see `p_values`.
+        risk: see `choose`.
+    """
+    growth = np.log1p(_BETS[:, None] / -least * margins).mean(axis=1).max()
+    return int(np.ceil(np.log(len(_BETS) / risk) / growth)) if growth > 0 else None

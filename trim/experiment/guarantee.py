@@ -1,0 +1,123 @@
+"""The guaranteed setting of a router of an experiment, from what its settings reached on the validation problems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trim.errors import TrimError
+from trim.evaluation.guarantee import Outcomes, Promise, choose, problems_needed
+from trim.files import read_arrays, read_sealed
+
+RISK = 0.05
+
+
+@dataclass(frozen=True)
+class Guaranteed:
+    """A router's setting that keeps a promise.
+
+    Attributes:
+        router: the router.
+        setting: its cheapest setting that can be told to keep the promise, None if there is none.
+        accuracy: accuracy there on the validation problems, over always-strong's.
+        spent: strong tokens there, over always-strong's.
+        needed: if there is no such setting, about how many problems would tell one, None if not even that is likely.
+    """
+
+    router: str
+    setting: str | None
+    accuracy: float
+    spent: float
+    needed: int | None = None
+
+
+def read_validation(folder: Path) -> tuple[dict[str, list[str]], dict[str, Outcomes]]:
+    """What every setting reached on the validation problems: settings and outcomes by router, safest setting first.
+
+    Values that were fitted for a budget are left out, since they were chosen on these very problems; so are the
+    settings of all seeds but one.
+
+    Raises:
+        TrimError: if it was not measured, or a file is damaged.
+    """
+    path = folder / "validation.json"
+    if not path.is_file() or not path.with_suffix(".safetensors").is_file():
+        raise TrimError(f"{path}: No such file or directory; `snakemake --cores all serving` measures it")
+    reached: dict[str, Any] = read_sealed(path)
+    arrays, _ = read_arrays(path.with_suffix(".safetensors"))
+    strong = arrays["always_strong.correct"][0].astype(bool), arrays["always_strong.tokens"][0]
+    names, found = {}, {}
+    for router, settings in reached.items():
+        seeds = [match[1] for name in settings if (match := re.search(r"seed=(\d+)", name))]
+        kept = [
+            index
+            for index, name in enumerate(settings)
+            if not name.startswith("budget=") and (not seeds or name.endswith(f"seed={seeds[0]}"))
+        ][::-1]  # a router's settings are in order of rising cost
+        if kept:
+            names[router] = [list(settings)[index] for index in kept]
+            correct, tokens = arrays[f"{router}.correct"][kept].astype(bool), arrays[f"{router}.tokens"][kept]
+            found[router] = Outcomes(correct, tokens, *strong)
+    return names, found
+
+
+def guarantee(
+    folder: Path, promise: Promise, level: float, risk: float = RISK, routers: Sequence[str] | None = None
+) -> list[Guaranteed]:
+    """The guaranteed setting of each router, cheapest first; those without one come last.
+
+    Args:
+        folder: what was fitted and measured on the benchmark, results/routers/BENCHMARK.
+        promise: see `trim.evaluation.guarantee.Outcomes.margins`.
+        level: see there.
+        risk: largest probability that any promise made here is broken, over the draw of the validation problems.
+        routers: those to choose among, by default all; the risk is shared out evenly.
+
+    Raises:
+        TrimError: if nothing was measured, or not of a router that is named.
+    """
+    names, found = read_validation(folder)
+    chosen = [name for name in found if name not in ("always_weak", "always_strong")]
+    for router in routers or ():
+        if router not in found:
+            raise TrimError(f"{folder / 'validation.json'}: no {router} there; it has: {', '.join(found)}")
+    rows = []
+    for router in routers or chosen:
+        outcomes = found[router]
+        order = slice(None) if promise == "accuracy" else slice(None, None, -1)
+        margins, least = outcomes.margins(promise, level)
+        shared = risk / len(routers or chosen)
+        index = choose(margins[order], least, shared)
+        if index is None:
+            needed = problems_needed(margins[order][0], least, shared)
+            rows.append(Guaranteed(router, None, np.nan, np.nan, needed))
+            continue
+        index = range(len(margins))[order][index]
+        accuracy = outcomes.correct[index].mean() / outcomes.strong_correct.mean()
+        spent = outcomes.tokens[index].sum() / outcomes.strong_tokens.sum()
+        rows.append(Guaranteed(router, names[router][index], float(accuracy), float(spent)))
+    best = (lambda row: row.spent) if promise == "accuracy" else (lambda row: -row.accuracy)
+    return sorted(rows, key=lambda row: (row.setting is None, best(row)))
+
+
+def guaranteed_setting(folder: Path, router: str, level: float) -> str:
+    """The setting of a router that reaches a share of always-strong's accuracy, at the usual risk.
+
+    Raises:
+        TrimError: if there is none; it says how many problems would be needed.
+    """
+    (row,) = guarantee(folder, "accuracy", level, routers=[router])
+    if row.setting is None:
+        raise TrimError(f"{router}: {without(row)}")
+    return row.setting
+
+
+def without(row: Guaranteed) -> str:
+    """Why a router has no guaranteed setting."""
+    more = f"about {row.needed:,} validation problems would be needed" if row.needed else "none keeps it on validation"
+    return f"no setting can be told to keep the promise; {more}"
