@@ -50,7 +50,8 @@ def ship() -> None:
     first = Path("routers", next(iter(params.benchmarks)))
     (shipped / first).mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", shipped / "params.yaml")
-    shutil.copyfile(ROOT / "results" / first / "validation.json", shipped / first / "validation.json")
+    for form in ("json", "safetensors"):
+        shutil.copyfile(ROOT / "results" / first / f"validation.{form}", shipped / first / f"validation.{form}")
     for router in params.fitted_on(first.name):
         for name in (f"{router}.json", f"{router}.safetensors"):
             shutil.copyfile(ROOT / "results" / first / name, shipped / first / name)

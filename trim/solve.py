@@ -20,6 +20,7 @@ from trim.engine.policy import Policy
 from trim.engine.store import Draws
 from trim.errors import TrimError
 from trim.experiment.fitting import fitted_policies
+from trim.experiment.guarantee import guaranteed_setting
 from trim.experiment.load import load
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
@@ -99,7 +100,8 @@ class Solver:
         Args:
             path: the experiment's file; by default params.yaml where there is one, else the embedded experiment.
             router: name of one of its routers.
-            setting: one of the router's operating points, or the beginning of its name.
+            setting: one of the router's operating points, or the beginning of its name; guarantee=0.95 is the cheapest
+                that reaches 95 % of always-strong's accuracy with a probability of 95 % (`trim choose`).
             benchmark: the benchmark that the router was fitted on; by default the experiment's first one.
             results: folder of the experiment's results. Where nothing was fitted yet, and the experiment has the
                 models and the router of the embedded one, what was fitted there is used.
@@ -109,7 +111,9 @@ class Solver:
         """
         params = load(path or here(), benchmark, router)
         benchmark = benchmark or next(iter(params.benchmarks))
-        policies = fitted_policies(params, router, benchmark, fitted_folder(params, router, benchmark, results))
+        folder = fitted_folder(params, router, benchmark, results)
+        policies = fitted_policies(params, router, benchmark, folder)
+        setting = guaranteed_setting(folder / params.source(router, benchmark), router, setting)
         for name, policy in policies.items():
             if name == setting or name.startswith(f"{setting} "):
                 return cls(params, policy)

@@ -15,6 +15,7 @@ from pathlib import Path
 import typer
 
 from trim.cli.audit import audits
+from trim.cli.choose import choose
 from trim.cli.options import PIPELINE
 from trim.cli.pomdp import pomdp
 from trim.cli.pretrain import pretrain
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command()(solve)
 app.command()(serve)
+app.command()(choose)
 for part in (stages, studies, reports, audits):
     app.add_typer(part)
 app.add_typer(pomdp, name="pomdp")

@@ -15,6 +15,7 @@ from trim.evaluation.guarantee import Outcomes, Promise, choose, problems_needed
 from trim.files import read_arrays, read_sealed
 
 RISK = 0.05
+_NAME = "guarantee="
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ def read_validation(folder: Path) -> tuple[dict[str, list[str]], dict[str, Outco
     strong = arrays["always_strong.correct"][0].astype(bool), arrays["always_strong.tokens"][0]
     names, found = {}, {}
     for router, settings in reached.items():
-        seeds = [match[1] for name in settings if (match := re.search(r"seed=(\d+)", name))]
+        seeds = [int(match[1]) for name in settings if (match := re.search(r"seed=(\d+)", name))]
         kept = [
             index
             for index, name in enumerate(settings)
-            if not name.startswith("budget=") and (not seeds or name.endswith(f"seed={seeds[0]}"))
+            if not name.startswith("budget=") and (not seeds or name.endswith(f"seed={min(seeds)}"))
         ][::-1]  # a router's settings are in order of rising cost
         if kept:
             names[router] = [list(settings)[index] for index in kept]
@@ -105,12 +106,27 @@ def guarantee(
     return sorted(rows, key=lambda row: (row.setting is None, best(row)))
 
 
-def guaranteed_setting(folder: Path, router: str, level: float) -> str:
-    """The setting of a router that reaches a share of always-strong's accuracy, at the usual risk.
+def guaranteed_setting(folder: Path, router: str, setting: str) -> str:
+    """The setting that a name stands for: of guarantee=0.95, that which reaches 95 % of always-strong's accuracy.
+
+    Any other name stands for itself.
+
+    Args:
+        folder: what was fitted and measured on the benchmark, results/routers/BENCHMARK.
+        router: the router.
+        setting: the name.
 
     Raises:
-        TrimError: if there is none; it says how many problems would be needed.
+        TrimError: if there is no such setting at the usual risk; it says how many problems would be needed.
     """
+    if not setting.startswith(_NAME):
+        return setting
+    try:
+        level = float(setting.removeprefix(_NAME))
+    except ValueError:
+        level = np.nan
+    if not 0 < level < 1:
+        raise TrimError(f"{setting}: a share of always-strong's accuracy in (0, 1) is needed, such as {_NAME}0.95")
     (row,) = guarantee(folder, "accuracy", level, routers=[router])
     if row.setting is None:
         raise TrimError(f"{router}: {without(row)}")

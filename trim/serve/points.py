@@ -54,12 +54,19 @@ class Points:
     Args:
         points: the points.
         default: the id of the one that `auto` is.
+        named: the setting that a name such as guarantee=0.95 stands for; see `trim.experiment.guarantee`.
 
     Raises:
         TrimError: if there is no point of that id.
     """
 
-    def __init__(self, points: Mapping[str, Point], default: str) -> None:
+    def __init__(
+        self,
+        points: Mapping[str, Point],
+        default: str,
+        named: Callable[[str, str], str] = lambda router, setting: setting,
+    ) -> None:
+        self._named = named
         self._points, self._setting = dict(points), {(p.router, p.setting): p for p in points.values()}
         try:
             self.default = self.find(default)
@@ -94,6 +101,10 @@ class Points:
             return self._points[model]
         name, _, setting = model.partition("@")
         router = name.replace("-", "_")
+        try:
+            setting = self._named(router, setting).split(" ")[0]
+        except TrimError as error:
+            raise ApiError(404, str(error), "model_not_found", "model") from error
         if (router, setting) in self._setting:
             return self._setting[router, setting]
         between = self._between(router, setting)

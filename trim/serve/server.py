@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from trim.errors import TrimError
+from trim.experiment.guarantee import guaranteed_setting
 from trim.experiment.load import load
 from trim.experiment.runner import Runner
 from trim.progress import Tracker
@@ -25,7 +26,7 @@ from trim.serve.points import Points, operating_points
 from trim.serve.service import Service
 from trim.serve.settings import KEY, Keys, Limits
 from trim.serve.store import ServerStore
-from trim.solve import here
+from trim.solve import fitted_folder, here
 
 _SWITCH = 0.0005  # seconds after which the thread of HTTP gives way to that of the models
 
@@ -93,7 +94,14 @@ def make_api(options: Options) -> Api:
             f"{router}: not fitted on {benchmark} in {options.results}; `snakemake --cores all` fits it, "
             "or choose another --router"
         )
-    points = Points(fitted, options.model)
+
+    def named(router: str, setting: str) -> str:
+        if router not in params.routers:
+            return setting
+        folder = fitted_folder(params, router, benchmark, options.results)
+        return guaranteed_setting(folder / params.source(router, benchmark), router, setting)
+
+    points = Points(fitted, options.model, named)
     store = ServerStore(options.store, options.keep)
     metrics, tracker = Metrics(), _Counted.silent()
     tracker.metrics = metrics

@@ -126,6 +126,7 @@ rule operating_points:
         models=LAYOUT.models(),
     output:
         "results/routers/{benchmark}/validation.json",
+        "results/routers/{benchmark}/validation.safetensors",
     log:
         "logs/operating_points/{benchmark}.log",
     benchmark:
@@ -140,7 +141,7 @@ rule operating_points:
         generation=SECTIONS["generation"],
     shell:
         "trim operating-points --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
-        " --problems {input.problems:q} {input.layers:q} {input.draws:q} --fitted results/routers --out {output:q}"
+        " --problems {input.problems:q} {input.layers:q} {input.draws:q} --fitted results/routers --out {output[0]:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-points.sqlite > {log:q} 2>&1"
 
 

@@ -1,0 +1,149 @@
+"""Points with a guarantee: chosen on the validation problems of the first benchmark, looked at on test problems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from trim.evaluation.guarantee import Outcomes, choose
+from trim.evaluation.results import Results, read_results
+from trim.experiment.guarantee import RISK, guarantee, read_validation
+from trim.experiment.params import Params
+from trim.report.figures import legend, panels, styles
+from trim.report.tables import titles
+from trim.studies.base import Measurement, Study, read_measured
+
+_LEVEL = 0.95  # of always-strong's accuracy
+_SPLITS = 1000
+
+
+def _first(params: Params) -> str:
+    return next(iter(params.benchmarks))
+
+
+def _routers(params: Params, benchmark: str) -> list[str]:
+    """Routers whose settings are measured on the validation problems of the first benchmark, and run on this one."""
+    first = _first(params)
+    return [
+        name
+        for name in params.routers_on(first)
+        if name in params.routers_on(benchmark)
+        and params.source(name, first) == first
+        and not params.router_type(name).is_reference
+    ]
+
+
+def _measured_from(params: Params, name: str) -> list[str]:
+    measured = [f"routers/{_first(params)}/validation.{form}" for form in ("json", "safetensors")]
+    return [*measured, *(f"episodes/{name}/{r}.parquet" for r in ("always_strong", *_routers(params, name)))]
+
+
+def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
+    """What the guaranteed setting of each router reaches on the test problems, and how often a promise is broken.
+
+    Each router's promise is made with the whole risk. On the first benchmark, too: the share of random halves of its
+    validation and test problems on which a setting is chosen that breaks the promise on all of them.
+    """
+    folder = results / "routers" / _first(params)
+    strong = read_results(results / "episodes" / benchmark / "always_strong.parquet")
+    names, validation = read_validation(folder)
+    rows = []
+    for router in _routers(params, benchmark):
+        (row,) = guarantee(folder, "accuracy", _LEVEL, routers=[router])
+        test = read_results(results / "episodes" / benchmark / f"{router}.parquet")
+        kept = [test.settings.index(name) for name in names[router]]
+        outcomes = _outcomes(test, strong, kept)
+        found: dict[str, object] = {"router": router, "setting": row.setting or "", "needed": row.needed}
+        if row.setting:
+            place = names[router].index(row.setting)
+            found["accuracy"] = outcomes.correct[place].mean() / outcomes.strong_correct.mean()
+            found["spent"] = outcomes.tokens[place].sum() / outcomes.strong_tokens.sum()
+        if benchmark == _first(params):
+            found["broken"] = _broken(_together(validation[router], outcomes))
+        rows.append(found)
+    columns = ["router", "setting", "needed", "accuracy", "spent", "broken"]
+    return {"": pd.DataFrame(rows).reindex(columns=columns).assign(benchmark=benchmark)}
+
+
+def _outcomes(test: Results, strong: Results, settings: list[int]) -> Outcomes:
+    tokens = test.totals["strong_tokens"][settings], strong.totals["strong_tokens"][0]
+    return Outcomes(test.correct[settings], tokens[0], strong.correct[0], tokens[1])
+
+
+def _together(one: Outcomes, other: Outcomes) -> Outcomes:
+    return Outcomes(*(np.concatenate(parts, axis=-1) for parts in zip(one, other, strict=True)))
+
+
+def _broken(drawn: Outcomes) -> float:
+    """Share of random halves of the problems whose chosen setting breaks the promise on all of them."""
+    rng, (margins, least) = np.random.default_rng(0), drawn.margins("accuracy", _LEVEL)
+    breaks, count, broken = margins.mean(axis=1) < 0, margins.shape[1], 0
+    for _ in range(_SPLITS):
+        index = choose(margins[:, rng.permutation(count)[: count // 2]], least, RISK)
+        broken += index is not None and bool(breaks[index])
+    return broken / _SPLITS
+
+
+def _shown(results: Path, params: Params) -> pd.DataFrame:
+    benchmarks, routers = titles(params)
+    found = read_measured(results, "guarantee", params.benchmarks)
+    return found.assign(benchmark=found["benchmark"].map(benchmarks), router=found["router"].map(routers))
+
+
+def _table(results: Path, params: Params) -> pd.DataFrame:
+    """By router: its setting, then on each benchmark accuracy over always-strong's, spending, and what became of it."""
+    first, rows = params.benchmark_title(_first(params)), []
+    for router, group in _shown(results, params).groupby("router", sort=False):
+        mine = group.set_index("benchmark")
+        own = mine.loc[first]
+        row = {"router": router, "setting": own["setting"]}
+        if pd.isna(own["setting"]):
+            needed = "none keeps it" if pd.isna(own["needed"]) else f"needs about {own['needed']:,.0f} problems"
+            row["setting"] = f"none: {needed}"
+        for benchmark in map(params.benchmark_title, params.benchmarks):
+            there = mine.loc[benchmark] if benchmark in mine.index else None
+            if there is None or pd.isna(there["accuracy"]):
+                row[benchmark] = ""
+            else:
+                kept = "kept" if there["accuracy"] >= _LEVEL else "broken"
+                row[benchmark] = f"{there['accuracy']:.3f} at {there['spent']:.3f}, {kept}"
+        rows.append(row | {"broken in halves": f"{own['broken']:.3f}"})
+    return pd.DataFrame(rows)
+
+
+def _figure(results: Path, params: Params) -> Figure:
+    """Accuracy over always-strong's against spending of every guaranteed setting, a panel a benchmark."""
+    found = _shown(results, params).dropna(subset=["accuracy"])
+    titles_of = {title: title for title in map(params.benchmark_title, params.benchmarks)}
+    picture, axes_of = panels(titles_of, height=2.8)
+    marks = styles(found["router"].unique())
+    for benchmark, axes in axes_of.items():
+        for row in found[found["benchmark"] == benchmark].itertuples():
+            colour, marker = marks[row.router]
+            axes.plot(row.spent, row.accuracy, marker, color=colour, label=row.router)
+        axes.axhline(_LEVEL, color="0.4", linewidth=0.8)
+        axes.set_xlabel("strong tokens, always-strong's is 1")
+        axes.set_ylabel("accuracy / always-strong's")
+    return legend(picture)
+
+
+STUDY = Study(
+    name="guarantee",
+    title="Settings with a guarantee",
+    text=(
+        f"Each router's cheapest setting for which, with probability {1 - RISK:.0%} over the draw of the first "
+        f"benchmark's validation problems, the accuracy is at least {_LEVEL:.0%} of always-strong's (`trim choose`), "
+        "on the test problems of all benchmarks: accuracy over always-strong's, at strong tokens over always-strong's. "
+        "The promise is made for problems of the first benchmark; on others it may be broken. Broken in halves: the "
+        f"share of {_SPLITS:,} random halves of the first benchmark's validation and test problems on which a setting "
+        "is chosen that breaks the promise on all of them."
+    ),
+    caption="Guaranteed settings on the test problems; the line is the promise.",
+    wanted=lambda params: bool(_routers(params, _first(params))),
+    table=_table,
+    figure=_figure,
+    measurement=Measurement(benchmarks=lambda params: list(params.benchmarks), inputs=_measured_from, make=_measure),
+)
