@@ -52,7 +52,7 @@ def test_a_router_without_such_a_setting_says_how_many_problems_would_tell(tmp_p
 
 @pytest.mark.parametrize("name", ["guarantee=", "guarantee=2", "guarantee=nan", "guarantee=x"])
 def test_a_mistyped_name_is_refused(tmp_path, name):
-    with pytest.raises(TrimError, match="such as guarantee=0.95"):
+    with pytest.raises(TrimError, match=r"such as guarantee=0\.95"):
         guaranteed_setting(tmp_path, "trim_thr", name)
 
 

@@ -84,7 +84,7 @@ def whole(problems, made):
 @given(
     st.integers(0, 10**6),
     st.sampled_from(sorted(UNITS)),
-    st.sampled_from([ALL, ALL[1:], ("verify", "rewrite")]),
+    st.sampled_from([ALL, ALL[1:], ("verify", "rewrite"), ("accept", "rewrite", "hand_off")]),
     st.sampled_from(["weak", "prm"]),
 )
 @settings(max_examples=25, deadline=None)

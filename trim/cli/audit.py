@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,7 @@ from trim.terminal import cell
 
 if TYPE_CHECKING:
     from trim.audit.recompute import Check
+    from trim.experiment.params import Params
 
 audits = typer.Typer()
 STYLES = {"pass": "green", "fail": "bold red", "not recorded": "yellow"}
@@ -37,13 +39,20 @@ def audit(
         Path | None,
         typer.Option("--against", help="Reference numbers, with the columns of results/measures.csv."),
     ] = None,
+    selection: Annotated[
+        bool,
+        typer.Option(
+            "--selection",
+            help="Show instead what choosing on the test problems would have gained, and what they can show.",
+        ),
+    ] = False,
     lineage: Annotated[bool, typer.Option(help="Ask Snakemake and DVC what they recorded.")] = True,
     results: Results = DEFAULT_RESULTS,
     params: RunParams = None,
 ) -> None:
     """Make every table again from the episodes, and check that no result was changed and where each came from.
 
-    Exit status 1 if anything fails.
+    Exit status 1 if anything fails. With --selection: how much was chosen, for the figures at the middle budget.
 
     Example: trim audit --against workflow/reference/embedded.csv
     """
@@ -51,6 +60,9 @@ def audit(
     from trim.audit.recompute import lineage as recorded
 
     found = load_run(params, results)
+    if selection:
+        _show_selection(found, results)
+        return
     kinds: list[Iterator[Check]] = [unchanged(results), recomputed(found, results)]
     kinds += [recorded(results.parent)] if lineage else []
     kinds += [against(reference, results)] if reference else []
@@ -75,6 +87,17 @@ def audit(
     )
     if failed:
         raise typer.Exit(1)
+
+
+def _show_selection(params: Params, results: Path) -> None:
+    from trim.audit.selection import choices
+
+    table = Table("benchmark", "what", "of", "chosen", "on test", "gain", Column("", overflow="fold"))
+    for choice in choices(params, results):
+        accuracies = ["" if math.isnan(choice.chosen) else f"{v:.3f}" for v in (choice.chosen, choice.on_test)]
+        cells = (choice.benchmark, choice.what, choice.of, *accuracies, f"{choice.gain:.3f}", choice.note)
+        table.add_row(*map(cell, cells))
+    Console().print(table)
 
 
 @audits.command(rich_help_panel=PIPELINE)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trim.engine.policy import Decisions
 
 KEEP, VERIFY, REWRITE = range(3)
+ASKED = 2  # the column of `observe` that says whether the strong model was asked before
 NO_EVIDENCE = 1.0  # above any log-probability, and as good as any score
 # What is regressed: what the first choice gains over the second.
 GAINS = ("delegate", "verify", "rewrite", "rewrite_verified")
@@ -316,6 +317,12 @@ class Gains:
         """What a choice gains at a price, from what is seen, shape (n, F) -> (n,)."""
         return np.asarray(self._boosters[gain].predict(_told(seen, price), num_threads=1))
 
+    def delegate(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
+        """Whether the strong model writes unseen, from what is seen before a draft, shape (n,)."""
+        if "hand_off" in actions:
+            return seen[:, ASKED] > 0
+        return self("delegate", seen, price) > 0 if "delegate" in actions else np.zeros(len(seen), dtype=bool)
+
     def action(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
         """The best of the actions that are allowed, from what is seen of drafts, shape (n,)."""
         ways = np.stack([np.zeros(len(seen)), self("verify", seen, price), self("rewrite", seen, price)])
@@ -325,9 +332,8 @@ class Gains:
     def choices(self, situations: Situations, price: float, actions: Sequence[Action]) -> Choices:
         """What is chosen in every situation."""
         before, draft, verified = situations.seen
-        unseen = self("delegate", before, price) > 0
         return Choices(
-            unseen & ("delegate" in actions),
+            self.delegate(before, price, actions),
             self.action(draft, price, actions),
             self("rewrite_verified", verified, price) > 0,
         )

@@ -16,8 +16,6 @@ from trim.routers.base import Router, Trial, at_budgets, settings
 if TYPE_CHECKING:
     from trim.rl.verification import Gains
 
-_ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
-
 
 class _Verifying(Policy):
     second = "strong"
@@ -28,9 +26,7 @@ class _Verifying(Policy):
     def delegate(self, seen: Decisions) -> np.ndarray:
         from trim.rl.verification import observe_decisions
 
-        if "delegate" not in self._actions:
-            return np.zeros(len(seen), dtype=bool)
-        return self._gains("delegate", observe_decisions(seen)[0], self._price) > 0
+        return self._gains.delegate(observe_decisions(seen)[0], self._price, self._actions)
 
     def consult(self, seen: Decisions) -> np.ndarray:
         from trim.rl.verification import VERIFY
@@ -79,7 +75,7 @@ class TrimVerify(Router):
         prices: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
         currency: Currency = "strong_tokens"
         evidence: Evidence = "prm"
-        actions: tuple[Action, ...] = _ACTIONS
+        actions: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The regressions, the return on validation at each price, and prices by budget, interpolated."""

@@ -1,0 +1,153 @@
+"""How much was chosen: what tables would have gained from choices on the test problems, and what these can show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+from trim.evaluation.comparison import Comparison, comparisons, differences
+from trim.evaluation.published import PROBLEMS, RELEASED, RELEASED_TITLES, published_points
+from trim.evaluation.results import Results, read_results
+from trim.experiment.params import Params, measure_settings
+from trim.files import read_sealed
+
+_POWER = 0.8
+
+
+class Choice(NamedTuple):
+    """Something that was chosen, and what another choice would have been worth.
+
+    Attributes:
+        benchmark: title of the benchmark.
+        what: what was chosen: a setting, a seed, a router; or a difference that the problems can show.
+        of: title of the router that it was chosen for.
+        chosen: accuracy with what was chosen on validation; NaN if nothing was.
+        on_test: accuracy with what would have been chosen on the test problems.
+        note: how to read it.
+    """
+
+    benchmark: str
+    what: str
+    of: str
+    chosen: float
+    on_test: float
+    note: str
+
+    @property
+    def gain(self) -> float:
+        """What choosing on the test problems would have gained, or a difference."""
+        return self.on_test - self.chosen if np.isfinite(self.chosen) else self.on_test
+
+
+def choices(params: Params, results: Path) -> Iterator[Choice]:
+    """Every choice behind the figures at the middle budget, benchmark by benchmark, and those of the published run.
+
+    Raises:
+        TrimError: if a file of the run is missing or damaged.
+    """
+    for benchmark in params.benchmarks:
+        title = params.benchmark_title(benchmark)
+        paths = [results / path for path in params.episodes(benchmark)]
+        found = [read_results(path) for path in paths]
+        (comparison,) = comparisons(found, measure_settings(params))
+        mine = [result for result in found if not result.reference]
+        for result in mine:
+            yield from _settings(params, comparison, result, title)
+            yield from _seeds(params, comparison, result, title)
+        yield from _router(params, comparison, results / "routers" / benchmark / "validation.json", title)
+        yield from _smallest(params, comparison, title)
+    yield from _published()
+
+
+def _measure(params: Params) -> str:
+    return f"acc@{100 * params.evaluation.headline_budget:g}"
+
+
+def _settings(params: Params, comparison: Comparison, result: Results, title: str) -> Iterator[Choice]:
+    """The setting that was fitted for the middle budget, and the best on the test problems that spends no more."""
+    name = f"budget={params.evaluation.headline_budget:g}"
+    accuracy = result.correct.mean(axis=1)
+    spent = comparison.fractions(result.router, "strong_tokens")[0]
+    fitted = [i for i, s in enumerate(result.settings) if s.split(" ")[0] == name]
+    if not fitted:
+        return
+    gains = [accuracy[(spent <= spent[i]) & _same_seed(result, i)].max() for i in fitted]
+    note = f"spends {spent[fitted].mean():.3f}; the best of {len(result.settings)} settings that spends no more"
+    yield Choice(title, "setting", result.title, float(accuracy[fitted].mean()), float(np.mean(gains)), note)
+
+
+def _same_seed(result: Results, index: int) -> np.ndarray:
+    return np.array([seed == result.seeds[index] for seed in result.seeds])
+
+
+def _seeds(params: Params, comparison: Comparison, result: Results, title: str) -> Iterator[Choice]:
+    """Tables show the mean over the seeds of a training; the best of them would have been chosen on test."""
+    values = [frame[_measure(params)].iloc[0] for frame in comparison.by_seed[result.router]]
+    if len(values) > 1:
+        note = f"the mean over {len(values)} seeds, and the best of them"
+        yield Choice(title, "seed", result.title, float(np.mean(values)), float(np.max(values)), note)
+
+
+def _router(params: Params, comparison: Comparison, validation: Path, title: str) -> Iterator[Choice]:
+    """The router that is best on validation at the middle budget, and the one that is best on test."""
+    if not validation.is_file():
+        return
+    test = {r: frame[_measure(params)].iloc[0] for r, frame in comparison.measures.items()}
+    reached = {
+        router: np.interp(params.evaluation.headline_budget, *_curve(settings))
+        for router, settings in read_sealed(validation).items()
+        if router in test and not comparison.routers[router].reference
+    }
+    best, on_test = max(reached, key=lambda r: reached[r]), max(reached, key=lambda r: test[r])
+    note = f"the best of {len(reached)} on test: {params.title(on_test)}"
+    yield Choice(title, "router", params.title(best), float(test[best]), float(test[on_test]), note)
+
+
+def _curve(settings: dict[str, dict[str, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Spending and accuracy of a router's settings on validation, by rising spending."""
+    points = sorted((row["strong_fraction"], row["accuracy"]) for row in settings.values())
+    spent, accuracy = np.array(points).T
+    return spent, accuracy
+
+
+def _smallest(params: Params, comparison: Comparison, title: str) -> Iterator[Choice]:
+    """The smallest difference from each baseline that so many problems show with a probability of 80 %."""
+    settings, measure = comparison.settings, _measure(params)
+    factor = (norm.ppf((1 + settings.confidence) / 2) + norm.ppf(_POWER)) / (
+        2 * norm.ppf((1 + settings.confidence) / 2)
+    )
+    count = comparison.weights.shape[1]
+    for baseline in params.evaluation.baselines:
+        rows = differences(comparison, baseline)
+        rows = rows[(rows["measure"] == measure) & rows["router"].isin([r for r in params.routers if r != baseline])]
+        widths = (rows["high"] - rows["low"]).to_numpy(float)
+        widths = widths[np.isfinite(widths) & (widths > 0)]
+        if len(widths):
+            note = f"median over {len(widths)} routers; {count} problems, {_POWER:.0%} power"
+            of = f"from {params.title(baseline)}"
+            yield Choice(title, "smallest difference", of, np.nan, float(factor * np.median(widths)), note)
+
+
+def _published() -> Iterator[Choice]:
+    """The released run has one set of problems, so that whatever was chosen was chosen on it."""
+    for router in RELEASED:
+        points = published_points(router)
+        inside = points[points["strong_fraction"].between(0, 1, inclusive="neither")]
+        deviation = float(np.sqrt((inside["accuracy"] * (1 - inside["accuracy"])).mean() / PROBLEMS))
+        best = deviation * _largest(len(inside))
+        note = f"at most, the best of {len(inside)} settings, if their errors were independent"
+        yield Choice("MATH-500 (released)", "setting", RELEASED_TITLES[router], np.nan, best, note)
+        factor = np.sqrt(2) * (norm.ppf(0.975) + norm.ppf(_POWER))
+        note = f"unpaired, since no answers were released; {PROBLEMS} problems, {_POWER:.0%} power"
+        what = "smallest difference"
+        yield Choice("MATH-500 (released)", what, RELEASED_TITLES[router], np.nan, float(factor * deviation), note)
+
+
+def _largest(count: int) -> float:
+    """Expected largest of so many standard normal numbers."""
+    grid = np.linspace(-6, 6, 4001)
+    return float(np.trapezoid(grid * np.gradient(norm.cdf(grid) ** count, grid), grid))
