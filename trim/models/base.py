@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
+import numpy as np
+
 from trim.steps import SEPARATOR, join
 
 IMPOSSIBLE = -100.0  # log-probability of a token that cannot be read
@@ -74,6 +76,19 @@ class StepScore(NamedTuple):
     tokens_read: int
     tokens_written: int = 0
     usage: Usage | None = None
+
+
+class StepStates(NamedTuple):
+    """What a language model knows of the last step of each of n solutions once it has written it.
+
+    Attributes:
+        statistics: shape (n, 4): mean and least log-probability of its tokens, at temperature 1, in nats; least
+            difference of the two highest probabilities; entropy of its first token, in nats.
+        hidden: the last layer's hidden state at its last token, shape (n, width).
+    """
+
+    statistics: np.ndarray
+    hidden: np.ndarray
 
 
 KeepDraft = Callable[[int, Draft], None]

@@ -98,6 +98,11 @@ class Tree:
         questions = [text.encode() for p in self.problems for text in (p.question, p.answer, str(p.tolerance))]
         return digest(*parts, f"{self.max_steps}/{self.ends}".encode(), *questions)
 
+    def drafted(self, points: np.ndarray | None = None) -> list[Node]:
+        """The solution with the weak draft at each of some points, by default all."""
+        chosen = range(len(self)) if points is None else points.tolist()
+        return [self._nodes[point].child(self._drafts[point].text) for point in chosen]
+
     def hashes(self) -> list[bytes]:
         """Of the accepted prefix of each point; see `Decisions.nodes`."""
         return [node.path[-1] for node in self._nodes]
@@ -108,10 +113,19 @@ class Tree:
         models: dict[str, CachedLM | CachedPRM] = {"weak": self._weak, "strong": self._strong, "prm": self._scorer}
         return {role: np.array(model.prompt_tokens(roots)) for role, model in models.items()}
 
-    def logprobs(self, role: Literal["weak", "strong"]) -> np.ndarray:
-        """Mean log-probability of each weak draft under the weak or the strong model, shape (V,)."""
-        drafts = [node.child(draft.text) for node, draft in zip(self._nodes, self._drafts, strict=True)]
-        return np.array([s.score for s in (self._weak if role == "weak" else self._strong).mean_logprobs(drafts)])
+    def logprobs(self, role: Literal["weak", "strong"], points: np.ndarray | None = None) -> np.ndarray:
+        """Mean log-probability of weak drafts under the weak or the strong model, at some points, by default all."""
+        model = self._weak if role == "weak" else self._strong
+        return np.array([score.score for score in model.mean_logprobs(self.drafted(points))])
+
+    def weak_way(self) -> np.ndarray:
+        """The points that the weak model passes on its own."""
+        at, found = self.roots, list[np.ndarray]()
+        while len(at):
+            found.append(at)
+            at = self.follow(at, np.full(len(at), ACCEPT))[0]
+            at = at[at != FINISHED]
+        return np.concatenate(found)
 
     def follow(self, points: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Act at decision points.

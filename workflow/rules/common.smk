@@ -38,7 +38,8 @@ try:
     STUDIES = studies_of(EXPERIMENT)
     # Bounds are computed on the test problems too.
     LAYOUT = Layout(
-        EXPERIMENT, SPLITS if "ceiling" in STUDIES else ("train", "validation")
+        EXPERIMENT,
+        SPLITS if {"ceiling", "ladder"} & set(STUDIES) else ("train", "validation"),
     )
 except TrimError as error:
     raise WorkflowError(str(error)) from None

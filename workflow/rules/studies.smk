@@ -213,6 +213,33 @@ rule stream:
         " --journal results/.journal/{wildcards.benchmark:q}-stream.sqlite > {log:q} 2>&1"
 
 
+# Verifiers of weak steps, on whole trees.
+rule ladder:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=lambda w: LAYOUT.layers(w.benchmark, *SPLITS),
+        models=LAYOUT.models(),
+    output:
+        "results/studies/ladder/{benchmark}.csv",
+    log:
+        "logs/ladder/{benchmark}.log",
+    benchmark:
+        "benchmarks/ladder/{benchmark}.tsv"
+    resources:
+        **LAYOUT.resources(),
+    params:
+        experiment=PARAMS,
+        code=model_code("trim.studies.ladder"),
+        identities=LAYOUT.identities,
+        reads=LAYOUT.reported,
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
+    shell:
+        "trim run-study ladder --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {input.layers:q} --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-ladder.sqlite"
+        " > {log:q} 2>&1"
+
+
 for STUDY in STUDIES.values():
     if STUDY.measurement is None:
         continue

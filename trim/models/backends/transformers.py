@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from trim.answers import is_open
 from trim.errors import TrimError
-from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, StepScore, Stop
+from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, StepScore, StepStates, Stop
 from trim.models.files import folder, identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.prm import Qwen2ForProcessRewardModel
@@ -132,6 +132,34 @@ class TransformersLM:
             for text, row in zip(batch, logs, strict=True):
                 means[id(text)] = float(row[len(row) - (len(text.ids) - at[id(text)]) :].mean())
         return [StepScore(means[id(text)], len(text.ids) - at[id(text)]) for text in texts]
+
+    @torch.inference_mode()
+    def states(self, solutions: Sequence[Prefix], batch_size: int = 256) -> StepStates:
+        """What the model knows of the last step of each solution; the other backends cannot give it."""
+        ids, starts = self.prompt.last_steps(solutions)
+        statistics = np.zeros((len(ids), 4), dtype=np.float32)
+        hidden = np.zeros((len(ids), self.model.config.hidden_size), dtype=np.float32)
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        for rows in (order[i : i + batch_size] for i in range(0, len(order), batch_size)):
+            lengths = torch.tensor([len(ids[row]) for row in rows])
+            tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
+            for place, row in enumerate(rows):
+                tokens[place, : len(ids[row])] = torch.tensor(ids[row])
+            seen = torch.arange(tokens.shape[1]) < lengths[:, None]
+            found = self.model(
+                tokens.to(self.model.device), attention_mask=seen.to(self.model.device), output_hidden_states=True
+            )
+            logs = found.logits[:, :-1].float().log_softmax(-1).cpu()
+            chosen = logs.gather(-1, tokens[:, 1:, None])[..., 0].numpy()
+            first, second = logs.topk(2, dim=-1).values.exp().unbind(-1)
+            margins, entropies = (first - second).numpy(), -(logs.exp() * logs).sum(-1).numpy()
+            last = found.hidden_states[-1].float().cpu()
+            for place, row in enumerate(rows):
+                step = slice(starts[row] - 1, len(ids[row]) - 1)
+                own = chosen[place, step]
+                statistics[row] = own.mean(), own.min(), margins[place, step].min(), entropies[place, step.start]
+                hidden[row] = last[place, len(ids[row]) - 1].numpy()
+        return StepStates(statistics, hidden)
 
     def _decode(self, rows: list[_Prompt]) -> None:
         """Write the next step of each prompt, all in one batch."""

@@ -1,0 +1,186 @@
+"""The ladder of verifiers: how well each tells what a weak step is worth, at what price, and what routing gains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from trim.experiment.params import Params, measure_settings
+from trim.experiment.trees import open_tree
+from trim.files import write_text
+from trim.problems import read_problems
+from trim.report.figures import legend, panels, styles
+from trim.report.tables import format_interval, read_csv, titles
+from trim.studies.base import Job, Study
+
+if TYPE_CHECKING:
+    from trim.models.cost import ModelCost
+    from trim.rl.tree import Tree
+    from trim.rl.verifiers import Walked
+
+_THRESHOLDS = 200
+
+
+def _run(job: Job) -> None:
+    """Fit every verifier on the train split's trees, and measure it on the test split's; writes `out`."""
+    from sklearn.metrics import roc_auc_score
+
+    from trim.evaluation.bootstrap import interval, resamples
+    from trim.models.backends.transformers import TransformersLM
+    from trim.models.load import language_model
+    from trim.rl.verifiers import S0, S1, S2, VERIFIERS, calibrate, calibration_error, look, walk
+
+    params, runner, splits = job.params, job.runner, {}
+    weak = language_model(params.models.weak, params.generation.sampling, params.generation.chat)
+    assert isinstance(weak, TransformersLM)
+    for split in ("train", "validation", "test"):
+        tree = open_tree(runner, read_problems(job.problems, split))
+        tree.expand()
+        # What is learned is learned where the weak model goes; routing goes anywhere.
+        points = tree.weak_way() if split == "train" else np.arange(len(tree))
+        splits[split] = look(tree, points, weak)
+    train, validation, test = splits.values()
+    costs, settings = runner.costs(), measure_settings(params)
+    weights = resamples(len(test.tree.roots), settings)
+    nothing, everything = (np.full(len(test.tree), value) for value in (False, True))
+    own, alone = test.tree.weak_way(), walk(test.tree, everything)
+    unit = {split: walk(s.tree, np.full(len(s.tree), True)).strong.mean() for split, s in splits.items()}
+    ends = walk(test.tree, nothing).correct.mean(), alone.correct.mean()
+    budget, rows = params.evaluation.headline_budget, []
+    for name, verifier in VERIFIERS.items():
+        score = verifier.scores(train)
+        fitted = calibrate(score(train), train.truth == S0)
+        value, held_out = score(test), score(validation)
+        probability, state = fitted.predict(value[own]), test.truth[own]
+        aucs = [roc_auc_score(state[k] == S0, value[own][k]) for k in (state != S1, state != S2)]
+        verdicts = 1.0 if verifier.reader == "strong" else 0.0  # the token that it is asked for
+        for threshold in _candidates(held_out):
+            # What is handed over grows with the threshold; the last that keeps the budget on validation is taken.
+            tried = walk(validation.tree, held_out < threshold)
+            if (tried.strong + verdicts * tried.steps).mean() > budget * unit["validation"]:
+                break
+            chosen = threshold
+        walked = walk(test.tree, value < chosen)
+        correct = np.concatenate([[walked.correct.mean()], weights @ walked.correct])
+        strong = (walked.strong + verdicts * walked.steps).mean() / unit["test"]
+        rows.append(
+            {
+                "verifier": name,
+                "auc_first": aucs[0],
+                "auc_lost": aucs[1],
+                "ece": calibration_error(probability, state == S0),
+                "flops": _flops(verifier.reader, costs),
+                "money": _money(verifier.reader, costs),
+                "accuracy": correct[0],
+                "low": interval(correct[1:], settings.confidence)[0],
+                "high": interval(correct[1:], settings.confidence)[1],
+                "pgr": (correct[0] - ends[0]) / (ends[1] - ends[0]),
+                "strong": strong,
+                "all_flops": _all_flops(walked, verifier.reader, test.tree, costs) / _alone(alone, test.tree, costs),
+            }
+        )
+    write_text(job.out, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+
+
+def _candidates(scores: np.ndarray) -> np.ndarray:
+    """Thresholds with rising shares of the scores below them, none first."""
+    return np.unique(np.concatenate([[-np.inf], np.quantile(scores, np.linspace(0, 1, _THRESHOLDS))]))
+
+
+def _flops(reader: str, costs: dict[str, ModelCost]) -> float:
+    """Reading a step, over the strong model's writing it."""
+    return costs[reader].parameters / costs["strong"].parameters if reader else 0.0
+
+
+def _money(reader: str, costs: dict[str, ModelCost]) -> float:
+    return costs[reader].price_in / costs["strong"].price_out if reader and costs["strong"].price_out else 0.0
+
+
+def _alone(walked: Walked, tree: Tree, costs: dict[str, ModelCost]) -> float:
+    return float(costs["strong"].flops(walked.strong + tree.prompt_tokens()["strong"]).mean())
+
+
+def _all_flops(walked: Walked, reader: str, tree: Tree, costs: dict[str, ModelCost]) -> float:
+    """FLOPs of a problem, everything read and written by all models, each with its own cache."""
+    prompt = tree.prompt_tokens()
+    asked = walked.passes > 0
+    weak = costs["weak"].flops(prompt["weak"] + walked.drafts + walked.strong)
+    strong = np.where(asked, prompt["strong"] + walked.passes, 0)
+    if reader == "strong":  # it reads every draft, and the prompt of every problem
+        strong = prompt["strong"] + walked.drafts + walked.strong + walked.steps
+    read = costs["prm"].flops(prompt["prm"] + walked.drafts + walked.strong) if reader == "prm" else 0.0
+    return float((weak + costs["strong"].flops(strong) + read).mean())
+
+
+def _read(results: Path, params: Params) -> dict[str, pd.DataFrame]:
+    benchmarks = titles(params)[0]
+    return {benchmarks[name]: read_csv(results / f"studies/ladder/{name}.csv") for name in params.trees}
+
+
+def _table(results: Path, params: Params) -> pd.DataFrame:
+    """A row per verifier: how well it tells, what reading a step costs, and what routing by it reaches."""
+    from trim.rl.verifiers import VERIFIERS
+
+    rows = []
+    for benchmark, found in _read(results, params).items():
+        for row in found.itertuples():
+            verifier = VERIFIERS[row.verifier]
+            rows.append(
+                {
+                    "benchmark": benchmark,
+                    "verifier": verifier.title,
+                    "AUC, first error": f"{row.auc_first:.3f}",
+                    "AUC, lost": f"{row.auc_lost:.3f}",
+                    "calibration error": f"{row.ece:.3f}",
+                    "FLOPs a step": f"{row.flops:.2f}",
+                    "money a step": f"{row.money:.2f}",
+                    "accuracy": format_interval(row.accuracy, row.low, row.high),
+                    "PGR": f"{row.pgr:.3f}",
+                    "strong tokens": f"{row.strong:.3f}",
+                    "all FLOPs": f"{row.all_flops:.3f}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _figure(results: Path, params: Params) -> Figure:
+    """Accuracy at the middle budget over the AUC of first errors, and over all FLOPs."""
+    from trim.rl.verifiers import VERIFIERS
+
+    found = pd.concat(_read(results, params).values())
+    axes_titles = {"auc_first": "AUC of first errors", "all_flops": "FLOPs in all, always-strong's is 1"}
+    picture, axes_of = panels(axes_titles)
+    marks = styles(VERIFIERS)
+    for column, axes in axes_of.items():
+        for row in found.itertuples():
+            colour, marker = marks[row.verifier]
+            spread = [[row.accuracy - row.low], [row.high - row.accuracy]]
+            axes.errorbar(getattr(row, column), row.accuracy, spread, fmt=marker, color=colour, capsize=2)
+            axes.plot([], [], marker, color=colour, label=VERIFIERS[row.verifier].title)
+        axes.set_xlabel(axes_titles[column])
+        axes.set_title("")
+        axes.set_ylabel("accuracy")
+    return legend(picture)
+
+
+STUDY = Study(
+    name="ladder",
+    title="What evidence is worth",
+    text=(
+        "Verifiers from what comes with a draft for nothing to what is read. AUC: right steps against first wrong "
+        "ones, and against steps of solutions that are lost already, on the weak model's own solutions; the "
+        "calibration error is that of isotonic regression on the train split. A step: reading it, over the strong "
+        "model's writing it. Then routing by a threshold, chosen on validation for the middle budget of strong "
+        "tokens: accuracy, share of the gap, strong tokens, and FLOPs in all, each model keeping a prefix cache."
+    ),
+    caption="Accuracy at the middle budget by the verifier that decides, over how well it tells and what it costs.",
+    wanted=lambda params: bool(params.trees) and params.models.weak.backend == "transformers",
+    table=_table,
+    figure=_figure,
+    inputs=lambda params: [f"studies/ladder/{name}.csv" for name in params.trees],
+    run=_run,
+)
