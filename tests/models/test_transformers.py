@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
 
 from trim.errors import TrimError
 from trim.models.backends.transformers import TransformersLM, TransformersPRM
@@ -96,6 +97,7 @@ def test_greedy_decoding_is_that_of_transformers(prefixes, penalty):
     chosen = prefixes[:12]
     for prefix, draft in zip(chosen, model.next_steps(chosen, keys(chosen)), strict=True):
         ids = model.tokenizer(model.prompt(prefix, join(prefix.steps)), return_tensors="pt")["input_ids"]
+        ids = ids.to(model.model.device)
         out = model.model.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, use_cache=False,
             repetition_penalty=penalty,
@@ -117,11 +119,50 @@ def test_likelihoods_are_those_of_one_whole_pass(language_model, prefixes):
         start = len(language_model.tokenizer(before)["input_ids"])
         ids = language_model.tokenizer(before + solution.steps[-1], return_tensors="pt")["input_ids"]
         with torch.no_grad():
-            logs = language_model.model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+            logs = (
+                language_model.model(input_ids=ids.to(language_model.model.device)).logits[0, :-1].log_softmax(-1).cpu()
+            )
         expected = logs.gather(-1, ids[0, 1:, None])[start - 1 :, 0]
         assert rated.tokens_read == len(expected)
         assert rated.score == pytest.approx(float(expected.mean()), abs=1e-4)
     assert np.std([s.score for s in found]) > 0.01
+
+
+def test_states_are_those_of_one_whole_pass(language_model, prefixes):
+    solutions = [p for p in prefixes if p.steps][:40]
+    found, together = language_model.states(solutions, batch_size=7), language_model.states(solutions)
+    np.testing.assert_allclose(found.statistics, together.statistics, atol=1e-4)
+    np.testing.assert_allclose(found.hidden, together.hidden, atol=1e-4)
+    means = [s.score for s in language_model.mean_logprobs(solutions)]
+    np.testing.assert_allclose(found.statistics[:, 0], means, atol=1e-4)
+    ids, starts = language_model.prompt.last_steps(solutions)
+    for i in range(0, 40, 9):
+        tokens = torch.tensor([ids[i]], device=language_model.model.device)
+        with torch.no_grad():
+            out = language_model.model(input_ids=tokens, output_hidden_states=True)
+        p = out.logits[0, :-1].softmax(-1).cpu()
+        chosen = p.gather(-1, tokens.cpu()[0, 1:, None])[starts[i] - 1 :, 0].log()
+        two = p[starts[i] - 1 :].sort(dim=-1).values[:, -2:]
+        first = p[starts[i] - 1]
+        expected = chosen.mean(), chosen.min(), (two[:, 1] - two[:, 0]).min(), -(first * first.log()).nansum()
+        np.testing.assert_allclose(found.statistics[i], np.array(expected), atol=1e-4)
+        np.testing.assert_allclose(found.hidden[i], out.hidden_states[-1][0, -1].cpu(), atol=1e-4)
+
+
+def test_tokens_that_no_tokenizer_knows_are_written_as_nothing(tmp_path):
+    source = resolve("embedded/weak")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    model = AutoModelForCausalLM.from_pretrained(source)
+    model.resize_token_embeddings(2000, mean_resizing=False)  # as Qwen2.5's models, which have more rows than tokens
+    torch.manual_seed(0)
+    torch.nn.init.normal_(model.get_input_embeddings().weight)
+    model.save_pretrained(tmp_path)
+    wide = TransformersLM(tmp_path, Sampling(max_step_tokens=20, top_p=1, top_k=None, temperature=5))
+    known = {
+        len(draft.text) for draft in wide.next_steps([Prefix("q")] * 20, keys([Prefix(str(i)) for i in range(20)]))
+    }
+    assert len(known) > 1
 
 
 def test_what_is_asked_takes_the_place_of_the_instruction(language_model):
@@ -138,7 +179,7 @@ def test_scores_are_a_plain_softmax_at_each_tag(prm, prefixes):
         )
         ids = prm.tokenizer(text + PRM_TAG.join(solution.steps) + PRM_TAG, return_tensors="pt")["input_ids"]
         with torch.no_grad():
-            logits = prm.model(input_ids=ids).logits[0]
+            logits = prm.model(input_ids=ids.to(prm.model.device)).logits[0].cpu()
         at = (ids[0] == prm.tag).nonzero().ravel()
         expected = torch.softmax(logits[at], -1)[:, 1]
         assert [s.score for s in scores] == pytest.approx(expected.tolist(), abs=1e-5)

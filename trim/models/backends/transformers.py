@@ -81,7 +81,9 @@ class TransformersLM:
         ends = self.model.generation_config.eos_token_id
         self._ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
         # One token can carry the separator inside it (".\n\n"), so tokens are tested by their text.
-        pieces = self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])
+        # A model may have more rows than its tokenizer has tokens (Qwen2.5 has), and those have no text.
+        known, rows = len(self.tokenizer), self.model.get_input_embeddings().num_embeddings
+        pieces = self.tokenizer.batch_decode([[i] for i in range(known)]) + [""] * (rows - known)
         self._separates = [SEPARATOR in piece for piece in pieces]
         self._newline = [piece.endswith("\n") for piece in pieces]
         self._cache = PrefixCache(self.model)
