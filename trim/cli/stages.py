@@ -147,6 +147,23 @@ def trees(
 
 
 @stages.command(rich_help_panel=PIPELINE)
+def logprobs(
+    problems: Problems,
+    split: Annotated[Split, typer.Option(help="The split whose trees' drafts are rated.")],
+    out: Out,
+    journal: Journal,
+    layers: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Rate every weak draft of the whole solution trees by its log-probability under both models: OUT."""
+    from trim.stages.trees import make_logprobs
+
+    with display("log-probabilities") as tracker:
+        count = make_logprobs(load_params(params), problems, split.value, layers or [], out, journal, tracker)
+    print(f"{out}: log-probabilities of {count} drafts")
+
+
+@stages.command(rich_help_panel=PIPELINE)
 def calibrate(
     benchmark: Benchmark,
     problems: Problems,

@@ -126,6 +126,10 @@ class Layout:
         there = benchmark in self.params.trees
         return [f"results/trees/{benchmark}/{s}.parquet" for s in splits if there and s in self.tree_splits]
 
+    def logprobs(self, benchmark: str, *splits: str) -> list[str]:
+        """Log-probabilities of all drafts in those trees."""
+        return [path.replace(".parquet", ".logprobs.parquet") for path in self.trees(benchmark, *splits)]
+
     def layers(self, benchmark: str, *splits: str) -> list[str]:
         """All draws of some splits that are made before routers are run."""
         return self.alone(benchmark, *splits) + self.trees(benchmark, *splits)

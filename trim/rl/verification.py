@@ -33,13 +33,14 @@ ASKED = 2  # the column of `observe` that says whether the strong model was aske
 NO_EVIDENCE = 1.0  # above any log-probability, and as good as any score
 # What is regressed: what the first choice gains over the second.
 GAINS = ("delegate", "verify", "rewrite", "rewrite_verified")
-_ITERATIONS = 5
+_ITERATIONS = 4
 _EXPLORED = 0.05  # share of random choices in the policy that says where the regressions count
 _BOOSTING = {
     "objective": "regression", "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 200, "verbosity": -1,
-    "deterministic": True, "force_row_wise": True, "seed": 0,
+    "deterministic": True, "force_row_wise": True, "seed": 0, "num_threads": 1,
 }  # fmt: skip
-_ROUNDS = 80
+_ROUNDS = 60
+_RARE = 1e-3  # situations that are reached less often are no examples
 
 
 class TokenPrices(NamedTuple):
@@ -62,7 +63,7 @@ def token_prices(costs: Mapping[str, ModelCost], currency: Currency) -> dict[str
 
 
 class Choices(NamedTuple):
-    """What is chosen in each of N situations.
+    """What is chosen in each of N situations; what is chosen in those that cannot be reached counts for nothing.
 
     Attributes:
         delegate: whether the strong model writes the step unseen, shape (N,).
@@ -109,6 +110,7 @@ class Situations:
             verification, in units of what always-strong spends on a problem, shape (N,) each.
         seen: what a policy sees before a draft, of a draft, and of a verified one, shape (N, F) each; see `observe`.
         roots: the first situation of each problem, shape (n,).
+        reachable: whether any policy can come into it, shape (N,).
 
     Args:
         tree: whole trees.
@@ -142,6 +144,8 @@ class Situations:
         before = observe(here, length, self.known, unread, least)
         self.seen = (before, np.column_stack([before, *draft]), np.column_stack([before, *draft, opinion]))
         self.prices = self._priced(token_prices(costs, currency), standing, unread)
+        anything = Choices(*(np.zeros(len(self), dtype=kind) for kind in (bool, np.int64, bool)))
+        self.reachable = self.visits(anything, explored=0.5)[0] > 0
 
     def __len__(self) -> int:
         return len(self.point)
@@ -331,12 +335,13 @@ class Gains:
 
     def choices(self, situations: Situations, price: float, actions: Sequence[Action]) -> Choices:
         """What is chosen in every situation."""
-        before, draft, verified = situations.seen
-        return Choices(
-            self.delegate(before, price, actions),
-            self.action(draft, price, actions),
-            self("rewrite_verified", verified, price) > 0,
-        )
+        there = situations.reachable
+        before, draft, verified = (seen[there] for seen in situations.seen)
+        chosen = Choices(*(np.zeros(len(situations), dtype=kind) for kind in (bool, np.int64, bool)))
+        chosen.delegate[there] = self.delegate(before, price, actions)
+        chosen.action[there] = self.action(draft, price, actions)
+        chosen.rewrite[there] = self("rewrite_verified", verified, price) > 0
+        return chosen
 
 
 def fit(
@@ -389,7 +394,7 @@ def _regress(situations: Situations, prices: Sequence[float], chosen: Sequence[C
             ("rewrite", drafted, worth.rewrite - worth.keep),
             ("rewrite_verified", verified, worth.rewrite_verified - worth.keep_verified),
         ):
-            there = weight > 1e-4
+            there = weight > _RARE
             rows[gain].append((_told(seen[gain][there], price), target[there], weight[there]))
     return Gains({gain: _boosted(*map(np.concatenate, zip(*found, strict=True))) for gain, found in rows.items()})
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trim.pomdp.model import StepModel
     from trim.rl.tree import Tree
 
-Need = Literal["pomdp", "train_rollouts", "train_trees"]
+Need = Literal["pomdp", "train_rollouts", "train_trees", "train_logprobs"]
 Group = Literal["reference", "trim", "query", "cascade", "step", "ablation"]
 Aggregate = Literal["last", "min", "product", "mean"]
 
@@ -89,7 +89,8 @@ class Router(ABC):
         title: the router's name in tables and figures.
         needs_fitting: whether `fit` is to be called before `policies`.
         needs: what `fit` needs beside the validation problems: the benchmark's POMDP, solutions of the train split by
-            either model alone, or solution trees of the train split, in which case it takes long.
+            either model alone, or solution trees of the train split, in which case it takes long, and the
+            log-probabilities of all drafts in them.
         group: the group of routers that it is shown with.
         is_reference: whether it only marks an end of the scale or a bound.
         needs_reference: whether its policies compare steps with a problem's reference solution.

@@ -59,7 +59,7 @@ class TrimVerify(Router):
     name = "trim_verify"
     title = "TRIM-Verify"
     needs_fitting = True
-    needs = frozenset({"train_trees"})
+    needs = frozenset({"train_trees", "train_logprobs"})
 
     class Params(BaseParams):
         """What is paid for, and what may be done.

@@ -26,3 +26,23 @@ def make_trees(
         tracker.advanced(min(start + _TOGETHER, len(solved)), len(solved))
     runner.draws.export(out)
     return points
+
+
+def make_logprobs(
+    params: Params, problems: Path, split: str, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
+) -> int:
+    """Write the log-probability of every weak draft in the whole trees of a split under both models.
+
+    Returns:
+        The number of drafts.
+    """
+    runner, solved, drafts = Runner.open(params, layers, journal, tracker), read_problems(problems, split), 0
+    for start in range(0, len(solved), _TOGETHER):
+        tree = open_tree(runner, solved[start : start + _TOGETHER])
+        tree.expand()
+        drafts += len(tree.logprobs("weak"))
+        tree.logprobs("strong")
+        tree.prompt_tokens()
+        tracker.advanced(min(start + _TOGETHER, len(solved)), len(solved))
+    runner.draws.export(out)
+    return drafts

@@ -178,7 +178,7 @@ STUDY = Study(
         "tokens: accuracy, share of the gap, strong tokens, and FLOPs in all, each model keeping a prefix cache."
     ),
     caption="Accuracy at the middle budget by the verifier that decides, over how well it tells and what it costs.",
-    wanted=lambda params: bool(params.trees) and params.models.weak.backend == "transformers",
+    wanted=lambda params: bool(params.trees) and params.models.weak.backend == "transformers" and not params.replay,
     table=_table,
     figure=_figure,
     inputs=lambda params: [f"studies/ladder/{name}.csv" for name in params.trees],

@@ -39,7 +39,11 @@ try:
     # Bounds are computed on the test problems too.
     LAYOUT = Layout(
         EXPERIMENT,
-        SPLITS if {"ceiling", "ladder"} & set(STUDIES) else ("train", "validation"),
+        (
+            SPLITS
+            if {"ceiling", "ladder", "verification"} & set(STUDIES)
+            else ("train", "validation")
+        ),
     )
 except TrimError as error:
     raise WorkflowError(str(error)) from None

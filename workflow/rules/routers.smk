@@ -25,6 +25,33 @@ rule trees:
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.split:q}-trees.sqlite > {log:q} 2>&1"
 
 
+# Of every draft in them, for routers and studies that may have the strong model read a draft.
+rule logprobs:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=LAYOUT.alone("{benchmark}", "{split}"),
+        trees="results/trees/{benchmark}/{split}.parquet",
+        models=LAYOUT.models(),
+    output:
+        "results/trees/{benchmark}/{split}.logprobs.parquet",
+    log:
+        "logs/logprobs/{benchmark}/{split}.log",
+    benchmark:
+        "benchmarks/logprobs/{benchmark}/{split}.tsv"
+    priority: 2
+    resources:
+        **LAYOUT.resources(),
+    params:
+        experiment=PARAMS,
+        code=model_code("trim.stages.trees"),
+        identities=LAYOUT.identities,
+        generation=SECTIONS["generation"],
+    shell:
+        "trim logprobs --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q}"
+        " {input.layers:q} {input.trees:q} --out {output:q}"
+        " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.split:q}-logprobs.sqlite > {log:q} 2>&1"
+
+
 rule fit:
     input:
         problems="results/problems/{benchmark}.parquet",
@@ -81,6 +108,11 @@ rule train:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=lambda w: LAYOUT.layers(w.benchmark, "train", "validation"),
+        logprobs=lambda w: (
+            LAYOUT.logprobs(w.benchmark, "train", "validation")
+            if LAYOUT.needs(w.router, "train_logprobs")
+            else []
+        ),
         models=LAYOUT.models(),
     output:
         "results/routers/{benchmark}/{router}.json",
@@ -108,7 +140,7 @@ rule train:
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim train --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
-        " --problems {input.problems:q} {input.layers:q} --out {params.out:q} --draws-out {output.draws:q}"
+        " --problems {input.problems:q} {input.layers:q} {input.logprobs:q} --out {params.out:q} --draws-out {output.draws:q}"
         " --curves {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.router:q}.sqlite"
         " > {log:q} 2>&1"
 

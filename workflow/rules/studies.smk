@@ -217,7 +217,8 @@ rule stream:
 rule ladder:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=lambda w: LAYOUT.layers(w.benchmark, *SPLITS),
+        layers=lambda w: LAYOUT.layers(w.benchmark, *SPLITS)
+        + LAYOUT.logprobs(w.benchmark, *SPLITS),
         models=LAYOUT.models(),
     output:
         "results/studies/ladder/{benchmark}.csv",
@@ -237,6 +238,34 @@ rule ladder:
     shell:
         "trim run-study ladder --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " {input.layers:q} --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-ladder.sqlite"
+        " > {log:q} 2>&1"
+
+
+# What there is to gain by reading at a price.
+rule verification:
+    input:
+        problems="results/problems/{benchmark}.parquet",
+        layers=lambda w: LAYOUT.layers(w.benchmark, *SPLITS)
+        + LAYOUT.logprobs(w.benchmark, *SPLITS),
+        models=LAYOUT.models(),
+    output:
+        "results/studies/verification/{benchmark}.bounds.csv",
+    log:
+        "logs/verification/{benchmark}.log",
+    benchmark:
+        "benchmarks/verification/{benchmark}.tsv"
+    resources:
+        **LAYOUT.resources(),
+    params:
+        experiment=PARAMS,
+        code=model_code("trim.studies.verification"),
+        identities=LAYOUT.identities,
+        reads=LAYOUT.reported,
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
+    shell:
+        "trim run-study verification --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {input.layers:q} --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-verification.sqlite"
         " > {log:q} 2>&1"
 
 

@@ -1,0 +1,186 @@
+"""Verification as an action: what priced reading reaches in each currency, beside its special cases and bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from trim.evaluation.comparison import Comparison, comparisons
+from trim.evaluation.results import read_results
+from trim.experiment.params import Params, measure_settings
+from trim.experiment.trees import open_tree
+from trim.files import write_text
+from trim.problems import read_problems
+from trim.report.figures import COLOURS, legend, panels
+from trim.report.tables import format_interval, read_csv
+from trim.report.units import UNIT_TITLES
+from trim.rl.settings import Currency
+from trim.studies.base import Job, Measurement, Study, read_measured
+
+# What is asked for: the share of the gap, and of what always-strong spends.
+TARGETS: dict[Currency, float] = {"strong_tokens": 0.2, "flops": 0.65, "money": 0.5}
+PGR = 0.95
+_SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
+_PRICES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 2)
+_FREE = "reward model for nothing"
+_CLAIRVOYANT = "clairvoyant"
+
+
+def _verifying(params: Params) -> list[str]:
+    first = next(iter(params.benchmarks))
+    return [name for name in params.routers_on(first) if params.router_type(name).name == "trim_verify"]
+
+
+def _run(job: Job) -> None:
+    """Bounds on the test problems' whole trees, to `out`: a clairvoyant router, and one that is given the scores.
+
+    The latter is fitted as TRIM-Verify is, but pays nothing for the reward model: no reader that tells no more can do
+    better for its price.
+    """
+    from trim.rl.verification import Situations, fit
+
+    trees = {}
+    for split in ("train", "validation", "test"):
+        trees[split] = open_tree(job.runner, read_problems(job.problems, split))
+        trees[split].expand()
+    costs, rows = job.runner.costs(), []
+    free = costs | {"prm": replace(costs["prm"], parameters=0, price_in=0, price_cached=0)}
+    for currency in TARGETS:
+        train, validation, test = (Situations(tree, free, currency, "prm") for tree in trees.values())
+        gains, _ = fit(train, validation, _PRICES, ("delegate", "accept", "verify", "rewrite"))
+        for price in _PRICES:
+            choices = gains.choices(test, price, ("delegate", "accept", "verify", "rewrite"))
+            solved, paid = (test.worth(p, choices).value[test.roots].mean() for p in (0, 1))
+            rows.append((currency, _FREE, solved - paid, solved))
+            # The value falls with the price as fast as is spent.
+            near = [test.worth(p).value[test.roots].mean() for p in (0.99 * price, price, 1.01 * price)]
+            spent = (near[0] - near[2]) / (0.02 * price)
+            rows.append((currency, _CLAIRVOYANT, spent, near[1] + price * spent))
+    table = pd.DataFrame(rows, columns=["currency", "bound", "spent", "accuracy"])
+    write_text(job.out, table.to_csv(index=False, float_format="%.6g"))
+
+
+def _comparison(params: Params, benchmark: str, results: Path, currency: Currency) -> Comparison:
+    """All routers, with budgets in a currency."""
+    found = [read_results(results / path) for path in params.episodes(benchmark)]
+    settings = replace(measure_settings(params, currency), budgets=_SHARES)
+    return comparisons([result for result in found if _compared(result.reference, result.router)], settings)[0]
+
+
+def _compared(reference: bool, router: str) -> bool:
+    return not reference or router in ("always_weak", "always_strong")
+
+
+def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
+    """Share of the gap of every router at shares of what always-strong spends, in each currency, with its interval.
+
+    With `vs`, the accuracy of the router that is fitted for FLOPs minus that of its special cases.
+    """
+    rows = []
+    for currency in TARGETS:
+        comparison = _comparison(params, benchmark, results, currency)
+        scale = comparison.scale()
+        for router, frame in comparison.measures.items():
+            for share in _SHARES:
+                values = (frame[f"acc@{100 * share:g}"].to_numpy() - scale.weak) / scale.gap
+                rows.append((benchmark, currency, router, "", share, values[0], *comparison.interval(values[1:])))
+        if currency == "flops" and "verify_flops" in comparison.measures:
+            mine = comparison.measures["verify_flops"]
+            for case in [name for name in ("verify_never", "verify_always") if name in comparison.measures]:
+                for share in _SHARES:
+                    measure = f"acc@{100 * share:g}"
+                    apart = (mine[measure] - comparison.measures[case][measure]).to_numpy()
+                    row = ("verify_flops", case, share, apart[0], *comparison.interval(apart[1:]))
+                    rows.append((benchmark, currency, *row))
+    columns = ["benchmark", "currency", "router", "vs", "share", "value", "low", "high"]
+    return {"": pd.DataFrame(rows, columns=columns)}
+
+
+def _table(results: Path, params: Params) -> pd.DataFrame:
+    """In each currency: the best policies by their share of the gap at the target, then the bounds."""
+    (benchmark,) = _benchmarks(params)
+    found = read_measured(results, "verification", [benchmark]).fillna({"vs": ""})
+    bounds = read_csv(results / f"studies/verification/{benchmark}.bounds.csv")
+    summary = read_csv(results / "summary.csv")
+    ends = summary[summary["benchmark"] == benchmark].set_index("router")["accuracy"]
+    weak, gap = ends["always_weak"], ends["always_strong"] - ends["always_weak"]
+    rows = []
+    for currency, target in TARGETS.items():
+        mine = found[(found["currency"] == currency) & (found["vs"] == "")].dropna(subset=["value"])
+        at = mine[mine["share"] == target].sort_values("value", ascending=False)
+        shown = [*at["router"][:4], *(name for name in _verifying(params) if name in set(at["router"]))]
+        for row in at[at["router"].isin(shown)].itertuples():
+            pgr = format_interval(row.value, row.low, row.high)
+            rows.append(_row(currency, target, params.title(row.router), pgr, row.value >= PGR))
+        for bound, points in bounds[bounds["currency"] == currency].groupby("bound", sort=False):
+            points = points.sort_values("spent")
+            value = (np.interp(target, points["spent"], np.maximum.accumulate(points["accuracy"])) - weak) / gap
+            rows.append(_row(currency, target, f"bound: {bound}", f"{value:.3f}", value >= PGR))
+    return pd.DataFrame(rows)
+
+
+def _row(currency: Currency, target: float, policy: str, pgr: str, reached: bool) -> dict[str, str]:
+    what = f"{PGR:.0%} of the gap at {target:g} of the {UNIT_TITLES[currency]}"
+    return {"asked": what, "policy": policy, "PGR": pgr, "reached": "yes" if reached else "no"}
+
+
+def _figure(results: Path, params: Params) -> Figure:
+    """Share of the gap over what is spent, in each currency, of the verifying routers and the bounds."""
+    (benchmark,) = _benchmarks(params)
+    summary = read_csv(results / "summary.csv")
+    summary = summary[summary["benchmark"] == benchmark]
+    strong = summary[summary["router"] == "always_strong"].iloc[0]
+    weak = summary[summary["router"] == "always_weak"].iloc[0]
+    bounds = read_csv(results / f"studies/verification/{benchmark}.bounds.csv")
+    picture, panel = panels({currency: UNIT_TITLES[currency] for currency in TARGETS}, height=2.8)
+    names = ["trim_thr", *_verifying(params)]
+    for currency, target in TARGETS.items():
+        axes = panel[currency]
+        for name, colour in zip(names, COLOURS, strict=False):
+            points = summary[summary["router"] == name].sort_values(currency)
+            pgr = (points["accuracy"] - weak["accuracy"]) / (strong["accuracy"] - weak["accuracy"])
+            axes.plot(points[currency] / strong[currency], pgr, ".-", color=colour, label=params.title(name))
+        for bound, style in ((_CLAIRVOYANT, ":"), (_FREE, "--")):
+            points = bounds[(bounds["currency"] == currency) & (bounds["bound"] == bound)].sort_values("spent")
+            pgr = (points["accuracy"] - weak["accuracy"]) / (strong["accuracy"] - weak["accuracy"])
+            axes.plot(points["spent"], pgr, style, color="0.4", label=f"bound: {bound}")
+        axes.plot([target], [PGR], "k*", label="asked")
+        axes.set_xlim(0, 1.3)
+        axes.set_xlabel("always-strong's is 1")
+        axes.set_ylabel("share of the gap")
+    return legend(picture)
+
+
+def _benchmarks(params: Params) -> list[str]:
+    return [name for name in params.trees if name == next(iter(params.benchmarks))]
+
+
+STUDY = Study(
+    name="verification",
+    title="Verification as an action",
+    text=(
+        "TRIM-Verify may have the strong model read a draft before it decides, write unseen, accept unread or rewrite, "
+        "each at its price. Share of the gap at a share of what always-strong spends; everything that all models read "
+        "and write counts, each keeping a prefix cache. The best four routers, all that verify, and bounds: a "
+        "clairvoyant router, and the same fit with the reward model's scores for nothing, which no reader can beat "
+        "that tells no more than it and costs something."
+    ),
+    caption="Share of the gap over what is spent, by currency; the star is what is asked for.",
+    wanted=lambda params: bool(_benchmarks(params)) and bool(_verifying(params)) and not params.replay,
+    table=_table,
+    figure=_figure,
+    inputs=lambda params: [
+        "summary.csv",
+        *(f"studies/verification/{name}.bounds.csv" for name in _benchmarks(params)),
+    ],
+    measurement=Measurement(
+        benchmarks=_benchmarks,
+        inputs=lambda params, name: params.episodes(name),
+        make=_measure,
+    ),
+    run=_run,
+)
