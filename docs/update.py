@@ -49,9 +49,10 @@ def ship() -> None:
     shutil.rmtree(shipped, ignore_errors=True)
     first = Path("routers", next(iter(params.benchmarks)))
     (shipped / first).mkdir(parents=True)
+    (shipped / "validation").mkdir()
     shutil.copy(ROOT / "params.yaml", shipped / "params.yaml")
     for form in ("json", "safetensors"):
-        shutil.copyfile(ROOT / "results" / first / f"validation.{form}", shipped / first / f"validation.{form}")
+        shutil.copyfile(ROOT / f"results/validation/{first.name}.{form}", shipped / f"validation/{first.name}.{form}")
     for router in params.fitted_on(first.name):
         for name in (f"{router}.json", f"{router}.safetensors"):
             shutil.copyfile(ROOT / "results" / first / name, shipped / first / name)

@@ -67,7 +67,8 @@ def shrink(raw: dict) -> dict:
     small["routers"]["trim_pomdp"]["costs"] = costs
     kept = (
         "always_weak", "always_strong", "random", "oracle", "oracle_query", "trim_thr", "trim_pomdp", "pomdp_paper",
-        "trim_agg", "trim_budget", "routellm", "automix", "specreason", "takeover",
+        "trim_agg", "trim_budget", "trim_verify", "verify_flops", "verify_always", "first_steps", "hand_off",
+        "routellm", "automix", "specreason", "takeover",
     )  # fmt: skip
     small["routers"] = {name: small["routers"][name] for name in kept}
     small["routers"]["pomdp_paper"]["costs"] = costs
@@ -82,6 +83,8 @@ def shrink(raw: dict) -> dict:
     for name, own in small["routers"].items():
         if name not in ("always_weak", "always_strong", "trim_thr", "routellm"):
             own["only"] = ["standard"]
+    for name in ("trim_verify", "verify_flops", "verify_always", "hand_off"):
+        small["routers"][name]["prices"] = [0.2, 0.8]
     small["ceiling"] = {"costs": [0.01]}
     small["simulation"] = {"solutions": 100, "costs": [0.2, 0.5]}
     small["robustness"] |= {"noise": [1], "temperature": [], "random": []}

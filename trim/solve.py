@@ -20,7 +20,7 @@ from trim.engine.policy import Policy
 from trim.engine.store import Draws
 from trim.errors import TrimError
 from trim.experiment.fitting import fitted_policies
-from trim.experiment.guarantee import guaranteed_setting
+from trim.experiment.guarantee import guaranteed_setting, validation_path
 from trim.experiment.load import load
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
@@ -113,7 +113,7 @@ class Solver:
         benchmark = benchmark or next(iter(params.benchmarks))
         folder = fitted_folder(params, router, benchmark, results)
         policies = fitted_policies(params, router, benchmark, folder)
-        setting = guaranteed_setting(folder / params.source(router, benchmark), router, setting)
+        setting = guaranteed_setting(validation_path(folder, params.source(router, benchmark)), router, setting)
         for name, policy in policies.items():
             if name == setting or name.startswith(f"{setting} "):
                 return cls(params, policy)

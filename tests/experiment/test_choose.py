@@ -10,7 +10,7 @@ from trim.experiment.guarantee import guarantee, guaranteed_setting
 from trim.files import write_arrays, write_sealed
 from trim.solve import SHIPPED, Solver
 
-STANDARD = SHIPPED / "routers" / "standard"
+STANDARD = SHIPPED / "validation/standard.json"
 
 
 def measured(folder, accuracies, shares, n, router="trim_thr", seeds=("",)):
@@ -19,46 +19,46 @@ def measured(folder, accuracies, shares, n, router="trim_thr", seeds=("",)):
     hard, tokens = rng.random(n), rng.integers(40, 80, n)
     names = [f"tau={a:g}{seed}" for a in accuracies for seed in seeds] + ["budget=0.2"]
     rows = [(a, s) for a, s in zip(accuracies, shares, strict=True) for _ in seeds] + [(1.0, 0.0)]
-    write_sealed(folder / "validation.json", {router: {name: {} for name in names}})
+    write_sealed(folder / "m.json", {router: {name: {} for name in names}})
     arrays = {
         "always_strong.correct": hard[None] < 0.8,
         "always_strong.tokens": tokens[None],
         f"{router}.correct": np.stack([hard < a for a, _ in rows]),
         f"{router}.tokens": np.stack([tokens * s for _, s in rows]),
     }
-    write_arrays(folder / "validation.safetensors", {name: a.astype(np.int32) for name, a in arrays.items()})
+    write_arrays(folder / "m.safetensors", {name: a.astype(np.int32) for name, a in arrays.items()})
 
 
 def test_the_cheapest_setting_that_keeps_the_promise_is_chosen(tmp_path):
     measured(tmp_path, [0.5, 0.78, 0.8], [0.1, 0.3, 1.0], 3000)
-    (row,) = guarantee(tmp_path, "accuracy", 0.95)
+    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.95)
     assert (row.router, row.setting, round(row.spent, 1)) == ("trim_thr", "tau=0.78", 0.3)
-    (row,) = guarantee(tmp_path, "spend", 0.5)
+    (row,) = guarantee(tmp_path / "m.json", "spend", 0.5)
     assert row.setting == "tau=0.78"
-    assert guaranteed_setting(tmp_path, "trim_thr", "guarantee=0.95") == "tau=0.78"
-    assert guaranteed_setting(tmp_path, "trim_thr", "tau=0.5") == "tau=0.5"
+    assert guaranteed_setting(tmp_path / "m.json", "trim_thr", "guarantee=0.95") == "tau=0.78"
+    assert guaranteed_setting(tmp_path / "m.json", "trim_thr", "tau=0.5") == "tau=0.5"
 
 
 def test_a_router_without_such_a_setting_says_how_many_problems_would_tell(tmp_path):
     measured(tmp_path, [0.5, 0.8], [0.1, 0.3], 60)
-    (row,) = guarantee(tmp_path, "accuracy", 0.95)
+    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.95)
     assert row.setting is None and 60 < row.needed < 3000
     with pytest.raises(TrimError, match=f"about {row.needed:,} validation problems would be needed"):
-        guaranteed_setting(tmp_path, "trim_thr", "guarantee=0.95")
+        guaranteed_setting(tmp_path / "m.json", "trim_thr", "guarantee=0.95")
     measured(tmp_path, [0.5], [0.1], 60)
     with pytest.raises(TrimError, match="none keeps it on validation"):
-        guaranteed_setting(tmp_path, "trim_thr", "guarantee=0.95")
+        guaranteed_setting(tmp_path / "m.json", "trim_thr", "guarantee=0.95")
 
 
 @pytest.mark.parametrize("name", ["guarantee=", "guarantee=2", "guarantee=nan", "guarantee=x"])
 def test_a_mistyped_name_is_refused(tmp_path, name):
     with pytest.raises(TrimError, match=r"such as guarantee=0\.95"):
-        guaranteed_setting(tmp_path, "trim_thr", name)
+        guaranteed_setting(tmp_path / "m.json", "trim_thr", name)
 
 
 def test_settings_that_were_fitted_for_a_budget_and_other_seeds_are_left_out(tmp_path):
     measured(tmp_path, [0.79, 0.8], [0.3, 1.0], 3000, seeds=(" seed=2", " seed=0"))
-    (row,) = guarantee(tmp_path, "accuracy", 0.9)
+    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.9)
     assert row.setting == "tau=0.79 seed=0"
 
 

@@ -57,7 +57,8 @@ def test_the_contract_of_the_outputs(project):
     assert "acc@20" in metrics["standard"]["trim_thr"]
     studies = (
         "calibration", "prediction", "published", "robustness", "ceiling", "generalisation", "transfer",
-        "interventions", "units", "paper", "claims", "granularity", "spent", "twin",
+        "interventions", "units", "paper", "claims", "granularity", "spent", "twin", "ladder", "verification",
+        "guarantee",
     )  # fmt: skip
     for name in ("main", "budgets", "operating_points", "differences", "thresholds", *studies):
         for suffix in ("md", "csv", "tex"):

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from trim.evaluation.comparison import Comparison, comparisons, differences
 from trim.evaluation.published import PROBLEMS, RELEASED, RELEASED_TITLES, published_points
 from trim.evaluation.results import Results, read_results
+from trim.experiment.guarantee import validation_path
 from trim.experiment.params import Params, measure_settings
 from trim.files import read_sealed
 
@@ -58,7 +59,7 @@ def choices(params: Params, results: Path) -> Iterator[Choice]:
         for result in mine:
             yield from _settings(params, comparison, result, title)
             yield from _seeds(params, comparison, result, title)
-        yield from _router(params, comparison, results / "routers" / benchmark / "validation.json", title)
+        yield from _router(params, comparison, validation_path(results / "routers", benchmark), title)
         yield from _smallest(params, comparison, title)
     yield from _published()
 

@@ -45,7 +45,7 @@ def choose(
 
     Example: trim choose --accuracy 0.95 --risk 0.05 --router trim_budget
     """
-    from trim.experiment.guarantee import guarantee, without
+    from trim.experiment.guarantee import guarantee, validation_path, without
     from trim.experiment.load import load
     from trim.solve import fitted_folder, here
 
@@ -56,10 +56,11 @@ def choose(
     if place not in found.benchmarks:
         raise TrimError(f"--benchmark {place}: allowed: {', '.join(found.benchmarks)}")
     fitted = [name for name in found.routers_on(place) if found.router_type(name).needs_fitting]
-    folder = (fitted_folder(found, fitted[0], place, results) if fitted else results / "routers") / place
+    folder = fitted_folder(found, fitted[0], place, results) if fitted else results / "routers"
     level = accuracy if accuracy is not None else spend
     assert level is not None
-    rows = guarantee(folder, "accuracy" if accuracy is not None else "spend", level, risk, router)
+    measured = validation_path(folder, place)
+    rows = guarantee(measured, "accuracy" if accuracy is not None else "spend", level, risk, router)
     table = Table("router", "setting", "accuracy / always-strong's", "strong tokens / always-strong's")
     for row in rows:
         if row.setting is not None:

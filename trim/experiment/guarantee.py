@@ -37,7 +37,12 @@ class Guaranteed:
     needed: int | None = None
 
 
-def read_validation(folder: Path) -> tuple[dict[str, list[str]], dict[str, Outcomes]]:
+def validation_path(fitted: Path, benchmark: str) -> Path:
+    """What the settings of routers reached on the validation problems, beside the folder of what was fitted."""
+    return fitted.parent / "validation" / f"{benchmark}.json"
+
+
+def read_validation(path: Path) -> tuple[dict[str, list[str]], dict[str, Outcomes]]:
     """What every setting reached on the validation problems: settings and outcomes by router, safest setting first.
 
     Values that were fitted for a budget are left out, since they were chosen on these very problems; so are the
@@ -46,7 +51,6 @@ def read_validation(folder: Path) -> tuple[dict[str, list[str]], dict[str, Outco
     Raises:
         TrimError: if it was not measured, or a file is damaged.
     """
-    path = folder / "validation.json"
     if not path.is_file() or not path.with_suffix(".safetensors").is_file():
         raise TrimError(f"{path}: No such file or directory; `snakemake --cores all serving` measures it")
     reached: dict[str, Any] = read_sealed(path)
@@ -68,12 +72,12 @@ def read_validation(folder: Path) -> tuple[dict[str, list[str]], dict[str, Outco
 
 
 def guarantee(
-    folder: Path, promise: Promise, level: float, risk: float = RISK, routers: Sequence[str] | None = None
+    measured: Path, promise: Promise, level: float, risk: float = RISK, routers: Sequence[str] | None = None
 ) -> list[Guaranteed]:
     """The guaranteed setting of each router, cheapest first; those without one come last.
 
     Args:
-        folder: what was fitted and measured on the benchmark, results/routers/BENCHMARK.
+        measured: see `validation_path`.
         promise: see `trim.evaluation.guarantee.Outcomes.margins`.
         level: see there.
         risk: largest probability that any promise made here is broken, over the draw of the validation problems.
@@ -82,11 +86,11 @@ def guarantee(
     Raises:
         TrimError: if nothing was measured, or not of a router that is named.
     """
-    names, found = read_validation(folder)
+    names, found = read_validation(measured)
     chosen = [name for name in found if name not in ("always_weak", "always_strong")]
     for router in routers or ():
         if router not in found:
-            raise TrimError(f"{folder / 'validation.json'}: no {router} there; it has: {', '.join(found)}")
+            raise TrimError(f"{measured}: no {router} there; it has: {', '.join(found)}")
     rows = []
     for router in routers or chosen:
         outcomes = found[router]
@@ -106,13 +110,13 @@ def guarantee(
     return sorted(rows, key=lambda row: (row.setting is None, best(row)))
 
 
-def guaranteed_setting(folder: Path, router: str, setting: str) -> str:
+def guaranteed_setting(measured: Path, router: str, setting: str) -> str:
     """The setting that a name stands for: of guarantee=0.95, that which reaches 95 % of always-strong's accuracy.
 
     Any other name stands for itself.
 
     Args:
-        folder: what was fitted and measured on the benchmark, results/routers/BENCHMARK.
+        measured: see `validation_path`.
         router: the router.
         setting: the name.
 
@@ -127,7 +131,7 @@ def guaranteed_setting(folder: Path, router: str, setting: str) -> str:
         level = np.nan
     if not 0 < level < 1:
         raise TrimError(f"{setting}: a share of always-strong's accuracy in (0, 1) is needed, such as {_NAME}0.95")
-    (row,) = guarantee(folder, "accuracy", level, routers=[router])
+    (row,) = guarantee(measured, "accuracy", level, routers=[router])
     if row.setting is None:
         raise TrimError(f"{router}: {without(row)}")
     return row.setting

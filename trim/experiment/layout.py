@@ -127,7 +127,9 @@ class Layout:
         return [f"results/trees/{benchmark}/{s}.parquet" for s in splits if there and s in self.tree_splits]
 
     def logprobs(self, benchmark: str, *splits: str) -> list[str]:
-        """Log-probabilities of all drafts in those trees."""
+        """Log-probabilities of all drafts in those trees, if any router needs them."""
+        if not self.params.needing("train_logprobs"):
+            return []
         return [path.replace(".parquet", ".logprobs.parquet") for path in self.trees(benchmark, *splits)]
 
     def layers(self, benchmark: str, *splits: str) -> list[str]:

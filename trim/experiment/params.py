@@ -15,7 +15,7 @@ from trim.problems.catalogue import PUBLISHED
 from trim.problems.generated import FAMILIES
 from trim.problems.problem import PARTS
 from trim.routers import Router, registry
-from trim.routers.base import Group
+from trim.routers.base import Group, Need
 from trim.section import Name, OneOf, PathText, Section, Seed, Share, Title, shown
 from trim.steps import INSTRUCTION, PLAIN, ChatFormat, Ends
 
@@ -265,9 +265,13 @@ class Params(Section):
         """The class of the router of that name."""
         return registry()[self.routers[name].get("type", name)]
 
+    def needing(self, what: Need) -> list[str]:
+        """The routers whose fitting needs something; see `Router.needs`."""
+        return [name for name in self.routers if what in self.router_type(name).needs]
+
     def calibrated(self) -> list[str]:
         """The benchmarks that a POMDP is calibrated on: those that a router which plans is fitted on."""
-        planning = {name for name in self.routers if "pomdp" in self.router_type(name).needs}
+        planning = set(self.needing("pomdp"))
         return [b for b in self.benchmarks if planning.intersection(self.fitted_on(b))]
 
     def routers_on(self, benchmark: str) -> list[str]:

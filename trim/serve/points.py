@@ -10,6 +10,7 @@ from pathlib import Path
 from trim.engine.policy import Policy
 from trim.errors import TrimError
 from trim.experiment.fitting import fitted_router
+from trim.experiment.guarantee import validation_path
 from trim.experiment.params import Params
 from trim.files import read_sealed
 from trim.serve.errors import ApiError
@@ -162,5 +163,5 @@ def operating_points(params: Params, benchmark: str, results: Path) -> dict[str,
 
 def _reached(folder: Path, source: str, router: str) -> dict[str, dict[str, float]]:
     """What each setting of a router reached on the validation problems, where it was measured."""
-    path = folder / source / "validation.json"
+    path = validation_path(folder, source)
     return read_sealed(path).get(router, {}) if path.is_file() else {}

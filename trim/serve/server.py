@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from trim.errors import TrimError
-from trim.experiment.guarantee import guaranteed_setting
+from trim.experiment.guarantee import guaranteed_setting, validation_path
 from trim.experiment.load import load
 from trim.experiment.runner import Runner
 from trim.progress import Tracker
@@ -99,7 +99,7 @@ def make_api(options: Options) -> Api:
         if router not in params.routers:
             return setting
         folder = fitted_folder(params, router, benchmark, options.results)
-        return guaranteed_setting(folder / params.source(router, benchmark), router, setting)
+        return guaranteed_setting(validation_path(folder, params.source(router, benchmark)), router, setting)
 
     points = Points(fitted, options.model, named)
     store = ServerStore(options.store, options.keep)

@@ -12,7 +12,7 @@ import yaml
 
 from trim.errors import TrimError
 
-_EMPTY_FOLDERS = re.compile(r"mkdir -p (\S+)")
+_EMPTY_FOLDERS = re.compile(r"mkdir -p ([^&]+)")
 
 
 def lock(root: Path) -> str:
@@ -29,8 +29,9 @@ def lock(root: Path) -> str:
     if not (root / ".dvc").is_dir() or not (root / ".git").exists() or not (root / "dvc.yaml").is_file():
         return "dvc.lock: no DVC repository here, so nothing is locked"
     for stage in yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values():
-        for folder in _EMPTY_FOLDERS.findall(stage["cmd"]):
-            (root / folder).mkdir(parents=True, exist_ok=True)
+        for folders in _EMPTY_FOLDERS.findall(stage["cmd"]):
+            for folder in folders.split():
+                (root / folder).mkdir(parents=True, exist_ok=True)
     times = {path: path.stat().st_mtime_ns for path in (root / "results").rglob("*") if path.is_file()}
     tool = Path(sys.executable).parent / "dvc"
     done = subprocess.run([tool, "commit", "--force"], cwd=root, capture_output=True, text=True, check=False)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from trim.evaluation.guarantee import Outcomes, choose
 from trim.evaluation.results import Results, read_results
-from trim.experiment.guarantee import RISK, guarantee, read_validation
+from trim.experiment.guarantee import RISK, guarantee, read_validation, validation_path
 from trim.experiment.params import Params
 from trim.report.figures import legend, panels, styles
 from trim.report.tables import titles
@@ -37,7 +37,7 @@ def _routers(params: Params, benchmark: str) -> list[str]:
 
 
 def _measured_from(params: Params, name: str) -> list[str]:
-    measured = [f"routers/{_first(params)}/validation.{form}" for form in ("json", "safetensors")]
+    measured = [f"validation/{_first(params)}.{form}" for form in ("json", "safetensors")]
     return [*measured, *(f"episodes/{name}/{r}.parquet" for r in ("always_strong", *_routers(params, name)))]
 
 
@@ -47,12 +47,12 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     Each router's promise is made with the whole risk. On the first benchmark, too: the share of random halves of its
     validation and test problems on which a setting is chosen that breaks the promise on all of them.
     """
-    folder = results / "routers" / _first(params)
+    measured = validation_path(results / "routers", _first(params))
     strong = read_results(results / "episodes" / benchmark / "always_strong.parquet")
-    names, validation = read_validation(folder)
+    names, validation = read_validation(measured)
     rows = []
     for router in _routers(params, benchmark):
-        (row,) = guarantee(folder, "accuracy", _LEVEL, routers=[router])
+        (row,) = guarantee(measured, "accuracy", _LEVEL, routers=[router])
         test = read_results(results / "episodes" / benchmark / f"{router}.parquet")
         kept = [test.settings.index(name) for name in names[router]]
         outcomes = _outcomes(test, strong, kept)

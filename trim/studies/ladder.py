@@ -58,6 +58,7 @@ def _run(job: Job) -> None:
         probability, state = fitted.predict(value[own]), test.truth[own]
         aucs = [roc_auc_score(state[k] == S0, value[own][k]) for k in (state != S1, state != S2)]
         verdicts = 1.0 if verifier.reader == "strong" else 0.0  # the token that it is asked for
+        chosen = -np.inf
         for threshold in _candidates(held_out):
             # What is handed over grows with the threshold; the last that keeps the budget on validation is taken.
             tried = walk(validation.tree, held_out < threshold)
@@ -178,7 +179,11 @@ STUDY = Study(
         "tokens: accuracy, share of the gap, strong tokens, and FLOPs in all, each model keeping a prefix cache."
     ),
     caption="Accuracy at the middle budget by the verifier that decides, over how well it tells and what it costs.",
-    wanted=lambda params: bool(params.trees) and params.models.weak.backend == "transformers" and not params.replay,
+    wanted=lambda params: (
+        bool(params.trees and params.needing("train_logprobs"))
+        and params.models.weak.backend == "transformers"
+        and not params.replay
+    ),
     table=_table,
     figure=_figure,
     inputs=lambda params: [f"studies/ladder/{name}.csv" for name in params.trees],

@@ -157,8 +157,8 @@ rule operating_points:
         ],
         models=LAYOUT.models(),
     output:
-        "results/routers/{benchmark}/validation.json",
-        "results/routers/{benchmark}/validation.safetensors",
+        "results/validation/{benchmark}.json",
+        "results/validation/{benchmark}.safetensors",
     log:
         "logs/operating_points/{benchmark}.log",
     benchmark:
@@ -179,7 +179,7 @@ rule operating_points:
 
 rule serving:
     input:
-        expand("results/routers/{benchmark}/validation.json", benchmark=BENCHMARKS),
+        expand("results/validation/{benchmark}.json", benchmark=BENCHMARKS),
 
 
 # Neither the code of single routers nor the time of what was fitted counts here: after an edit, `episodes` of that
