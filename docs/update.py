@@ -22,7 +22,7 @@ ROUTERS = ("Random", *TRIM, "Oracle")
 RIVALS = (
     "Oracle, query level", "RouteLLM, similarity", "RouteLLM, factorisation", "RouteLLM, classifier", "HybridLLM",
     "Smoothie", "AutoMix, threshold", "AutoMix, POMDP", "RSD, sigmoid", "SpecReason, log-probability",
-    "Weak log-probability", "Takeover",
+    "Weak log-probability", "Takeover", "First steps", "One hand-off", "TRIM-Verify",
 )  # fmt: skip
 SPENDING = (
     "TRIM-POMDP", "Oracle, query level", "HybridLLM", "AutoMix, threshold", "RSD, sigmoid",
@@ -61,7 +61,7 @@ def ship() -> None:
 def main() -> None:
     """Update the documents, their pictures, the reference figures and the shipped experiment from results/."""
     ship()
-    for name in ("curves", "rivals", "spent", "twin"):
+    for name in ("curves", "rivals", "spent", "twin", "verification"):
         shutil.copy(ROOT / f"results/figures/{name}.png", ROOT / f"docs/{name}.png")
     for name, benchmark in REFERENCES.items():
         write_reference(ROOT / "workflow/reference" / name, benchmark)
@@ -215,6 +215,18 @@ def _phases() -> pd.DataFrame:
     return pd.concat([found, pd.DataFrame([total])]).astype(object).fillna("")
 
 
+def _ladder() -> pd.DataFrame:
+    return _first(pd.read_csv(ROOT / "results/tables/ladder.csv", dtype=str)).drop(columns="benchmark")
+
+
+def _verification() -> pd.DataFrame:
+    return table("verification")
+
+
+def _guarantee() -> pd.DataFrame:
+    return pd.read_csv(ROOT / "results/tables/guarantee.csv", dtype=str).fillna("")
+
+
 def _robustness() -> pd.DataFrame:
     rows = table("robustness")
     rows = rows[(rows["router"] == "TRIM-Thr") & (rows["vs"] == "")]
@@ -233,6 +245,7 @@ DOCUMENTS: dict[str, dict[str, Callable[[], pd.DataFrame]]] = {
     },
     "docs/artifact.md": {"phases": _phases},
     "docs/serving.md": {"stream": _stream},
+    "docs/verification.md": {"ladder": _ladder, "verification": _verification, "guarantee": _guarantee},
     "docs/rivals.md": {"rivals": _rivals, "spent": _spent},
     "docs/questions.md": {
         "whole": _whole,
