@@ -68,6 +68,7 @@ def shrink(raw: dict) -> dict:
     kept = (
         "always_weak", "always_strong", "random", "oracle", "oracle_query", "trim_thr", "trim_pomdp", "pomdp_paper",
         "trim_agg", "trim_budget", "trim_verify", "verify_flops", "verify_always", "first_steps", "hand_off",
+        "glimprouter", "steer",
         "routellm", "automix", "specreason", "takeover",
     )  # fmt: skip
     small["routers"] = {name: small["routers"][name] for name in kept}

@@ -39,6 +39,7 @@ class Coins(Policy):
     delegates: float = 0.0
     verifier: str | None = None
     second: str | None = None
+    glimpses: bool = False
 
     def _coin(self, seen, salt):
         words = [f"{self.salt}{salt}{node.hex()}" for node in seen.nodes]
@@ -60,6 +61,9 @@ class Coins(Policy):
 class Rated(Scripted):
     def mean_logprobs(self, solutions, keep=None):
         return [StepScore(-1.0, 1) for _ in solutions]
+
+    def first_entropies(self, prefixes, keep=None):
+        return [StepScore(1.0, 0) for _ in prefixes]
 
     def prompt_tokens(self, prefixes):
         return [PROMPTS[self.name]] * len(prefixes)
@@ -98,7 +102,8 @@ def simulate(episode, judged):
                 or (step.writer == last.writer == "weak" and not judged and not last.read)
             )
             last = step
-            draft = step.draft if step.draft is not None else step.text
+            begun = "begun" if step.writer == "strong" else step.text  # what is only begun is thrown away
+            draft = step.draft if step.draft is not None else begun
             drafted = tokens((*path, draft), step.draft_tokens)
             if step.draft_tokens:
                 caches["weak"].call([] if goes_on else standing["weak"], drafted)
@@ -168,9 +173,16 @@ seconds = st.builds(
     st.sampled_from([0.0, 0.3]),
     second=st.sampled_from(["prm", "strong", "grade"]),
 ).filter(lambda policy: policy.rater != policy.second)
+glimpsing = st.builds(
+    Coins,
+    st.sampled_from(["prm", "weak", None]),
+    st.integers(0, 10**6),
+    st.sampled_from([0.3, 0.7]),
+    glimpses=st.just(True),
+)
 
 
-@given(st.lists(policies | seconds, min_size=1, max_size=3))
+@given(st.lists(policies | seconds | glimpsing, min_size=1, max_size=3))
 @settings(max_examples=60, deadline=None)
 def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen):
     episodes = solve(chosen)

@@ -136,6 +136,8 @@ class FakeServer:
     def _text(self, path, body):
         if "prompt_logprobs" in body:
             return self._likelihoods(body)
+        if "logprobs" in body:
+            return self._most_probable(body)
         asked = json.dumps([body.get("messages"), body.get("prompt"), body["seed"]])
         word = hashlib.sha256(asked.encode()).hexdigest()[:6]
         choice = {"index": 0, "finish_reason": "stop", "stop_reason": "\n\n"}
@@ -149,6 +151,13 @@ class FakeServer:
         """Each token's log-probability is a hundredth of its negative id."""
         found = [None, *({str(token): {"logprob": -token / 100}} for token in body["prompt"][1:])]
         choice = {"index": 0, "finish_reason": "length", "text": "", "prompt_logprobs": found}
+        usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": 1, "total_tokens": 0}
+        return {"id": "x", "object": "o", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
+
+    def _most_probable(self, body):
+        """As many tokens of equal probability as the prompt is long, and one that has none."""
+        most = {f"t{i}": -1.0 for i in range(len(body["prompt"]) % 7 + 1)} | {"none": -1e4}
+        choice = {"index": 0, "finish_reason": "length", "text": "", "logprobs": {"top_logprobs": [most]}}
         usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": 1, "total_tokens": 0}
         return {"id": "x", "object": "o", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
 

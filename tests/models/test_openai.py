@@ -227,10 +227,22 @@ def test_likelihoods_come_from_the_tokens_of_the_last_step(served):
         assert kept[i] == [found[i]]
 
 
-def test_an_api_that_tells_no_likelihoods_is_named(served):
+def test_entropies_are_those_of_the_most_probable_tokens(served):
+    _, model = served(["drop", 429, "malformed", "empty", 503], api="completions")
+    lm, kept = language_model(model), {}
+    prefixes = [Prefix("Start with 1, add 2.", ("1 + 2 = 3",) * i) for i in range(9)]
+    found = lm.first_entropies(prefixes, lambda index, scores: kept.update({index: scores}))
+    for i, ids in enumerate(lm._prompt.ids(prefixes, [p.text for p in prefixes])):
+        assert found[i].score == pytest.approx(np.log(len(ids) % 7 + 1))
+        assert found[i].usage.written == 1
+        assert kept[i] == [found[i]]
+
+
+@pytest.mark.parametrize("method", ["mean_logprobs", "first_entropies"])
+def test_an_api_that_tells_no_likelihoods_is_named(served, method):
     _, model = served(api="chat")
     with pytest.raises(TrimError, match=r"server\.api: completions"):
-        language_model(model).mean_logprobs(PREFIXES)
+        getattr(language_model(model), method)(PREFIXES)
 
 
 def drafts(served, api, *faults, of=None, **settings):

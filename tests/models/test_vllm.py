@@ -82,6 +82,14 @@ def test_likelihoods_are_those_of_transformers(engine, solutions):
 
 
 @needs_vllm
+def test_entropies_are_those_of_transformers(engine, prefixes):
+    expected = TransformersLM(resolve("embedded/strong"), GREEDY).first_entropies(prefixes)
+    found = np.array([score.score for score in engine.first_entropies(prefixes)])
+    np.testing.assert_allclose(found, [score.score for score in expected], atol=1e-3)
+    assert found.std() > 0.01
+
+
+@needs_vllm
 def test_a_seeded_draft_depends_on_its_key_alone(engine, prefixes, keys):
     engine.sampling = Sampling(temperature=2, top_p=1, max_step_tokens=60)
     together = engine.next_steps(prefixes[:80], keys[:80])
@@ -120,8 +128,12 @@ def test_a_server_writes_the_same(serve, prefixes, keys, greedy):
             backend="openai", path="embedded/strong", weights=1, **FREE,
             server={"url": url, "model": "strong", "api": api},
         )  # fmt: skip
-        served = ServedLM(model, GREEDY, PLAIN).next_steps(prefixes, keys)
-        assert [draft[:3] for draft in served] == [draft[:3] for draft in greedy]
+        lm = ServedLM(model, GREEDY, PLAIN)
+        assert [draft[:3] for draft in lm.next_steps(prefixes, keys)] == [draft[:3] for draft in greedy]
+        if api == "completions":
+            here = TransformersLM(resolve("embedded/strong"), GREEDY).first_entropies(prefixes)
+            there = [score.score for score in lm.first_entropies(prefixes)]
+            np.testing.assert_allclose(there, [score.score for score in here], atol=1e-3)
 
 
 @needs_vllm

@@ -59,9 +59,9 @@ def decisions(rng, n, t):
     drafts = np.where(np.pad(strong, ((0, 0), (0, 1))), rng.random((n, t + 1)), scores)
     problem = Problem("p", "q", "1", "test")
     tokens = rng.integers(1, 9, (n, t + 1))
-    return Decisions(
-        [problem] * n, [("s",)] * n, [b"n"] * n, scores, tokens, drafts, np.full_like(drafts, np.nan), tokens, strong
-    )
+    unknown = np.full_like(drafts, np.nan)
+    seen = [("s",)] * n, [b"n"] * n, scores, tokens, unknown[:, 0], drafts, unknown, tokens, strong
+    return Decisions([problem] * n, *seen)
 
 
 @given(step_models(bins=(4, 4)), st.integers(0, 999), st.sampled_from(["pair", "score"]))

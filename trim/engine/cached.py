@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -118,7 +118,17 @@ class CachedLM(_Cached[LanguageModel]):
 
     def mean_logprobs(self, nodes: Sequence[Node]) -> list[StepScore]:
         """Mean log-probability of the step that each node ends with; see `LanguageModel.mean_logprobs`."""
-        keys = [digest(b"likelihood", self.identity, node.path[-1]) for node in nodes]
+        return self._told(b"likelihood", "log-probability", "mean_logprobs", nodes)
+
+    def first_entropies(self, nodes: Sequence[Node]) -> list[StepScore]:
+        """Entropy of the first token of the step after each node; see `LanguageModel.first_entropies`."""
+        return self._told(b"glimpse", "entropy", "first_entropies", nodes)
+
+    def _told(
+        self, kind: bytes, what: str, method: Literal["mean_logprobs", "first_entropies"], nodes: Sequence[Node]
+    ) -> list[StepScore]:
+        """What the model tells of each node by one of its methods; equal nodes are asked about once."""
+        keys = [digest(kind, self.identity, node.path[-1]) for node in nodes]
 
         def size(prefix: Prefix) -> int:
             return sum(map(len, prefix.steps))
@@ -127,10 +137,10 @@ class CachedLM(_Cached[LanguageModel]):
             def keep(index: int, scores: list[StepScore]) -> None:
                 self._draws.put(_scored([batch[index]], scores))
 
-            return [draw for _, draw in _scored(batch, model.mean_logprobs(prefixes, keep))]
+            return [draw for _, draw in _scored(batch, getattr(model, method)(prefixes, keep))]
 
         unique = {key: node.prefix for key, node in zip(keys, nodes, strict=True)}
-        known = self._all(unique, size, make, "log-probability", "scored")
+        known = self._all(unique, size, make, what, "scored")
         return [_score(known[key]) for key in keys]
 
     def _all(

@@ -12,7 +12,7 @@ import numpy as np
 from trim.engine.policy import Decisions, Policy, Rater
 from trim.engine.scorers import Rating, Verification
 from trim.engine.store import Node
-from trim.models.base import Draft, Usage
+from trim.models.base import Draft, StepScore, Usage, add_usages
 from trim.problems import Problem
 
 Missing = Literal["strong", "prm", "budget"]
@@ -27,7 +27,8 @@ class Step:
         text: the step.
         tokens: its length in its writer's tokens.
         draft: the rejected weak draft, None if none was rejected.
-        draft_tokens: length of the weak draft, kept or rejected; 0 if the weak model wrote none.
+        draft_tokens: length of the weak draft, kept or rejected; 1 if it was only begun, 0 if there is none.
+        glimpse: entropy of the token that it was begun with, NaN if nobody looked.
         score: score of the weak draft, NaN if it was not scored.
         rater: who scored it; the second rater, where one was asked.
         first: score by the first rater, where a second one was asked; else NaN.
@@ -47,6 +48,7 @@ class Step:
     draft: str | None
     draft_tokens: int
     score: float
+    glimpse: float = math.nan
     rater: Rater | None = None
     first: float = math.nan
     first_rating: Rating | None = None
@@ -105,6 +107,7 @@ class Turn:
         episode: the episode.
         policy: who decides.
         draft: the weak draft, None if the strong model writes at once.
+        glimpse: entropy of the token that the draft would begin with, None if nobody looked.
         score: score of the draft, NaN if it was not scored.
         second: score of the draft by the second rater, NaN if it was not asked.
         rater: who is to score the draft next, None if nobody is.
@@ -121,6 +124,7 @@ class Turn:
     episode: Episode
     policy: Policy
     draft: Draft | None = None
+    glimpse: StepScore | None = None
     score: float = math.nan
     second: float = math.nan
     rater: Rater | None = None
@@ -150,11 +154,12 @@ class Turn:
             text=stands.text,
             tokens=stands.tokens,
             draft=draft.text if draft and self.rewrite else None,
-            draft_tokens=draft.tokens if draft else 0,
+            draft_tokens=draft.tokens if draft else int(self.glimpse is not None),
+            glimpse=self.glimpse.score if self.glimpse else math.nan,
             score=self.second if self.consulted else self.score,
             first=self.score if self.consulted else math.nan,
             first_rating=self.first_rating,
-            draft_usage=draft.usage if draft else None,
+            draft_usage=add_usages([begun.usage for begun in (self.glimpse, draft) if begun]),
             rewrite_usage=self.rewrite.usage if self.rewrite else None,
             without=self.without,
             **(self.rating._asdict() if self.rating else {}),
@@ -180,6 +185,7 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
         nodes=[e.node.path[-1] for e in episodes],
         scores=table([e.scores for e in episodes], scores, float),
         tokens=table([[s.tokens for s in e.steps] for e in episodes], lengths, int),
+        glimpses=np.array([turn.glimpse.score if turn.glimpse else math.nan for turn in turns]),
         drafts=table(
             [[s.first if second and s.rater == second else s.score for s in e.steps] for e in episodes], scores, float
         ),

@@ -27,6 +27,8 @@ class Decisions:
         nodes: n hashes of the accepted prefixes; equal prefixes have equal hashes.
         scores: scores by the policy's rater, a reward model's in [0, 1], shape (n, t or t + 1); NaN where not scored.
         tokens: step lengths, same shape.
+        glimpses: before a draft, entropy of the token that it would begin with, in nats, shape (n,); NaN where nobody
+            looked.
         drafts: scores of the weak drafts, the rejected ones included, same shape.
         seconds: scores of the weak drafts by the policy's second rater, same shape; NaN where it was not asked.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
@@ -38,6 +40,7 @@ class Decisions:
     nodes: Sequence[bytes]
     scores: np.ndarray
     tokens: np.ndarray
+    glimpses: np.ndarray
     drafts: np.ndarray
     seconds: np.ndarray
     draft_tokens: np.ndarray
@@ -62,6 +65,8 @@ class Policy:
             "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
         second: who may be asked for a second opinion on a draft, and is paid for it where it is. The first rater is
             then the reward model, the weak model, whose log-probabilities come with its drafts, or nobody.
+        glimpses: whether the weak model is to begin each step before it is decided who writes it; if that is the strong
+            model, the token that was begun is paid for.
         verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
         samples: verdicts of the weak model on each.
         seed: seed of the training that it comes from, None if there was none. The policies of one
@@ -70,6 +75,7 @@ class Policy:
 
     rater: Rater | None = "prm"
     second: Rater | None = None
+    glimpses: bool = False
     verifier: Literal["prm", "self"] | None = None
     samples: int = 1
     seed: int | None = None

@@ -38,6 +38,7 @@ def step_row(index: int, step: Step) -> dict[str, Any]:
         "decision": "accept" if step.writer == "weak" else "delegate" if step.draft is None else "regenerate",
         "text": step.text,
         "draft": step.draft,
+        "glimpse": None if np.isnan(step.glimpse) else step.glimpse,
         "score": None if np.isnan(step.score) else step.score,
         "tokens": step.tokens,
         "draft_tokens": step.draft_tokens,

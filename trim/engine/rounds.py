@@ -1,8 +1,9 @@
 """The rounds of steps: all open episodes of all policies, and what each of them waits for.
 
-An episode waits for one thing at a time: a draft, a rating of it, a rewrite, or, at its end, a verification. Whoever
-drives the rounds takes what waits for one of them, has the models work on it as one batch, and settles it, upon which
-the policies send each episode on to what it waits for next. Episodes join and leave between any two of these.
+An episode waits for one thing at a time: a glimpse of the token that a draft would begin with, a draft, a rating of it,
+a rewrite, or, at its end, a verification. Whoever drives the rounds takes what waits for one of them, has the models
+work on it as one batch, and settles it, upon which the policies send each episode on to what it waits for next.
+Episodes join and leave between any two of these.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from trim.engine.store import Node
 from trim.models.base import Draft, StepScore, add_usages
 from trim.steps import BOX, Ends, is_degenerate, is_final
 
-Stage = Literal["draft", "rate", "rewrite", "verify"]
+Stage = Literal["glimpse", "draft", "rate", "rewrite", "verify"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 _MOST_PIECES = 30
 
@@ -115,7 +116,10 @@ class Rounds:
     def work(self, stage: Stage, turns: Sequence[Turn]) -> None:
         """Have the models make what the turns wait for, as one batch; nothing but these turns changes."""
         nodes = [turn.episode.node for turn in turns]
-        if stage == "draft":
+        if stage == "glimpse":
+            for turn, glimpse in zip(turns, self._weak.first_entropies(nodes), strict=True):
+                turn.glimpse = glimpse
+        elif stage == "draft":
             for turn, draft in zip(turns, write_steps(self._weak, nodes), strict=True):
                 turn.draft = draft
         elif stage == "rewrite":
@@ -133,6 +137,9 @@ class Rounds:
     def settle(self, stage: Stage, turns: Sequence[Turn]) -> list[Turn]:
         """Send turns on after `work`; returns those whose episodes are finished, or whose verdict was wanted."""
         here = [turn for turn in turns if id(turn.episode) in self._open]
+        if stage == "glimpse":
+            self._route(here)
+            return []
         if stage == "draft":
             self._waiting["rate"] += [turn for turn in here if turn.rater]
             return self._judge(self._consult([turn for turn in here if not turn.rater]))
@@ -163,7 +170,13 @@ class Rounds:
         return closed
 
     def _begin(self, turns: Sequence[Turn]) -> None:
-        """Have episodes wait for their next step: a draft, or the strong model's at once."""
+        """Have episodes wait for their next step, or for a glimpse of it."""
+        looking = [turn for turn in turns if turn.policy.glimpses and not turn.episode.discarded]
+        self._waiting["glimpse"] += looking
+        self._route([turn for turn in turns if not turn.policy.glimpses or turn.episode.discarded])
+
+    def _route(self, turns: Sequence[Turn]) -> None:
+        """Have episodes wait for a draft, or for the strong model's step at once."""
         routed = [turn for turn in turns if not turn.episode.discarded]
         delegated = dict(zip(map(id, routed), _ask(routed, "delegate"), strict=True))
         for turn in turns:  # what begins again is the strong model's

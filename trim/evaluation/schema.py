@@ -15,6 +15,7 @@ SCHEMA = pa.schema(
         ("decision", pa.string()),
         ("text", pa.string()),
         ("draft", pa.string()),
+        ("glimpse", pa.float64()),
         ("score", pa.float64()),
         ("tokens", pa.int32()),
         ("draft_tokens", pa.int32()),

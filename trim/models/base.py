@@ -9,6 +9,7 @@ import numpy as np
 
 from trim.steps import SEPARATOR, join
 
+MOST_PROBABLE = 20  # tokens that a server tells the probabilities of
 IMPOSSIBLE = -100.0  # log-probability of a token that cannot be read
 Stop = Literal["separator", "end", "length"]
 
@@ -124,6 +125,14 @@ class LanguageModel(Protocol):
         """
         ...
 
+    def first_entropies(self, prefixes: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """Entropy of the token that each next step would begin with, in nats.
+
+        It is that of the `MOST_PROBABLE` tokens at temperature 1, whose probabilities sum to 1. `keep` is told of each
+        one, in a list, as soon as it is there, where they come one by one.
+        """
+        ...
+
 
 class RewardModel(Protocol):
     """Scores the steps of a solution so far."""
@@ -143,3 +152,10 @@ class RewardModel(Protocol):
         `keep` is told of a solution's scores as soon as they are there, where they come one by one.
         """
         ...
+
+
+def entropy(logprobs: np.ndarray) -> float:
+    """Entropy in nats of tokens with these log-probabilities, shape (n,), once their probabilities sum to 1."""
+    shares = np.exp(logprobs - np.max(logprobs))
+    shares = shares / shares.sum()
+    return float(-(shares * np.log(np.maximum(shares, 1e-300))).sum())

@@ -366,7 +366,7 @@ def _role(stage: Stage, turn: Turn) -> str:
         return PAYERS.get(turn.rater, "weak") if turn.rater else ""
     if stage == "verify":
         return PAYERS[str(turn.policy.verifier)]
-    return "weak" if stage == "draft" else "strong"
+    return "weak" if stage in ("glimpse", "draft") else "strong"
 
 
 def _place(stage: Stage, turn: Turn) -> tuple[str, ...]:

@@ -14,7 +14,16 @@ import numpy as np
 from scipy.special import softmax
 
 from trim.errors import TrimError
-from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, StepScore
+from trim.models.base import (
+    IMPOSSIBLE,
+    MOST_PROBABLE,
+    Draft,
+    KeepDraft,
+    KeepScores,
+    Prefix,
+    StepScore,
+    entropy,
+)
 from trim.models.connection import Connection, Malformed, Refused, usage
 from trim.models.files import folder
 from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
@@ -105,6 +114,41 @@ class ServedLM:
             return StepScore(sum(logs) / len(logs), len(logs), usage=usage(answer))
 
         body = {"model": self._connection.name, "prompt": tokens, "max_tokens": 1, "prompt_logprobs": 0}
+        return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
+
+    def first_entropies(self, prefixes: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.first_entropies`.
+
+        Raises:
+            TrimError: if the server is not asked through completions.
+        """
+        if not self._prompt:
+            raise TrimError(f"{self._connection.name}: entropies of tokens need server.api: completions (vLLM)")
+        requests = [partial(self._glimpse, tokens) for tokens in self._prompt.ids(prefixes, [p.text for p in prefixes])]
+
+        def kept(index: int, score: StepScore) -> None:
+            if keep:
+                keep(index, [score])
+
+        return self._connection.each(requests, kept)
+
+    async def _glimpse(self, tokens: list[int]) -> StepScore:
+        context = self._connection.server.context
+        if context and len(tokens) >= context:
+            return StepScore(0.0, 0)
+
+        def read(answer: Any) -> StepScore:
+            try:
+                most = sorted(answer["choices"][0]["logprobs"]["top_logprobs"][0].values(), reverse=True)
+                found = entropy(np.array(most[:MOST_PROBABLE], dtype=float))
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                raise Malformed(f"an answer without top_logprobs ({error})") from error
+            if not np.isfinite(found):
+                raise Malformed("log-probabilities that are no numbers")
+            return StepScore(found, 0, usage=usage(answer))
+
+        asked = {"max_tokens": 1, "logprobs": MOST_PROBABLE, "temperature": 0}
+        body = {"model": self._connection.name, "prompt": tokens, **asked}
         return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
 
     def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:

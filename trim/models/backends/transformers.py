@@ -14,7 +14,17 @@ from transformers.utils import logging
 
 from trim.answers import is_open
 from trim.errors import TrimError
-from trim.models.base import Draft, KeepDraft, KeepScores, Prefix, StepScore, StepStates, Stop
+from trim.models.base import (
+    MOST_PROBABLE,
+    Draft,
+    KeepDraft,
+    KeepScores,
+    Prefix,
+    StepScore,
+    StepStates,
+    Stop,
+    entropy,
+)
 from trim.models.files import folder, identity
 from trim.models.prefix_cache import PrefixCache, Text, alike
 from trim.models.prm import Qwen2ForProcessRewardModel
@@ -134,6 +144,25 @@ class TransformersLM:
             for text, row in zip(batch, logs, strict=True):
                 means[id(text)] = float(row[len(row) - (len(text.ids) - at[id(text)]) :].mean())
         return [StepScore(means[id(text)], len(text.ids) - at[id(text)]) for text in texts]
+
+    @torch.inference_mode()
+    def first_entropies(self, prefixes: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.first_entropies`."""
+        if not prefixes:
+            return []
+        ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
+        texts = [Text(p, np.array(i, dtype=np.int32)) for p, i in zip(prefixes, ids, strict=True)]
+        self._cache.find(texts)
+        found: dict[int, float] = {}
+        for batch in alike(texts):
+            tokens, positions, seen, cache = self._cache.load(batch)
+            logits = self.model(
+                input_ids=tokens, attention_mask=seen, position_ids=positions, past_key_values=cache, logits_to_keep=1
+            ).logits[:, -1]
+            self._cache.save(cache, range(len(batch)), batch)
+            most = logits.float().topk(min(MOST_PROBABLE, logits.shape[-1]), dim=-1).values.cpu().numpy()
+            found |= {id(text): entropy(row) for text, row in zip(batch, most, strict=True)}
+        return [StepScore(found[id(text)], 0) for text in texts]
 
     @torch.inference_mode()
     def states(self, solutions: Sequence[Prefix], batch_size: int = 256) -> StepStates:

@@ -8,10 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from trim.errors import TrimError, first_line
-from trim.models.base import IMPOSSIBLE, Draft, KeepDraft, KeepScores, Prefix, StepScore, Stop
+from trim.models.base import (
+    IMPOSSIBLE,
+    MOST_PROBABLE,
+    Draft,
+    KeepDraft,
+    KeepScores,
+    Prefix,
+    StepScore,
+    Stop,
+    entropy,
+)
 from trim.models.files import folder
 from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
 from trim.models.settings import Dtype, Engine, Model, Sampling
@@ -142,6 +153,23 @@ class VllmLM:
             found = output.prompt_logprobs[starts[i] :]
             logs = [entry[token].logprob for entry, token in zip(found, ids[i][starts[i] :], strict=True)]
             scores[i] = StepScore(sum(logs) / len(logs), len(logs))
+        return scores
+
+    def first_entropies(self, prefixes: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
+        """See `LanguageModel.first_entropies`; where a prefix fills the context nothing is open."""
+        from vllm import SamplingParams
+
+        ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
+        scores = [StepScore(0.0, 0)] * len(ids)
+        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
+        outputs = self.engine.generate(
+            [{"prompt_token_ids": ids[i]} for i in fitting],
+            SamplingParams(max_tokens=1, logprobs=MOST_PROBABLE, temperature=0),
+            use_tqdm=False,
+        )
+        for i, output in zip(fitting, outputs, strict=True):
+            logs = sorted((token.logprob for token in output.outputs[0].logprobs[0].values()), reverse=True)
+            scores[i] = StepScore(entropy(np.array(logs[:MOST_PROBABLE])), 0)
         return scores
 
     def _parameters(self, prefix: Prefix, key: bytes, room: int) -> Any:

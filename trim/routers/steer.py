@@ -1,0 +1,77 @@
+"""STEER (Lee et al., 2025): how sure the weak model is before a step, told apart by a mixture of two components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from trim.engine.policy import Decisions, Policy
+from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, Trial, at_budgets, settings
+from trim.routers.glimprouter import weak_entropies
+
+_LEAST = 1e-3  # nats, below which entropies are not told apart
+
+
+def _logs(entropies: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(entropies, _LEAST))
+
+
+class _Mixture(Policy):
+    rater = None
+    glimpses = True
+
+    def __init__(self, fitted: dict[str, Any], threshold: float) -> None:
+        self._fitted, self._threshold = fitted, threshold
+
+    def delegate(self, seen: Decisions) -> np.ndarray:
+        return unsure(self._fitted, seen.glimpses) >= self._threshold
+
+
+def unsure(fitted: dict[str, Any], entropies: np.ndarray) -> np.ndarray:
+    """Log-odds of the component of the higher mean against the other, shape (n,); they share a deviation."""
+    (sure, other), middle = fitted["means"], fitted["means"].mean()
+    prior = np.log(fitted["weights"][1] / fitted["weights"][0])
+    return prior + (other - sure) * (_logs(entropies) - middle) / fitted["variance"]
+
+
+class Steer(Router):
+    """Hands over, unseen, the steps whose log-odds of belonging to the unsure component reach a threshold.
+
+    Of the paper's confidences before the step this takes the entropy of its first token, by its logarithm. The mixture
+    is fitted, without labels, on the steps that the weak model writes alone.
+    """
+
+    name = "steer"
+    title = "STEER"
+    group = "step"
+    needs_fitting = True
+
+    class Params(BaseParams):
+        """Log-odds of being unsure from which on a step is handed over, one policy each."""
+
+        odds: tuple[float, ...] = (-4, -2, -1, 0, 1, 2, 4)
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """The mixture, and log-odds by budget."""
+        from sklearn.mixture import GaussianMixture
+
+        entropies = weak_entropies(trial)
+        mixture = GaussianMixture(2, covariance_type="tied", random_state=0).fit(_logs(entropies)[:, None])
+        order = np.argsort(mixture.means_[:, 0])
+        found = {
+            "weights": mixture.weights_[order],
+            "means": mixture.means_[order, 0],
+            "variance": mixture.covariances_.ravel(),
+        }
+        # Between the settings, those that hand over rising shares of the weak model's own steps.
+        spread = np.quantile(unsure(found, entropies), np.linspace(0, 1, 21))
+        tried = sorted({*self.params.odds, *spread.tolist(), spread[-1] + 1}, reverse=True)
+        return found | {"budgets": at_budgets(trial, tried, [_Mixture(found, odds) for odds in tried], budgets)}
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per log-odds, highest first, and one per fitted budget."""
+        values = settings("odds", self.params.odds, self.fitted, descending=True)
+        return {name: _Mixture(self.fitted, value) for name, value in values.items()}
