@@ -23,6 +23,7 @@ import numpy as np
 import psutil
 import serving
 import torch
+import verification
 from evaluation import measure, study
 
 from trim.audit.jobs import read_jobs
@@ -361,6 +362,16 @@ def training() -> Iterator[Row]:
         yield figure(f"TRIM-Agg, cost {cost:g}: all epochs", seen[-1][0], "s")
 
 
+def verifying() -> Iterator[Row]:
+    """Probes as they are trained on the train split, and a policy that may read on trees of a tenth of it."""
+    for name, spent in verification.probes():
+        yield at_most(f"{name}, 15,000 steps", spent, "s", 60)
+    tree, validation = whole_tree(200, 4), whole_tree(50, 5)
+    situations, spent = verification.fitting(tree, validation)
+    yield figure("situations of 200 problems", situations, "")
+    yield figure("fit of a policy that may read, eight prices", spent, "s")
+
+
 def generation() -> Iterator[Row]:
     """Steps of many problems, against one problem at a time and one large static batch."""
     _, model, _ = parts()
@@ -567,6 +578,7 @@ def main() -> None:
             decision,
             environment,
             training,
+            verifying,
             generation,
             sweep,
             replay,

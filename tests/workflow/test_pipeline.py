@@ -23,6 +23,9 @@ from playwright.sync_api import sync_playwright
 from project import environment, make_project, run
 
 from trim.audit.recompute import unchanged
+from trim.audit.selection import choices
+from trim.experiment.load import check
+from trim.rl.verifiers import VERIFIERS
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +86,34 @@ def test_no_router_is_above_the_clairvoyant_one(project):
     apart = rows[(rows["baseline"] == "clairvoyant") & rows["measure"].str.startswith("acc@")]
     assert set(apart["router"]) >= {"trim_thr", "trim_agg", "trim_budget", "features", "hindsight"}
     assert (apart["value"] <= 1e-9).all()
+
+
+def test_what_was_chosen_and_what_it_would_have_gained_on_test(project):
+    found = list(choices(check(yaml.safe_load((project / "params.yaml").read_text())), project / "results"))
+    what = {choice.what for choice in found}
+    assert what == {"setting", "seed", "router", "smallest difference"}
+    assert all(choice.gain >= -1e-9 for choice in found)
+    fitted = {choice.of for choice in found if choice.what == "setting"}
+    assert {"TRIM-Thr", "TRIM-Verify", "GlimpRouter", "STEER", "First steps"} <= fitted
+    shown = run(project, "trim", "audit", "--selection").stdout
+    assert "MATH-500 (released)" in shown and "smallest difference" in shown
+
+
+def test_a_setting_is_chosen_by_its_promise(project):
+    told = run(project, "trim", "choose", "--spend", "0.9", "--router", "trim_thr", check=False)
+    assert told.returncode in (0, 1) and "trim_thr" in told.stdout
+    wrong = run(project, "trim", "choose", "--spend", "0.9", "--router", "nobody", check=False)
+    assert wrong.returncode == 2 and "no nobody there" in wrong.stderr
+
+
+def test_no_policy_that_reads_is_above_the_clairvoyant_one(project):
+    bounds = pd.read_csv(project / "results/studies/verification/standard.bounds.csv")
+    for _, rows in bounds.groupby("currency"):
+        best = rows[rows["bound"] == "clairvoyant"]["accuracy"].max()
+        assert (rows["accuracy"] <= best + 0.02).all()
+    ladder = pd.read_csv(project / "results/studies/ladder/standard.csv")
+    assert set(ladder["verifier"]) == set(VERIFIERS)
+    assert ladder["flops"].max() > 0 and (ladder[ladder["verifier"] == "mean"]["flops"] == 0).all()
 
 
 def test_the_page_needs_nothing_else(project):

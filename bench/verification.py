@@ -1,0 +1,37 @@
+"""Speed of evidence: probes on hidden states, and the fit of a policy that may read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from trim.models.base import StepStates
+from trim.models.cost import ModelCost
+from trim.rl.tree import Tree
+from trim.rl.verification import Situations, fit
+from trim.rl.verifiers import VERIFIERS, Seen
+
+_COSTS = {role: ModelCost(size, 1, 0.1, 5, 0, 0, 0) for role, size in (("weak", 1), ("strong", 8), ("prm", 8))}
+_PRICES = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
+
+
+def probes(steps: int = 15_000) -> Iterator[tuple[str, float]]:
+    """Seconds of each probe's training on so many steps of a model of width 64."""
+    rng = np.random.default_rng(0)
+    hidden, truth = rng.normal(size=(steps, 64)).astype(np.float32), np.zeros(steps, dtype=np.int64)
+    truth[hidden[:, 0] + rng.normal(size=steps) > 0.5] = 1
+    seen = Seen(None, np.arange(steps), StepStates(hidden[:, :4], hidden), truth)  # type: ignore[arg-type]
+    for name in ("logistic", "network"):
+        start = time.perf_counter()
+        VERIFIERS[name].scores(seen)
+        yield VERIFIERS[name].title, time.perf_counter() - start
+
+
+def fitting(tree: Tree, validation: Tree) -> tuple[int, float]:
+    """Situations of the trees, and seconds of fitting a policy for eight prices."""
+    made = [Situations(t, _COSTS, "flops") for t in (tree, validation)]
+    start = time.perf_counter()
+    fit(*made, _PRICES, ("delegate", "accept", "verify", "rewrite"))
+    return int(made[0].reachable.sum()), time.perf_counter() - start
