@@ -98,6 +98,10 @@ class Tree:
         questions = [text.encode() for p in self.problems for text in (p.question, p.answer, str(p.tolerance))]
         return digest(*parts, f"{self.max_steps}/{self.ends}".encode(), *questions)
 
+    def prefixes(self, points: np.ndarray) -> list[Node]:
+        """The accepted prefixes of some points."""
+        return [self._nodes[point] for point in points.tolist()]
+
     def drafted(self, points: np.ndarray | None = None) -> list[Node]:
         """The solution with the weak draft at each of some points, by default all."""
         chosen = range(len(self)) if points is None else points.tolist()

@@ -181,10 +181,10 @@ class Situations:
         whole = prompt["strong"] + standing
         fresh = unread + np.where(self.known == 0, prompt["strong"], 0)
         reading = strong.read * fresh + strong.cached * (whole - fresh)
-        depth = self.tree.depth[self.point]
+        depth, scored = self.tree.depth[self.point], self._evidence == "prm"
         first = depth == 0
         # The strong model goes on in one call where it knows all that stands: nearly always because it wrote the last.
-        scored = self._evidence == "prm"
+        going_on = np.where(first | (self.known < depth), reading, 0)
         also_read = weak.read + scored * prices["prm"].read  # a rewrite, by the others
 
         def beginning(role: str) -> np.ndarray:
@@ -192,7 +192,7 @@ class Situations:
             return np.where(first, prices[role].read * prompt[role], cached)
 
         found = {
-            "delegate": np.where(first | (self.known < depth), reading, 0) + (strong.written + also_read) * rewrite,
+            "delegate": going_on + (strong.written + also_read) * rewrite,
             "draft": beginning("weak")
             + weak.written * draft
             + scored * (beginning("prm") + prices["prm"].read * draft),
@@ -305,7 +305,7 @@ def observe_decisions(seen: Decisions) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 class Gains:
-    """Regressions of what choices gain, told the price; a file of text each.
+    """Regressions of what choices gain, told the price.
 
     Attributes:
         texts: LightGBM's text of each of `GAINS`.

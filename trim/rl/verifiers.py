@@ -6,7 +6,7 @@ the train split, and are used as TRIM-Thr uses a score.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,14 +16,17 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from trim.engine.rounds import write_steps
 from trim.problems.checks import first_error
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
 
 if TYPE_CHECKING:
+    from trim.engine.cached import CachedLM
     from trim.models.backends.transformers import TransformersLM
     from trim.models.base import StepStates
 
 S0, S1, S2 = range(3)  # all right; an earlier step is wrong; this step is the first wrong one
+SAMPLES = 2  # of a step, beside the draft
 _BINS = 15
 
 
@@ -35,21 +38,23 @@ class Seen(NamedTuple):
         points: the drafts' places in them, shape (n,).
         states: what the weak model knows of its drafts.
         truth: `S0`, `S1` or `S2`, shape (n,).
+        samples: the weak model under other seeds.
     """
 
     tree: Tree
     points: np.ndarray
     states: StepStates
     truth: np.ndarray
+    samples: Sequence[CachedLM] = ()
 
 
-def look(tree: Tree, points: np.ndarray, weak: TransformersLM) -> Seen:
+def look(tree: Tree, points: np.ndarray, weak: TransformersLM, samples: Sequence[CachedLM]) -> Seen:
     """What is to be seen of the drafts at n points, and the truth by the problems' exact checks."""
     drafted, found = tree.drafted(points), []
     for problem, depth, node in zip(tree.problem[points].tolist(), tree.depth[points].tolist(), drafted, strict=True):
         error = first_error(tree.problems[problem], node.prefix.steps)
         found.append(S0 if error < 0 or error > depth else S2 if error == depth else S1)
-    return Seen(tree, points, weak.states([node.prefix for node in drafted]), np.array(found))
+    return Seen(tree, points, weak.states([node.prefix for node in drafted]), np.array(found), samples)
 
 
 class Verifier(NamedTuple):
@@ -57,12 +62,12 @@ class Verifier(NamedTuple):
 
     Attributes:
         title: its name in tables.
-        reader: who reads the draft for it, and is paid; "" if it comes with the draft.
+        reader: who reads the draft for it, or writes more of them (weak), and is paid; "" if it comes with the draft.
         scores: learns from the train split, and gives the scores of any, higher where right is likelier, shape (n,).
     """
 
     title: str
-    reader: Literal["", "prm", "strong"]
+    reader: Literal["", "weak", "prm", "strong"]
     scores: Callable[[Seen], Callable[[Seen], np.ndarray]]
 
 
@@ -83,6 +88,14 @@ def _probe(model: Any) -> Callable[[Seen], Callable[[Seen], np.ndarray]]:
     return learn
 
 
+def _agreement(seen: Seen) -> np.ndarray:
+    """Share of other samples of the step that say the same."""
+    nodes = seen.tree.prefixes(seen.points)
+    own = [node.prefix.steps[-1] for node in seen.tree.drafted(seen.points)]
+    same = [[a == b.text for a, b in zip(own, write_steps(model, nodes), strict=True)] for model in seen.samples]
+    return np.mean(same, axis=0)
+
+
 VERIFIERS = {
     "mean": Verifier("mean log-probability", "", _given(lambda seen: seen.states.statistics[:, 0])),
     "least": Verifier("least log-probability", "", _given(lambda seen: seen.states.statistics[:, 1])),
@@ -94,6 +107,7 @@ VERIFIERS = {
         "",
         _probe(MLPClassifier((64,), early_stopping=True, n_iter_no_change=3, max_iter=20, random_state=0)),
     ),
+    "agreement": Verifier(f"agreement of {SAMPLES} samples", "weak", _given(_agreement)),
     "prm": Verifier("reward model", "prm", _given(lambda seen: seen.tree.score[seen.points])),
     "strong": Verifier(
         "strong log-probability", "strong", _given(lambda seen: seen.tree.logprobs("strong", seen.points))

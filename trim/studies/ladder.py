@@ -32,17 +32,18 @@ def _run(job: Job) -> None:
     from trim.evaluation.bootstrap import interval, resamples
     from trim.models.backends.transformers import TransformersLM
     from trim.models.load import language_model
-    from trim.rl.verifiers import S0, S1, S2, VERIFIERS, calibrate, calibration_error, look, walk
+    from trim.rl.verifiers import S0, S1, S2, SAMPLES, VERIFIERS, calibrate, calibration_error, look, walk
 
     params, runner, splits = job.params, job.runner, {}
     weak = language_model(params.models.weak, params.generation.sampling, params.generation.chat)
     assert isinstance(weak, TransformersLM)
+    samples = [runner.with_sample(number).weak for number in range(1, SAMPLES + 1)]
     for split in ("train", "validation", "test"):
         tree = open_tree(runner, read_problems(job.problems, split))
         tree.expand()
         # What is learned is learned where the weak model goes; routing goes anywhere.
         points = tree.weak_way() if split == "train" else np.arange(len(tree))
-        splits[split] = look(tree, points, weak)
+        splits[split] = look(tree, points, weak, samples)
     train, validation, test = splits.values()
     costs, settings = runner.costs(), measure_settings(params)
     weights = resamples(len(test.tree.roots), settings)
@@ -93,12 +94,20 @@ def _candidates(scores: np.ndarray) -> np.ndarray:
 
 
 def _flops(reader: str, costs: dict[str, ModelCost]) -> float:
-    """Reading a step, over the strong model's writing it."""
-    return costs[reader].parameters / costs["strong"].parameters if reader else 0.0
+    """Reading a step, or writing it again, over the strong model's writing it."""
+    from trim.rl.verifiers import SAMPLES
+
+    times = SAMPLES if reader == "weak" else 1
+    return times * costs[reader].parameters / costs["strong"].parameters if reader else 0.0
 
 
 def _money(reader: str, costs: dict[str, ModelCost]) -> float:
-    return costs[reader].price_in / costs["strong"].price_out if reader and costs["strong"].price_out else 0.0
+    from trim.rl.verifiers import SAMPLES
+
+    if not reader or not costs["strong"].price_out:
+        return 0.0
+    price = SAMPLES * costs["weak"].price_out if reader == "weak" else costs[reader].price_in
+    return price / costs["strong"].price_out
 
 
 def _alone(walked: Walked, tree: Tree, costs: dict[str, ModelCost]) -> float:
@@ -107,9 +116,12 @@ def _alone(walked: Walked, tree: Tree, costs: dict[str, ModelCost]) -> float:
 
 def _all_flops(walked: Walked, reader: str, tree: Tree, costs: dict[str, ModelCost]) -> float:
     """FLOPs of a problem, everything read and written by all models, each with its own cache."""
+    from trim.rl.verifiers import SAMPLES
+
     prompt = tree.prompt_tokens()
     asked = walked.passes > 0
     weak = costs["weak"].flops(prompt["weak"] + walked.drafts + walked.strong)
+    weak += costs["weak"].flops(SAMPLES * walked.drafts) if reader == "weak" else 0.0
     strong = np.where(asked, prompt["strong"] + walked.passes, 0)
     if reader == "strong":  # it reads every draft, and the prompt of every problem
         strong = prompt["strong"] + walked.drafts + walked.strong + walked.steps
@@ -174,9 +186,10 @@ STUDY = Study(
     text=(
         "Verifiers from what comes with a draft for nothing to what is read. AUC: right steps against first wrong "
         "ones, and against steps of solutions that are lost already, on the weak model's own solutions; the "
-        "calibration error is that of isotonic regression on the train split. A step: reading it, over the strong "
-        "model's writing it. Then routing by a threshold, chosen on validation for the middle budget of strong "
-        "tokens: accuracy, share of the gap, strong tokens, and FLOPs in all, each model keeping a prefix cache."
+        "calibration error is that of isotonic regression on the train split. A step: reading it, or writing it "
+        "again, over the strong model's writing it. Then routing by a threshold, chosen on validation for the middle "
+        "budget of strong tokens: accuracy, share of the gap, strong tokens, and FLOPs in all, each model keeping a "
+        "prefix cache."
     ),
     caption="Accuracy at the middle budget by the verifier that decides, over how well it tells and what it costs.",
     wanted=lambda params: (
