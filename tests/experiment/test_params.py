@@ -46,6 +46,7 @@ def test_the_shipped_experiment_is_sound(params):
             [-1, 2],
             r"costs\[0\]: -1 found, allowed: at least 0",
         ),
+        (("routers", "trim_verify", "fit_on"), "long", r"routers\.trim_verify: fitted on long.*list long in `trees`"),
         (("routers", "trim_agg", "fit_on"), "mars", r"routers\.trim_agg\.fit_on: 'mars' found, allowed: standard"),
         (("trees",), ["mars"], r"trees: 'mars' found, allowed: standard"),
         (("routers", "trim_agg", "training", "epochs"), 0, r"training\.epochs: 0 found, allowed: at least 1"),

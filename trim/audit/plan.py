@@ -150,7 +150,10 @@ def _phases(params: Params, models: Mapping[str, Model]) -> Iterable[tuple[str, 
         points = _points(params, name)
         if router_type.group in ("query", "cascade"):
             continue
-        if "train_trees" in router_type.needs:
+        if "train_logprobs" in router_type.needs:
+            # Whole trees, whose ways hardly ever meet again where models are large.
+            solved = sum(sizes[b][0] for b in fitted) * 2**STEPS / STEPS
+        elif "train_trees" in router_type.needs:
             section = params.routers[name].get("training") or {}
             solved = sum(sizes[b][0] for b in fitted) * points * section.get("epochs", _EPOCHS)
         else:
@@ -168,7 +171,12 @@ def _points(params: Params, name: str) -> int:
     """Operating points of a router: its listed settings, for each seed, and one for each budget that is fitted."""
     own = params.router(name).params.model_dump()
     listed = max(
-        (len(own[k]) for k in ("thresholds", "costs", "probabilities", "shares", "values") if own.get(k)), default=1
+        (
+            len(own[k])
+            for k in ("thresholds", "costs", "prices", "probabilities", "shares", "odds", "values")
+            if own.get(k)
+        ),
+        default=1,
     )
     budgets = len(params.evaluation.budgets) if params.router_type(name).needs_fitting else 0
     return listed * len(own.get("seeds", (0,))) + budgets

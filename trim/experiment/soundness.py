@@ -20,6 +20,7 @@ def _faults(params: Params) -> Iterator[str]:
     yield from _models(params)
     yield from _ends(params)
     yield from _names(params)
+    yield from _trees(params)
     yield from _splits(params, known_sizes(params))
 
 
@@ -61,6 +62,15 @@ def _names(params: Params) -> Iterator[str]:
             for name in routers_of:
                 if name not in params.routers_on(benchmark):
                     yield f"{study}.routers: {name} is not run on {benchmark}; leave it out, or its `only`"
+
+
+def _trees(params: Params) -> Iterator[str]:
+    """Routers that are fitted on whole solution trees where none are expanded, which takes many models' steps."""
+    for name in params.needing("train_logprobs"):
+        for benchmark in params.benchmarks:
+            source = params.source(name, benchmark)
+            if name in params.routers_on(benchmark) and source not in params.trees:
+                yield f"routers.{name}: fitted on {source}, whose trees are not expanded; list {source} in `trees`"
 
 
 def _moves(params: Params, name: str) -> bool:
