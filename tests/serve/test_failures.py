@@ -1,5 +1,7 @@
 """Models that cannot be reached, stall or talk nonsense: others are answered, and the operator's choice is told."""
 
+import asyncio
+import gc
 import json
 import threading
 import time
@@ -15,6 +17,7 @@ from fakes.serving import QUESTION, serving
 
 from trim.models.connection import Connection
 from trim.problems.generated import generate
+from trim.serve.server import Options, make_api
 from trim.serve.settings import Limits
 from trim.solve import SHIPPED
 
@@ -196,3 +199,36 @@ def test_clients_that_hang_up_read_slowly_or_send_rubbish_disturb_nobody(backend
                 break
             time.sleep(0.1)
         assert server.metric("trim_open_answers") == server.service._open == 0
+
+
+def test_a_stream_that_is_never_sent_frees_its_place(backends):
+    _, options = backends
+    api = make_api(Options(store=None, **options))
+    scheduler = threading.Thread(target=api.scheduler.run, daemon=True)
+    scheduler.start()
+    body = {"model": "trim-thr@0.9", "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
+    told = [{"type": "http.request", "body": json.dumps(body).encode()}]
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b""}
+    scope |= {"headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
+
+    async def receive():
+        if told:
+            return told.pop()
+        await asyncio.sleep(60)
+
+    async def send(message):
+        raise OSError("the connection is lost")
+
+    async def ask():
+        with suppress(OSError, ExceptionGroup):
+            await api.app()(scope, receive, send)
+        assert not told and api._service._open == 0
+
+    gc.disable()  # what only the collector finds must not be what a place waits for
+    try:
+        asyncio.run(ask())
+    finally:
+        gc.enable()
+        api.scheduler.stop()
+        scheduler.join(10)
+        api._service.store.close()

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from trim.engine.budget import Account
 from trim.engine.episode import Step
@@ -92,15 +93,14 @@ class Api:
 
         async def all_events() -> AsyncIterator[dict[str, str]]:
             yield {"data": first}
-            try:
-                async for text in stream:
-                    yield {"data": text}
-            finally:
-                await stream.aclose()
+            async for text in stream:
+                yield {"data": text}
 
-        return EventSourceResponse(
+        response = _Events(
             all_events(), headers=_headers(call), sep="\n", ping=_PING, send_timeout=self._service.limits.send
         )
+        response.stream = stream
+        return response
 
     async def decision(self, request: Request, account: Account) -> Response:
         """POST /v1/decision: accept a draft, or have the strong model rewrite it."""
@@ -218,11 +218,12 @@ class Api:
         finishes: dict[int, str] = {}
 
         async def collect() -> None:
-            async for number, event in self._service.events(call):
-                if event.step:
-                    _note(steps, number, event.step, asked)
-                if event.finish:
-                    finishes[number] = event.finish
+            async with contextlib.aclosing(self._service.events(call)) as events:
+                async for number, event in events:
+                    if event.step:
+                        _note(steps, number, event.step, asked)
+                    if event.finish:
+                        finishes[number] = event.finish
 
         try:
             await _unless_gone(request, collect())
@@ -238,20 +239,21 @@ class Api:
         finishes: dict[int, str] = {}
         begun = closed = False
         try:
-            async for number, event in self._service.events(call):
-                if not begun:
-                    roles = [delta(i, {"role": "assistant", "content": ""}) for i in range(len(call.jobs))]
-                    yield json.dumps(head.chunk(roles))
-                    begun = True
-                told: dict[str, Any] = {}
-                if event.step:
-                    _note(steps, number, event.step, asked)
-                    told = {"trim": {"step": steps[-1]}}
-                if event.text or event.step:
-                    yield json.dumps(head.chunk([delta(number, {"content": event.text})], **told))
-                if event.finish:
-                    finishes[number] = event.finish
-                    yield json.dumps(head.chunk([delta(number, {}, event.finish)]))
+            async with contextlib.aclosing(self._service.events(call)) as events:
+                async for number, event in events:
+                    if not begun:
+                        roles = [delta(i, {"role": "assistant", "content": ""}) for i in range(len(call.jobs))]
+                        yield json.dumps(head.chunk(roles))
+                        begun = True
+                    told: dict[str, Any] = {}
+                    if event.step:
+                        _note(steps, number, event.step, asked)
+                        told = {"trim": {"step": steps[-1]}}
+                    if event.text or event.step:
+                        yield json.dumps(head.chunk([delta(number, {"content": event.text})], **told))
+                    if event.finish:
+                        finishes[number] = event.finish
+                        yield json.dumps(head.chunk([delta(number, {}, event.finish)]))
             bills, closed = self._service.close(call), True
             body = self._keep(call, asked, bills, steps, finishes)
             summary = {name: value for name, value in body["trim"].items() if name != "steps"}
@@ -290,6 +292,23 @@ class Api:
     def _listed(self, name: str, description: str, reached: Any) -> dict[str, Any]:
         listed = {"id": name, "object": "model", "created": 0, "owned_by": "trim", "description": description}
         return listed | ({"validation": dict(reached)} if reached else {})
+
+
+class _Events(EventSourceResponse):
+    """Server-sent events whose source is closed when the response ends, even if nobody ever asked for the first one.
+
+    Attributes:
+        stream: the source.
+    """
+
+    stream: AsyncGenerator[str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.stream.aclose()
 
 
 class _Gone(Exception):
