@@ -9,8 +9,9 @@ import numpy as np
 
 from trim.models.base import StepStates
 from trim.models.cost import ModelCost
+from trim.rl.gains import fit
 from trim.rl.tree import Tree
-from trim.rl.verification import Situations, fit
+from trim.rl.verification import Situations
 from trim.rl.verifiers import VERIFIERS, Seen
 
 _COSTS = {role: ModelCost(size, 1, 0.1, 5, 0, 0, 0) for role, size in (("weak", 1), ("strong", 8), ("prm", 8))}

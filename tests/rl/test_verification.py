@@ -16,8 +16,9 @@ from trim.evaluation.results import read_results
 from trim.models.base import StepScore
 from trim.models.cost import ModelCost
 from trim.problems import Problem
+from trim.rl.gains import GAINS, Gains, fit
 from trim.rl.tree import Tree
-from trim.rl.verification import GAINS, Gains, Situations, fit
+from trim.rl.verification import Situations
 from trim.routers.trim_verify import _Verifying
 
 ROLES = ("weak", "strong", "prm")

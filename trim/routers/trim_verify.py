@@ -14,7 +14,7 @@ from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, settings
 
 if TYPE_CHECKING:
-    from trim.rl.verification import Gains
+    from trim.rl.gains import Gains
 
 
 class _Verifying(Policy):
@@ -79,7 +79,8 @@ class TrimVerify(Router):
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The regressions, the return on validation at each price, and prices by budget, interpolated."""
-        from trim.rl.verification import Situations, fit
+        from trim.rl.gains import fit
+        from trim.rl.verification import Situations
 
         params, trees = self.params, {split: trial.tree(split) for split in ("train", "validation")}
         for tree in trees.values():
@@ -94,7 +95,7 @@ class TrimVerify(Router):
 
     def policies(self) -> dict[str, Policy]:
         """One setting per price, highest first, and one per fitted budget."""
-        from trim.rl.verification import Gains
+        from trim.rl.gains import Gains
 
         gains = Gains(self.fitted["gains"])
         prices = settings("price", self.params.prices, self.fitted, descending=True)

@@ -41,7 +41,8 @@ def _run(job: Job) -> None:
     The latter is fitted as TRIM-Verify is, but pays nothing for the reward model: no reader that tells no more can do
     better for its price.
     """
-    from trim.rl.verification import Situations, fit
+    from trim.rl.gains import fit
+    from trim.rl.verification import Situations
 
     trees = {}
     for split in ("train", "validation", "test"):

@@ -1,0 +1,135 @@
+"""The policy that may read, by fitted policy iteration on the situations of whole trees.
+
+What each choice is worth under the present policy is computed exactly by backward induction, regressed on what can be
+seen where that policy goes, at all prices at once, and the greedy policy of the regressions comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trim.rl.settings import Action
+from trim.rl.verification import ASKED, KEEP, REWRITE, VERIFY, Choices, Situations
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+# What is regressed: what the first choice gains over the second.
+GAINS = ("delegate", "verify", "rewrite", "rewrite_verified")
+_ITERATIONS = 4
+_EXPLORED = 0.05  # share of random choices in the policy that says where the regressions count
+_BOOSTING = {
+    "objective": "regression", "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 200, "verbosity": -1,
+    "deterministic": True, "force_row_wise": True, "seed": 0, "num_threads": 1,
+}  # fmt: skip
+_ROUNDS = 60
+_RARE = 1e-3  # situations that are reached less often are no examples
+
+
+class Gains:
+    """Regressions of what choices gain, told the price.
+
+    Attributes:
+        texts: LightGBM's text of each of `GAINS`.
+    """
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        from lightgbm import Booster
+
+        self.texts = dict(texts)
+        self._boosters = {name: Booster(model_str=text) for name, text in self.texts.items()}
+
+    def __call__(self, gain: str, seen: np.ndarray, price: float) -> np.ndarray:
+        """What a choice gains at a price, from what is seen, shape (n, F) -> (n,)."""
+        return np.asarray(self._boosters[gain].predict(_told(seen, price), num_threads=1))
+
+    def delegate(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
+        """Whether the strong model writes unseen, from what is seen before a draft, shape (n,)."""
+        if "hand_off" in actions:
+            return seen[:, ASKED] > 0
+        return self("delegate", seen, price) > 0 if "delegate" in actions else np.zeros(len(seen), dtype=bool)
+
+    def action(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
+        """The best of the actions that are allowed, from what is seen of drafts, shape (n,)."""
+        ways = np.stack([np.zeros(len(seen)), self("verify", seen, price), self("rewrite", seen, price)])
+        allowed = ["accept" in actions, "verify" in actions, "rewrite" in actions]
+        return np.where(np.array(allowed)[:, None], ways, -np.inf).argmax(axis=0)
+
+    def choices(self, situations: Situations, price: float, actions: Sequence[Action]) -> Choices:
+        """What is chosen in every situation."""
+        there = situations.reachable
+        before, draft, verified = (seen[there] for seen in situations.seen)
+        chosen = Choices(*(np.zeros(len(situations), dtype=kind) for kind in (bool, np.int64, bool)))
+        chosen.delegate[there] = self.delegate(before, price, actions)
+        chosen.action[there] = self.action(draft, price, actions)
+        chosen.rewrite[there] = self("rewrite_verified", verified, price) > 0
+        return chosen
+
+
+def fit(
+    situations: Situations, validation: Situations, prices: Sequence[float], actions: Sequence[Action]
+) -> tuple[Gains, np.ndarray]:
+    """Fitted policy iteration, at all prices at once.
+
+    Args:
+        situations: of the problems to fit on.
+        validation: of those that the iteration is chosen on: the one of the highest mean return over the prices.
+        prices: what is lost by spending as much as always-strong does on a problem, where a right solution is worth 1.
+        actions: what the policy may do; a draft may always be judged once it is verified.
+
+    Returns:
+        The regressions, and the return on validation at each price.
+    """
+    best, reached = None, np.full(len(prices), -np.inf)
+    verify = "verify" in actions
+    chosen = [_first(situations, price, verify) for price in prices]
+    for _ in range(_ITERATIONS):
+        gains = _regress(situations, prices, chosen)
+        chosen = [gains.choices(situations, price, actions) for price in prices]
+        held_out = [gains.choices(validation, price, actions) for price in prices]
+        value = np.array(
+            [validation.worth(p, c).value[validation.roots].mean() for p, c in zip(prices, held_out, strict=True)]
+        )
+        if value.mean() > reached.mean():
+            best, reached = gains, value
+    assert best
+    return best, reached
+
+
+def _first(situations: Situations, price: float, verify: bool) -> Choices:
+    """A policy to begin with: the less is paid, the more drafts are looked at, least probable first."""
+    draft, opinion = situations.seen[1][:, -2], situations.seen[2][:, -1]
+    doubted = draft < np.quantile(draft, min(0.5, 0.2 / price))
+    action = np.where(doubted, VERIFY if verify else REWRITE, KEEP)
+    return Choices(np.zeros(len(situations), dtype=bool), action, opinion < -3)
+
+
+def _regress(situations: Situations, prices: Sequence[float], chosen: Sequence[Choices]) -> Gains:
+    seen = dict(zip(GAINS, (situations.seen[i] for i in (0, 1, 1, 2)), strict=True))
+    rows: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {gain: [] for gain in GAINS}
+    for price, choices in zip(prices, chosen, strict=True):
+        worth = situations.worth(price, choices)
+        reached, drafted, verified = situations.visits(choices, _EXPLORED)
+        for gain, weight, target in (
+            ("delegate", reached, worth.delegate - worth.draft),
+            ("verify", drafted, worth.verify - worth.keep),
+            ("rewrite", drafted, worth.rewrite - worth.keep),
+            ("rewrite_verified", verified, worth.rewrite_verified - worth.keep_verified),
+        ):
+            there = weight > _RARE
+            rows[gain].append((_told(seen[gain][there], price), target[there], weight[there]))
+    return Gains({gain: _boosted(*map(np.concatenate, zip(*found, strict=True))) for gain, found in rows.items()})
+
+
+def _boosted(seen: np.ndarray, target: np.ndarray, weight: np.ndarray) -> str:
+    from lightgbm import Dataset, train
+
+    booster: Booster = train(_BOOSTING, Dataset(seen, target, weight=weight / weight.mean()), _ROUNDS)
+    return booster.model_to_string()
+
+
+def _told(seen: np.ndarray, price: float) -> np.ndarray:
+    return np.column_stack([seen, np.full(len(seen), np.log(price))])
