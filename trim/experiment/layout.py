@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from trim.errors import TrimError
 from trim.experiment.params import Params
+from trim.models.cost import ModelCost
 from trim.models.files import EMBEDDED, on_hub, resolve, weight_files
 from trim.models.load import causes, name
 from trim.models.settings import backend_module
@@ -28,6 +30,7 @@ class Layout:
         encoders: the record of the encoders' download, if routers embed questions with any.
         keys: the environment variables that hold keys of servers.
         identities: a digest of what decides a model's draws beside its files, by role.
+        prices: a digest of what the use of the models costs.
         labelled: the file of labelled solutions for the calibration, if there is one.
         reported: a digest of each section that reports read, by section.
 
@@ -53,6 +56,8 @@ class Layout:
         self.keys = sorted({server.key for server in servers if server and server.key} if not params.replay else ())
         self._model_files = {role: self._files(role) for role in self._models}
         self.identities = {role: digest_of_values(self.source(role)) for role in self._models}
+        costs = {role: asdict(ModelCost.of(model, model.weights or 0)) for role, model in self._models.items()}
+        self.prices = digest_of_values(costs)
         downloaded = "results/problems/processbench.jsonl" if params.calibration.part else None
         self.labelled = [path for path in [downloaded or params.calibration.solutions] if path]
         self.reported = {key: digest_of_values(value) for key, value in self.sections.items() if key not in _UNREPORTED}

@@ -137,6 +137,9 @@ rule train:
         distortion=SECTIONS["models"]["prm"]["distortion"],
         generation=SECTIONS["generation"],
         budgets=SECTIONS["evaluation"]["budgets"],
+        prices=lambda w: (
+            LAYOUT.prices if LAYOUT.needs(w.router, "train_logprobs") else ""
+        ),
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim train --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
