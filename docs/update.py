@@ -224,7 +224,8 @@ def _verification() -> pd.DataFrame:
 
 
 def _guarantee() -> pd.DataFrame:
-    return pd.read_csv(ROOT / "results/tables/guarantee.csv", dtype=str).fillna("")
+    rows = pd.read_csv(ROOT / "results/tables/guarantee.csv", dtype=str).fillna("")
+    return rows[rows["router"].isin((*ROUTERS, *RIVALS, "TRIM-Verify, no PRM"))]
 
 
 def _robustness() -> pd.DataFrame:

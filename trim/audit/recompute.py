@@ -25,7 +25,7 @@ from trim.stages.manifest import MANIFEST
 from trim.studies import studies_of
 
 Outcome = Literal["pass", "fail", "not recorded"]
-GIVEN = ("problems", "episodes", "routers", "calibration")
+GIVEN = ("problems", "episodes", "routers", "validation", "calibration")
 _EXACT = 1e-5  # relative: tables are written with six digits
 
 

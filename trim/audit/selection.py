@@ -77,7 +77,7 @@ def _settings(params: Params, comparison: Comparison, result: Results, title: st
     if not fitted:
         return
     gains = [accuracy[(spent <= spent[i]) & _same_seed(result, i)].max() for i in fitted]
-    note = f"spends {spent[fitted].mean():.3f}; the best of {len(result.settings)} settings that spends no more"
+    note = f"of {len(result.settings)}, at {spent[fitted].mean():.3f} of the strong tokens"
     yield Choice(title, "setting", result.title, float(accuracy[fitted].mean()), float(np.mean(gains)), note)
 
 
@@ -89,7 +89,7 @@ def _seeds(params: Params, comparison: Comparison, result: Results, title: str) 
     """Tables show the mean over the seeds of a training; the best of them would have been chosen on test."""
     values = [frame[_measure(params)].iloc[0] for frame in comparison.by_seed[result.router]]
     if len(values) > 1:
-        note = f"the mean over {len(values)} seeds, and the best of them"
+        note = f"the mean of {len(values)}, and the best"
         yield Choice(title, "seed", result.title, float(np.mean(values)), float(np.max(values)), note)
 
 
@@ -104,7 +104,7 @@ def _router(params: Params, comparison: Comparison, validation: Path, title: str
         if router in test and not comparison.routers[router].reference
     }
     best, on_test = max(reached, key=lambda r: reached[r]), max(reached, key=lambda r: test[r])
-    note = f"the best of {len(reached)} on test: {params.title(on_test)}"
+    note = f"of {len(reached)}, on test {params.title(on_test)}"
     yield Choice(title, "router", params.title(best), float(test[best]), float(test[on_test]), note)
 
 
@@ -128,7 +128,7 @@ def _smallest(params: Params, comparison: Comparison, title: str) -> Iterator[Ch
         widths = (rows["high"] - rows["low"]).to_numpy(float)
         widths = widths[np.isfinite(widths) & (widths > 0)]
         if len(widths):
-            note = f"median over {len(widths)} routers; {count} problems, {_POWER:.0%} power"
+            note = f"median of {len(widths)} routers, {count} problems"
             of = f"from {params.title(baseline)}"
             yield Choice(title, "smallest difference", of, np.nan, float(factor * np.median(widths)), note)
 
@@ -140,10 +140,10 @@ def _published() -> Iterator[Choice]:
         inside = points[points["strong_fraction"].between(0, 1, inclusive="neither")]
         deviation = float(np.sqrt((inside["accuracy"] * (1 - inside["accuracy"])).mean() / PROBLEMS))
         best = deviation * _largest(len(inside))
-        note = f"at most, the best of {len(inside)} settings, if their errors were independent"
+        note = f"at most, of {len(inside)} with independent errors"
         yield Choice("MATH-500 (released)", "setting", RELEASED_TITLES[router], np.nan, best, note)
         factor = np.sqrt(2) * (norm.ppf(0.975) + norm.ppf(_POWER))
-        note = f"unpaired, since no answers were released; {PROBLEMS} problems, {_POWER:.0%} power"
+        note = f"unpaired: no answers were released; {PROBLEMS} problems"
         what = "smallest difference"
         yield Choice("MATH-500 (released)", what, RELEASED_TITLES[router], np.nan, float(factor * deviation), note)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trim.experiment.params import Params
 
 audits = typer.Typer()
+_NOTHING = 5e-4  # accuracy
 STYLES = {"pass": "green", "fail": "bold red", "not recorded": "yellow"}
 
 
@@ -92,12 +93,17 @@ def audit(
 def _show_selection(params: Params, results: Path) -> None:
     from trim.audit.selection import choices
 
-    table = Table("benchmark", "what", "of", "chosen", "on test", "gain", Column("", overflow="fold"))
+    table, nothing = Table("benchmark", "what", "of", "chosen", "on test", "gain", Column("", overflow="fold")), 0
     for choice in choices(params, results):
+        if abs(choice.gain) < _NOTHING:
+            nothing += 1
+            continue
         accuracies = ["" if math.isnan(choice.chosen) else f"{v:.3f}" for v in (choice.chosen, choice.on_test)]
         cells = (choice.benchmark, choice.what, choice.of, *accuracies, f"{choice.gain:.3f}", choice.note)
         table.add_row(*map(cell, cells))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(f"{nothing} more choices would have gained nothing; differences are those shown 4 times out of 5")
 
 
 @audits.command(rich_help_panel=PIPELINE)

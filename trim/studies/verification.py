@@ -113,7 +113,8 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     for currency, target in TARGETS.items():
         mine = found[(found["currency"] == currency) & (found["vs"] == "")].dropna(subset=["value"])
         at = mine[mine["share"] == target].sort_values("value", ascending=False)
-        shown = [*at["router"][:4], *(name for name in _verifying(params) if name in set(at["router"]))]
+        fitted = [name for name in _verifying(params) if params.router(name).params.currency == currency]
+        shown = [*at["router"][:4], *fitted]
         for row in at[at["router"].isin(shown)].itertuples():
             pgr = format_interval(row.value, row.low, row.high)
             rows.append(_row(currency, target, params.title(row.router), pgr, row.value >= PGR))
@@ -166,7 +167,7 @@ STUDY = Study(
     text=(
         "TRIM-Verify may have the strong model read a draft before it decides, write unseen, accept unread or rewrite, "
         "each at its price. Share of the gap at a share of what always-strong spends; everything that all models read "
-        "and write counts, each keeping a prefix cache. The best four routers, all that verify, and bounds: a "
+        "and write counts, each keeping a prefix cache. The best four routers, those fitted for it, and bounds: a "
         "clairvoyant router, and the same fit with the reward model's scores for nothing, which no reader can beat "
         "that tells no more than it and costs something."
     ),
