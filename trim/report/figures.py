@@ -220,7 +220,8 @@ def _bars(results: Path, params: Params) -> Figure:
 
 def _scores(results: Path, params: Params) -> Figure:
     """Distribution of PRM scores of the drafts under the first of TRIM's routers, by the solution's fate."""
-    scored = next(name for name in params.routers if params.group(name) == "trim")
+    reading = params.needing("train_logprobs")  # whose scores are not the reward model's alone
+    scored = next(name for name in params.routers if params.group(name) == "trim" and name not in reading)
     figure, axes_of = panels(titles(params)[0], height=2.4)
     for benchmark, axes in axes_of.items():
         scores: pd.DataFrame = read_scores(results / "episodes" / benchmark / f"{scored}.parquet")

@@ -121,9 +121,9 @@ def _thrift(results: Path, params: Params) -> list[Row]:
     """The strong model's accuracy for a fifth of its tokens."""
     budgets, (benchmarks, routers) = read_csv(results / "measures.csv"), titles(params)
     first, rows = next(iter(params.benchmarks)), []
-    advanced = [
-        n for n in params.routers_on(first) if params.group(n) == "trim" and params.router_type(n).name != "trim_thr"
-    ]
+    # None of the paper's policies has the strong model read a draft.
+    others = {"trim_thr", *params.needing("train_logprobs")}
+    advanced = [n for n in params.routers_on(first) if params.group(n) == "trim" and n not in others]
     for names, who, released in (
         (advanced, "the advanced policies recover", "trim_pomdp"),
         (["trim_thr"], "TRIM-Thr recovers", "trim_thr"),

@@ -15,7 +15,7 @@ from trim.studies.base import Study
 
 def _carried(results: Path, params: Params) -> tuple[pd.DataFrame, str]:
     """Measures of the routers that a benchmark was fitted for elsewhere, and of the baselines beside them."""
-    carried = [name for name, section in params.routers.items() if section.get("fit_on")]
+    carried = [n for n, section in params.routers.items() if section.get("fit_on") and not section.get("only")]
     shown = [name for name in params.routers if name in carried or name in params.evaluation.baselines]
     rows = read_csv(results / "measures.csv")
     return rows[rows["router"].isin(shown)], headline_measure(params)

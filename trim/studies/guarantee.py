@@ -124,7 +124,7 @@ def _figure(results: Path, params: Params) -> Figure:
         for row in found[found["benchmark"] == benchmark].itertuples():
             colour, marker = marks[row.router]
             axes.plot(row.spent, row.accuracy, marker, color=colour, label=row.router)
-        axes.axhline(_LEVEL, color="0.4", linewidth=0.8)
+        axes.axhline(_LEVEL, color="0.4", linewidth=0.8, label="the promise")
         axes.set_xlabel("strong tokens, always-strong's is 1")
         axes.set_ylabel("accuracy / always-strong's")
     return legend(picture)
