@@ -31,9 +31,9 @@ def measured(folder, accuracies, shares, n, router="trim_thr", seeds=("",)):
 
 def test_the_cheapest_setting_that_keeps_the_promise_is_chosen(tmp_path):
     measured(tmp_path, [0.5, 0.78, 0.8], [0.1, 0.3, 1.0], 3000)
-    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.95)
+    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.95, ["trim_thr"])
     assert (row.router, row.setting, round(row.spent, 1)) == ("trim_thr", "tau=0.78", 0.3)
-    (row,) = guarantee(tmp_path / "m.json", "spend", 0.5)
+    (row,) = guarantee(tmp_path / "m.json", "spend", 0.5, ["trim_thr"])
     assert row.setting == "tau=0.78"
     assert guaranteed_setting(tmp_path / "m.json", "trim_thr", "guarantee=0.95") == "tau=0.78"
     assert guaranteed_setting(tmp_path / "m.json", "trim_thr", "tau=0.5") == "tau=0.5"
@@ -41,7 +41,7 @@ def test_the_cheapest_setting_that_keeps_the_promise_is_chosen(tmp_path):
 
 def test_a_router_without_such_a_setting_says_how_many_problems_would_tell(tmp_path):
     measured(tmp_path, [0.5, 0.8], [0.1, 0.3], 60)
-    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.95)
+    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.95, ["trim_thr"])
     assert row.setting is None and 60 < row.needed < 3000
     with pytest.raises(TrimError, match=f"about {row.needed:,} validation problems would be needed"):
         guaranteed_setting(tmp_path / "m.json", "trim_thr", "guarantee=0.95")
@@ -58,7 +58,7 @@ def test_a_mistyped_name_is_refused(tmp_path, name):
 
 def test_settings_that_were_fitted_for_a_budget_and_other_seeds_are_left_out(tmp_path):
     measured(tmp_path, [0.79, 0.8], [0.3, 1.0], 3000, seeds=(" seed=2", " seed=0"))
-    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.9)
+    (row,) = guarantee(tmp_path / "m.json", "accuracy", 0.9, ["trim_thr"])
     assert row.setting == "tau=0.79 seed=0"
 
 

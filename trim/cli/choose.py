@@ -45,7 +45,7 @@ def choose(
 
     Example: trim choose --accuracy 0.95 --risk 0.05 --router trim_budget
     """
-    from trim.experiment.guarantee import guarantee, validation_path, without
+    from trim.experiment.guarantee import guarantee, read_validation, validation_path, without
     from trim.experiment.load import load
     from trim.solve import fitted_folder, here
 
@@ -60,7 +60,12 @@ def choose(
     level = accuracy if accuracy is not None else spend
     assert level is not None
     measured = validation_path(folder, place)
-    rows = guarantee(measured, "accuracy" if accuracy is not None else "spend", level, risk, router)
+    names, _ = read_validation(measured)
+    known = [name for name in found.routers_on(place) if name in names and not found.router_type(name).is_reference]
+    for name in router or ():
+        if name not in known:
+            raise TrimError(f"--router {name}: not measured in this experiment; allowed: {', '.join(known)}")
+    rows = guarantee(measured, "accuracy" if accuracy is not None else "spend", level, router or known, risk)
     table = Table("router", "setting", "accuracy / always-strong's", "strong tokens / always-strong's")
     for row in rows:
         if row.setting is not None:

@@ -72,7 +72,7 @@ def read_validation(path: Path) -> tuple[dict[str, list[str]], dict[str, Outcome
 
 
 def guarantee(
-    measured: Path, promise: Promise, level: float, risk: float = RISK, routers: Sequence[str] | None = None
+    measured: Path, promise: Promise, level: float, routers: Sequence[str], risk: float = RISK
 ) -> list[Guaranteed]:
     """The guaranteed setting of each router, cheapest first; those without one come last.
 
@@ -80,23 +80,22 @@ def guarantee(
         measured: see `validation_path`.
         promise: see `trim.evaluation.guarantee.Outcomes.margins`.
         level: see there.
+        routers: those to choose among; the risk is shared out evenly.
         risk: largest probability that any promise made here is broken, over the draw of the validation problems.
-        routers: those to choose among, by default all; the risk is shared out evenly.
 
     Raises:
         TrimError: if nothing was measured, or not of a router that is named.
     """
     names, found = read_validation(measured)
-    chosen = [name for name in found if name not in ("always_weak", "always_strong")]
-    for router in routers or ():
+    for router in routers:
         if router not in found:
             raise TrimError(f"{measured}: no {router} there; it has: {', '.join(found)}")
     rows = []
-    for router in routers or chosen:
+    for router in routers:
         outcomes = found[router]
         order = slice(None) if promise == "accuracy" else slice(None, None, -1)
         margins, least = outcomes.margins(promise, level)
-        shared = risk / len(routers or chosen)
+        shared = risk / len(routers)
         index = choose(margins[order], least, shared)
         if index is None:
             needed = problems_needed(margins[order][0], least, shared)
