@@ -257,8 +257,10 @@ def test_the_summary_follows_from_the_episodes_alone(project):
             rated = rows[(rows["rater"] == "prm") & (rows["read_tokens"] > 0)]
             verdicts = rows["verdict_tokens"][rows["rater"] == "strong"].sum()
             scored = dict(zip(rows["problem"].unique(), header[b"prompts"]["prm"], strict=True))
+            first = rows[rows["first_rater"] == "prm"]  # before another rater was asked
             read = (rated["read_tokens"] + rated["reread_tokens"]).sum()
-            read += sum(scored[problem] for problem in rated["problem"].unique())
+            read += (first["first_read"] + first["first_reread"]).sum()
+            read += sum(scored[problem] for problem in {*rated["problem"], *first["problem"]})
             rejected = rows["draft_tokens"].sum() - weak["tokens"].sum()
             expected = {
                 "n": n,
@@ -268,7 +270,7 @@ def test_the_summary_follows_from_the_episodes_alone(project):
                 "weak_tokens_discarded": rejected / n,
                 "strong_calls": len(strong) / n,
                 "prm_tokens": read / n,
-                "prm_calls": len(rated) / n,
+                "prm_calls": (len(rated) + len(first)) / n,
                 "steps": (rows["decision"] != "discard").sum() / n,
             }
             found = summary.loc[(path.stem, setting)]

@@ -122,7 +122,7 @@ def _smallest(params: Params, comparison: Comparison, title: str) -> Iterator[Ch
         2 * norm.ppf((1 + settings.confidence) / 2)
     )
     count = comparison.weights.shape[1]
-    for baseline in params.evaluation.baselines:
+    for baseline in (name for name in params.evaluation.baselines if name in comparison.routers):
         rows = differences(comparison, baseline)
         rows = rows[(rows["measure"] == measure) & rows["router"].isin([r for r in params.routers if r != baseline])]
         widths = (rows["high"] - rows["low"]).to_numpy(float)
