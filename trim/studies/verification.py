@@ -172,7 +172,7 @@ STUDY = Study(
         "that tells no more than it and costs something."
     ),
     caption="Share of the gap over what is spent, by currency; the star is what is asked for.",
-    wanted=lambda params: bool(_benchmarks(params)) and bool(_verifying(params)) and not params.replay,
+    wanted=lambda params: bool(_benchmarks(params)) and bool(_verifying(params)),
     table=_table,
     figure=_figure,
     inputs=lambda params: [

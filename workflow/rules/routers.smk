@@ -152,7 +152,8 @@ rule train:
 rule operating_points:
     input:
         problems="results/problems/{benchmark}.parquet",
-        layers=lambda w: LAYOUT.layers(w.benchmark, "validation"),
+        layers=lambda w: LAYOUT.layers(w.benchmark, "validation")
+        + LAYOUT.logprobs(w.benchmark, "validation"),
         fits=lambda w: LAYOUT.fits(w.benchmark),
         draws=lambda w: [
             LAYOUT.fit_draws(w.benchmark, router)
