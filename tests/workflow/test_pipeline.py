@@ -320,7 +320,7 @@ def test_a_table_regenerates_without_a_model(project):
     run(project, "snakemake", "--cores", "1", "--quiet", "all")
 
 
-GIVEN = ("problems", "rollouts", "scores", "trees", "calibration", "routers", "draws", "studies/draws")
+GIVEN = ("problems", "rollouts", "scores", "trees", "calibration", "routers", "validation", "draws", "studies/draws")
 
 
 def test_tables_are_made_again_from_the_draws_alone(project, tmp_path):
