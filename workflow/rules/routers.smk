@@ -161,8 +161,8 @@ rule operating_points:
         ],
         models=LAYOUT.models(),
     output:
-        "results/validation/{benchmark}.json",
-        "results/validation/{benchmark}.safetensors",
+        points="results/validation/{benchmark}.json",
+        by_problem="results/validation/{benchmark}.safetensors",
     log:
         "logs/operating_points/{benchmark}.log",
     benchmark:
@@ -177,7 +177,7 @@ rule operating_points:
         generation=SECTIONS["generation"],
     shell:
         "trim operating-points --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
-        " --problems {input.problems:q} {input.layers:q} {input.draws:q} --fitted results/routers --out {output[0]:q}"
+        " --problems {input.problems:q} {input.layers:q} {input.draws:q} --fitted results/routers --out {output.points:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-points.sqlite > {log:q} 2>&1"
 
 
