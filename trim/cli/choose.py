@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from trim.cli.options import DEFAULT_RESULTS, Results
+from trim.cli.options import DEFAULT_RESULTS, FittedOn, OwnParams, Results
 from trim.errors import TrimError
 from trim.terminal import cell
 
@@ -27,16 +26,9 @@ def choose(
     router: Annotated[
         list[str] | None, typer.Option(help="A router to choose among; repeat for more. By default all.")
     ] = None,
-    benchmark: Annotated[
-        str | None, typer.Option(help="Use what was fitted on this benchmark; by default the first.")
-    ] = None,
+    benchmark: FittedOn = None,
     results: Results = DEFAULT_RESULTS,
-    params: Annotated[
-        Path | None,
-        typer.Option(
-            help="The experiment's file; by default params.yaml where there is one, else the embedded experiment."
-        ),
-    ] = None,
+    params: OwnParams = None,
 ) -> None:
     """Choose the cheapest setting that keeps a promise, from what was measured on the validation problems.
 
@@ -59,9 +51,9 @@ def choose(
     folder = fitted_folder(found, fitted[0], place, results) if fitted else results / "routers"
     level = accuracy if accuracy is not None else spend
     assert level is not None
-    measured = validation_path(folder, place)
-    names, _ = read_validation(measured)
-    known = [name for name in found.routers_on(place) if name in names and not found.router_type(name).is_reference]
+    measured = read_validation(validation_path(folder, place))
+    routers = [name for name in found.routers_on(place) if not found.router_type(name).is_reference]
+    known = [name for name in routers if name in measured.outcomes]
     for name in router or ():
         if name not in known:
             raise TrimError(f"--router {name}: not measured in this experiment; allowed: {', '.join(known)}")

@@ -32,6 +32,16 @@ RunParams = Annotated[
     Path | None,
     typer.Option("--params", help="The experiment's file; by default that of the run, in the results."),
 ]
+OwnParams = Annotated[
+    Path | None,
+    typer.Option(
+        "--params",
+        help="The experiment's file; by default params.yaml where there is one, else the embedded experiment.",
+    ),
+]
+FittedOn = Annotated[
+    str | None, typer.Option("--benchmark", help="Use the fits of this benchmark; by default the first.")
+]
 Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
 Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
 Layers = Annotated[list[Path] | None, typer.Argument(help="Tables of draws that were made before.")]

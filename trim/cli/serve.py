@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from trim.cli.options import DEFAULT_RESULTS, Results
+from trim.cli.options import DEFAULT_RESULTS, FittedOn, OwnParams, Results
 
 
 def serve(
@@ -23,13 +23,8 @@ def serve(
             help="Hold the strong tokens of each key to this share of always-strong's, on average over all requests.",
         ),
     ] = None,
-    params: Annotated[
-        Path | None,
-        typer.Option(
-            help="The experiment's file; by default params.yaml where there is one, else the embedded experiment."
-        ),
-    ] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Use the fits of this benchmark; by default the first.")] = None,
+    params: OwnParams = None,
+    benchmark: FittedOn = None,
     results: Results = DEFAULT_RESULTS,
     host: Annotated[
         str, typer.Option(help="Address to listen on; other machines need a key, in the variable TRIM_API_KEY.")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from trim.cli.options import DEFAULT_RESULTS, Results
+from trim.cli.options import DEFAULT_RESULTS, FittedOn, OwnParams, Results
 from trim.errors import TrimError, printable
 from trim.files import read_text
 
@@ -28,16 +28,11 @@ def solve(
     setting: Annotated[str, typer.Option(help="Its operating point, such as budget=0.2, tau=0.9 or cost=0.01.")] = (
         "budget=0.2"
     ),
-    benchmark: Annotated[str | None, typer.Option(help="Use the fit of this benchmark; by default the first.")] = None,
+    benchmark: FittedOn = None,
     drafts: Annotated[bool, typer.Option("--drafts", help="Show drafts that were thrown away.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each question.")] = False,
     results: Results = DEFAULT_RESULTS,
-    params: Annotated[
-        Path | None,
-        typer.Option(
-            help="The experiment's file; by default params.yaml where there is one, else the embedded experiment."
-        ),
-    ] = None,
+    params: OwnParams = None,
 ) -> None:
     """Solve questions by hybrid inference: each step with its writer and the score of the weak draft.
 

@@ -110,7 +110,6 @@ class Turn:
         glimpse: entropy of the token that the draft would begin with, None if nobody looked.
         score: score of the draft, NaN if it was not scored.
         second: score of the draft by the second rater, NaN if it was not asked.
-        rater: who is to score the draft next, None if nobody is.
         rating: who scored it last, and what that took.
         first_rating: who scored it before, if a second rater was asked.
         rewrite: the strong model's step, None as long as there is none.
@@ -127,7 +126,6 @@ class Turn:
     glimpse: StepScore | None = None
     score: float = math.nan
     second: float = math.nan
-    rater: Rater | None = None
     rating: Rating | None = None
     first_rating: Rating | None = None
     rewrite: Draft | None = None
@@ -137,13 +135,15 @@ class Turn:
     reason: str = ""
     without: Missing | None = None
 
-    def __post_init__(self) -> None:
-        self.rater = self.policy.rater
-
     @property
     def consulted(self) -> bool:
         """Whether the second rater has scored the draft."""
         return not math.isnan(self.second)
+
+    @property
+    def rater(self) -> Rater | None:
+        """Who scored the draft last."""
+        return self.policy.second if self.consulted else self.policy.rater
 
     def step(self) -> Step:
         """The step as it stands when the turn is over."""

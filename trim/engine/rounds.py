@@ -1,9 +1,9 @@
 """The rounds of steps: all open episodes of all policies, and what each of them waits for.
 
 An episode waits for one thing at a time: a glimpse of the token that a draft would begin with, a draft, a rating of it,
-a rewrite, or, at its end, a verification. Whoever drives the rounds takes what waits for one of them, has the models
-work on it as one batch, and settles it, upon which the policies send each episode on to what it waits for next.
-Episodes join and leave between any two of these.
+a second opinion, a rewrite, or, at its end, a verification. Whoever drives the rounds takes what waits for one of them,
+has the models work on it as one batch, and settles it, upon which the policies send each episode on to what it waits
+for next. Episodes join and leave between any two of these.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trim.engine.store import Node
 from trim.models.base import Draft, StepScore, add_usages
 from trim.steps import BOX, Ends, is_degenerate, is_final
 
-Stage = Literal["glimpse", "draft", "rate", "rewrite", "verify"]
+Stage = Literal["glimpse", "draft", "rate", "consult", "rewrite", "verify"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 _MOST_PIECES = 30
 
@@ -125,9 +125,9 @@ class Rounds:
         elif stage == "rewrite":
             for turn, draft in zip(turns, write_steps(self._strong, nodes), strict=True):
                 turn.rewrite = draft
-        elif stage == "rate":
+        elif stage in ("rate", "consult"):
             for rater, scorer in self._raters.items():
-                _score([turn for turn in turns if turn.rater == rater], scorer, rater)
+                _score([turn for turn in turns if asked_at(stage, turn) == rater], scorer, rater)
         else:
             for members in _by_policy(turns):
                 found = self._verifier(members[0].policy).verify([turn.episode.node for turn in members])
@@ -141,10 +141,12 @@ class Rounds:
             self._route(here)
             return []
         if stage == "draft":
-            self._waiting["rate"] += [turn for turn in here if turn.rater]
-            return self._judge(self._consult([turn for turn in here if not turn.rater]))
+            self._waiting["rate"] += [turn for turn in here if turn.policy.rater]
+            return self._judge(self._consult([turn for turn in here if not turn.policy.rater]))
         if stage == "rate":
             return self._judge(self._consult(here))
+        if stage == "consult":
+            return self._judge(here)
         return self.stand(here) if stage == "rewrite" else self._restart(here)
 
     def stand(self, turns: Sequence[Turn]) -> list[Turn]:
@@ -162,11 +164,10 @@ class Rounds:
         """One round: every open episode has one more step; returns as `settle` does."""
         closed = []
         for stage in STAGES:
-            while turns := self.take(stage):
+            turns = self.take(stage)
+            if turns:
                 self.work(stage, turns)
                 closed += self.settle(stage, turns)
-                if stage != "rate":
-                    break
         return closed
 
     def _begin(self, turns: Sequence[Turn]) -> None:
@@ -184,12 +185,9 @@ class Rounds:
 
     def _consult(self, turns: Sequence[Turn]) -> list[Turn]:
         """Have drafts wait for a second opinion where their policies ask for it; returns the others."""
-        able = [turn for turn in turns if turn.policy.second and not turn.consulted]
+        able = [turn for turn in turns if turn.policy.second]
         asked = dict(zip(map(id, able), _ask(able, "consult"), strict=True))
-        waiting = [turn for turn in able if asked[id(turn)]]
-        for turn in waiting:
-            turn.rater = turn.policy.second
-        self._waiting["rate"] += waiting
+        self._waiting["consult"] += [turn for turn in able if asked[id(turn)]]
         return [turn for turn in turns if not asked.get(id(turn))]
 
     def _judge(self, turns: Sequence[Turn]) -> list[Turn]:
@@ -240,6 +238,11 @@ class Rounds:
                     turn.episode.node = turn.episode.root
         self._begin([Turn(turn.episode, turn.policy) for turn in again])
         return self._close(closed)
+
+
+def asked_at(stage: Stage, turn: Turn) -> Rater | None:
+    """Who is asked for a score of a draft that waits for one, None if nobody is."""
+    return turn.policy.second if stage == "consult" else turn.policy.rater
 
 
 def write_steps(writer: CachedLM, nodes: Sequence[Node]) -> list[Draft]:

@@ -42,13 +42,6 @@ class Outcomes(NamedTuple):
         longest = max(self.tokens.max(), self.strong_tokens.max())
         return level * self.strong_tokens - self.tokens, -float(longest)
 
-    def taken(self, problems: np.ndarray) -> Outcomes:
-        """The same on some of the problems, by their indices."""
-        return Outcomes(
-            self.correct[:, problems], self.tokens[:, problems], self.strong_correct[problems],
-            self.strong_tokens[problems],
-        )  # fmt: skip
-
 
 def p_values(margins: np.ndarray, least: float) -> np.ndarray:
     """How far each of k means could be 0 or less by chance, shape (k, n) -> (k,), in (0, 1].
@@ -75,8 +68,8 @@ def choose(margins: np.ndarray, least: float, risk: float) -> int | None:
         least: see `p_values`.
         risk: the largest probability that the chosen setting breaks the promise.
     """
-    told = p_values(margins, least) <= risk
-    return int(np.argmin(told)) - 1 if told[0] and not told.all() else len(told) - 1 if told.all() else None
+    told = int(np.cumprod(p_values(margins, least) <= risk).sum())  # in a row, from the first
+    return told - 1 if told else None
 
 
 def problems_needed(margins: np.ndarray, least: float, risk: float) -> int | None:

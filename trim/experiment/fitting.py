@@ -56,7 +56,11 @@ class _Trial:
         self.log = training.log if training else None
 
     def __call__(self, policies: Mapping[str, Policy]) -> dict[str, Outcome]:
-        return outcomes(self._runner, self.problems, policies, self._unit)
+        correct, tokens = by_problem(self._runner, self.problems, list(policies.values()))
+        return {
+            name: Outcome(float(right.mean()), float(spent.sum() / self._unit))
+            for name, right, spent in zip(policies, correct, tokens, strict=True)
+        }
 
     def _episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
         runner = self._runner if sample == 0 else self._runner.with_sample(sample)
@@ -65,24 +69,6 @@ class _Trial:
     def tree(self, split: str) -> Tree:
         assert self._training
         return self._training.tree(split)
-
-
-def outcomes(
-    runner: Runner, problems: Sequence[Problem], policies: Mapping[str, Policy], unit: int
-) -> dict[str, Outcome]:
-    """What policies reach on problems.
-
-    Args:
-        runner: the models.
-        problems: the problems.
-        policies: policies by name.
-        unit: tokens of always-strong on them.
-    """
-    correct, tokens = by_problem(runner, problems, list(policies.values()))
-    return {
-        name: Outcome(float(right.mean()), float(spent.sum() / unit))
-        for name, right, spent in zip(policies, correct, tokens, strict=True)
-    }
 
 
 def by_problem(

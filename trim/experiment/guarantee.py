@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,20 @@ def validation_path(fitted: Path, benchmark: str) -> Path:
     return fitted.parent / "validation" / f"{benchmark}.json"
 
 
-def read_validation(path: Path) -> tuple[dict[str, list[str]], dict[str, Outcomes]]:
-    """What every setting reached on the validation problems: settings and outcomes by router, safest setting first.
+class Validation(NamedTuple):
+    """What every setting reached on the validation problems, by router, safest setting first.
+
+    Attributes:
+        settings: names of the k settings of each router.
+        outcomes: what they reached.
+    """
+
+    settings: dict[str, list[str]]
+    outcomes: dict[str, Outcomes]
+
+
+def read_validation(path: Path) -> Validation:
+    """What was measured on the validation problems.
 
     Values that were fitted for a budget are left out, since they were chosen on these very problems; so are the
     settings of all seeds but one.
@@ -68,31 +80,24 @@ def read_validation(path: Path) -> tuple[dict[str, list[str]], dict[str, Outcome
             names[router] = [list(settings)[index] for index in kept]
             correct, tokens = arrays[f"{router}.correct"][kept].astype(bool), arrays[f"{router}.tokens"][kept]
             found[router] = Outcomes(correct, tokens, *strong)
-    return names, found
+    return Validation(names, found)
 
 
 def guarantee(
-    measured: Path, promise: Promise, level: float, routers: Sequence[str], risk: float = RISK
+    measured: Validation, promise: Promise, level: float, routers: Sequence[str], risk: float = RISK
 ) -> list[Guaranteed]:
     """The guaranteed setting of each router, cheapest first; those without one come last.
 
     Args:
-        measured: see `validation_path`.
+        measured: what every setting reached.
         promise: see `trim.evaluation.guarantee.Outcomes.margins`.
         level: see there.
         routers: those to choose among; the risk is shared out evenly.
         risk: largest probability that any promise made here is broken, over the draw of the validation problems.
-
-    Raises:
-        TrimError: if nothing was measured, or not of a router that is named.
     """
-    names, found = read_validation(measured)
-    for router in routers:
-        if router not in found:
-            raise TrimError(f"{measured}: no {router} there; it has: {', '.join(found)}")
     rows = []
     for router in routers:
-        outcomes = found[router]
+        outcomes = measured.outcomes[router]
         order = slice(None) if promise == "accuracy" else slice(None, None, -1)
         margins, least = outcomes.margins(promise, level)
         shared = risk / len(routers)
@@ -104,23 +109,24 @@ def guarantee(
         index = range(len(margins))[order][index]
         accuracy = outcomes.correct[index].mean() / outcomes.strong_correct.mean()
         spent = outcomes.tokens[index].sum() / outcomes.strong_tokens.sum()
-        rows.append(Guaranteed(router, names[router][index], float(accuracy), float(spent)))
+        rows.append(Guaranteed(router, measured.settings[router][index], float(accuracy), float(spent)))
     best = (lambda row: row.spent) if promise == "accuracy" else (lambda row: -row.accuracy)
     return sorted(rows, key=lambda row: (row.setting is None, best(row)))
 
 
-def guaranteed_setting(measured: Path, router: str, setting: str) -> str:
+def guaranteed_setting(path: Path, router: str, setting: str) -> str:
     """The setting that a name stands for: of guarantee=0.95, that which reaches 95 % of always-strong's accuracy.
 
     Any other name stands for itself.
 
     Args:
-        measured: see `validation_path`.
+        path: see `validation_path`.
         router: the router.
         setting: the name.
 
     Raises:
-        TrimError: if there is no such setting at the usual risk; it says how many problems would be needed.
+        TrimError: if there is no such setting at the usual risk (it says how many problems would be needed), or the
+            router was not measured.
     """
     if not setting.startswith(_NAME):
         return setting
@@ -130,6 +136,9 @@ def guaranteed_setting(measured: Path, router: str, setting: str) -> str:
         level = np.nan
     if not 0 < level < 1:
         raise TrimError(f"{setting}: a share of always-strong's accuracy in (0, 1) is needed, such as {_NAME}0.95")
+    measured = read_validation(path)
+    if router not in measured.outcomes:
+        raise TrimError(f"{path}: no {router} there; it has: {', '.join(measured.outcomes)}")
     (row,) = guarantee(measured, "accuracy", level, routers=[router])
     if row.setting is None:
         raise TrimError(f"{router}: {without(row)}")

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trim.engine.rounds import write_steps
+from trim.pomdp.model import S0, S1, S2
 from trim.problems.checks import first_error
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from trim.models.backends.transformers import TransformersLM
     from trim.models.base import StepStates
 
-S0, S1, S2 = range(3)  # all right; an earlier step is wrong; this step is the first wrong one
 SAMPLES = 2  # of a step, beside the draft
 _BINS = 15
 

@@ -29,22 +29,18 @@ class _Verifying(Policy):
         return self._gains.delegate(observe_decisions(seen)[0], self._price, self._actions)
 
     def consult(self, seen: Decisions) -> np.ndarray:
-        from trim.rl.verification import VERIFY
+        from trim.rl.verification import VERIFY, observe_decisions
 
-        return self._action(seen) == VERIFY
+        return self._gains.action(observe_decisions(seen)[1], self._price, self._actions) == VERIFY
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         from trim.rl.verification import REWRITE, observe_decisions
 
+        _, draft, verified = observe_decisions(seen)
         read = np.isfinite(seen.seconds[:, -1])
-        rewrite = self._action(seen) == REWRITE
-        rewrite[read] = self._gains("rewrite_verified", observe_decisions(seen)[2][read], self._price) > 0
+        rewrite = self._gains.action(draft, self._price, self._actions) == REWRITE
+        rewrite[read] = self._gains("rewrite_verified", verified[read], self._price) > 0
         return rewrite
-
-    def _action(self, seen: Decisions) -> np.ndarray:
-        from trim.rl.verification import observe_decisions
-
-        return self._gains.action(observe_decisions(seen)[1], self._price, self._actions)
 
 
 class TrimVerify(Router):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from trim.engine.budget import Capped
 from trim.engine.episode import Episode, Turn
-from trim.engine.rounds import STAGES, Rounds, Stage
+from trim.engine.rounds import STAGES, Rounds, Stage, asked_at
 from trim.errors import TrimError, first_line
 from trim.evaluation.costs import PAYERS
 from trim.experiment.runner import Runner
@@ -362,8 +362,9 @@ _NAMES = {"weak": "weak model", "strong": "strong model", "prm": "reward model"}
 
 def _role(stage: Stage, turn: Turn) -> str:
     """Whose work a turn waits for; nobody's, if there is only a verdict to be given that needs no rating."""
-    if stage == "rate":
-        return PAYERS.get(turn.rater, "weak") if turn.rater else ""
+    if stage in ("rate", "consult"):
+        rater = asked_at(stage, turn)
+        return PAYERS.get(rater, "weak") if rater else ""
     if stage == "verify":
         return PAYERS[str(turn.policy.verifier)]
     return "weak" if stage in ("glimpse", "draft") else "strong"
@@ -371,8 +372,8 @@ def _role(stage: Stage, turn: Turn) -> str:
 
 def _place(stage: Stage, turn: Turn) -> tuple[str, ...]:
     """What two turns have in common for which the same is to be made."""
-    draft = turn.draft.text if stage == "rate" and turn.draft else ""
-    return stage, str(turn.rater), turn.episode.node.path[-1].hex(), draft
+    draft = turn.draft.text if stage in ("rate", "consult") and turn.draft else ""
+    return stage, str(asked_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
 
 
 def _cut(stands: Draft | None, episode: Episode, max_steps: int) -> bool:

@@ -12,12 +12,10 @@ from trim.engine.policy import Policy
 from trim.evaluation.comparison import comparisons, differences, measures, summary
 from trim.evaluation.results import read_results
 from trim.experiment.params import Params, measure_settings
-from trim.experiment.trees import open_tree
-from trim.problems import read_problems
+from trim.experiment.trees import whole_trees
 from trim.report.figures import ENDS, curves
 from trim.report.tables import at_budgets, format_interval, read_csv, titles
 from trim.rl.settings import CEILINGS
-from trim.rl.tree import Tree
 from trim.stages.episodes import write_run
 from trim.studies.base import Job, Measurement, Study, read_measured
 
@@ -27,11 +25,7 @@ def _run(job: Job) -> None:
     from trim.rl.ceiling import Clairvoyant, Fitted
 
     params, runner = job.params, job.runner
-    trees: dict[str, Tree] = {}
-    for split in ("train", "validation", "test"):
-        trees[split] = open_tree(runner, read_problems(job.problems, split))
-        trees[split].expand()
-    train, validation, test = trees.values()
+    train, validation, test = whole_trees(runner, job.problems)
     costs = sorted(params.ceiling.costs, reverse=True)
     # What a clairvoyant router rescues costs far less than what one has to guess.
     spread = np.geomspace(1, costs[-1], 2 * len(costs))

@@ -47,22 +47,22 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     Each router's promise is made with the whole risk. On the first benchmark, too: the share of random halves of its
     validation and test problems on which a setting is chosen that breaks the promise on all of them.
     """
-    measured = validation_path(results / "routers", _first(params))
+    measured = read_validation(validation_path(results / "routers", _first(params)))
     strong = read_results(results / "episodes" / benchmark / "always_strong.parquet")
-    names, validation = read_validation(measured)
     rows = []
     for router in _routers(params, benchmark):
         (row,) = guarantee(measured, "accuracy", _LEVEL, routers=[router])
         test = read_results(results / "episodes" / benchmark / f"{router}.parquet")
-        kept = [test.settings.index(name) for name in names[router]]
+        names = measured.settings[router]
+        kept = [test.settings.index(name) for name in names]
         outcomes = _outcomes(test, strong, kept)
         found: dict[str, object] = {"router": router, "setting": row.setting or "", "needed": row.needed}
         if row.setting:
-            place = names[router].index(row.setting)
+            place = names.index(row.setting)
             found["accuracy"] = outcomes.correct[place].mean() / outcomes.strong_correct.mean()
             found["spent"] = outcomes.tokens[place].sum() / outcomes.strong_tokens.sum()
         if benchmark == _first(params):
-            found["broken"] = _broken(_together(validation[router], outcomes))
+            found["broken"] = _broken(_together(measured.outcomes[router], outcomes))
         rows.append(found)
     columns = ["router", "setting", "needed", "accuracy", "spent", "broken"]
     return {"": pd.DataFrame(rows).reindex(columns=columns).assign(benchmark=benchmark)}

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from trim.experiment.params import Params, measure_settings
-from trim.experiment.trees import open_tree
+from trim.experiment.trees import whole_trees
 from trim.files import write_text
-from trim.problems import read_problems
+from trim.pomdp.model import S0, S1, S2
 from trim.report.figures import legend, panels, styles
 from trim.report.tables import format_interval, read_csv, titles
 from trim.studies.base import Job, Study
@@ -32,26 +32,23 @@ def _run(job: Job) -> None:
     from trim.evaluation.bootstrap import interval, resamples
     from trim.models.backends.transformers import TransformersLM
     from trim.models.load import language_model
-    from trim.rl.verifiers import S0, S1, S2, SAMPLES, VERIFIERS, calibrate, calibration_error, look, walk
+    from trim.rl.verifiers import SAMPLES, VERIFIERS, calibrate, calibration_error, look, walk
 
-    params, runner, splits = job.params, job.runner, {}
+    params, runner = job.params, job.runner
     weak = language_model(params.models.weak, params.generation.sampling, params.generation.chat)
     assert isinstance(weak, TransformersLM)
     samples = [runner.with_sample(number).weak for number in range(1, SAMPLES + 1)]
-    for split in ("train", "validation", "test"):
-        tree = open_tree(runner, read_problems(job.problems, split))
-        tree.expand()
-        # What is learned is learned where the weak model goes; routing goes anywhere.
-        points = tree.weak_way() if split == "train" else np.arange(len(tree))
-        splits[split] = look(tree, points, weak, samples)
-    train, validation, test = splits.values()
+    learned, *routed = whole_trees(runner, job.problems)
+    # What is learned is learned where the weak model goes; routing goes anywhere.
+    train = look(learned, learned.weak_way(), weak, samples)
+    validation, test = (look(tree, np.arange(len(tree)), weak, samples) for tree in routed)
     costs, settings = runner.costs(), measure_settings(params)
     weights = resamples(len(test.tree.roots), settings)
-    nothing, everything = (np.full(len(test.tree), value) for value in (False, True))
-    own, alone = test.tree.weak_way(), walk(test.tree, everything)
-    unit = {split: walk(s.tree, np.full(len(s.tree), True)).strong.mean() for split, s in splits.items()}
-    ends = walk(test.tree, nothing).correct.mean(), alone.correct.mean()
-    budget, rows = params.evaluation.headline_budget, []
+    own = test.tree.weak_way()
+    none, alone = (walk(test.tree, np.full(len(test.tree), value)) for value in (False, True))
+    ends, whole = (none.correct.mean(), alone.correct.mean()), _alone(alone, test.tree, costs)
+    unit = walk(validation.tree, np.full(len(validation.tree), True)).strong.mean()
+    budget, rows = params.evaluation.headline_budget * unit, []
     for name, verifier in VERIFIERS.items():
         score = verifier.scores(train)
         fitted = calibrate(score(train), train.truth == S0)
@@ -63,12 +60,12 @@ def _run(job: Job) -> None:
         for threshold in _candidates(held_out):
             # What is handed over grows with the threshold; the last that keeps the budget on validation is taken.
             tried = walk(validation.tree, held_out < threshold)
-            if (tried.strong + verdicts * tried.steps).mean() > budget * unit["validation"]:
+            if (tried.strong + verdicts * tried.steps).mean() > budget:
                 break
             chosen = threshold
         walked = walk(test.tree, value < chosen)
         correct = np.concatenate([[walked.correct.mean()], weights @ walked.correct])
-        strong = (walked.strong + verdicts * walked.steps).mean() / unit["test"]
+        strong = (walked.strong + verdicts * walked.steps).mean() / alone.strong.mean()
         rows.append(
             {
                 "verifier": name,
@@ -82,7 +79,7 @@ def _run(job: Job) -> None:
                 "high": interval(correct[1:], settings.confidence)[1],
                 "pgr": (correct[0] - ends[0]) / (ends[1] - ends[0]),
                 "strong": strong,
-                "all_flops": _all_flops(walked, verifier.reader, test.tree, costs) / _alone(alone, test.tree, costs),
+                "all_flops": _all_flops(walked, verifier.reader, test.tree, costs) / whole,
             }
         )
     write_text(job.out, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))

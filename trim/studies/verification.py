@@ -12,13 +12,12 @@ from matplotlib.figure import Figure
 from trim.evaluation.comparison import Comparison, comparisons
 from trim.evaluation.results import read_results
 from trim.experiment.params import Params, measure_settings
-from trim.experiment.trees import open_tree
+from trim.experiment.trees import whole_trees
 from trim.files import write_text
-from trim.problems import read_problems
-from trim.report.figures import COLOURS, legend, panels
+from trim.report.figures import COLOURS, ENDS, legend, panels
 from trim.report.tables import format_interval, read_csv
 from trim.report.units import UNIT_TITLES
-from trim.rl.settings import Currency
+from trim.rl.settings import Action, Currency
 from trim.studies.base import Job, Measurement, Study, read_measured
 
 # What is asked for: the share of the gap, and of what always-strong spends.
@@ -26,6 +25,7 @@ TARGETS: dict[Currency, float] = {"strong_tokens": 0.2, "flops": 0.65, "money": 
 PGR = 0.95
 _SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 _PRICES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 2)
+_ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 _FREE = "reward model for nothing"
 _CLAIRVOYANT = "clairvoyant"
 
@@ -44,17 +44,14 @@ def _run(job: Job) -> None:
     from trim.rl.gains import fit
     from trim.rl.verification import Situations
 
-    trees = {}
-    for split in ("train", "validation", "test"):
-        trees[split] = open_tree(job.runner, read_problems(job.problems, split))
-        trees[split].expand()
+    trees = whole_trees(job.runner, job.problems)
     costs, rows = job.runner.costs(), []
     free = costs | {"prm": replace(costs["prm"], parameters=0, price_in=0, price_cached=0)}
     for currency in TARGETS:
-        train, validation, test = (Situations(tree, free, currency, "prm") for tree in trees.values())
-        gains, _ = fit(train, validation, _PRICES, ("delegate", "accept", "verify", "rewrite"))
+        train, validation, test = (Situations(tree, free, currency, "prm") for tree in trees)
+        gains, _ = fit(train, validation, _PRICES, _ACTIONS)
         for price in _PRICES:
-            choices = gains.choices(test, price, ("delegate", "accept", "verify", "rewrite"))
+            choices = gains.choices(test, price, _ACTIONS)
             solved, paid = (test.worth(p, choices).value[test.roots].mean() for p in (0, 1))
             rows.append((currency, _FREE, solved - paid, solved))
             # The value falls with the price as fast as is spent.
@@ -69,11 +66,7 @@ def _comparison(params: Params, benchmark: str, results: Path, currency: Currenc
     """All routers, with budgets in a currency."""
     found = [read_results(results / path) for path in params.episodes(benchmark)]
     settings = replace(measure_settings(params, currency), budgets=_SHARES)
-    return comparisons([result for result in found if _compared(result.reference, result.router)], settings)[0]
-
-
-def _compared(reference: bool, router: str) -> bool:
-    return not reference or router in ("always_weak", "always_strong")
+    return comparisons([result for result in found if not result.reference or result.router in ENDS], settings)[0]
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,18 +90,9 @@ class ServedLM:
             raise TrimError(f"{self._connection.name}: log-probabilities of a step need server.api: completions (vLLM)")
         ids, starts = self._prompt.last_steps(solutions)
         requests = [partial(self._rate, tokens, start) for tokens, start in zip(ids, starts, strict=True)]
-
-        def kept(index: int, score: StepScore) -> None:
-            if keep:
-                keep(index, [score])
-
-        return self._connection.each(requests, kept)
+        return self._connection.each(requests, _one_by_one(keep))
 
     async def _rate(self, tokens: list[int], start: int) -> StepScore:
-        context = self._connection.server.context
-        if context and len(tokens) >= context:
-            return StepScore(IMPOSSIBLE, 0)
-
         def read(answer: Any) -> StepScore:
             try:
                 found = answer["choices"][0]["prompt_logprobs"][start:]
@@ -113,8 +104,7 @@ class ServedLM:
                 raise Malformed("log-probabilities that are no numbers")
             return StepScore(sum(logs) / len(logs), len(logs), usage=usage(answer))
 
-        body = {"model": self._connection.name, "prompt": tokens, "max_tokens": 1, "prompt_logprobs": 0}
-        return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
+        return await self._one_token(tokens, {"prompt_logprobs": 0}, read, full=StepScore(IMPOSSIBLE, 0))
 
     def first_entropies(self, prefixes: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
         """See `LanguageModel.first_entropies`.
@@ -125,18 +115,9 @@ class ServedLM:
         if not self._prompt:
             raise TrimError(f"{self._connection.name}: entropies of tokens need server.api: completions (vLLM)")
         requests = [partial(self._glimpse, tokens) for tokens in self._prompt.ids(prefixes, [p.text for p in prefixes])]
-
-        def kept(index: int, score: StepScore) -> None:
-            if keep:
-                keep(index, [score])
-
-        return self._connection.each(requests, kept)
+        return self._connection.each(requests, _one_by_one(keep))
 
     async def _glimpse(self, tokens: list[int]) -> StepScore:
-        context = self._connection.server.context
-        if context and len(tokens) >= context:
-            return StepScore(0.0, 0)
-
         def read(answer: Any) -> StepScore:
             try:
                 most = sorted(answer["choices"][0]["logprobs"]["top_logprobs"][0].values(), reverse=True)
@@ -147,8 +128,17 @@ class ServedLM:
                 raise Malformed("log-probabilities that are no numbers")
             return StepScore(found, 0, usage=usage(answer))
 
-        asked = {"max_tokens": 1, "logprobs": MOST_PROBABLE, "temperature": 0}
-        body = {"model": self._connection.name, "prompt": tokens, **asked}
+        asked = {"logprobs": MOST_PROBABLE, "temperature": 0}
+        return await self._one_token(tokens, asked, read, full=StepScore(0.0, 0))
+
+    async def _one_token(
+        self, tokens: list[int], asked: dict[str, Any], read: Callable[[Any], StepScore], full: StepScore
+    ) -> StepScore:
+        """What is read off the answer to a prompt that is to be continued by one token; `full` if there is no room."""
+        context = self._connection.server.context
+        if context and len(tokens) >= context:
+            return full
+        body = {"model": self._connection.name, "prompt": tokens, "max_tokens": 1, **asked}
         return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
 
     def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
@@ -249,6 +239,11 @@ class ServedLM:
             raise self._connection.failure(
                 "its chat template trims the turn that is to be continued; use server.api: completions (vLLM) or chat"
             )
+
+
+def _one_by_one(keep: KeepScores | None) -> Callable[[int, StepScore], None]:
+    """Tells of single scores as `KeepScores` is told, in lists."""
+    return lambda index, score: keep(index, [score]) if keep else None
 
 
 class ServedPRM:

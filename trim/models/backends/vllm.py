@@ -139,17 +139,9 @@ class VllmLM:
 
     def mean_logprobs(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
         """See `LanguageModel.mean_logprobs`; a solution that fills the context counts as impossible."""
-        from vllm import SamplingParams
-
         ids, starts = self.prompt.last_steps(solutions)
         scores = [StepScore(IMPOSSIBLE, 0)] * len(ids)
-        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
-        outputs = self.engine.generate(
-            [{"prompt_token_ids": ids[i]} for i in fitting],
-            SamplingParams(max_tokens=1, prompt_logprobs=0, temperature=0),
-            use_tqdm=False,
-        )
-        for i, output in zip(fitting, outputs, strict=True):
+        for i, output in self._one_token(ids, prompt_logprobs=0):
             found = output.prompt_logprobs[starts[i] :]
             logs = [entry[token].logprob for entry, token in zip(found, ids[i][starts[i] :], strict=True)]
             scores[i] = StepScore(sum(logs) / len(logs), len(logs))
@@ -157,20 +149,21 @@ class VllmLM:
 
     def first_entropies(self, prefixes: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
         """See `LanguageModel.first_entropies`; where a prefix fills the context nothing is open."""
-        from vllm import SamplingParams
-
         ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
         scores = [StepScore(0.0, 0)] * len(ids)
-        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
-        outputs = self.engine.generate(
-            [{"prompt_token_ids": ids[i]} for i in fitting],
-            SamplingParams(max_tokens=1, logprobs=MOST_PROBABLE, temperature=0),
-            use_tqdm=False,
-        )
-        for i, output in zip(fitting, outputs, strict=True):
+        for i, output in self._one_token(ids, logprobs=MOST_PROBABLE):
             logs = sorted((token.logprob for token in output.outputs[0].logprobs[0].values()), reverse=True)
             scores[i] = StepScore(entropy(np.array(logs[:MOST_PROBABLE])), 0)
         return scores
+
+    def _one_token(self, ids: Sequence[list[int]], **asked: int) -> Iterator[tuple[int, Any]]:
+        """Prompts that are continued by one token, by their places; those that fill the context are left out."""
+        from vllm import SamplingParams
+
+        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
+        prompts = [{"prompt_token_ids": ids[i]} for i in fitting]
+        parameters = SamplingParams(max_tokens=1, temperature=0, **asked)
+        return zip(fitting, self.engine.generate(prompts, parameters, use_tqdm=False), strict=True)
 
     def _parameters(self, prefix: Prefix, key: bytes, room: int) -> Any:
         from vllm import SamplingParams
