@@ -85,8 +85,9 @@ def test_likelihoods_are_those_of_transformers(engine, solutions):
 def test_entropies_are_those_of_transformers(engine, prefixes):
     expected = TransformersLM(resolve("embedded/strong"), GREEDY).first_entropies(prefixes)
     found = np.array([score.score for score in engine.first_entropies(prefixes)])
-    np.testing.assert_allclose(found, [score.score for score in expected], atol=1e-3)
-    assert found.std() > 0.01
+    # The strong model is sure how a step begins, so that only a relative difference says anything.
+    np.testing.assert_allclose(found, [score.score for score in expected], rtol=0.02, atol=1e-5)
+    assert found.max() > 10 * found.min()
 
 
 @needs_vllm
@@ -133,7 +134,7 @@ def test_a_server_writes_the_same(serve, prefixes, keys, greedy):
         if api == "completions":
             here = TransformersLM(resolve("embedded/strong"), GREEDY).first_entropies(prefixes)
             there = [score.score for score in lm.first_entropies(prefixes)]
-            np.testing.assert_allclose(there, [score.score for score in here], atol=1e-3)
+            np.testing.assert_allclose(there, [score.score for score in here], rtol=0.02, atol=1e-5)
 
 
 @needs_vllm
