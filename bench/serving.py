@@ -82,6 +82,14 @@ def solved(asked: Sequence[str], at_once: int) -> tuple[list[str], int, float]:
     return ["\n\n".join(step.text for step in solution.steps) for solution in solutions], tokens, spent
 
 
+def against_solve(url: str, asked: Sequence[str]) -> tuple[float, float]:
+    """Tokens a second of 64 clients over those of `trim solve` in batches of 64, and of all in one batch."""
+    texts, tokens, in_batches = solved(asked, 64)
+    answers, served, spent = load(url, asked, 64)
+    assert served == tokens and answers == texts
+    return in_batches / spent, solved(asked, len(asked))[2] / spent
+
+
 def metric(url: str, name: str) -> float:
     """A metric of a server, summed over its labels."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()

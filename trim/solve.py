@@ -116,7 +116,7 @@ class Solver:
         setting = guaranteed_setting(validation_path(folder, params.source(router, benchmark)), router, setting)
         for name, policy in policies.items():
             if name == setting or name.startswith(f"{setting} "):
-                return cls(params, policy)
+                return cls(params.as_run(router), policy)
         raise TrimError(f"{router}: no setting {setting!r}; it has: {', '.join(policies)}")
 
     def __call__(self, questions: Sequence[str], watch: Callable[[Episode], None] | None = None) -> list[Solution]:

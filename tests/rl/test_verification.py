@@ -63,10 +63,10 @@ class Linear(Gains):
 
     def __init__(self, seed):
         self._rng = np.random.default_rng(seed)
-        self._weights = {gain: self._rng.normal(size=9) for gain in GAINS}
+        self._weights = {gain: self._rng.normal(size=11) for gain in GAINS}
 
     def __call__(self, gain, seen, price):
-        scaled = np.asarray(seen, dtype=np.float32) / np.array([3, 10, 1, 3, 20, 4, 4, 8, 4][: seen.shape[1]])
+        scaled = np.asarray(seen, dtype=np.float32) / np.array([3, 10, 1, 3, 20, 4, 4, 8, 4, 4, 4][: seen.shape[1]])
         return np.sin(9 * scaled @ self._weights[gain][: seen.shape[1]])
 
 
@@ -86,7 +86,7 @@ def whole(problems, made):
     st.integers(0, 10**6),
     st.sampled_from(sorted(UNITS)),
     st.sampled_from([ALL, ALL[1:], ("verify", "rewrite"), ("accept", "rewrite", "hand_off")]),
-    st.sampled_from(["weak", "prm"]),
+    st.sampled_from([("weak",), ("prm",), ("weak", "prm")]),
 )
 @settings(max_examples=25, deadline=None)
 def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(

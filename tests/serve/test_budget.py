@@ -28,7 +28,7 @@ def seen(tokens):
     lengths = np.full((1, 1), tokens)
     none = np.zeros((1, 0), dtype=bool)
     return Decisions(
-        [Problem("p", "q", "", "test")], [("s",)], [b"n"], one, lengths, one[:, 0], one, one, lengths, none
+        [Problem("p", "q", "", "test")], [("s",)], [b"n"], one, lengths, one[:, 0], one, one, one, lengths, none
     )
 
 

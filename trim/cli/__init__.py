@@ -19,6 +19,7 @@ from trim.cli.choose import choose
 from trim.cli.options import PIPELINE
 from trim.cli.pomdp import pomdp
 from trim.cli.pretrain import pretrain
+from trim.cli.prm import prm
 from trim.cli.reports import reports
 from trim.cli.serve import serve
 from trim.cli.solve import solve
@@ -46,6 +47,7 @@ app.command()(choose)
 for part in (stages, studies, reports, audits):
     app.add_typer(part)
 app.add_typer(pomdp, name="pomdp")
+app.add_typer(prm, name="prm", rich_help_panel=PIPELINE)
 app.add_typer(pretrain, name="pretrain", rich_help_panel=PIPELINE)
 
 

@@ -98,7 +98,8 @@ class Capped(Policy):
     def __init__(self, policy: Policy, account: Account) -> None:
         self._policy, self._account, self.stopped = policy, account, False
         self.rater, self.second, self.verifier = policy.rater, policy.second, policy.verifier
-        self.samples, self.seed, self.glimpses = policy.samples, policy.seed, policy.glimpses
+        self.samples, self.seed = policy.samples, policy.seed
+        self.glimpses, self.logprobs = policy.glimpses, policy.logprobs
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """See `Policy.delegate`."""

@@ -29,6 +29,7 @@ class Step:
         draft: the rejected weak draft, None if none was rejected.
         draft_tokens: length of the weak draft, kept or rejected; 1 if it was only begun, 0 if there is none.
         glimpse: entropy of the token that it was begun with, NaN if nobody looked.
+        logprob: mean log-probability of the draft under the weak model, NaN if nobody looked.
         score: score of the weak draft, NaN if it was not scored.
         rater: who scored it; the second rater, where one was asked.
         first: score by the first rater, where a second one was asked; else NaN.
@@ -49,6 +50,7 @@ class Step:
     draft_tokens: int
     score: float
     glimpse: float = math.nan
+    logprob: float = math.nan
     rater: Rater | None = None
     first: float = math.nan
     first_rating: Rating | None = None
@@ -108,6 +110,7 @@ class Turn:
         policy: who decides.
         draft: the weak draft, None if the strong model writes at once.
         glimpse: entropy of the token that the draft would begin with, None if nobody looked.
+        logprob: mean log-probability of the draft under the weak model, NaN if nobody looked.
         score: score of the draft, NaN if it was not scored.
         second: score of the draft by the second rater, NaN if it was not asked.
         rating: who scored it last, and what that took.
@@ -124,6 +127,7 @@ class Turn:
     policy: Policy
     draft: Draft | None = None
     glimpse: StepScore | None = None
+    logprob: float = math.nan
     score: float = math.nan
     second: float = math.nan
     rating: Rating | None = None
@@ -156,6 +160,7 @@ class Turn:
             draft=draft.text if draft and self.rewrite else None,
             draft_tokens=draft.tokens if draft else int(self.glimpse is not None),
             glimpse=self.glimpse.score if self.glimpse else math.nan,
+            logprob=self.logprob,
             score=self.second if self.consulted else self.score,
             first=self.score if self.consulted else math.nan,
             first_rating=self.first_rating,
@@ -189,6 +194,7 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
         drafts=table(
             [[s.first if second and s.rater == second else s.score for s in e.steps] for e in episodes], scores, float
         ),
+        logprobs=table([[s.logprob for s in e.steps] for e in episodes], [[t.logprob] * drafted for t in turns], float),
         seconds=table(
             [[s.score if second and s.rater == second else math.nan for s in e.steps] for e in episodes], seconds, float
         ),

@@ -30,6 +30,8 @@ class Decisions:
         glimpses: before a draft, entropy of the token that it would begin with, in nats, shape (n,); NaN where nobody
             looked.
         drafts: scores of the weak drafts, the rejected ones included, same shape.
+        logprobs: mean log-probabilities of the weak drafts under the weak model itself, in nats, same shape; NaN where
+            nobody looked.
         seconds: scores of the weak drafts by the policy's second rater, same shape; NaN where it was not asked.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
         strong: whether each standing step is the strong model's, shape (n, t).
@@ -42,6 +44,7 @@ class Decisions:
     tokens: np.ndarray
     glimpses: np.ndarray
     drafts: np.ndarray
+    logprobs: np.ndarray
     seconds: np.ndarray
     draft_tokens: np.ndarray
     strong: np.ndarray
@@ -65,6 +68,8 @@ class Policy:
             "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
         second: who may be asked for a second opinion on a draft, and is paid for it where it is. The first rater is
             then the reward model, the weak model, whose log-probabilities come with its drafts, or nobody.
+        logprobs: whether the weak model's mean log-probability of each draft, which comes with it for nothing, is looked
+            at beside the score.
         glimpses: whether the weak model is to begin each step before it is decided who writes it; if that is the strong
             model, the token that was begun is paid for.
         verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
@@ -75,6 +80,7 @@ class Policy:
 
     rater: Rater | None = "prm"
     second: Rater | None = None
+    logprobs: bool = False
     glimpses: bool = False
     verifier: Literal["prm", "self"] | None = None
     samples: int = 1
@@ -108,5 +114,6 @@ class Policy:
             seen: one episode, with its draft.
         """
         opinion = f", {seen.seconds[0, -1]:.3f} by {self.second}" if np.isfinite(seen.seconds[0, -1]) else ""
-        first = f"score {seen.drafts[0, -1]:.3f} by {self.rater}" if self.rater else "decided without a score"
-        return first + opinion
+        parts = [f"score {seen.drafts[0, -1]:.3f} by {self.rater}"] if self.rater else []
+        parts += [f"log-probability {seen.logprobs[0, -1]:.3f}"] if self.logprobs else []
+        return (", ".join(parts) or "decided without a score") + opinion

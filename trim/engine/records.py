@@ -39,6 +39,7 @@ def step_row(index: int, step: Step) -> dict[str, Any]:
         "text": step.text,
         "draft": step.draft,
         "glimpse": None if np.isnan(step.glimpse) else step.glimpse,
+        "logprob": None if np.isnan(step.logprob) else step.logprob,
         "score": None if np.isnan(step.score) else step.score,
         "tokens": step.tokens,
         "draft_tokens": step.draft_tokens,

@@ -95,7 +95,7 @@ class Rounds:
         turn = Turn(episode, policy, judged_only=True)
         (turn.rejected,) = _ask([turn], "delegate")
         turn.draft = draft
-        self._waiting["rate"].append(turn)
+        self._waiting["draft" if policy.logprobs else "rate"].append(turn)
         return turn
 
     def leave(self, episode: Episode) -> None:
@@ -120,8 +120,10 @@ class Rounds:
             for turn, glimpse in zip(turns, self._weak.first_entropies(nodes), strict=True):
                 turn.glimpse = glimpse
         elif stage == "draft":
-            for turn, draft in zip(turns, write_steps(self._weak, nodes), strict=True):
+            new = [turn for turn in turns if turn.draft is None]
+            for turn, draft in zip(new, write_steps(self._weak, [t.episode.node for t in new]), strict=True):
                 turn.draft = draft
+            self._look(turns)
         elif stage == "rewrite":
             for turn, draft in zip(turns, write_steps(self._strong, nodes), strict=True):
                 turn.rewrite = draft
@@ -169,6 +171,13 @@ class Rounds:
                 self.work(stage, turns)
                 closed += self.settle(stage, turns)
         return closed
+
+    def _look(self, turns: Sequence[Turn]) -> None:
+        """Note the log-probabilities of drafts that their policies look at."""
+        drafted = [(turn, turn.draft) for turn in turns if turn.draft and turn.policy.logprobs]
+        found = self._weak.mean_logprobs([turn.episode.node.child(draft.text) for turn, draft in drafted])
+        for (turn, _), logprob in zip(drafted, found, strict=True):
+            turn.logprob = logprob.score
 
     def _begin(self, turns: Sequence[Turn]) -> None:
         """Have episodes wait for their next step, or for a glimpse of it."""

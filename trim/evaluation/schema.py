@@ -16,6 +16,7 @@ SCHEMA = pa.schema(
         ("text", pa.string()),
         ("draft", pa.string()),
         ("glimpse", pa.float64()),
+        ("logprob", pa.float64()),
         ("score", pa.float64()),
         ("tokens", pa.int32()),
         ("draft_tokens", pa.int32()),

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trim.errors import TrimError
-from trim.experiment.params import Params
+from trim.experiment.params import REWARD_MODEL, Params
 from trim.models.cost import ModelCost
 from trim.models.files import EMBEDDED, on_hub, resolve, weight_files
 from trim.models.load import causes, name
@@ -150,6 +150,17 @@ class Layout:
     def fit_draws(benchmark: str, router: str) -> str:
         """The draws that fitting a router made."""
         return f"results/draws/{benchmark}/fit-{router}.parquet"
+
+    # Reward models of the experiment
+
+    def reward_model(self, *names: str) -> list[str]:
+        """The weights of reward models that are trained."""
+        return [f"{REWARD_MODEL.format(name=name)}/model.safetensors" for name in names]
+
+    def scoring(self, routers: Iterable[str]) -> list[str]:
+        """The same of those that score for some routers."""
+        own = (self.params.routers[router].get("reward_model") for router in routers)
+        return self.reward_model(*dict.fromkeys(filter(None, own)))
 
     # Calibrations, fits and episodes
 

@@ -10,10 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from trim.evaluation.bootstrap import MeasureSettings
 from trim.experiment.sections import Ceiling, Granularity, Pretrain, Robustness, Simulation, Transfer
-from trim.models.settings import Models, Sampling
+from trim.models.settings import Models, RewardModel, Sampling
 from trim.problems.catalogue import PUBLISHED
 from trim.problems.generated import FAMILIES
 from trim.problems.problem import PARTS
+from trim.reward_models.settings import TrainedRewardModel
 from trim.routers import Router, registry
 from trim.routers.base import Group, Need
 from trim.section import Name, OneOf, PathText, Section, Seed, Share, Title, shown
@@ -21,6 +22,7 @@ from trim.steps import INSTRUCTION, PLAIN, ChatFormat, Ends
 
 _PROCESSBENCH = "processbench/"
 _MOST = 1_000_000  # problems of a split
+REWARD_MODEL = "results/reward_models/{name}"  # the folder of one that is trained
 
 
 class Sizes(Section):
@@ -196,6 +198,7 @@ class RouterKeys(Section):
         fit_on: the one benchmark that the router is fitted on, for use on all; by default it is fitted on each.
         only: the benchmarks that the router is run on; by default all.
         group: the group of routers that it is shown with.
+        reward_model: the reward model of the section `reward_models` that scores for it; by default `models.prm`.
     """
 
     type: Name | None = None
@@ -203,6 +206,7 @@ class RouterKeys(Section):
     fit_on: Name | None = None
     only: tuple[Name, ...] | None = None
     group: Group | None = None
+    reward_model: Name | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -222,6 +226,7 @@ class Params(Section):
         models: the weak model, the strong model and the reward model.
         generation: the step loop.
         calibration: how the POMDP is calibrated.
+        reward_models: reward models that are trained on the experiment's own solutions, by name.
         trees: benchmarks whose solution trees are expanded in full, for training and for upper bounds.
         routers: each router's section; see `RouterKeys` for what all may hold.
         evaluation: what is measured.
@@ -236,6 +241,7 @@ class Params(Section):
     models: Models
     generation: Generation = Generation()
     calibration: Calibration = Calibration()
+    reward_models: dict[Name, TrainedRewardModel] = Field(default_factory=dict)
     trees: tuple[Name, ...] = ()
     routers: dict[Name, dict[str, Any]] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
@@ -264,6 +270,24 @@ class Params(Section):
     def router_type(self, name: str) -> type[Router]:
         """The class of the router of that name."""
         return registry()[self.routers[name].get("type", name)]
+
+    def trains_on(self, reward_model: str) -> str:
+        """The benchmark that a reward model learns from."""
+        return self.reward_models[reward_model].fit_on or next(iter(self.benchmarks))
+
+    def reward_model(self, name: str) -> RewardModel:
+        """A trained reward model: read with the prices of the model that it starts from."""
+        start, prm = getattr(self.models, self.reward_models[name].start), self.models.prm
+        prices = {key: getattr(start, key) for key in ("price_in", "price_cached", "latency_per_read")}
+        own = {"path": REWARD_MODEL.format(name=name), "backend": "transformers", "revision": None, "weights": None}
+        return prm.model_copy(update=prices | own | {"dtype": start.dtype, "server": None})
+
+    def as_run(self, router: str) -> Params:
+        """The experiment with the reward model that scores for a router."""
+        own = self.routers[router].get("reward_model")
+        if own is None:
+            return self
+        return self.model_copy(update={"models": self.models.model_copy(update={"prm": self.reward_model(own)})})
 
     def needing(self, what: Need) -> list[str]:
         """The routers whose fitting needs something; see `Router.needs`."""

@@ -19,10 +19,9 @@ from trim.experiment.params import Params
 from trim.models.cost import ModelCost
 from trim.models.distortion import Distortion
 from trim.models.load import language_model, name, reward_model, weights
-from trim.models.settings import Definition, Model
+from trim.models.settings import Definition, Model, RewardModel
 from trim.problems import Problem
 from trim.progress import Tracker
-from trim.steps import ChatFormat
 
 Store = TypeVar("Store", bound=DrawStore)
 _TOGETHER = 512  # problems that are solved side by side: the prefix caches hold about as many
@@ -49,11 +48,14 @@ class Runner(Generic[Store]):
         """
         return Runner(params, Draws(layers, journal), tracker)
 
-    def with_distortion(self, distortion: Distortion) -> Runner[Store]:
-        """The same draws, but distorted scores."""
-        prm = self.params.models.prm.model_copy(update={"distortion": distortion})
+    def with_reward_model(self, prm: RewardModel) -> Runner[Store]:
+        """The same, but scores of another reward model."""
         models = self.params.models.model_copy(update={"prm": prm})
         return Runner(self.params.model_copy(update={"models": models}), self.draws, self.tracker)
+
+    def with_distortion(self, distortion: Distortion) -> Runner[Store]:
+        """The same draws, but distorted scores."""
+        return self.with_reward_model(self.params.models.prm.model_copy(update={"distortion": distortion}))
 
     def with_sample(self, sample: int) -> Runner[Store]:
         """The same, but for another set of solutions."""
@@ -80,8 +82,7 @@ class Runner(Generic[Store]):
     def scorer(self) -> CachedPRM:
         """The process reward model."""
         model = self.params.models.prm
-        instruction = self.params.generation.instruction if model.instruction is None else model.instruction
-        chat = ChatFormat(instruction, system=model.system)
+        chat = model.chat(self.params.generation.instruction)
         scorer = (
             f"{name(model)}/{json.dumps(chat)}",
             None if self.params.replay else lambda: reward_model(model, chat, self.draws.folder),

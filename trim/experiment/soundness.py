@@ -21,6 +21,7 @@ def _faults(params: Params) -> Iterator[str]:
     yield from _ends(params)
     yield from _names(params)
     yield from _trees(params)
+    yield from _reward_models(params)
     yield from _splits(params, known_sizes(params))
 
 
@@ -50,13 +51,17 @@ def _names(params: Params) -> Iterator[str]:
         ("granularity.benchmarks", params.granularity.benchmarks, benchmarks),
         ("transfer.routers", params.transfer.routers, [name for name in routers if _moves(params, name)]),
     ]
+    for name, trained in params.reward_models.items():
+        named.append((f"reward_models.{name}.fit_on", tuple(filter(None, [trained.fit_on])), benchmarks))
     for name, section in params.routers.items():
+        own = tuple(filter(None, [section.get("reward_model")]))
+        named.append((f"routers.{name}.reward_model", own, list(params.reward_models)))
         named.append((f"routers.{name}.fit_on", tuple(filter(None, [section.get("fit_on")])), benchmarks))
         named.append((f"routers.{name}.only", tuple(section.get("only") or ()), benchmarks))
     for key, names, known in named:
         for name in names:
             if name not in known:
-                yield f"{key}: {name!r} found, allowed: {', '.join(known)}"
+                yield f"{key}: {name!r} found, allowed: {', '.join(known) or 'none, the section is empty'}"
     for study, routers_of in (("robustness", params.robustness.routers), ("transfer", params.transfer.routers)):
         for benchmark in params.robustness.benchmarks if study == "robustness" else benchmarks:
             for name in routers_of:
@@ -73,10 +78,23 @@ def _trees(params: Params) -> Iterator[str]:
                 yield f"routers.{name}: fitted on {source}, whose trees are not expanded; list {source} in `trees`"
 
 
+def _reward_models(params: Params) -> Iterator[str]:
+    """Reward models that cannot be trained, or that would score for routers which know of another's scores."""
+    for name, trained in params.reward_models.items():
+        benchmark = params.trains_on(name)
+        if trained.labels in ("success", "agreement") and benchmark not in params.trees:
+            yield f"reward_models.{name}.labels: {trained.labels} needs solution trees; list {benchmark} in `trees`"
+        if getattr(params.models, trained.start).server:
+            yield f"reward_models.{name}.start: {trained.start} is behind a server; name a model whose weights are here"
+    for name in params.needing("pomdp"):
+        if params.as_run(name) is not params:
+            yield f"routers.{name}.reward_model: the POMDP is calibrated on the scores of models.prm; leave it out"
+
+
 def _moves(params: Params, name: str) -> bool:
     """Whether a router is fitted on every benchmark, and so can be run on any as fitted on another."""
-    own = params.routers[name]
-    return params.router_type(name).needs_fitting and not own.get("fit_on") and not own.get("only")
+    tied = any(params.routers[name].get(key) for key in ("fit_on", "only", "reward_model"))
+    return params.router_type(name).needs_fitting and not tied
 
 
 def known_sizes(params: Params) -> dict[str, dict[str, int]]:

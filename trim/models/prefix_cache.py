@@ -163,23 +163,27 @@ class PrefixCache:
             cache,
         )
 
-    def save(self, cache: Cache, rows: Sequence[int], texts: Sequence[Text]) -> None:
-        """Keep the unread tokens of `texts`, which stand in some rows of a batch and may have grown."""
+    def save(self, cache: Cache, rows: Sequence[int], texts: Sequence[Text]) -> list[np.ndarray]:
+        """Keep the unread tokens of `texts`, which stand in some rows of a batch and may have grown.
+
+        Returns:
+            the slots of each text now; those from before where the pool is full.
+        """
         sizes = [text.unread for text in texts]
         start, stop = self._used, self._used + sum(sizes)
         if stop > self._slots:
             self._full = True
-            return
+            return [text.slots for text in texts]
         self._used = stop
         at_row = self._tensor(np.repeat(rows, sizes))
         at_column = self._tensor(np.concatenate([np.arange(t.column, t.column + t.unread) for t in texts]))
         for layer, pair in zip(cache.layers, self._pool, strict=True):
             for made, pool in zip((layer.keys, layer.values), pair, strict=True):
                 pool[start:stop] = made[at_row, :, at_column]
-        for text, fresh in zip(
-            texts, np.split(np.arange(start, stop, dtype=np.int32), np.cumsum(sizes)[:-1]), strict=True
-        ):
-            self._texts[text.prefix] = text.ids, np.concatenate([text.slots, fresh])
+        fresh = np.split(np.arange(start, stop, dtype=np.int32), np.cumsum(sizes)[:-1])
+        slots = [np.concatenate([text.slots, new]) for text, new in zip(texts, fresh, strict=True)]
+        self._texts.update((text.prefix, (text.ids, known)) for text, known in zip(texts, slots, strict=True))
+        return slots
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)

@@ -12,15 +12,15 @@ class Qwen2ForProcessRewardModel(Qwen2PreTrainedModel):
     """Two logits at every token; those at the tags after each step are the scores.
 
     Parameter names are those of the published checkpoints, which load unchanged and without
-    running code of theirs.
+    running code of theirs. One whose configuration has `score_heads` has so many heads in one: its inner layer is as
+    often as wide, and what it says is their mean.
     """
 
     def __init__(self, config: Qwen2Config) -> None:
         super().__init__(config)
         self.model = Qwen2Model(config)
-        self.score = nn.Sequential(
-            nn.Linear(config.hidden_size, config.hidden_size), nn.ReLU(), nn.Linear(config.hidden_size, 2)
-        )
+        width = config.hidden_size * getattr(config, "score_heads", 1)
+        self.score = nn.Sequential(nn.Linear(config.hidden_size, width), nn.ReLU(), nn.Linear(width, 2))
         self.post_init()
 
     def forward(

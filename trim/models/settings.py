@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from trim.models.base import Prefix
 from trim.models.distortion import Distortion
 from trim.section import Cost, OneOf, PathText, Section
-from trim.steps import SEPARATOR
+from trim.steps import SEPARATOR, ChatFormat
 
 Definition = Literal["paragraph", "sentence"] | Annotated[int, Field(ge=1)]
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -166,6 +166,10 @@ class RewardModel(Model):
     instruction: str | None = None
     system: str = ""
     distortion: Distortion | None = None
+
+    def chat(self, instruction: str) -> ChatFormat:
+        """How it is asked, where the others are asked for `instruction`."""
+        return ChatFormat(instruction if self.instruction is None else self.instruction, system=self.system)
 
 
 class Models(Section):

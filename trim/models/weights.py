@@ -61,12 +61,15 @@ def check_folder(folder: Path, what: str) -> None:
         TrimError: naming the folder and what is wrong.
     """
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ["none"]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found, heads = config.get("architectures") or ["none"], config.get("score_heads", 1)
     except (OSError, ValueError, AttributeError) as error:
         raise TrimError(f"{folder / 'config.json'}: cannot be read ({first_line(error)})") from error
     if (found[0] == REWARD_MODEL) != (what == "reward model"):
         wanted = REWARD_MODEL if what == "reward model" else "a language model"
         raise TrimError(f"{folder}: a {found[0]}, where {wanted} is needed")
+    if heads != 1:
+        raise TrimError(f"{folder}: a reward model of {heads} heads, which the backend transformers alone reads")
     names: set[str] = set()
     for path in weight_files(folder):
         try:

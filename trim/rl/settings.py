@@ -9,7 +9,7 @@ from pydantic import Field
 from trim.section import Section
 
 Currency = Literal["strong_tokens", "flops", "money"]
-Evidence = Literal["weak", "prm"]  # the weak model's log-probability of its draft, or the reward model's score
+Evidence = Literal["weak", "prm"]  # the weak model's log-probability of its draft, and the reward model's score
 # Before a draft, have the strong model write unseen; once it is there, accept, verify or rewrite it. With "hand_off"
 # the strong model goes on to the end once it has written a step.
 Action = Literal["delegate", "accept", "verify", "rewrite", "hand_off"]

@@ -107,6 +107,15 @@ class Tree:
         chosen = range(len(self)) if points is None else points.tolist()
         return [self._nodes[point].child(self._drafts[point].text) for point in chosen]
 
+    def after(self, points: np.ndarray, actions: np.ndarray) -> list[Node]:
+        """The solutions after acting at some points, where it is known what follows; shape (n,) each."""
+        again = np.flatnonzero(actions == REGENERATE)
+        nodes = self.drafted(points)
+        prefixes = self.prefixes(points[again])
+        for i, prefix, step in zip(again.tolist(), prefixes, write_steps(self._strong, prefixes), strict=True):
+            nodes[i] = prefix.child(step.text)
+        return nodes
+
     def hashes(self) -> list[bytes]:
         """Of the accepted prefix of each point; see `Decisions.nodes`."""
         return [node.path[-1] for node in self._nodes]

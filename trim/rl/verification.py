@@ -3,13 +3,13 @@
 A situation is a decision point of a tree and how far the strong model has read or written the solution, since what
 it has not read yet must be read, and paid for, when it is asked next. Before a draft the policy may have the strong
 model write the step unseen. A draft comes with evidence: the weak model's own mean log-probability, which costs
-nothing, or the reward model's score. It may then be accepted, verified (the strong model reads it, and its mean
+nothing, the reward model's score, or both. It may then be accepted, verified (the strong model reads it, and its mean
 log-probability of the draft is seen) or rewritten; after verification, accepted or rewritten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -100,13 +100,13 @@ class Situations:
         tree: whole trees.
         costs: what each model's use costs, by role.
         currency: what is spent.
-        evidence: what is seen of a draft before it is verified; see `Evidence`.
+        evidence: what is seen of a draft before it is verified, k kinds; see `Evidence`.
     """
 
     def __init__(
-        self, tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, evidence: Evidence = "weak"
+        self, tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, evidence: Sequence[Evidence] = ("weak",)
     ) -> None:
-        self.tree, self._evidence, depth = tree, evidence, tree.depth
+        self.tree, self._scored, depth = tree, "prm" in evidence, tree.depth
         start = np.concatenate([[0], np.cumsum(depth + 1)])
         self.point = np.repeat(np.arange(len(tree)), depth + 1)
         self.known = np.arange(start[-1]) - start[self.point]
@@ -121,7 +121,7 @@ class Situations:
         self.kept, self.verified = after(ACCEPT, self.known), after(ACCEPT, here + 1)
         self.rewritten = after(REGENERATE, here + 1)
         self.right = tree.correct[self.point]
-        seen = tree.score if evidence == "prm" else tree.logprobs("weak")
+        seen = np.column_stack([tree.score if kind == "prm" else tree.logprobs("weak") for kind in evidence])
         standing, (unread, least) = self._standing()[self.point], self._unread(seen)
         length = np.array([len(problem.question) for problem in tree.problems])[tree.problem[self.point]]
         draft, opinion = [seen[self.point], tree.tokens[self.point]], tree.logprobs("strong")[self.point]
@@ -146,8 +146,15 @@ class Situations:
         return found
 
     def _unread(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens that stand and that the strong model has not read, and the least evidence of their drafts."""
-        unread, least = np.zeros(len(self), dtype=np.int64), np.full(len(self), NO_EVIDENCE)
+        """Tokens that stand and that the strong model has not read, and the least evidence of their drafts.
+
+        Args:
+            seen: evidence of each draft, shape (V, k).
+
+        Returns:
+            Shapes (N,) and (N, k).
+        """
+        unread, least = np.zeros(len(self), dtype=np.int64), np.full((len(self), seen.shape[1]), NO_EVIDENCE)
         for level in self._levels:
             here = level[self.kept[level] != FINISHED]
             unread[self.kept[here]] = unread[here] + self.tree.tokens[self.point[here]]
@@ -165,7 +172,7 @@ class Situations:
         whole = prompt["strong"] + standing
         fresh = unread + np.where(self.known == 0, prompt["strong"], 0)
         reading = strong.read * fresh + strong.cached * (whole - fresh)
-        depth, scored = self.tree.depth[self.point], self._evidence == "prm"
+        depth, scored = self.tree.depth[self.point], self._scored
         first = depth == 0
         # The strong model goes on in one call where it knows all that stands: nearly always because it wrote the last.
         going_on = np.where(first | (self.known < depth), reading, 0)
@@ -260,29 +267,33 @@ class Situations:
 def observe(
     steps: np.ndarray, length: np.ndarray, known: np.ndarray, unread: np.ndarray, least: np.ndarray
 ) -> np.ndarray:
-    """What a policy sees before a draft, shape (N, 6).
+    """What a policy sees before a draft, shape (N, 5 + k).
 
     Args:
         steps: number of steps that stand.
         length: characters of the question.
         known: number of them that the strong model has read or written.
         unread: tokens of the others.
-        least: least evidence of the others' drafts, `NO_EVIDENCE` if there are none.
+        least: least evidence of the others' drafts, of each kind, shape (N, k); `NO_EVIDENCE` if there are none.
     """
     return np.column_stack([steps, length, known > 0, steps - known, unread, least]).astype(np.float32)
 
 
-def observe_decisions(seen: Decisions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def observe_decisions(
+    seen: Decisions, evidence: Sequence[Evidence] = ("weak",)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same of episodes: what is seen before the draft, of the draft, and of a verified one; see `Situations`."""
     steps = seen.strong.shape[1]
     asked = seen.strong | np.isfinite(seen.seconds[:, :steps])
     known = np.where(asked, np.arange(1, steps + 1), 0).max(axis=1, initial=0)
     since = np.arange(steps) >= known[:, None]
     unread = np.where(since, seen.tokens[:, :steps], 0).sum(axis=1)
-    least = np.where(since, seen.drafts[:, :steps], NO_EVIDENCE).min(axis=1, initial=NO_EVIDENCE)
+    told = np.stack([seen.drafts if kind == "prm" else seen.logprobs for kind in evidence], axis=-1)
+    standing = np.where(since[..., None] & np.isfinite(told[:, :steps]), told[:, :steps], NO_EVIDENCE)
+    least = standing.min(axis=1, initial=NO_EVIDENCE)
     length = np.array([len(problem.question) for problem in seen.problems])
     before = observe(np.full(len(seen), steps), length, known, unread, least)
-    if seen.drafts.shape[1] == steps:
+    if told.shape[1] == steps:
         return before, before, before
-    draft = np.column_stack([before, seen.drafts[:, -1], seen.draft_tokens[:, -1]])
+    draft = np.column_stack([before, told[:, -1], seen.draft_tokens[:, -1]])
     return before, draft, np.column_stack([draft, seen.seconds[:, -1]])

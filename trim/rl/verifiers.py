@@ -22,7 +22,7 @@ from trim.problems.checks import first_error
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
 
 if TYPE_CHECKING:
-    from trim.engine.cached import CachedLM
+    from trim.engine.cached import CachedLM, CachedPRM
     from trim.models.backends.transformers import TransformersLM
     from trim.models.base import StepStates
 
@@ -113,6 +113,16 @@ VERIFIERS = {
         "strong log-probability", "strong", _given(lambda seen: seen.tree.logprobs("strong", seen.points))
     ),
 }
+
+
+def reward_model(title: str, scorer: CachedPRM) -> Verifier:
+    """A reward model beside that of the experiment."""
+
+    def score(seen: Seen) -> np.ndarray:
+        drafted = seen.tree.drafted(seen.points)
+        return np.array([read[-1].score for read in scorer.score(drafted, [1] * len(drafted))])
+
+    return Verifier(title, "prm", _given(score))
 
 
 def calibrate(scores: np.ndarray, right: np.ndarray) -> IsotonicRegression:

@@ -20,23 +20,24 @@ if TYPE_CHECKING:
 class _Verifying(Policy):
     second = "strong"
 
-    def __init__(self, gains: Gains, price: float, actions: Sequence[Action], evidence: Evidence) -> None:
-        self._gains, self._price, self._actions, self.rater = gains, price, actions, evidence
+    def __init__(self, gains: Gains, price: float, actions: Sequence[Action], evidence: Sequence[Evidence]) -> None:
+        self._gains, self._price, self._actions, self._evidence = gains, price, actions, evidence
+        self.rater, self.logprobs = "prm" if "prm" in evidence else None, "weak" in evidence
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         from trim.rl.verification import observe_decisions
 
-        return self._gains.delegate(observe_decisions(seen)[0], self._price, self._actions)
+        return self._gains.delegate(observe_decisions(seen, self._evidence)[0], self._price, self._actions)
 
     def consult(self, seen: Decisions) -> np.ndarray:
         from trim.rl.verification import VERIFY, observe_decisions
 
-        return self._gains.action(observe_decisions(seen)[1], self._price, self._actions) == VERIFY
+        return self._gains.action(observe_decisions(seen, self._evidence)[1], self._price, self._actions) == VERIFY
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         from trim.rl.verification import REWRITE, observe_decisions
 
-        _, draft, verified = observe_decisions(seen)
+        _, draft, verified = observe_decisions(seen, self._evidence)
         read = np.isfinite(seen.seconds[:, -1])
         rewrite = self._gains.action(draft, self._price, self._actions) == REWRITE
         rewrite[read] = self._gains("rewrite_verified", verified[read], self._price) > 0
@@ -63,14 +64,14 @@ class TrimVerify(Router):
         Attributes:
             prices: what is lost by spending as much as always-strong does on a problem; one operating point each.
             currency: what is spent: strong tokens written, or FLOPs or money of all that is read and written.
-            evidence: what is seen of every draft: the weak model's own log-probability (weak), for nothing, or the
-                reward model's score (prm), which is paid for.
+            evidence: what is seen of every draft: the weak model's own log-probability (weak), for nothing, the
+                reward model's score (prm), which is paid for, or both.
             actions: what the policy may do at a step; without "accept" every draft is read or rewritten.
         """
 
         prices: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
         currency: Currency = "strong_tokens"
-        evidence: Evidence = "prm"
+        evidence: Annotated[tuple[Evidence, ...], Field(min_length=1)] = ("prm",)
         actions: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:

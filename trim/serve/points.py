@@ -143,6 +143,8 @@ def operating_points(params: Params, benchmark: str, results: Path) -> dict[str,
     for router in params.routers_on(benchmark):
         if params.router_type(router).hindsight or params.router_type(router).needs_reference:
             continue
+        if params.as_run(router) is not params:  # one reward model is loaded
+            continue
         folder = fitted_folder(params, router, benchmark, results)
         fit = folder / params.source(router, benchmark) / f"{router}.json"
         if params.router_type(router).needs_fitting and not fit.is_file():

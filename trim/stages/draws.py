@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from trim.engine.policy import Policy
 from trim.experiment.fitting import policies_for
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
+from trim.models.settings import RewardModel
 from trim.problems import read_problems
 from trim.progress import Tracker
 
@@ -37,7 +39,10 @@ def make_draws(
         tracker: told of every batch and round.
     """
     runner = Runner.open(params, layers, journal, tracker)
-    solved = read_problems(problems, split)
-    routers = [policies_for(runner, router, benchmark, fitted, solved) for router in params.routers_on(benchmark)]
-    runner.run(solved, [policy for found in routers for policy in found.values()])
+    solved, together = read_problems(problems, split), dict[RewardModel, list[Policy]]()
+    for router in params.routers_on(benchmark):
+        found = policies_for(runner, router, benchmark, fitted, solved)
+        together.setdefault(params.as_run(router).models.prm, []).extend(found.values())
+    for prm, policies in together.items():
+        runner.with_reward_model(prm).run(solved, policies)
     return runner.draws.export(out)

@@ -28,7 +28,7 @@ def make_episodes(
     tracker: Tracker,
 ) -> None:
     """Run one router and write a row per step; reads all draws from the layers if they hold them."""
-    runner = Runner.open(params, layers, journal, tracker)
+    runner = Runner.open(params.as_run(router), layers, journal, tracker)
     solved = read_problems(problems, split)
     policies = policies_for(runner, router, benchmark, fitted, solved)
     write_run(runner, benchmark, split, router, solved, policies, out)

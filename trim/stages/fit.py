@@ -36,7 +36,7 @@ def make_fit(
             raise TrimError(f"--calibrations is missing: {router} plans in a calibrated POMDP")
         return StepModel.load(calibrations / f"{name}.json")
 
-    runner = Runner.open(params, layers, journal, tracker)
+    runner = Runner.open(params.as_run(router), layers, journal, tracker)
     fitted = fit_router(runner, router, problems, calibration)
     runner.draws.export(draws_out)
     write_fitted(out, router, benchmark, fitted)

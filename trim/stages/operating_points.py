@@ -42,7 +42,8 @@ def measure_points(
         if kind.hindsight or kind.needs_reference or params.source(router, benchmark) != benchmark:
             continue
         policies = fitted_policies(params, router, benchmark, fitted)
-        correct, tokens = by_problem(runner, solved, list(policies.values()))
+        runs = runner.with_reward_model(params.as_run(router).models.prm)
+        correct, tokens = by_problem(runs, solved, list(policies.values()))
         shares = tokens.sum(axis=1) / strong[1].sum()
         reached[router] = {
             name: {"accuracy": float(right.mean()), "strong_fraction": float(share)}

@@ -36,7 +36,7 @@ def make_training(
     Writes ROUTER.json and ROUTER.safetensors into the folder `out`, the draws made for it, and the curves of its
     training into the folder `curves_out`. The training keeps its state beside the journal.
     """
-    runner = Runner.open(params, layers, journal, tracker)
+    runner = Runner.open(params.as_run(router), layers, journal, tracker)
 
     @cache
     def tree(split: str) -> Tree:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trim.rl.verifiers import Walked
 
 _THRESHOLDS = 200
+_TRAINED = "reward_models."  # before the name of one that the experiment trains
 
 
 def _run(job: Job) -> None:
@@ -32,7 +33,7 @@ def _run(job: Job) -> None:
     from trim.evaluation.bootstrap import interval, resamples
     from trim.models.backends.transformers import TransformersLM
     from trim.models.load import language_model
-    from trim.rl.verifiers import SAMPLES, VERIFIERS, calibrate, calibration_error, look, walk
+    from trim.rl.verifiers import SAMPLES, VERIFIERS, calibrate, calibration_error, look, reward_model, walk
 
     params, runner = job.params, job.runner
     weak = language_model(params.models.weak, params.generation.sampling, params.generation.chat)
@@ -42,14 +43,18 @@ def _run(job: Job) -> None:
     # What is learned is learned where the weak model goes; routing goes anywhere.
     train = look(learned, learned.weak_way(), weak, samples)
     validation, test = (look(tree, np.arange(len(tree)), weak, samples) for tree in routed)
-    costs, settings = runner.costs(), measure_settings(params)
+    settings = measure_settings(params)
+    rungs = [(name, verifier, runner.costs()) for name, verifier in VERIFIERS.items()]
+    for name in params.reward_models:
+        scoring = runner.with_reward_model(params.reward_model(name))
+        rungs.append((_TRAINED + name, reward_model(name, scoring.scorer), scoring.costs()))
     weights = resamples(len(test.tree.roots), settings)
     own = test.tree.weak_way()
     none, alone = (walk(test.tree, np.full(len(test.tree), value)) for value in (False, True))
-    ends, whole = (none.correct.mean(), alone.correct.mean()), _alone(alone, test.tree, costs)
+    ends, whole = (none.correct.mean(), alone.correct.mean()), _alone(alone, test.tree, runner.costs())
     unit = walk(validation.tree, np.full(len(validation.tree), True)).strong.mean()
     budget, rows = params.evaluation.headline_budget * unit, []
-    for name, verifier in VERIFIERS.items():
+    for name, verifier, costs in rungs:
         score = verifier.scores(train)
         fitted = calibrate(score(train), train.truth == S0)
         value, held_out = score(test), score(validation)
@@ -133,16 +138,13 @@ def _read(results: Path, params: Params) -> dict[str, pd.DataFrame]:
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """A row per verifier: how well it tells, what reading a step costs, and what routing by it reaches."""
-    from trim.rl.verifiers import VERIFIERS
-
     rows = []
     for benchmark, found in _read(results, params).items():
         for row in found.itertuples():
-            verifier = VERIFIERS[row.verifier]
             rows.append(
                 {
                     "benchmark": benchmark,
-                    "verifier": verifier.title,
+                    "verifier": _title(row.verifier),
                     "AUC, first error": f"{row.auc_first:.3f}",
                     "AUC, lost": f"{row.auc_lost:.3f}",
                     "calibration error": f"{row.ece:.3f}",
@@ -157,20 +159,25 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _figure(results: Path, params: Params) -> Figure:
-    """Accuracy at the middle budget over the AUC of first errors, and over all FLOPs."""
+def _title(verifier: str) -> str:
     from trim.rl.verifiers import VERIFIERS
 
+    name = verifier.removeprefix(_TRAINED)
+    return VERIFIERS[name].title if name == verifier else f"reward model, {name}"
+
+
+def _figure(results: Path, params: Params) -> Figure:
+    """Accuracy at the middle budget over the AUC of first errors, and over all FLOPs."""
     found = pd.concat(_read(results, params).values())
     axes_titles = {"auc_first": "AUC of first errors", "all_flops": "FLOPs in all, always-strong's is 1"}
     picture, axes_of = panels(axes_titles)
-    marks = styles(VERIFIERS)
+    marks = styles(found["verifier"].unique())
     for column, axes in axes_of.items():
         for row in found.itertuples():
             colour, marker = marks[row.verifier]
             spread = [[row.accuracy - row.low], [row.high - row.accuracy]]
             axes.errorbar(getattr(row, column), row.accuracy, spread, fmt=marker, color=colour, capsize=2)
-            axes.plot([], [], marker, color=colour, label=VERIFIERS[row.verifier].title)
+            axes.plot([], [], marker, color=colour, label=_title(row.verifier))
         axes.set_xlabel(axes_titles[column])
         axes.set_title("")
         axes.set_ylabel("accuracy")

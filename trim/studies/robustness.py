@@ -27,11 +27,12 @@ def _run(job: Job) -> None:
     Writes ROUTER.parquet, the calibrated POMDP as single.json, and the new draws as draws.parquet into `out`.
     """
     params, plain = job.params, job.runner
-    runner = plain.with_distortion(params.robustness.distortions()[job.case])
-    models = calibrations(runner, job.problems, job.labelled).models
+    distortion = params.robustness.distortions()[job.case]
+    models = calibrations(plain.with_distortion(distortion), job.problems, job.labelled).models
     models["single"].save(job.out / "single.json")
     test = read_problems(job.problems, "test")
     for router in params.robustness.routers:
+        runner = plain.with_reward_model(params.as_run(router).models.prm).with_distortion(distortion)
         needs_fitting = params.router_type(router).needs_fitting
         fitted = fit_router(runner, router, job.problems, models.__getitem__) if needs_fitting else None
         policies = params.router(router, fitted).policies()
@@ -57,7 +58,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     """Every measure of the routers under every distortion, and their differences from the first router's.
 
     The first rows are those of the scores as they are. `auc` tells right steps from first wrong
-    ones by the scores that the POMDP was calibrated on.
+    ones by the scores that the POMDP was calibrated on, those of `models.prm`.
     """
     episodes, folder = results / "episodes" / benchmark, results / "studies" / "robustness" / benchmark
     ends = [read_results(episodes / f"{name}.parquet") for name in ("always_weak", "always_strong")]
@@ -69,10 +70,11 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
         (comparison,) = comparisons([*ends, *routers], measure_settings(params))
         against = differences(comparison, params.robustness.routers[0])
         table = pd.concat([measures(comparison).assign(baseline=""), against])
-        kind, _, strength = name.partition("-")
         auc = StepModel.load(calibration / "single.json").auc()
+        kind, _, strength = name.partition("-")
         table = table[table["router"].isin(params.robustness.routers)]
-        tables.append(table.assign(distortion=kind, strength=float(strength), auc=auc))
+        auc_of = {r: np.nan if params.routers[r].get("reward_model") else auc for r in params.robustness.routers}
+        tables.append(table.assign(distortion=kind, strength=float(strength), auc=table["router"].map(auc_of)))
     columns = ["benchmark", "distortion", "strength", "auc", "router", "baseline", "measure", "value", "low", "high"]
     return {"": pd.concat(tables)[columns]}
 
@@ -89,13 +91,20 @@ def _measured(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """Accuracy at budgets and APGR under every distortion; differences of the routers."""
+    """Accuracy at budgets and APGR under every distortion, what is kept of the accuracy; differences of the routers."""
     table, rows = _measured(results, params), []
-    measures = [*at_budgets(params), "apgr"]
+    measures, headline = [*at_budgets(params), "apgr"], headline_measure(params)
     keys = ["benchmark", "distortion", "strength", "auc", "router", "vs"]
-    for key, group in table.groupby(keys, sort=False):
+    plain = dict[tuple[str, str], float]()
+    for key, group in table.groupby(keys, sort=False, dropna=False):
+        row = dict(zip(keys, key, strict=True))
+        values = group.set_index("measure")["value"]
+        whole = plain.setdefault(
+            (row["benchmark"], row["router"]), values[headline]
+        )  # the scores as they are come first
+        row["kept"] = "" if row["vs"] else f"{values[headline] / whole:.3f}"
         found = {row.measure: format_interval(row.value, row.low, row.high) for row in group.itertuples()}
-        rows.append(dict(zip(keys, key, strict=True)) | {name: found[name] for name in measures})
+        rows.append(row | {name: found[name] for name in measures})
     return pd.DataFrame(rows).round({"auc": 3})
 
 
@@ -127,7 +136,8 @@ STUDY = Study(
     title="Distorted scores",
     text=(
         "Routers calibrated and fitted on distorted scores: noise on the logit, a wrong temperature, a share "
-        "of random scores. `auc` tells right steps from first wrong ones."
+        "of random scores. `auc` tells right steps from first wrong ones; `kept` is the accuracy at the middle budget over "
+        "that on undistorted scores."
     ),
     caption="Accuracy at the middle budget on distorted scores; strength 0 and temperature 1 change nothing.",
     wanted=lambda params: bool(params.robustness.benchmarks),

@@ -38,8 +38,8 @@ def _verifying(params: Params) -> list[str]:
 def _run(job: Job) -> None:
     """Bounds on the test problems' whole trees, to `out`: a clairvoyant router, and one that is given the scores.
 
-    The latter is fitted as TRIM-Verify is, but pays nothing for the reward model: no reader that tells no more can do
-    better for its price.
+    The latter is fitted as TRIM-Verify is, with the weak model's log-probability beside the reward model's score, but
+    pays nothing for the reward model: no reader that tells no more can do better for its price.
     """
     from trim.rl.gains import fit
     from trim.rl.verification import Situations
@@ -48,7 +48,7 @@ def _run(job: Job) -> None:
     costs, rows = job.runner.costs(), []
     free = costs | {"prm": replace(costs["prm"], parameters=0, price_in=0, price_cached=0)}
     for currency in TARGETS:
-        train, validation, test = (Situations(tree, free, currency, "prm") for tree in trees)
+        train, validation, test = (Situations(tree, free, currency, ("weak", "prm")) for tree in trees)
         gains, _ = fit(train, validation, _PRICES, _ACTIONS)
         for price in _PRICES:
             choices = gains.choices(test, price, _ACTIONS)

@@ -64,6 +64,7 @@ wildcard_constraints:
     split="|".join(SPLITS),
     model="weak|strong",
     role="weak|strong|prm|encoders",
+    reward_model="|".join(EXPERIMENT.reward_models) or "-",
     shard=r"\d+",
     step="|".join(EXPERIMENT.granularity.names()) or "-",
     distortion="|".join(EXPERIMENT.robustness.distortions()) or "-",
@@ -89,6 +90,15 @@ def model_code(*modules):
 def router_code(*routers):
     return code(*{EXPERIMENT.router_type(name).__module__ for name in routers})
 
+
+# Of a model that is trained, in Hugging Face's format.
+MODEL_FILES = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "model.safetensors",
+]
 
 # Draws that only a study needs are made with it; with replay they are given.
 STUDY_DRAWS = "results/studies/draws/{benchmark}/"

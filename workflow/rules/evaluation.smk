@@ -4,6 +4,7 @@ rule episodes:
         layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
         draws="results/draws/{benchmark}/test.parquet",
         fits=lambda w: LAYOUT.fits(w.benchmark, [w.router]),
+        reward_model=lambda w: LAYOUT.scoring([w.router]),
         models=LAYOUT.models(),
     output:
         "results/episodes/{benchmark}/{router}.parquet",

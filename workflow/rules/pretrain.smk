@@ -1,11 +1,4 @@
 OUT = SECTIONS["pretrain"]["out"]
-MODEL_FILES = [
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-    "model.safetensors",
-]
 
 
 rule pretrain:

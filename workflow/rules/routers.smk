@@ -67,6 +67,7 @@ rule fit:
         calibration=lambda w: (
             LAYOUT.calibrations(w.benchmark) if LAYOUT.needs(w.router, "pomdp") else []
         ),
+        reward_model=lambda w: LAYOUT.scoring([w.router]),
         models=LAYOUT.models(),
     output:
         "results/routers/{benchmark}/{router}.json",
@@ -113,6 +114,7 @@ rule train:
             if LAYOUT.needs(w.router, "train_logprobs")
             else []
         ),
+        reward_model=lambda w: LAYOUT.scoring([w.router]),
         models=LAYOUT.models(),
     output:
         "results/routers/{benchmark}/{router}.json",
@@ -159,6 +161,7 @@ rule operating_points:
             LAYOUT.fit_draws(w.benchmark, router)
             for router in EXPERIMENT.fitted_on(w.benchmark)
         ],
+        reward_models=lambda w: LAYOUT.scoring(EXPERIMENT.routers_on(w.benchmark)),
         models=LAYOUT.models(),
     output:
         points="results/validation/{benchmark}.json",
@@ -193,6 +196,7 @@ rule draws:
         problems="results/problems/{benchmark}.parquet",
         layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
         fits=lambda w: [ancient(path) for path in LAYOUT.fits(w.benchmark)],
+        reward_models=lambda w: LAYOUT.scoring(EXPERIMENT.routers_on(w.benchmark)),
         models=LAYOUT.models(),
     output:
         "results/draws/{benchmark}/test.parquet",

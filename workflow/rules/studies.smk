@@ -19,6 +19,7 @@ rule robustness:
             "results/draws/{benchmark}/test.parquet",
         ],
         solutions=LAYOUT.labelled,
+        reward_models=LAYOUT.scoring(ROBUST),
         models=LAYOUT.models(),
     output:
         expand(
@@ -219,6 +220,7 @@ rule ladder:
         problems="results/problems/{benchmark}.parquet",
         layers=lambda w: LAYOUT.layers(w.benchmark, *SPLITS)
         + LAYOUT.logprobs(w.benchmark, *SPLITS),
+        reward_models=LAYOUT.reward_model(*EXPERIMENT.reward_models),
         models=LAYOUT.models(),
     output:
         "results/studies/ladder/{benchmark}.csv",

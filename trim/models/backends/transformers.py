@@ -116,8 +116,9 @@ class TransformersLM:
             for p, i, key in zip(prefixes, ids, keys, strict=True)
         ]
         self._cache.find(prompts)
-        for batch in alike(prompts):
-            self._decode(batch)
+        for unread in alike(prompts)[1:]:
+            self._prefill(unread)
+        self._decode(prompts)
         texts = self.tokenizer.batch_decode([p.written for p in prompts], skip_special_tokens=True)
         return [
             Draft(first(text) if p.stop == "separator" and self.sampling.separator else text, len(p.written), p.stop)
@@ -191,6 +192,16 @@ class TransformersLM:
                 statistics[row] = own.mean(), own.min(), margins[place, step].min(), entropies[place, step.start]
                 hidden[row] = last[place, len(ids[row]) - 1].numpy()
         return StepStates(statistics, hidden)
+
+    def _prefill(self, texts: Sequence[Text]) -> None:
+        """Read all but the last token of each text, so that it is continued in one batch with those that were read."""
+        heads = [Text(text.prefix, text.ids[:-1], text.slots) for text in texts]
+        tokens, positions, seen, cache = self._cache.load(heads)
+        self.model(
+            input_ids=tokens, attention_mask=seen, position_ids=positions, past_key_values=cache, logits_to_keep=1
+        )
+        for text, slots in zip(texts, self._cache.save(cache, range(len(heads)), heads), strict=True):
+            text.slots = slots
 
     def _decode(self, rows: list[_Prompt]) -> None:
         """Write the next step of each prompt, all in one batch."""

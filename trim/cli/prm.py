@@ -1,0 +1,40 @@
+"""Reward models of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trim.cli.options import DEFAULT_PARAMS, Journal, Layers, ParamsFile, Problems, load_params
+from trim.errors import TrimError
+from trim.progress import display
+
+prm = typer.Typer(no_args_is_help=True, help="Train reward models on the experiment's own solutions.")
+
+
+@prm.command()
+def train(
+    name: Annotated[str, typer.Argument(help="A reward model of the section `reward_models`.")],
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Folder to write the model into.")],
+    journal: Journal,
+    layers: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Train a reward model on the solutions and trees of the train split, and write it into OUT.
+
+    Snakemake makes those that routers use: `snakemake --cores all results/reward_models/NAME/model.safetensors`.
+
+    Example: trim prm train small --problems results/problems/standard.parquet --out results/reward_models/small ...
+    """
+    from trim.stages.reward_model import make_reward_model
+
+    found = load_params(params)
+    if name not in found.reward_models:
+        known = ", ".join(found.reward_models) or "none"
+        raise TrimError(f"{params}: reward_models.{name} is not in it; it has: {known}")
+    with display(f"reward model, {name}") as tracker:
+        figures = make_reward_model(found, name, problems, layers or [], out, journal, tracker)
+    print(f"{out}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))

@@ -1,0 +1,116 @@
+"""Examples for a reward model: solutions of the train split's trees, with a label at every step that has one.
+
+A label is the probability that a solution is right so far. Where it comes from is a function of the trees: exact
+checks; the success of continuations, where each later step is by either model with the same chance (soft estimation of
+Math-Shepherd, Wang et al., 2024); agreement with the strong model; or the scores of another reward model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from trim.engine.store import Node
+from trim.models.base import Prefix
+from trim.problems.checks import first_error
+from trim.reward_models.settings import Labelling
+from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, UNKNOWN, Tree
+
+Labels = dict[bytes, float]  # by the hash of the solution up to a step, `Node.path[-1]`
+
+
+class Example(NamedTuple):
+    """One solution.
+
+    Attributes:
+        problem: number of its problem.
+        prefix: question and steps.
+        labels: of each step, in [0, 1], NaN where it has none, shape (steps,).
+    """
+
+    problem: int
+    prefix: Prefix
+    labels: np.ndarray
+
+
+class Edges(NamedTuple):
+    """What follows the decision points of trees.
+
+    Attributes:
+        points, actions: where it follows, and which step was taken, shape (n,) each.
+        nodes: the solutions up to that step.
+        hashes: their hashes.
+    """
+
+    points: np.ndarray
+    actions: np.ndarray
+    nodes: list[Node]
+    hashes: list[bytes]
+
+
+def _steps(tree: Tree, edges: Edges) -> Labels:
+    """1 for right steps, 0 for the first wrong one, and none after it, as process supervision has it."""
+    found: Labels = {}
+    for index, node, at in zip(tree.problem[edges.points].tolist(), edges.nodes, edges.hashes, strict=True):
+        error = first_error(tree.problems[index], node.prefix.steps)
+        if error < 0 or error == len(node.prefix.steps) - 1:
+            found[at] = float(error < 0)
+    return found
+
+
+def _success(tree: Tree, edges: Edges) -> Labels:
+    """Share of the continuations that are right."""
+    after, value = np.zeros((len(tree), 2)), np.zeros(len(tree))
+    for depth in range(int(tree.depth.max()), -1, -1):
+        points = np.flatnonzero(tree.depth == depth)
+        child = tree.child[points]
+        after[points] = np.where(child == FINISHED, tree.correct[points], value[child])
+        value[points] = after[points].mean(axis=1)
+    return dict(zip(edges.hashes, after[edges.points, edges.actions].tolist(), strict=True))
+
+
+def _agreement(tree: Tree, edges: Edges) -> Labels:
+    """1 for the strong model's steps, and for drafts that equal them."""
+    strong = {at for at, action in zip(edges.hashes, edges.actions.tolist(), strict=True) if action == REGENERATE}
+    return {at: float(at in strong) for at in edges.hashes}
+
+
+def _scores(tree: Tree, edges: Edges) -> Labels:
+    """The scores of drafts."""
+    drafts = np.flatnonzero(edges.actions == ACCEPT)
+    return {edges.hashes[i]: score for i, score in zip(drafts, tree.score[edges.points[drafts]].tolist(), strict=True)}
+
+
+_LABELS: dict[Labelling, Callable[[Tree, Edges], Labels]] = {
+    "steps": _steps,
+    "success": _success,
+    "agreement": _agreement,
+    "scores": _scores,
+}
+
+
+def examples(tree: Tree, labels: Labelling, most: int, rng: np.random.Generator) -> list[Example]:
+    """Finished solutions of a tree as far as it is explored, with labels.
+
+    Args:
+        tree: solution trees of the train split.
+        labels: where labels come from; see `TrainedRewardModel`.
+        most: the number of solutions; of each problem one is taken before any gives two.
+        rng: chooses them.
+    """
+    points, actions = np.nonzero(tree.child != UNKNOWN)
+    nodes = tree.after(points, actions)
+    edges = Edges(points, actions, nodes, [node.path[-1] for node in nodes])
+    label_of = _LABELS[labels](tree, edges)
+    found = list[Example]()
+    for i in rng.permutation(np.flatnonzero(tree.child[points, actions] == FINISHED)).tolist():
+        way = np.array([label_of.get(at, np.nan) for at in nodes[i].path[1:]])
+        found.append(Example(int(tree.problem[points[i]]), nodes[i].prefix, way))
+    turn, taken = [], Counter[int]()
+    for example in found:
+        taken[example.problem] += 1
+        turn.append(taken[example.problem])
+    return [found[i] for i in np.argsort(turn, kind="stable")[:most]]
