@@ -68,7 +68,7 @@ def shrink(raw: dict) -> dict:
     kept = (
         "always_weak", "always_strong", "random", "oracle", "oracle_query", "trim_thr", "trim_pomdp", "pomdp_paper",
         "trim_agg", "trim_budget", "trim_verify", "verify_flops", "verify_always", "first_steps", "hand_off",
-        "glimprouter", "steer",
+        "glimprouter", "steer", "verify_small_flops", "thr_small",
         "routellm", "automix", "specreason", "takeover",
     )  # fmt: skip
     small["routers"] = {name: small["routers"][name] for name in kept}
@@ -84,10 +84,15 @@ def shrink(raw: dict) -> dict:
     for name, own in small["routers"].items():
         if name not in ("always_weak", "always_strong", "trim_thr", "routellm"):
             own["only"] = ["standard"]
-    for name in ("trim_verify", "verify_flops", "verify_always", "hand_off"):
+    small["routers"]["thr_small"]["thresholds"] = [0.5, 0.9]
+    small["reward_models"] = {
+        "small": {"start": "weak", "tune": "lora", "heads": 2, "noise": 0.5, "updates": 3, "solutions": 60}
+    }
+    for name in ("trim_verify", "verify_flops", "verify_always", "verify_small_flops", "hand_off"):
         small["routers"][name]["prices"] = [0.2, 0.8]
     small["ceiling"] = {"costs": [0.01]}
     small["simulation"] = {"solutions": 100, "costs": [0.2, 0.5]}
-    small["robustness"] |= {"noise": [1], "temperature": [], "random": []}
+    robust = {"noise": [1], "temperature": [], "random": [], "routers": ["trim_thr", "trim_pomdp", "thr_small"]}
+    small["robustness"] |= robust
     small["evaluation"]["bootstrap"] = 20
     return small

@@ -188,6 +188,18 @@ def changed(raw, value, *keys):
         (("routers", "trim_thr"), None, r"routers\.trim_thr: None found, allowed: a section"),
         (("routers", "a" * 300), {}, "not a name; allowed: lower-case letters"),
         (("calibration", "solutions"), "processbench/$(touch X)", "is no part of ProcessBench; it has: gsm8k"),
+        (
+            ("routers", "trim_thr", "reward_model"),
+            "mine",
+            r"reward_model: 'mine' found, allowed: small, distilled, robust",
+        ),
+        (("reward_models",), {"a": {"fit_on": "no"}}, r"reward_models\.a\.fit_on: 'no' found, allowed: standard"),
+        (
+            ("reward_models",),
+            {name: {"fit_on": "hard", "labels": "success"} for name in ("small", "robust")},
+            r"reward_models\.small\.labels: success needs solution trees; list hard in `trees`",
+        ),
+        (("reward_models",), {"a": {"labels": "mine"}}, r"reward_models\.a\.labels: 'mine' found, allowed: 'steps'"),
         (("transfer", "routers"), ["nobody"], r"transfer\.routers: 'nobody' found"),
     ],
 )

@@ -24,7 +24,10 @@ from project import environment, make_project, run
 
 from trim.audit.recompute import unchanged
 from trim.audit.selection import choices
+from trim.evaluation.results import read_scores
+from trim.evaluation.schema import SCHEMA
 from trim.experiment.load import check
+from trim.files import read_table
 from trim.rl.verifiers import VERIFIERS
 
 pytestmark = pytest.mark.slow
@@ -112,8 +115,29 @@ def test_no_policy_that_reads_is_above_the_clairvoyant_one(project):
         best = rows[rows["bound"] == "clairvoyant"]["accuracy"].max()
         assert (rows["accuracy"] <= best + 0.02).all()
     ladder = pd.read_csv(project / "results/studies/ladder/standard.csv")
-    assert set(ladder["verifier"]) == set(VERIFIERS)
+    assert set(ladder["verifier"]) == {*VERIFIERS, "reward_models.small"}
     assert ladder["flops"].max() > 0 and (ladder[ladder["verifier"] == "mean"]["flops"] == 0).all()
+
+
+def test_a_router_pays_for_the_reward_model_that_scores_for_it(project):
+    def parameters(router):
+        _, header = read_table(project / f"results/episodes/standard/{router}.parquet", SCHEMA)
+        return header["models"]["prm"]["parameters"], header["models"]["weak"]["parameters"]
+
+    plain, weak = parameters("trim_thr")
+    own, _ = parameters("thr_small")
+    assert weak < own < plain / 5  # the weak model's body with heads of its own
+    training = json.loads((project / "results/reward_models/small/training.json").read_text())
+    assert training["tune"] == "lora" and training["solutions"] + training["held_out"] == 60
+    scores = [read_scores(project / f"results/episodes/standard/{router}.parquet") for router in ("trim_thr", "thr_small")]
+    assert len(set(scores[0]["score"]) & set(scores[1]["score"])) == 0
+
+
+def test_the_main_table_says_what_is_guaranteed(project):
+    main = pd.read_csv(project / "results/tables/main.csv").fillna("")
+    measured = pd.read_csv(project / "results/studies/guarantee/standard.csv").dropna(subset=["setting"])
+    told = main[main["benchmark"] == "Standard"].get("guarantee=0.95", pd.Series(dtype=str))
+    assert (told != "").sum() == len(measured)
 
 
 def test_the_page_needs_nothing_else(project):
@@ -320,7 +344,7 @@ def test_a_table_regenerates_without_a_model(project):
     run(project, "snakemake", "--cores", "1", "--quiet", "all")
 
 
-GIVEN = ("problems", "rollouts", "scores", "trees", "calibration", "routers", "validation", "draws", "studies/draws")
+GIVEN = ("problems", "rollouts", "scores", "trees", "reward_models", "calibration", "routers", "validation", "draws", "studies/draws")
 
 
 def test_tables_are_made_again_from_the_draws_alone(project, tmp_path):

@@ -68,8 +68,8 @@ class Policy:
             "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
         second: who may be asked for a second opinion on a draft, and is paid for it where it is. The first rater is
             then the reward model, the weak model, whose log-probabilities come with its drafts, or nobody.
-        logprobs: whether the weak model's mean log-probability of each draft, which comes with it for nothing, is looked
-            at beside the score.
+        logprobs: whether the weak model's mean log-probability of each draft, which comes with it for nothing, is
+            looked at beside the score.
         glimpses: whether the weak model is to begin each step before it is decided who writes it; if that is the strong
             model, the token that was begun is paid for.
         verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.

@@ -136,8 +136,8 @@ STUDY = Study(
     title="Distorted scores",
     text=(
         "Routers calibrated and fitted on distorted scores: noise on the logit, a wrong temperature, a share "
-        "of random scores. `auc` tells right steps from first wrong ones; `kept` is the accuracy at the middle budget over "
-        "that on undistorted scores."
+        "of random scores. `auc` tells right steps from first wrong ones; `kept` is the accuracy at the middle budget "
+        "over that on undistorted scores."
     ),
     caption="Accuracy at the middle budget on distorted scores; strength 0 and temperature 1 change nothing.",
     wanted=lambda params: bool(params.robustness.benchmarks),

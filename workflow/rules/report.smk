@@ -27,6 +27,11 @@ rule tables:
     input:
         EVALUATED,
         fits=LAYOUT.every_fit(),
+        guarantees=lambda w: (
+            [f"results/{path}" for path in STUDIES["guarantee"].measured(EXPERIMENT)]
+            if "guarantee" in STUDIES
+            else []
+        ),
     output:
         report(
             TABLES,
