@@ -68,7 +68,7 @@ def shrink(raw: dict) -> dict:
     kept = (
         "always_weak", "always_strong", "random", "oracle", "oracle_query", "trim_thr", "trim_pomdp", "pomdp_paper",
         "trim_agg", "trim_budget", "trim_verify", "verify_flops", "verify_always", "first_steps", "hand_off",
-        "glimprouter", "steer", "verify_small_flops", "thr_small",
+        "glimprouter", "steer", "verify_small_flops", "thr_small", "thr_both", "pomdp_both",
         "routellm", "automix", "specreason", "takeover",
     )  # fmt: skip
     small["routers"] = {name: small["routers"][name] for name in kept}
@@ -84,7 +84,9 @@ def shrink(raw: dict) -> dict:
     for name, own in small["routers"].items():
         if name not in ("always_weak", "always_strong", "trim_thr", "routellm"):
             own["only"] = ["standard"]
-    small["routers"]["thr_small"]["thresholds"] = [0.5, 0.9]
+    small["routers"]["pomdp_both"]["costs"] = costs
+    for name in ("thr_small", "thr_both"):
+        small["routers"][name]["thresholds"] = [0.5, 0.9]
     small["reward_models"] = {
         "small": {"start": "weak", "tune": "lora", "heads": 2, "noise": 0.5, "updates": 3, "solutions": 60}
     }

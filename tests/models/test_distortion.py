@@ -6,7 +6,7 @@ from fakes.scripted import Scripted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trim.engine.cached import CachedPRM, DistortedPRM
+from trim.engine.cached import AlteredPRM, CachedPRM, Distorted
 from trim.engine.store import Draws, Node
 from trim.models.distortion import Distortion
 from trim.rng import digest
@@ -50,7 +50,7 @@ def test_a_step_is_distorted_alike_whenever_it_is_read_and_the_store_keeps_the_t
     draws, model = Draws(), Scripted()
     distortion = Distortion(type="noise", strength=1)
     node = Node.root("q").child("a").child("b")
-    scorer = DistortedPRM(distortion, "prm", lambda: model, draws, 8)
+    scorer = AlteredPRM([Distorted(distortion)], "prm", lambda: model, draws, 8)
     both = scorer.score([node], [2])[0]
     (alone,) = scorer.score([node], [1])[0]
     assert both[1] == alone

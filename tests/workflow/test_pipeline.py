@@ -115,7 +115,7 @@ def test_no_policy_that_reads_is_above_the_clairvoyant_one(project):
         best = rows[rows["bound"] == "clairvoyant"]["accuracy"].max()
         assert (rows["accuracy"] <= best + 0.02).all()
     ladder = pd.read_csv(project / "results/studies/ladder/standard.csv")
-    assert set(ladder["verifier"]) == {*VERIFIERS, "reward_models.small"}
+    assert set(ladder["verifier"]) == {*VERIFIERS, "reward_models.small", "evidence.prm"}
     assert ladder["flops"].max() > 0 and (ladder[ladder["verifier"] == "mean"]["flops"] == 0).all()
 
 
@@ -344,7 +344,7 @@ def test_a_table_regenerates_without_a_model(project):
     run(project, "snakemake", "--cores", "1", "--quiet", "all")
 
 
-GIVEN = ("problems", "rollouts", "scores", "trees", "reward_models", "calibration", "routers", "validation", "draws", "studies/draws")
+GIVEN = ("problems", "rollouts", "scores", "trees", "reward_models", "evidence", "calibration", "routers", "validation", "draws", "studies/draws")
 
 
 def test_tables_are_made_again_from_the_draws_alone(project, tmp_path):

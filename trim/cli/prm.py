@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trim.cli.options import DEFAULT_PARAMS, Journal, Layers, ParamsFile, Problems, load_params
+from trim.cli.options import DEFAULT_PARAMS, Journal, Layers, Out, ParamsFile, Problems, load_params
 from trim.errors import TrimError
 from trim.progress import display
 
@@ -32,9 +32,38 @@ def train(
     from trim.stages.reward_model import make_reward_model
 
     found = load_params(params)
-    if name not in found.reward_models:
-        known = ", ".join(found.reward_models) or "none"
-        raise TrimError(f"{params}: reward_models.{name} is not in it; it has: {known}")
+    _known(name, list(found.reward_models), params)
     with display(f"reward model, {name}") as tracker:
         figures = make_reward_model(found, name, problems, layers or [], out, journal, tracker)
     print(f"{out}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+
+
+@prm.command()
+def fuse(
+    name: Annotated[
+        str, typer.Argument(help="A reward model of the section `reward_models`, or prm for `models.prm`.")
+    ],
+    problems: Problems,
+    out: Out,
+    journal: Journal,
+    layers: Layers = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Fit one probability that a step is right to a reward model's score and the weak model's log-probability: OUT.
+
+    Snakemake does it for routers with `evidence: [weak, prm]`.
+
+    Example: trim prm fuse prm --problems results/problems/standard.parquet --out results/evidence/prm.json ...
+    """
+    from trim.stages.reward_model import make_evidence
+
+    found = load_params(params)
+    _known(name, ["prm", *found.reward_models], params)
+    with display(f"evidence, {name}") as tracker:
+        count = make_evidence(found, name, problems, layers or [], out, journal, tracker)
+    print(f"{out}: fitted to {count} steps")
+
+
+def _known(name: str, names: list[str], params: Path) -> None:
+    if name not in names:
+        raise TrimError(f"{params}: no reward model {name} in it; it has: {', '.join(names) or 'none'}")

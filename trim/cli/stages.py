@@ -193,6 +193,7 @@ def fit(
     journal: Journal,
     layers: Layers = None,
     calibrations: Annotated[Path | None, typer.Option(help="Folder made by `trim calibrate`.")] = None,
+    solutions: Labelled = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Fit a router without networks: choose its settings on the validation split."""
@@ -200,7 +201,8 @@ def fit(
 
     found = load_params(params, benchmark, router)
     with display(f"fit {router}, {benchmark}") as tracker:
-        make_fit(found, benchmark, router, problems, layers or [], calibrations, out, draws_out, journal, tracker)
+        files = calibrations, out, draws_out, journal
+        make_fit(found, benchmark, router, problems, layers or [], *files, tracker, solutions)
     print(f"{out}: fitted {router}")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from trim.engine.store import Draw, DrawStore, Node
 from trim.errors import TrimError
 from trim.models.base import Draft, LanguageModel, Prefix, RewardModel, StepScore
 from trim.models.distortion import Distortion
+from trim.models.fusion import Fusion
 from trim.rng import digest
 from trim.section import shown
 
@@ -224,20 +226,71 @@ class CachedPRM(_Cached[RewardModel]):
         return [[_score(known[key]) for key in keys] for keys in wanted]
 
 
-class DistortedPRM(CachedPRM):
-    """A scorer whose scores are distorted as they are read, alike for every router; the store keeps the true ones."""
+class Alteration(Protocol):
+    """What becomes of scores as they are read, alike for every router; the store keeps the true ones.
 
-    def __init__(self, distortion: Distortion, *scorer: Any) -> None:
+    Attributes:
+        reading: everything that decides it.
+    """
+
+    @property
+    def reading(self) -> bytes: ...  # noqa: D102
+
+    def __call__(self, scores: np.ndarray, nodes: Sequence[Node]) -> np.ndarray:
+        """Scores of the steps that n nodes end with, shape (n,), to others."""
+        ...
+
+
+@dataclass(frozen=True)
+class Distorted:
+    """Scores distorted."""
+
+    distortion: Distortion
+
+    @property
+    def reading(self) -> bytes:
+        """See `Alteration`."""
+        return repr(self.distortion).encode()
+
+    def __call__(self, scores: np.ndarray, nodes: Sequence[Node]) -> np.ndarray:
+        """See `Alteration`."""
+        return self.distortion(scores, [node.path[-1] for node in nodes])
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Scores together with the weak model's log-probabilities of its steps, and of those that it has read."""
+
+    fusion: Fusion
+    weak: CachedLM
+
+    @property
+    def reading(self) -> bytes:
+        """See `Alteration`."""
+        return digest(self.weak.identity, *(np.asarray(value).tobytes() for value in vars(self.fusion).values()))
+
+    def __call__(self, scores: np.ndarray, nodes: Sequence[Node]) -> np.ndarray:
+        """See `Alteration`."""
+        return self.fusion(scores, np.array([read.score for read in self.weak.mean_logprobs(nodes)]))
+
+
+class AlteredPRM(CachedPRM):
+    """A scorer whose scores are altered as they are read, one alteration after the other."""
+
+    def __init__(self, alterations: Sequence[Alteration], *scorer: Any) -> None:
         super().__init__(*scorer)
-        self._distortion = distortion
+        self._alterations = alterations
 
     @property
     def reading(self) -> bytes:
         """See `CachedPRM.reading`."""
-        return self.identity + repr(self._distortion).encode()
+        return self.identity + b"".join(alteration.reading for alteration in self._alterations)
 
     def _read(self, places: Sequence[tuple[Node, int]]) -> list[list[StepScore]]:
         read = super()._read(places)
-        keys = [key for node, count in places for key in node.path[len(node.path) - count :]]
-        spoilt = iter(self._distortion(np.array([s.score for row in read for s in row]), keys).tolist())
-        return [[s._replace(score=next(spoilt)) for s in row] for row in read]
+        nodes = [node.at(end) for node, count in places for end in range(len(node.path) - count, len(node.path))]
+        scores = np.array([s.score for row in read for s in row])
+        for alteration in self._alterations:
+            scores = alteration(scores, nodes)
+        altered = iter(scores.tolist())
+        return [[s._replace(score=next(altered)) for s in row] for row in read]

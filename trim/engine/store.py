@@ -94,6 +94,12 @@ class Node:
         named = [b"ask", str(sample).encode(), text.encode(), *([json.dumps(before).encode()] if before else [])]
         return cls(Prefix(text, (), "", before=before), (digest(*named),))
 
+    def at(self, steps: int) -> Node:
+        """The node on the way to this one after so many steps, which shares no children with it."""
+        if steps == len(self.path) - 1:
+            return self
+        return Node(self.prefix._replace(steps=self.prefix.steps[:steps]), self.path[: steps + 1])
+
     def child(self, step: str) -> Node:
         """The node after one more step."""
         if step not in self._children:

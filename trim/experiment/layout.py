@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trim.errors import TrimError
-from trim.experiment.params import REWARD_MODEL, Params
+from trim.experiment.params import EVIDENCE, REWARD_MODEL, Params
 from trim.models.cost import ModelCost
 from trim.models.files import EMBEDDED, on_hub, resolve, weight_files
 from trim.models.load import causes, name
@@ -158,9 +158,19 @@ class Layout:
         return [f"{REWARD_MODEL.format(name=name)}/model.safetensors" for name in names]
 
     def scoring(self, routers: Iterable[str]) -> list[str]:
-        """The same of those that score for some routers."""
-        own = (self.params.routers[router].get("reward_model") for router in routers)
-        return self.reward_model(*dict.fromkeys(filter(None, own)))
+        """The same of those that score for some routers, and how their scores are read with other evidence."""
+        chosen = list(routers)
+        own = dict.fromkeys(filter(None, (self.params.routers[router].get("reward_model") for router in chosen)))
+        fused = dict.fromkeys(filter(None, map(self.params.fused, chosen)))
+        return self.reward_model(*own) + [EVIDENCE.format(name=name) for name in fused]
+
+    def calibrates(self, router: str) -> bool:
+        """Whether fitting a router calibrates a POMDP: one that plans, on scores that are not those of `models.prm`."""
+        return self.needs(router, "pomdp") and self.params.as_run(router) is not self.params
+
+    def learns(self, router: str) -> bool:
+        """Whether fitting a router needs solutions of the train split."""
+        return self.needs(router, "train_rollouts") or self.calibrates(router)
 
     # Calibrations, fits and episodes
 

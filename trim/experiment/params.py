@@ -23,6 +23,7 @@ from trim.steps import INSTRUCTION, PLAIN, ChatFormat, Ends
 _PROCESSBENCH = "processbench/"
 _MOST = 1_000_000  # problems of a split
 REWARD_MODEL = "results/reward_models/{name}"  # the folder of one that is trained
+EVIDENCE = "results/evidence/{name}.json"  # how scores of a reward model are fused with log-probabilities
 
 
 class Sizes(Section):
@@ -199,6 +200,9 @@ class RouterKeys(Section):
         only: the benchmarks that the router is run on; by default all.
         group: the group of routers that it is shown with.
         reward_model: the reward model of the section `reward_models` that scores for it; by default `models.prm`.
+        evidence: what its scores are made from: the reward model alone (prm), or with it the weak model's
+            log-probability of each step, which comes for nothing (weak, prm), as one probability fitted on the first
+            benchmark's train split. Routers that have a parameter of this name take the kinds apart.
     """
 
     type: Name | None = None
@@ -207,6 +211,7 @@ class RouterKeys(Section):
     only: tuple[Name, ...] | None = None
     group: Group | None = None
     reward_model: Name | None = None
+    evidence: tuple[Literal["weak", "prm"], ...] = ("prm",)
 
     @model_validator(mode="before")
     @classmethod
@@ -264,7 +269,8 @@ class Params(Section):
     def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
         """The router of that name, with its parameters."""
         router_type = self.router_type(name)
-        own = {key: value for key, value in self.routers[name].items() if key not in RouterKeys.model_fields}
+        shared = RouterKeys.model_fields.keys() - router_type.Params.model_fields.keys()
+        own = {key: value for key, value in self.routers[name].items() if key not in shared}
         return router_type(router_type.Params(**own), fitted)
 
     def router_type(self, name: str) -> type[Router]:
@@ -283,11 +289,20 @@ class Params(Section):
         return prm.model_copy(update=prices | own | {"dtype": start.dtype, "server": None})
 
     def as_run(self, router: str) -> Params:
-        """The experiment with the reward model that scores for a router."""
-        own = self.routers[router].get("reward_model")
-        if own is None:
+        """The experiment with the reward model that scores for a router, and what is read with it."""
+        own, fused = self.routers[router].get("reward_model"), self.fused(router)
+        if own is None and fused is None:
             return self
-        return self.model_copy(update={"models": self.models.model_copy(update={"prm": self.reward_model(own)})})
+        prm = self.models.prm if own is None else self.reward_model(own)
+        prm = prm.model_copy(update={"evidence": fused and EVIDENCE.format(name=fused)})
+        return self.model_copy(update={"models": self.models.model_copy(update={"prm": prm})})
+
+    def fused(self, router: str) -> str | None:
+        """The reward model whose scores a router reads together with log-probabilities, "prm" for `models.prm`."""
+        section = self.routers[router]
+        if "evidence" in self.router_type(router).Params.model_fields or "weak" not in section.get("evidence", ()):
+            return None
+        return str(section.get("reward_model") or "prm")
 
     def needing(self, what: Need) -> list[str]:
         """The routers whose fitting needs something; see `Router.needs`."""

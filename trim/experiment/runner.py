@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from trim.engine.cached import CachedLM, CachedPRM, DistortedPRM
+from trim.engine.cached import Alteration, AlteredPRM, CachedLM, CachedPRM, Distorted, Fused
 from trim.engine.episode import Episode
 from trim.engine.judge import AnswerJudge
 from trim.engine.loop import run
@@ -18,6 +18,7 @@ from trim.engine.store import Draws, DrawStore, Node
 from trim.experiment.params import Params
 from trim.models.cost import ModelCost
 from trim.models.distortion import Distortion
+from trim.models.fusion import Fusion
 from trim.models.load import language_model, name, reward_model, weights
 from trim.models.settings import Definition, Model, RewardModel
 from trim.problems import Problem
@@ -90,7 +91,10 @@ class Runner(Generic[Store]):
             model.batch_size,
             self.tracker.batch,
         )
-        return DistortedPRM(model.distortion, *scorer) if model.distortion else CachedPRM(*scorer)
+        alterations: list[Alteration] = [Distorted(model.distortion)] if model.distortion else []
+        if model.evidence:
+            alterations.append(Fused(Fusion.load(Path(model.evidence)), self.weak))
+        return AlteredPRM(alterations, *scorer) if alterations else CachedPRM(*scorer)
 
     @property
     def models(self) -> dict[str, CachedLM | CachedPRM]:

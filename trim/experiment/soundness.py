@@ -79,16 +79,17 @@ def _trees(params: Params) -> Iterator[str]:
 
 
 def _reward_models(params: Params) -> Iterator[str]:
-    """Reward models that cannot be trained, or that would score for routers which know of another's scores."""
+    """Reward models that cannot be trained, and evidence without a reward model."""
     for name, trained in params.reward_models.items():
         benchmark = params.trains_on(name)
         if trained.labels in ("success", "agreement") and benchmark not in params.trees:
             yield f"reward_models.{name}.labels: {trained.labels} needs solution trees; list {benchmark} in `trees`"
         if getattr(params.models, trained.start).server:
             yield f"reward_models.{name}.start: {trained.start} is behind a server; name a model whose weights are here"
-    for name in params.needing("pomdp"):
-        if params.as_run(name) is not params:
-            yield f"routers.{name}.reward_model: the POMDP is calibrated on the scores of models.prm; leave it out"
+    for name, section in params.routers.items():
+        takes = "evidence" in params.router_type(name).Params.model_fields
+        if not takes and "prm" not in section.get("evidence", ("prm",)):
+            yield f"routers.{name}.evidence: weak alone is the router `uncertainty`; add prm"
 
 
 def _moves(params: Params, name: str) -> bool:

@@ -161,11 +161,14 @@ class RewardModel(Model):
         instruction: what the user turn asks for after the question; by default `generation.instruction`.
         system: the system turn; by default none.
         distortion: how the scores are distorted, if at all.
+        evidence: a file that `trim prm fuse` wrote, by which scores are read together with the weak model's
+            log-probabilities.
     """
 
     instruction: str | None = None
     system: str = ""
     distortion: Distortion | None = None
+    evidence: PathText | None = None
 
     def chat(self, instruction: str) -> ChatFormat:
         """How it is asked, where the others are asked for `instruction`."""

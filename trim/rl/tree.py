@@ -140,6 +140,15 @@ class Tree:
             at = at[at != FINISHED]
         return np.concatenate(found)
 
+    def weak_outcomes(self) -> np.ndarray:
+        """Whether the weak model solves each problem on its own, shape (n,)."""
+        at, found, open_ = self.roots, np.zeros(len(self.roots), dtype=bool), np.arange(len(self.roots))
+        while len(at):
+            after, right, _ = self.follow(at, np.full(len(at), ACCEPT))
+            found[open_] = right
+            at, open_ = after[after != FINISHED], open_[after != FINISHED]
+        return found
+
     def follow(self, points: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Act at decision points.
 

@@ -12,6 +12,7 @@ from trim.experiment.runner import Runner
 from trim.pomdp.model import StepModel
 from trim.progress import Tracker
 from trim.routers.fitted import write_fitted
+from trim.stages.calibrate import calibrations as calibrate
 
 
 def make_fit(
@@ -25,18 +26,23 @@ def make_fit(
     draws_out: Path,
     journal: Path,
     tracker: Tracker,
+    labelled: Path | None = None,
 ) -> None:
     """Fit a router on a benchmark.
 
-    Writes ROUTER.json and ROUTER.safetensors into the folder `out`, and the draws made for it.
+    Writes ROUTER.json and ROUTER.safetensors into the folder `out`, and the draws made for it. A router that plans, and
+    has scores of its own, gets a POMDP that is calibrated on these, with `labelled` solutions if there are any.
     """
+    own = params.as_run(router)
+    runner = Runner.open(own, layers, journal, tracker)
 
     def calibration(name: str) -> StepModel:
+        if own is not params:
+            return calibrate(runner, problems, labelled).models[name]
         if calibrations is None:
             raise TrimError(f"--calibrations is missing: {router} plans in a calibrated POMDP")
         return StepModel.load(calibrations / f"{name}.json")
 
-    runner = Runner.open(params.as_run(router), layers, journal, tracker)
     fitted = fit_router(runner, router, problems, calibration)
     runner.draws.export(draws_out)
     write_fitted(out, router, benchmark, fitted)

@@ -1,4 +1,4 @@
-"""Reward models of one's own, trained on the train split's solutions."""
+"""Reward models of one's own, trained on the train split's solutions, and scores read with other evidence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from trim.experiment.runner import Runner
 from trim.experiment.trees import open_tree
 from trim.files import write_json
 from trim.models.files import folder
+from trim.models.fusion import Fusion
 from trim.problems import read_problems
+from trim.problems.checks import first_error
 from trim.progress import Tracker
 from trim.reward_models.examples import examples
 from trim.reward_models.training import fit
@@ -47,3 +49,41 @@ def make_reward_model(
     trained.save(out)
     write_json(out / "training.json", settings.model_dump(mode="json") | trained.figures)
     return trained.figures
+
+
+def make_evidence(
+    params: Params, name: str, problems: Path, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
+) -> int:
+    """Fit how a reward model's scores are read together with the weak model's log-probabilities; writes `out`.
+
+    It is fitted on the weak model's solutions of the train split. A step is right if all are up to it, by the problems'
+    own step checkers, and steps after the first error are left out; where there are no references, if its solution is.
+
+    Args:
+        params: the experiment.
+        name: the reward model, "prm" for `models.prm`.
+        problems: the table of problems.
+        layers: draws that were made before.
+        out: the file to write.
+        journal: where draws are kept as they are made.
+        tracker: shows what is done.
+
+    Returns:
+        The number of steps.
+    """
+    runner = Runner.open(params, layers, journal, tracker)
+    if name != "prm":
+        runner = runner.with_reward_model(params.reward_model(name))
+    tree = open_tree(runner, read_problems(problems, "train"))
+    points = tree.weak_way()
+    solved = tree.weak_outcomes()
+    drafted, right = tree.drafted(points), np.full(len(points), np.nan)
+    for place, (point, node) in enumerate(zip(points.tolist(), drafted, strict=True)):
+        problem = tree.problems[tree.problem[point]]
+        if not problem.reference:
+            right[place] = solved[tree.problem[point]]
+        elif (error := first_error(problem, node.prefix.steps)) < 0 or error == tree.depth[point]:
+            right[place] = error < 0
+    known = np.isfinite(right)
+    Fusion.fit(tree.score[points[known]], tree.logprobs("weak", points[known]), right[known] > 0).save(out)
+    return int(known.sum())

@@ -19,11 +19,12 @@ from trim.studies.base import Job, Study
 
 if TYPE_CHECKING:
     from trim.models.cost import ModelCost
+    from trim.models.settings import RewardModel
     from trim.rl.tree import Tree
     from trim.rl.verifiers import Walked
 
 _THRESHOLDS = 200
-_TRAINED = "reward_models."  # before the name of one that the experiment trains
+_TRAINED, _FUSED = "reward_models.", "evidence."  # before the name of a reward model of the experiment, and a fused one
 
 
 def _run(job: Job) -> None:
@@ -45,9 +46,9 @@ def _run(job: Job) -> None:
     validation, test = (look(tree, np.arange(len(tree)), weak, samples) for tree in routed)
     settings = measure_settings(params)
     rungs = [(name, verifier, runner.costs()) for name, verifier in VERIFIERS.items()]
-    for name in params.reward_models:
-        scoring = runner.with_reward_model(params.reward_model(name))
-        rungs.append((_TRAINED + name, reward_model(name, scoring.scorer), scoring.costs()))
+    for name, model in _scorers(params).items():
+        scoring = runner.with_reward_model(model)
+        rungs.append((name, reward_model(name, scoring.scorer), scoring.costs()))
     weights = resamples(len(test.tree.roots), settings)
     own = test.tree.weak_way()
     none, alone = (walk(test.tree, np.full(len(test.tree), value)) for value in (False, True))
@@ -159,11 +160,23 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _scorers(params: Params) -> dict[str, RewardModel]:
+    """Reward models that the experiment trains, and those that a router reads together with log-probabilities."""
+    found = {_TRAINED + name: params.reward_model(name) for name in params.reward_models}
+    for router in params.routers:
+        if fused := params.fused(router):
+            found[_FUSED + fused] = params.as_run(router).models.prm
+    return found
+
+
 def _title(verifier: str) -> str:
     from trim.rl.verifiers import VERIFIERS
 
-    name = verifier.removeprefix(_TRAINED)
-    return VERIFIERS[name].title if name == verifier else f"reward model, {name}"
+    kind, name = verifier.split(".") if "." in verifier else ("", verifier)
+    if not kind:
+        return VERIFIERS[name].title
+    model = "reward model" if name == "prm" else f"reward model, {name}"
+    return f"{model}, with log-probability" if kind + "." == _FUSED else model
 
 
 def _figure(results: Path, params: Params) -> Figure:

@@ -65,6 +65,7 @@ wildcard_constraints:
     model="weak|strong",
     role="weak|strong|prm|encoders",
     reward_model="|".join(EXPERIMENT.reward_models) or "-",
+    scorer="|".join(["prm", *EXPERIMENT.reward_models]),
     shard=r"\d+",
     step="|".join(EXPERIMENT.granularity.names()) or "-",
     distortion="|".join(EXPERIMENT.robustness.distortions()) or "-",

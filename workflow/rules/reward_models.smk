@@ -27,3 +27,33 @@ rule reward_model:
         "trim prm train {wildcards.reward_model:q} --params {params.experiment:q} --problems {input.problems:q}"
         " {input.layers:q} --out {params.out:q}"
         " --journal results/.journal/reward_model-{wildcards.reward_model:q}.sqlite > {log:q} 2>&1"
+
+
+# One probability from a reward model's scores and the weak model's log-probabilities.
+rule evidence:
+    input:
+        problems=f"results/problems/{BENCHMARKS[0]}.parquet",
+        layers=LAYOUT.alone(BENCHMARKS[0], "train"),
+        logprobs=LAYOUT.logprobs(BENCHMARKS[0], "train"),
+        reward_model=lambda w: (
+            LAYOUT.reward_model(w.scorer) if w.scorer != "prm" else []
+        ),
+        models=LAYOUT.models(),
+    output:
+        "results/evidence/{scorer}.json",
+    log:
+        "logs/evidence/{scorer}.log",
+    benchmark:
+        "benchmarks/evidence/{scorer}.tsv"
+    resources:
+        **LAYOUT.resources(),
+    params:
+        experiment=PARAMS,
+        code=model_code("trim.stages.reward_model"),
+        identities=LAYOUT.identities,
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
+    shell:
+        "trim prm fuse {wildcards.scorer:q} --params {params.experiment:q} --problems {input.problems:q}"
+        " {input.layers:q} {input.logprobs:q} --out {output:q}"
+        " --journal results/.journal/evidence-{wildcards.scorer:q}.sqlite > {log:q} 2>&1"

@@ -57,16 +57,17 @@ rule fit:
         problems="results/problems/{benchmark}.parquet",
         layers=lambda w: LAYOUT.layers(w.benchmark, "validation"),
         train=lambda w: (
-            LAYOUT.alone(w.benchmark, "train")
-            if LAYOUT.needs(w.router, "train_rollouts")
-            else []
+            LAYOUT.alone(w.benchmark, "train") if LAYOUT.learns(w.router) else []
         ),
         explored=lambda w: [
             ancient(path) for path in LAYOUT.explored(w.benchmark, w.router)
         ],
         calibration=lambda w: (
-            LAYOUT.calibrations(w.benchmark) if LAYOUT.needs(w.router, "pomdp") else []
+            LAYOUT.calibrations(w.benchmark)
+            if LAYOUT.needs(w.router, "pomdp") and not LAYOUT.calibrates(w.router)
+            else []
         ),
+        solutions=lambda w: LAYOUT.labelled if LAYOUT.calibrates(w.router) else [],
         reward_model=lambda w: LAYOUT.scoring([w.router]),
         models=LAYOUT.models(),
     output:
@@ -95,10 +96,13 @@ rule fit:
             if input.get("calibration")
             else []
         ),
+        solutions=lambda w, input: [
+            f"--solutions={path}" for path in input.get("solutions") or []
+        ],
         out=lambda w, output: Path(output[0]).parent,
     shell:
         "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
-        " --problems {input.problems:q} {input.layers:q} {input.train:q} {input.explored:q} {params.calibrations:q}"
+        " --problems {input.problems:q} {input.layers:q} {input.train:q} {input.explored:q} {params.calibrations:q} {params.solutions:q}"
         " --out {params.out:q} --draws-out {output.draws:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-fit-{wildcards.router:q}.sqlite"
         " > {log:q} 2>&1"
@@ -111,7 +115,7 @@ rule train:
         layers=lambda w: LAYOUT.layers(w.benchmark, "train", "validation"),
         logprobs=lambda w: (
             LAYOUT.logprobs(w.benchmark, "train", "validation")
-            if LAYOUT.needs(w.router, "train_logprobs")
+            if LAYOUT.needs(w.router, "train_logprobs") or EXPERIMENT.fused(w.router)
             else []
         ),
         reward_model=lambda w: LAYOUT.scoring([w.router]),

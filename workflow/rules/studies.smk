@@ -221,6 +221,7 @@ rule ladder:
         layers=lambda w: LAYOUT.layers(w.benchmark, *SPLITS)
         + LAYOUT.logprobs(w.benchmark, *SPLITS),
         reward_models=LAYOUT.reward_model(*EXPERIMENT.reward_models),
+        evidence=LAYOUT.scoring(EXPERIMENT.routers),
         models=LAYOUT.models(),
     output:
         "results/studies/ladder/{benchmark}.csv",
