@@ -68,7 +68,7 @@ def shrink(raw: dict) -> dict:
     kept = (
         "always_weak", "always_strong", "random", "oracle", "oracle_query", "trim_thr", "trim_pomdp", "pomdp_paper",
         "trim_agg", "trim_budget", "trim_verify", "verify_flops", "verify_always", "first_steps", "hand_off",
-        "glimprouter", "steer", "verify_small_flops", "thr_small", "thr_both", "pomdp_both",
+        "glimprouter", "steer", "verify_small_flops", "thr_small", "thr_both", "pomdp_both", "pomdp_verify",
         "routellm", "automix", "specreason", "takeover",
     )  # fmt: skip
     small["routers"] = {name: small["routers"][name] for name in kept}
@@ -90,7 +90,7 @@ def shrink(raw: dict) -> dict:
     small["reward_models"] = {
         "small": {"start": "weak", "tune": "lora", "heads": 2, "noise": 0.5, "updates": 3, "solutions": 60}
     }
-    for name in ("trim_verify", "verify_flops", "verify_always", "verify_small_flops", "hand_off"):
+    for name in ("trim_verify", "verify_flops", "verify_always", "verify_small_flops", "pomdp_verify", "hand_off"):
         small["routers"][name]["prices"] = [0.2, 0.8]
     small["ceiling"] = {"costs": [0.01]}
     small["simulation"] = {"solutions": 100, "costs": [0.2, 0.5]}

@@ -14,7 +14,7 @@ from trim.evaluation.results import read_results
 from trim.experiment.params import Params, measure_settings
 from trim.experiment.trees import whole_trees
 from trim.files import write_text
-from trim.report.figures import COLOURS, ENDS, legend, panels
+from trim.report.figures import ENDS, legend, panels, styles
 from trim.report.tables import format_interval, read_csv
 from trim.report.units import UNIT_TITLES
 from trim.rl.settings import Action, Currency
@@ -26,13 +26,14 @@ PGR = 0.95
 _SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 _PRICES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 2)
 _ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
+_READING = ("trim_verify", "pomdp_verify")
 _FREE = "reward model for nothing"
 _CLAIRVOYANT = "clairvoyant"
 
 
 def _verifying(params: Params) -> list[str]:
     first = next(iter(params.benchmarks))
-    return [name for name in params.routers_on(first) if params.router_type(name).name == "trim_verify"]
+    return [name for name in params.routers_on(first) if params.router_type(name).name in _READING]
 
 
 def _run(job: Job) -> None:
@@ -124,7 +125,7 @@ def _row(currency: Currency, target: float, policy: str, pgr: str, reached: bool
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """Share of the gap over what is spent, in each currency, of the verifying routers and the bounds."""
+    """Share of the gap over what is spent: in each currency, of the routers fitted for it and the bounds."""
     (benchmark,) = _benchmarks(params)
     summary = read_csv(results / "summary.csv")
     summary = summary[summary["benchmark"] == benchmark]
@@ -132,13 +133,17 @@ def _figure(results: Path, params: Params) -> Figure:
     weak = summary[summary["router"] == "always_weak"].iloc[0]
     bounds = read_csv(results / f"studies/verification/{benchmark}.bounds.csv")
     picture, panel = panels({currency: UNIT_TITLES[currency] for currency in TARGETS}, height=2.8)
-    names = ["trim_thr", *_verifying(params)]
+    marks = styles(["trim_thr", *_verifying(params)])
     for currency, target in TARGETS.items():
         axes = panel[currency]
-        for name, colour in zip(names, COLOURS, strict=False):
+        for name, (colour, marker) in marks.items():
+            if name != "trim_thr" and params.router(name).params.currency != currency:
+                continue
             points = summary[summary["router"] == name].sort_values(currency)
             pgr = (points["accuracy"] - weak["accuracy"]) / (strong["accuracy"] - weak["accuracy"])
-            axes.plot(points[currency] / strong[currency], pgr, ".-", color=colour, label=params.title(name))
+            axes.plot(
+                points[currency] / strong[currency], pgr, marker + "-", ms=4, color=colour, label=params.title(name)
+            )
         for bound, style in ((_CLAIRVOYANT, ":"), (_FREE, "--")):
             points = bounds[(bounds["currency"] == currency) & (bounds["bound"] == bound)].sort_values("spent")
             pgr = (points["accuracy"] - weak["accuracy"]) / (strong["accuracy"] - weak["accuracy"])
@@ -158,8 +163,8 @@ STUDY = Study(
     name="verification",
     title="Verification as an action",
     text=(
-        "TRIM-Verify may have the strong model read a draft before it decides, write unseen, accept unread or rewrite, "
-        "each at its price. Share of the gap at a share of what always-strong spends; everything that all models read "
+        "TRIM-Verify and the POMDP with reading may have the strong model read a draft before they decide, write "
+        "unseen, accept unread or rewrite, each at its price. Share of the gap at a share of what always-strong spends; everything that all models read "
         "and write counts, each keeping a prefix cache. The best four routers, those fitted for it, and bounds: a "
         "clairvoyant router, and the same fit with the reward model's scores for nothing, which no reader can beat "
         "that tells no more than it and costs something."

@@ -1,0 +1,276 @@
+"""Planning where reading has a price: the strong model may write unseen, read a draft, or rewrite it.
+
+The hidden states are those of `trim.pomdp.model`, with one class. What a decision leaves behind is the probability p
+that the solution is right, and how many of its last steps the strong model has not read (all, if it was never asked),
+since it must read them first. With k steps standing, u of them unread, and λ the reward that is lost by spending as
+much as always-strong does on a problem,
+
+    H_ku(p) = h_k·p + (1 - h_k)·G_ku(p),
+    G_ku(p) = max(H_k+1,0(p·p_strong) - λ·delegate_ku, Σ_o max(accept, verify, rewrite) - λ·draft_k),
+
+where after a draft with observation o accepting leads to H_k+1,u+1, rewriting to H_k+1,0, and verification shows a
+second observation before one of both is chosen. Values are bounded as in `trim.pomdp.planner`: from above by
+interpolation between the points of a grid, from below by the alpha-vectors of plans that can be executed, which is what
+`PricedPlan` decides by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trim.pomdp.model import S0, S1, S2
+
+KEEP, VERIFY, REWRITE = range(3)
+_POINTS = 193
+_NEGLIGIBLE = 1e-12
+
+
+@dataclass(frozen=True)
+class PricedModel:
+    """A calibrated POMDP with prices.
+
+    Attributes:
+        first: P(bin of the draft's score | state), shape (3, A).
+        second: P(bin of the strong model's log-probability | state), shape (3, B).
+        first_edges, second_edges: inner edges of the bins, shapes (A - 1,) and (B - 1,).
+        p_weak, p_strong: probability that a step is right, given that all before it are.
+        hazard: probability that the solution ends at step k = 1…K, given that it reached k, shape (K,); the last is 1.
+        draft: price of a draft with k steps standing, over what always-strong spends on a problem, shape (K,).
+        delegate, verify, rewrite: the same of what the strong model does with u of them unread, shape (K, U); the last
+            column is of U - 1 and more.
+        rewrite_verified: the same of a rewrite of what it has just read, shape (K,).
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    first_edges: np.ndarray
+    second_edges: np.ndarray
+    p_weak: float
+    p_strong: float
+    hazard: np.ndarray
+    draft: np.ndarray
+    delegate: np.ndarray
+    verify: np.ndarray
+    rewrite: np.ndarray
+    rewrite_verified: np.ndarray
+
+    def drafted(self, right: np.ndarray) -> np.ndarray:
+        """Probabilities of a right solution, shape (...), to those of the states of a draft, shape (..., 3)."""
+        return np.stack([right * self.p_weak, 1 - right, right * (1 - self.p_weak)], axis=-1)
+
+    def rewritten(self, states: np.ndarray) -> np.ndarray:
+        """Weights of the states, shape (..., 3), to that of a right solution after a rewrite, shape (...)."""
+        return (states[..., S0] + states[..., S2]) * self.p_strong
+
+
+@dataclass(frozen=True)
+class PricedPlan:
+    """Policies for a list of prices.
+
+    Attributes:
+        prices: λ, shape (C,).
+        vectors: alpha-vectors, shape (C, K, U, V, 2): lower bound of H_k+1,u as their maximum; right, wrong.
+        start: lower and upper bound of the value of a problem, shape (C, 2).
+        gap: largest difference of the bounds anywhere, shape (C,).
+    """
+
+    prices: np.ndarray
+    vectors: np.ndarray
+    start: np.ndarray
+    gap: np.ndarray
+
+    def joined(self, other: PricedPlan) -> PricedPlan:
+        """The policies of both plans, made for the same model."""
+        return PricedPlan(
+            *(np.concatenate([mine, theirs]) for mine, theirs in zip(vars(self).values(), vars(other).values()))
+        )
+
+    def worth(self, price: int, step: int, unread: np.ndarray, right: np.ndarray, mass: np.ndarray) -> np.ndarray:
+        """Lower bound of mass·H_step+1,u(right / mass), shape (n, ...).
+
+        Args:
+            price: index into `prices`.
+            step: steps that stand before the one that is decided on.
+            unread: steps that are unread after it, shape (n,).
+            right: weight of right solutions, shape (n, ...).
+            mass: weight of all, same shape.
+        """
+        vectors = self.vectors[price, min(step, self.vectors.shape[1] - 1)]
+        found = np.empty(right.shape)
+        for u in np.unique(unread):
+            own, alpha = unread == u, vectors[min(u, len(vectors) - 1)]
+            values = right[own][..., None] * alpha[:, 0] + (mass - right)[own][..., None] * alpha[:, 1]
+            found[own] = values.max(axis=-1)
+        return found
+
+
+def plan(model: PricedModel, prices: Sequence[float], points: int = _POINTS) -> PricedPlan:
+    """Plan for several prices at once.
+
+    Args:
+        model: the calibrated POMDP.
+        prices: λ of each policy.
+        points: number of the grid's points, which are closer together where the solution is likely right.
+    """
+    price, (steps, most) = np.asarray(prices, dtype=float), model.delegate.shape
+    grid = 1 - np.linspace(1, 0, points) ** 2
+    where = _Where(model, grid)
+    shape = len(price), most, points
+    upper, alpha, gap = np.zeros(shape), np.zeros((*shape, 2)), np.zeros(len(price))
+    vectors = np.zeros((len(price), steps, most, points, 2), dtype=np.float32)
+    start = np.zeros((len(price), 2))
+    for step in reversed(range(steps + 1)):
+        ends = model.hazard[step - 1] if step else 0.0
+        if step < steps:
+            upper, alpha = _back_up(model, where, step, price, upper, alpha)
+        if step == 0:
+            start = np.stack([alpha[:, 0, -1, 0], upper[:, 0, -1]], axis=1)
+            break
+        upper = (1 - ends) * upper + ends * grid
+        alpha = (1 - ends) * alpha + np.array([ends, 0.0])
+        vectors[:, step - 1] = alpha
+        gap = np.maximum(gap, _gap(grid, upper, alpha))
+    return PricedPlan(price, vectors, start, np.maximum(gap, start[:, 1] - start[:, 0]))
+
+
+class _Successor:
+    """Where probabilities lie on a grid: a convex combination of two points, and the nearer of them."""
+
+    def __init__(self, grid: np.ndarray, right: np.ndarray, mass: np.ndarray) -> None:
+        self.mass = mass
+        at = right / np.maximum(mass, _NEGLIGIBLE)
+        self._below = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, len(grid) - 2)
+        self._share = np.clip((at - grid[self._below]) / np.diff(grid)[self._below], 0, 1)
+        self._nearest = self._below + (self._share > 0.5)
+
+    def value(self, upper: np.ndarray) -> np.ndarray:
+        """Interpolated between the grid's points and weighed by the mass, shape (..., V) -> (..., *mass.shape)."""
+        between = upper[..., self._below] * (1 - self._share) + upper[..., self._below + 1] * self._share
+        return between * self.mass
+
+    def plan(self, alpha: np.ndarray) -> np.ndarray:
+        """The alpha-vector of the nearest point, shape (..., V, 2) -> (..., *mass.shape, 2)."""
+        return alpha[..., self._nearest, :]
+
+
+class _Where:
+    """Where every action and observation leads from each of the grid's V points; the same at every step."""
+
+    def __init__(self, model: PricedModel, grid: np.ndarray) -> None:
+        states = model.drafted(grid)[:, None] * model.first.T  # point, first observation, state
+        seen = states[:, :, None] * model.second.T  # and second observation
+        self.kept = _Successor(grid, states[..., S0], states.sum(axis=-1))
+        self.rewritten = _Successor(grid, model.rewritten(states), states.sum(axis=-1))
+        self.kept_verified = _Successor(grid, seen[..., S0], seen.sum(axis=-1))
+        self.rewritten_verified = _Successor(grid, model.rewritten(seen), seen.sum(axis=-1))
+        self.delegated = _Successor(grid, grid * model.p_strong, np.ones(len(grid)))
+
+
+def _back_up(
+    model: PricedModel, where: _Where, step: int, price: np.ndarray, upper: np.ndarray, alpha: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Upper values (C, U, V) and alpha-vectors (C, U, V, 2) of G at one step from those of H there.
+
+    Shapes below are (C, U, V, A, B): prices, unread steps, points, first and second observations.
+    """
+    most = upper.shape[1]
+    further = np.minimum(np.arange(most) + 1, most - 1)
+    cost = {name: price[:, None] * getattr(model, name)[step] for name in ("delegate", "verify", "rewrite")}
+    last = price * model.rewrite_verified[step]
+    read, plans = upper[:, :1], alpha[:, :1]  # the strong model has read all
+    # After verification.
+    again = where.rewritten_verified.value(read) - last[:, None, None, None, None] * where.rewritten_verified.mass
+    kept = where.kept_verified.value(read)
+    rewrite_verified = again > kept
+    # Once there is a draft.
+    ways = np.stack(
+        np.broadcast_arrays(
+            where.kept.value(upper[:, further]),
+            np.where(rewrite_verified, again, kept).sum(axis=-1) - cost["verify"][..., None, None] * where.kept.mass,
+            where.rewritten.value(read) - cost["rewrite"][..., None, None] * where.rewritten.mass,
+        )
+    )
+    action = ways.argmax(axis=0)
+    drafted = ways.max(axis=0).sum(axis=-1) - price[:, None, None] * model.draft[step]
+    delegated = where.delegated.value(read) - cost["delegate"][..., None]
+    unseen = delegated > drafted
+    # The same choices, by the plans of the nearest points.
+    written = _after_rewrite(model, where.delegated.plan(plans)) - cost["delegate"][..., None, None]
+    draft = price[:, None, None, None] * model.draft[step]
+    verified = np.where(
+        rewrite_verified[..., None],
+        _after_rewrite(model, where.rewritten_verified.plan(plans)) - last[:, None, None, None, None, None],
+        where.kept_verified.plan(plans),
+    )
+    read_first = _by_state(verified, rewrite_verified, model.second) - cost["verify"][..., None, None, None]
+    by_state = np.select(
+        [action[..., None] == KEEP, action[..., None] == VERIFY],
+        [_by_state_once(where.kept.plan(alpha[:, further]), False), read_first],
+        _by_state_once(_after_rewrite(model, where.rewritten.plan(plans)), True)
+        - cost["rewrite"][..., None, None, None],
+    )
+    expected = np.einsum("cuvas,sa->cuvs", by_state, model.first)
+    own = np.stack(
+        [model.p_weak * expected[..., S0] + (1 - model.p_weak) * expected[..., S2], expected[..., S1]], axis=-1
+    )
+    return np.where(unseen, delegated, drafted), np.where(unseen[..., None], written, own - draft)
+
+
+def _after_rewrite(model: PricedModel, alpha: np.ndarray) -> np.ndarray:
+    """Value of a right and of a wrong solution before the strong model's step, shape (..., 2) each."""
+    right, wrong = alpha[..., 0], alpha[..., 1]
+    return np.stack([model.p_strong * right + (1 - model.p_strong) * wrong, wrong], axis=-1)
+
+
+def _by_state_once(alpha: np.ndarray, rewrite: np.ndarray | bool) -> np.ndarray:
+    """Value in each state, shape (..., 2) -> (..., 3): a first wrong step is mended by a rewrite, else it stays."""
+    right, wrong = alpha[..., 0], alpha[..., 1]
+    right, wrong, rewrite = np.broadcast_arrays(right, wrong, np.asarray(rewrite))
+    return np.stack([right, wrong, np.where(rewrite, right, wrong)], axis=-1)
+
+
+def _by_state(alpha: np.ndarray, rewrite: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The same, expected over second observations, shape (..., B, 2) -> (..., 3)."""
+    return np.einsum("...bs,sb->...s", _by_state_once(alpha, rewrite), second)
+
+
+def _gap(grid: np.ndarray, upper: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Largest difference of interpolated values and both points' alpha-vectors in any cell, shape (C,)."""
+
+    def at(index: slice, x: np.ndarray) -> np.ndarray:
+        return alpha[..., index, 0] * x + alpha[..., index, 1] * (1 - x)
+
+    left, right = slice(None, -1), slice(1, None)
+    lines = [(at(side, grid[:-1]), at(side, grid[1:])) for side in (left, right)]
+    # Where both lines cross, if they do within the cell.
+    apart = lines[0][0] - lines[1][0], lines[0][1] - lines[1][1]
+    share = np.clip(apart[0] / np.where(apart[0] == apart[1], 1, apart[0] - apart[1]), 0, 1)
+    largest = np.zeros(len(upper))
+    for t in (np.zeros_like(share), share, np.ones_like(share)):
+        above = upper[..., :-1] * (1 - t) + upper[..., 1:] * t
+        below = np.maximum(*(first * (1 - t) + last * t for first, last in lines))
+        largest = np.maximum(largest, (above - below).max(axis=(1, 2)))
+    return largest
+
+
+def binned(values: np.ndarray, states: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inner edges of bins that right and first wrong steps fill alike, and P(bin | state), shape (3, at most `bins`).
+
+    Args:
+        values: what is observed, shape (n,).
+        states: `S0`, `S1` or `S2`, shape (n,).
+        bins: number of bins.
+    """
+    shares = np.linspace(0, 1, bins // 2 + 1)[1:-1]
+    edges = np.unique(np.concatenate([np.quantile(values[states == state], shares) for state in (S0, S2)]))
+    counts = np.stack([np.bincount(to_bins(values[states == s], edges), minlength=len(edges) + 1) for s in range(3)])
+    smoothed = counts + 0.5
+    return edges, smoothed / smoothed.sum(axis=1, keepdims=True)
+
+
+def to_bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The bin of each value."""
+    return np.searchsorted(edges, values, side="right")

@@ -1,0 +1,106 @@
+"""Calibration of the POMDP in which reading has a price, on whole solution trees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from trim.errors import TrimError
+from trim.models.cost import ModelCost
+from trim.pomdp.calibration import hazard
+from trim.pomdp.model import S0, S1, S2
+from trim.pomdp.priced import PricedModel, binned
+from trim.problems.checks import first_error
+from trim.rl.settings import Currency
+from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
+from trim.rl.verification import token_prices
+
+_FIRST, _SECOND = 16, 12  # bins
+_UNREAD = 12  # steps that are told apart
+_LEAST = 30  # drafts of a state
+
+
+def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) -> PricedModel:
+    """The POMDP of the problems of a train split, where the weak model goes, with prices at mean lengths.
+
+    Args:
+        tree: whole trees, with the log-probabilities of their drafts under the strong model.
+        costs: what the use of each model costs, by role.
+        currency: what is spent.
+
+    Raises:
+        TrimError: if there are too few drafts of a state, or no reference steps.
+    """
+    points, states = _states(tree, ACCEPT)
+    strong_points, strong_states = _states(tree, REGENERATE)
+    for state, name in enumerate(("right", "after an error", "first wrong")):
+        if (states == state).sum() < _LEAST:
+            raise TrimError(f"calibration: fewer than {_LEAST} drafts are {name}; give more train problems")
+    first_edges, first = binned(tree.score[points], states, _FIRST)
+    second_edges, second = binned(tree.logprobs("strong", points), states, _SECOND)
+    counts = np.bincount(tree.problem[points])
+    return PricedModel(
+        first=first,
+        second=second,
+        first_edges=first_edges,
+        second_edges=second_edges,
+        p_weak=_rate(states),
+        p_strong=_rate(strong_states),
+        hazard=hazard(counts[counts > 0], tree.max_steps),
+        **_prices(tree, points, strong_points, costs, currency),
+    )
+
+
+def _rate(states: np.ndarray) -> float:
+    """Probability that a step is right, given that all before it are."""
+    return float((states == S0).sum() / ((states == S0) | (states == S2)).sum())
+
+
+def _states(tree: Tree, action: int) -> tuple[np.ndarray, np.ndarray]:
+    """The points that one model alone passes, and the state that its step at each leads to."""
+    at, found = tree.roots, list[np.ndarray]()
+    while len(at):
+        found.append(at)
+        after = tree.follow(at, np.full(len(at), action))[0]
+        at = after[after != FINISHED]
+    points = np.concatenate(found)
+    states = []
+    for point, node in zip(points.tolist(), tree.after(points, np.full(len(points), action)), strict=True):
+        problem, depth = tree.problems[tree.problem[point]], tree.depth[point]
+        if not problem.reference:
+            raise TrimError("calibration: the train problems have no reference steps, by which steps are checked")
+        error = first_error(problem, node.prefix.steps)
+        states.append(S0 if error < 0 or error > depth else S2 if error == depth else S1)
+    return points, np.array(states)
+
+
+def _prices(
+    tree: Tree,
+    points: np.ndarray,
+    strong_points: np.ndarray,
+    costs: Mapping[str, ModelCost],
+    currency: Currency,
+) -> dict[str, np.ndarray]:
+    """What actions cost at mean lengths, over what always-strong spends on a problem; see `PricedModel`."""
+    prices, prompt = token_prices(costs, currency), {r: float(n.mean()) for r, n in tree.prompt_tokens().items()}
+    weak, strong, prm = (prices[role] for role in ("weak", "strong", "prm"))
+    draft, step = float(tree.tokens[points].mean()), float(tree.strong_tokens[strong_points].mean())
+    whole = strong.read * prompt["strong"] + strong.written * step * len(strong_points) / len(tree.roots)
+    k, u = np.arange(tree.max_steps)[:, None], np.arange(_UNREAD)
+    unread = np.minimum(u, k)
+    fresh = unread * draft + np.where(unread == k, prompt["strong"], 0)
+    standing = prompt["strong"] + k * draft
+    reading = strong.read * fresh + strong.cached * (standing - fresh)
+    others = (weak.read + prm.read) * step
+    begin = np.where(k == 0, (weak.read * prompt["weak"] + prm.read * prompt["prm"]), 0)
+    begin = begin + np.where(k == 0, 0, weak.cached * (prompt["weak"] + k * draft))
+    begin = begin + np.where(k == 0, 0, prm.cached * (prompt["prm"] + k * draft))
+    found = {
+        "draft": (begin + (weak.written + prm.read) * draft)[:, 0],
+        "delegate": np.where((k == 0) | (unread > 0), reading, 0) + strong.written * step + others,
+        "verify": reading + strong.read * draft + strong.written,
+        "rewrite": reading + strong.written * step + others,
+        "rewrite_verified": (strong.cached * standing + strong.written * step + others)[:, 0],
+    }
+    return {name: price / whole for name, price in found.items()}

@@ -1,0 +1,166 @@
+"""TRIM-POMDP where reading is an action: the strong model may write unseen, read a draft, or rewrite it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from trim.engine.policy import Decisions, Policy
+from trim.pomdp.model import S0
+from trim.pomdp.priced import REWRITE, VERIFY, PricedModel, PricedPlan, plan, to_bins
+from trim.rl.settings import Currency
+from trim.routers.base import Params as BaseParams
+from trim.routers.base import Router, Trial, at_budgets, settings
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class _Planned(Policy):
+    second = "strong"
+
+    def __init__(self, model: PricedModel, whole: PricedPlan, price: int) -> None:
+        self._model, self._plan, self._index, self._price = model, whole, price, whole.prices[price]
+
+    def delegate(self, seen: Decisions) -> np.ndarray:
+        model = self._model
+        right, unread = self._standing(seen)
+        step = self._step(seen)
+        states = model.drafted(right)[:, None] * model.first.T
+        drafted = self._ways(states, step, unread).max(axis=0).sum(axis=-1) - self._price * model.draft[step]
+        written = self._worth(step, np.zeros_like(unread), right * model.p_strong, np.ones(len(seen)))
+        return written - self._cost("delegate", step, unread) > drafted
+
+    def consult(self, seen: Decisions) -> np.ndarray:
+        return self._action(seen) == VERIFY
+
+    def regenerate(self, seen: Decisions) -> np.ndarray:
+        read = np.isfinite(seen.seconds[:, -1])
+        again = self._action(seen) == REWRITE
+        states, _ = self._drafted(seen)
+        states = states * self._model.second[:, to_bins(seen.seconds[:, -1], self._model.second_edges)].T
+        again[read] = self._read(states, self._step(seen))[1][read]
+        return again
+
+    def explain(self, seen: Decisions) -> str:
+        states = self._drafted(seen)[0][0]
+        right, lost, wrong = states / states.sum()
+        belief = f"all right {right:.3f}, this step wrong {wrong:.3f}, an earlier one {lost:.3f}"
+        return f"{super().explain(seen)}: belief before it was read {belief}"
+
+    def _step(self, seen: Decisions) -> int:
+        return min(seen.strong.shape[1], len(self._model.hazard) - 1)
+
+    def _action(self, seen: Decisions) -> np.ndarray:
+        states, unread = self._drafted(seen)
+        return self._ways(states[:, None], self._step(seen), unread)[..., 0].argmax(axis=0)
+
+    def _drafted(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of the states once the draft's score is seen, shape (n, 3), and the number of unread steps."""
+        right, unread = self._standing(seen)
+        return self._model.drafted(right) * self._seen(seen.drafts[:, -1], "first"), unread
+
+    def _standing(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
+        """Probability that what stands is right, and the number of steps that the strong model has not read."""
+        model, steps = self._model, seen.strong.shape[1]
+        right, unread = np.ones(len(seen)), np.zeros(len(seen), dtype=np.int64)
+        for step in range(steps):
+            strong, drafted = seen.strong[:, step], seen.draft_tokens[:, step] > 0
+            states = model.drafted(right) * self._seen(seen.drafts[:, step], "first")
+            states = states * self._seen(seen.seconds[:, step], "second")
+            states = states / states.sum(axis=1, keepdims=True)
+            judged = np.where(strong, model.rewritten(states), states[:, S0])
+            right = np.where(drafted, judged, right * model.p_strong)
+            unread = np.where(strong | np.isfinite(seen.seconds[:, step]), 0, unread + 1)
+        return right, unread
+
+    def _seen(self, values: np.ndarray, which: str) -> np.ndarray:
+        """P(what is observed | state), shape (n, 3); 1 where nothing was."""
+        probabilities = getattr(self._model, which)[:, to_bins(values, getattr(self._model, f"{which}_edges"))].T
+        return np.where(np.isfinite(values)[:, None], probabilities, 1.0)
+
+    def _ways(self, states: np.ndarray, step: int, unread: np.ndarray) -> np.ndarray:
+        """Worth of `KEEP`, `VERIFY` and `REWRITE` for weights of states after a score, shape (n, A, 3) -> (3, n, A)."""
+        mass, none = states.sum(axis=-1), np.zeros_like(unread)
+        kept = self._worth(step, unread + 1, states[..., S0], mass)
+        rewritten = self._worth(step, none, self._model.rewritten(states), mass)
+        read = self._read(states[:, :, None] * self._model.second.T, step)[0].sum(axis=-1)
+        return np.stack(
+            [
+                kept,
+                read - self._cost("verify", step, unread)[:, None] * mass,
+                rewritten - self._cost("rewrite", step, unread)[:, None] * mass,
+            ]
+        )
+
+    def _read(self, states: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Worth once a draft is read, for weights of states (n, ..., 3), and whether to rewrite it, shape (n, ...)."""
+        mass, none = states.sum(axis=-1), np.zeros(len(states), dtype=np.int64)
+        kept = self._worth(step, none, states[..., S0], mass)
+        again = self._worth(step, none, self._model.rewritten(states), mass)
+        again = again - self._price * self._model.rewrite_verified[step] * mass
+        return np.maximum(kept, again), again > kept
+
+    def _worth(self, step: int, unread: np.ndarray, right: np.ndarray, mass: np.ndarray) -> np.ndarray:
+        return self._plan.worth(self._index, step, unread, right, mass)
+
+    def _cost(self, action: str, step: int, unread: np.ndarray) -> np.ndarray:
+        prices = getattr(self._model, action)[step]
+        return self._price * prices[np.minimum(unread, len(prices) - 1)]
+
+
+class PomdpVerify(Router):
+    """One policy per price of spending as much as always-strong does, where a right solution is worth 1.
+
+    Fitting calibrates a POMDP on whole solution trees of the train split, plans in it at all prices at once, and finds
+    the price that spends each budget of strong tokens on the validation split.
+    """
+
+    name = "pomdp_verify"
+    title = "TRIM-POMDP, reading"
+    needs_fitting = True
+    needs = frozenset({"train_trees", "train_logprobs"})
+
+    class Params(BaseParams):
+        """What is paid for.
+
+        Attributes:
+            prices: what is lost by spending as much as always-strong does on a problem; one operating point each.
+            currency: what is spent: strong tokens written, or FLOPs or money of all that is read and written.
+        """
+
+        prices: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2, 2.5)
+        currency: Currency = "strong_tokens"
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """The model, the plans with their largest gap, and prices by budget, interpolated."""
+        from trim.rl.priced import calibrate
+
+        tree = trial.tree("train")
+        tree.expand()
+        model = calibrate(tree, trial.costs, self.params.currency)
+        prices = sorted(set(self.params.prices), reverse=True)
+        first = plan(model, prices)
+        policies = [_Planned(model, first, i) for i in range(len(prices))]
+        chosen = at_budgets(trial, np.log(prices).tolist(), policies, budgets)
+        found = {budget: float(np.exp(log)) for budget, log in chosen.items()}
+        whole = first.joined(plan(model, list(found.values())))
+        arrays: dict[str, ArrayLike] = {f"model.{f.name}": getattr(model, f.name) for f in fields(model)}
+        arrays |= {f"plan.{name}": value for name, value in vars(whole).items()}
+        arrays = {name: np.asarray(value) for name, value in arrays.items()}
+        return {"budgets": found, "largest_gap": float(whole.gap.max())} | arrays
+
+    @cached_property
+    def _found(self) -> tuple[PricedModel, PricedPlan]:
+        model = PricedModel(**{f.name: self.fitted[f"model.{f.name}"] for f in fields(PricedModel)})
+        return model, PricedPlan(**{f.name: self.fitted[f"plan.{f.name}"] for f in fields(PricedPlan)})
+
+    def policies(self) -> dict[str, Policy]:
+        """One setting per price, highest first, and one per fitted budget."""
+        prices = settings("price", self.params.prices, self.fitted, descending=True)
+        return {name: _Planned(*self._found, index) for index, name in enumerate(prices)}
