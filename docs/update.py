@@ -23,6 +23,7 @@ RIVALS = (
     "Oracle, query level", "RouteLLM, similarity", "RouteLLM, factorisation", "RouteLLM, classifier", "HybridLLM",
     "Smoothie", "AutoMix, threshold", "AutoMix, POMDP", "RSD, sigmoid", "SpecReason, log-probability",
     "Weak log-probability", "Takeover", "First steps", "One hand-off", "GlimpRouter", "STEER", "TRIM-Verify",
+    "TRIM-POMDP, reading",
 )  # fmt: skip
 SPENDING = (
     "TRIM-POMDP", "Oracle, query level", "HybridLLM", "AutoMix, threshold", "RSD, sigmoid",
@@ -234,6 +235,15 @@ def _robustness() -> pd.DataFrame:
     return rows[["distortion", "strength", "auc", "acc@20", "apgr"]]
 
 
+def _both() -> pd.DataFrame:
+    names = (
+        "TRIM-Thr", "TRIM-Thr, small PRM", "TRIM-Thr, both", "TRIM-Thr, small PRM, both",
+        "TRIM-POMDP", "TRIM-POMDP, both", "TRIM-Budget", "TRIM-Budget, both",
+    )  # fmt: skip
+    rows = _first(table("main")).set_index("router").loc[list(names)].reset_index()
+    return rows[["router", "acc@20", "cpt80", "cpt95", "apgr"]]
+
+
 def _robust() -> pd.DataFrame:
     rows = table("robustness")
     rows = rows[rows["router"].isin(["TRIM-Thr", "TRIM-Thr, robust PRM"]) & (rows["vs"] == "")]
@@ -256,6 +266,7 @@ DOCUMENTS: dict[str, dict[str, Callable[[], pd.DataFrame]]] = {
     "docs/serving.md": {"stream": _stream},
     "docs/verification.md": {
         "ladder": _ladder,
+        "both": _both,
         "verification": _verification,
         "robust": _robust,
         "guarantee": _guarantee,
