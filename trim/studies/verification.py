@@ -164,10 +164,10 @@ STUDY = Study(
     title="Verification as an action",
     text=(
         "TRIM-Verify and the POMDP with reading may have the strong model read a draft before they decide, write "
-        "unseen, accept unread or rewrite, each at its price. Share of the gap at a share of what always-strong spends; "
-        "everything that all models read and write counts, each keeping a prefix cache. The best four routers, those fitted for it, and bounds: a "
-        "clairvoyant router, and the same fit with the reward model's scores for nothing, which no reader can beat "
-        "that tells no more than it and costs something."
+        "unseen, accept unread or rewrite, each at its price. Share of the gap at a share of what always-strong "
+        "spends; everything that all models read and write counts, each keeping a prefix cache. The best four routers, "
+        "those fitted for it, and bounds: a clairvoyant router, and the same fit with the reward model's scores for "
+        "nothing, which no reader can beat that tells no more than it and costs something."
     ),
     caption="Share of the gap over what is spent, by currency; the star is what is asked for.",
     wanted=lambda params: bool(_benchmarks(params)) and bool(_verifying(params)),
