@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from fakes.scripted import Scripted
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.episode import Episode
 from trim.engine.loop import run
+from trim.engine.policy import Policy
 from trim.engine.rounds import STAGES, Rounds
 from trim.engine.store import Draws, Node
 from trim.models.base import Draft
@@ -103,6 +105,30 @@ def test_a_verdict_is_given_on_steps_that_others_wrote():
     assert f"{turn.score:.3f}" in turn.reason
     assert len(given_to.steps) == len(solved.steps) - 1
     assert len(rounds) == 0
+
+
+class Doubting(Policy):
+    """Looks at what comes with a draft for nothing, and at no score."""
+
+    rater, logprobs = None, True
+
+    def regenerate(self, seen):
+        assert np.isnan(seen.scores).all() and seen.logprobs.shape == seen.tokens.shape
+        return seen.logprobs[:, -1] < -0.5
+
+
+def test_log_probabilities_come_with_drafts_and_cost_nothing():
+    policy = Doubting()
+    for solved in run(PROBLEMS, [policy], *parts()):
+        for step in solved.steps:
+            assert step.logprob == -Scripted.value("p" + (step.draft or step.text))
+            assert (step.writer == "strong") == (step.logprob < -0.5)
+            assert step.rater is None and step.rating_calls == step.read == step.verdict_tokens == 0
+        rounds, given_to = Rounds(*parts()), episode(solved.problem)
+        last = solved.steps[0]
+        turn = rounds.consider(given_to, policy, Draft(last.draft or last.text, 3, "separator"))
+        assert [found for stage in STAGES for found in _through(rounds, stage)] == [turn]
+        assert turn.rejected == (last.writer == "strong") and turn.reason == f"log-probability {last.logprob:.3f}"
 
 
 def _through(rounds, stage):

@@ -41,6 +41,9 @@ class Scripted:
             for s, n in zip(solutions, last, strict=True)
         ]
 
+    def mean_logprobs(self, solutions, keep=None):
+        return [StepScore(-self.value("p" + s.steps[-1]), 5) for s in solutions]
+
     @staticmethod
     def value(step: str) -> float:
         return int(hashlib.sha256(step.encode()).hexdigest()[:8], 16) / 16**8

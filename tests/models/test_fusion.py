@@ -8,7 +8,6 @@ from sklearn.metrics import log_loss, roc_auc_score
 from trim.engine.cached import AlteredPRM, CachedLM, CachedPRM, Distorted, Fused
 from trim.engine.store import Draws, Node
 from trim.errors import TrimError
-from trim.models.base import StepScore
 from trim.models.distortion import Distortion
 from trim.models.fusion import Fusion
 
@@ -46,28 +45,21 @@ def test_it_is_saved_whole_and_a_foreign_file_is_named(steps, tmp_path):
         Fusion.fit(scores, logprobs, np.ones(len(scores), dtype=bool))
 
 
-class Sure(Scripted):
-    """As scripted; a log-probability is told by the text, too."""
-
-    def mean_logprobs(self, solutions, keep=None):
-        return [StepScore(-self.value("p" + s.steps[-1]), 5) for s in solutions]
-
-
 def test_scores_are_read_with_the_log_probability_of_their_own_step_and_the_store_keeps_the_plain_ones(steps):
-    draws, model = Draws(), Sure()
+    draws, model = Draws(), Scripted()
     plain = CachedPRM("prm", lambda: model, draws, 8)
     weak, fusion = CachedLM("weak", lambda: model, draws, 8), Fusion.fit(*steps)
     fused = AlteredPRM([Fused(fusion, weak)], "prm", lambda: model, draws, 8)
     node = Node.root("q").child("a").child("b").child("c")
     (before,), (found,) = plain.score([node], [2]), fused.score([node], [2])
-    expected = fusion(np.array([Sure.value(s) for s in "bc"]), np.array([-Sure.value("p" + s) for s in "bc"]))
+    expected = fusion(np.array([Scripted.value(s) for s in "bc"]), np.array([-Scripted.value("p" + s) for s in "bc"]))
     np.testing.assert_allclose([s.score for s in found], expected)
     assert [s.tokens_read for s in found] == [s.tokens_read for s in before]
     assert plain.score([node], [2]) == [before] and fused.reading != plain.reading
     noise = Distorted(Distortion(type="noise", strength=1))
     noisy = AlteredPRM([noise, Fused(fusion, weak)], "prm", lambda: model, draws, 8)
     spoilt = noise(np.array([s.score for s in before]), [node.at(2), node])
-    expected = fusion(spoilt, np.array([-Sure.value("p" + s) for s in "bc"]))
+    expected = fusion(spoilt, np.array([-Scripted.value("p" + s) for s in "bc"]))
     np.testing.assert_allclose([s.score for s in noisy.score([node], [2])[0]], expected)
 
 

@@ -99,9 +99,8 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     for key, group in table.groupby(keys, sort=False, dropna=False):
         row = dict(zip(keys, key, strict=True))
         values = group.set_index("measure")["value"]
-        whole = plain.setdefault(
-            (row["benchmark"], row["router"]), values[headline]
-        )  # the scores as they are come first
+        # Scores as they are come first.
+        whole = plain.setdefault((row["benchmark"], row["router"]), values[headline])
         row["kept"] = "" if row["vs"] else f"{values[headline] / whole:.3f}"
         found = {row.measure: format_interval(row.value, row.low, row.high) for row in group.itertuples()}
         rows.append(row | {name: found[name] for name in measures})
