@@ -44,5 +44,7 @@ def make_draws(
         found = policies_for(runner, router, benchmark, fitted, solved)
         together.setdefault(params.as_run(router).models.prm, []).extend(found.values())
     for prm, policies in together.items():
-        runner.with_reward_model(prm).run(solved, policies)
+        scoring = runner.with_reward_model(prm)
+        scoring.run(solved, policies)
+        scoring.prompt_tokens(solved, "prm")
     return runner.draws.export(out)
