@@ -226,7 +226,8 @@ def test_every_cause_of_a_text_or_score_is_in_its_key(raw, params):
     for changed in ({"instruction": "AnswerJudge."}, {"system": "You judge."}):
         prm = {**raw["models"]["prm"], **changed}
         assert keys({**raw, "models": {**raw["models"], "prm": prm}})[1] != plain[1]
-    assert fields(RewardModel, "Model") == sorted([*fields(Model, "Model"), "distortion", "evidence", "instruction", "system"])
+    own = ["distortion", "evidence", "instruction", "system"]
+    assert fields(RewardModel, "Model") == sorted([*fields(Model, "Model"), *own])
     weak = {**raw["models"]["weak"], "repetition_penalty": 1.1}
     assert keys({**raw, "models": {**raw["models"], "weak": weak}})[0] != plain[0]
 
