@@ -34,9 +34,16 @@ class Distortion(Section):
         first, second = (uniforms(streams, position) for position in range(2))
         if self.type == "random":
             return np.where(first < self.strength, second, scores)
-        from scipy.special import expit, logit, ndtri
+        from scipy.special import expit, ndtri
 
-        inner = logit(np.clip(scores, _LEAST, 1 - _LEAST))
+        inner = logits(scores)
         if self.type == "temperature":
             return expit(inner / max(self.strength, _LEAST))
         return expit(inner + self.strength * ndtri(np.clip(first, _LEAST, 1 - _LEAST)))
+
+
+def logits(scores: np.ndarray) -> np.ndarray:
+    """Logits of scores in [0, 1], none of them infinite."""
+    from scipy.special import logit
+
+    return np.asarray(logit(np.clip(scores, _LEAST, 1 - _LEAST)))

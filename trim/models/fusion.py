@@ -9,8 +9,8 @@ import numpy as np
 
 from trim.errors import TrimError
 from trim.files import read_sealed, write_sealed
+from trim.models.distortion import logits
 
-_LEAST = 1e-6  # scores are kept this far from 0 and 1, whose logits are infinite
 _SURE = 1e-4  # nats; a step that is surer counts as sure as that
 
 
@@ -77,8 +77,6 @@ class Fusion:
 
 
 def _features(scores: np.ndarray, logprobs: np.ndarray) -> np.ndarray:
-    from scipy.special import logit
-
-    score = logit(np.clip(scores, _LEAST, 1 - _LEAST))
+    score = logits(scores)
     surprise = np.log(np.maximum(-np.asarray(logprobs), _SURE))
     return np.column_stack([score, surprise, score**2, surprise**2, score * surprise])

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -33,7 +33,18 @@ _NEGLIGIBLE = 1e-12
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plans:
+    """Arrays whose first axis is the policy."""
+
+    def joined(self, other: Self) -> Self:
+        """The policies of both, made for the same model."""
+        return type(self)(
+            *(np.concatenate([mine, theirs]) for mine, theirs in zip(vars(self).values(), vars(other).values()))
+        )
+
+
+@dataclass(frozen=True)
+class Plan(Plans):
     """Policies for a list of costs.
 
     Attributes:
@@ -49,12 +60,6 @@ class Plan:
     upper: np.ndarray
     start: np.ndarray
     gap: np.ndarray
-
-    def joined(self, other: Plan) -> Plan:
-        """The policies of both plans, made for the same model."""
-        return Plan(
-            *(np.concatenate([mine, theirs]) for mine, theirs in zip(vars(self).values(), vars(other).values()))
-        )
 
     def regenerate(self, cost: int, step: int, model: StepModel, belief: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """Decide for beliefs, shape (n, Z, 3), and drafts of so many tokens, shape (n,).

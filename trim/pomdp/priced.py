@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trim.pomdp.model import S0, S1, S2
+from trim.pomdp.planner import Plans
 
 KEEP, VERIFY, REWRITE = range(3)
 _POINTS = 193
@@ -67,7 +68,7 @@ class PricedModel:
 
 
 @dataclass(frozen=True)
-class PricedPlan:
+class PricedPlan(Plans):
     """Policies for a list of prices.
 
     Attributes:
@@ -81,12 +82,6 @@ class PricedPlan:
     vectors: np.ndarray
     start: np.ndarray
     gap: np.ndarray
-
-    def joined(self, other: PricedPlan) -> PricedPlan:
-        """The policies of both plans, made for the same model."""
-        return PricedPlan(
-            *(np.concatenate([mine, theirs]) for mine, theirs in zip(vars(self).values(), vars(other).values()))
-        )
 
     def worth(self, price: int, step: int, unread: np.ndarray, right: np.ndarray, mass: np.ndarray) -> np.ndarray:
         """Lower bound of mass·H_step+1,u(right / mass), shape (n, ...).

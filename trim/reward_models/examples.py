@@ -15,7 +15,7 @@ import numpy as np
 
 from trim.engine.store import Node
 from trim.models.base import Prefix
-from trim.problems.checks import first_error
+from trim.pomdp.model import S0, S1
 from trim.reward_models.settings import Labelling
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, UNKNOWN, Tree
 
@@ -53,12 +53,8 @@ class Edges(NamedTuple):
 
 def _steps(tree: Tree, edges: Edges) -> Labels:
     """1 for right steps, 0 for the first wrong one, and none after it, as process supervision has it."""
-    found: Labels = {}
-    for index, node, at in zip(tree.problem[edges.points].tolist(), edges.nodes, edges.hashes, strict=True):
-        error = first_error(tree.problems[index], node.prefix.steps)
-        if error < 0 or error == len(node.prefix.steps) - 1:
-            found[at] = float(error < 0)
-    return found
+    states = tree.states(edges.points, edges.actions).tolist()
+    return {at: float(state == S0) for at, state in zip(edges.hashes, states, strict=True) if state != S1}
 
 
 def _success(tree: Tree, edges: Edges) -> Labels:

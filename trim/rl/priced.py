@@ -9,11 +9,10 @@ import numpy as np
 from trim.errors import TrimError
 from trim.models.cost import ModelCost
 from trim.pomdp.calibration import hazard
-from trim.pomdp.model import S0, S1, S2
+from trim.pomdp.model import S0, S2
 from trim.pomdp.priced import PricedModel, binned
-from trim.problems.checks import first_error
 from trim.rl.settings import Currency
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
+from trim.rl.tree import ACCEPT, REGENERATE, Tree
 from trim.rl.verification import token_prices
 
 _FIRST, _SECOND = 16, 12  # bins
@@ -32,8 +31,11 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) ->
     Raises:
         TrimError: if there are too few drafts of a state, or no reference steps.
     """
-    points, states = _states(tree, ACCEPT)
-    strong_points, strong_states = _states(tree, REGENERATE)
+    if not all(problem.reference for problem in tree.problems):
+        raise TrimError("calibration: the train problems have no reference steps, by which steps are checked")
+    points, strong_points = tree.way(ACCEPT), tree.way(REGENERATE)
+    states = tree.states(points, np.full(len(points), ACCEPT))
+    strong_states = tree.states(strong_points, np.full(len(strong_points), REGENERATE))
     for state, name in enumerate(("right", "after an error", "first wrong")):
         if (states == state).sum() < _LEAST:
             raise TrimError(f"calibration: fewer than {_LEAST} drafts are {name}; give more train problems")
@@ -55,24 +57,6 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) ->
 def _rate(states: np.ndarray) -> float:
     """Probability that a step is right, given that all before it are."""
     return float((states == S0).sum() / ((states == S0) | (states == S2)).sum())
-
-
-def _states(tree: Tree, action: int) -> tuple[np.ndarray, np.ndarray]:
-    """The points that one model alone passes, and the state that its step at each leads to."""
-    at, found = tree.roots, list[np.ndarray]()
-    while len(at):
-        found.append(at)
-        after = tree.follow(at, np.full(len(at), action))[0]
-        at = after[after != FINISHED]
-    points = np.concatenate(found)
-    states = []
-    for point, node in zip(points.tolist(), tree.after(points, np.full(len(points), action)), strict=True):
-        problem, depth = tree.problems[tree.problem[point]], tree.depth[point]
-        if not problem.reference:
-            raise TrimError("calibration: the train problems have no reference steps, by which steps are checked")
-        error = first_error(problem, node.prefix.steps)
-        states.append(S0 if error < 0 or error > depth else S2 if error == depth else S1)
-    return points, np.array(states)
 
 
 def _prices(

@@ -19,7 +19,9 @@ from trim.engine.judge import AnswerJudge
 from trim.engine.rounds import goes_on, write_steps
 from trim.engine.store import Draws, Node
 from trim.models.base import Draft
+from trim.pomdp.model import S0, S1, S2
 from trim.problems import Problem
+from trim.problems.checks import first_error
 from trim.rng import digest
 from trim.steps import Ends
 
@@ -131,12 +133,24 @@ class Tree:
         model = self._weak if role == "weak" else self._strong
         return np.array([score.score for score in model.mean_logprobs(self.drafted(points))])
 
+    def states(self, points: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """The state that a step leads to by the problems' exact checks: `S0`, `S1` or `S2`; see `after`, shape (n,)."""
+        found = []
+        for point, node in zip(points.tolist(), self.after(points, actions), strict=True):
+            error, depth = first_error(self.problems[self.problem[point]], node.prefix.steps), self.depth[point]
+            found.append(S0 if error < 0 or error > depth else S2 if error == depth else S1)
+        return np.array(found)
+
     def weak_way(self) -> np.ndarray:
         """The points that the weak model passes on its own."""
+        return self.way(ACCEPT)
+
+    def way(self, action: int) -> np.ndarray:
+        """The points that are passed by always acting so."""
         at, found = self.roots, list[np.ndarray]()
         while len(at):
             found.append(at)
-            at = self.follow(at, np.full(len(at), ACCEPT))[0]
+            at = self.follow(at, np.full(len(at), action))[0]
             at = at[at != FINISHED]
         return np.concatenate(found)
 

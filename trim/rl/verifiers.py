@@ -17,8 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trim.engine.rounds import write_steps
-from trim.pomdp.model import S0, S1, S2
-from trim.problems.checks import first_error
+from trim.pomdp.model import S0
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
 
 if TYPE_CHECKING:
@@ -50,11 +49,8 @@ class Seen(NamedTuple):
 
 def look(tree: Tree, points: np.ndarray, weak: TransformersLM, samples: Sequence[CachedLM]) -> Seen:
     """What is to be seen of the drafts at n points, and the truth by the problems' exact checks."""
-    drafted, found = tree.drafted(points), []
-    for problem, depth, node in zip(tree.problem[points].tolist(), tree.depth[points].tolist(), drafted, strict=True):
-        error = first_error(tree.problems[problem], node.prefix.steps)
-        found.append(S0 if error < 0 or error > depth else S2 if error == depth else S1)
-    return Seen(tree, points, weak.states([node.prefix for node in drafted]), np.array(found), samples)
+    drafted = [node.prefix for node in tree.drafted(points)]
+    return Seen(tree, points, weak.states(drafted), tree.states(points, np.full(len(points), ACCEPT)), samples)
 
 
 class Verifier(NamedTuple):
