@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from trim.engine.policy import Decisions, Policy
 from trim.pomdp.model import S0
 from trim.pomdp.priced import REWRITE, VERIFY, PricedModel, PricedPlan, plan, to_bins
-from trim.rl.settings import Currency
-from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets, settings
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+from trim.routers.base import Trial
+from trim.routers.priced import PricedRouter, Prices
 
 
 class _Planned(Policy):
@@ -114,7 +109,7 @@ class _Planned(Policy):
         return self._price * prices[np.minimum(unread, len(prices) - 1)]
 
 
-class PomdpVerify(Router):
+class PomdpVerify(PricedRouter):
     """One policy per price of spending as much as always-strong does, where a right solution is worth 1.
 
     Fitting calibrates a POMDP on whole solution trees of the train split, plans in it at all prices at once, and finds
@@ -123,19 +118,11 @@ class PomdpVerify(Router):
 
     name = "pomdp_verify"
     title = "TRIM-POMDP, reading"
-    needs_fitting = True
-    needs = frozenset({"train_trees", "train_logprobs"})
 
-    class Params(BaseParams):
-        """What is paid for.
+    class Params(PricedRouter.Params):
+        """See `PricedRouter.Params`."""
 
-        Attributes:
-            prices: what is lost by spending as much as always-strong does on a problem; one operating point each.
-            currency: what is spent: strong tokens written, or FLOPs or money of all that is read and written.
-        """
-
-        prices: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2, 2.5)
-        currency: Currency = "strong_tokens"
+        prices: Prices = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2, 2.5)
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The model, the plans with their largest gap, and prices by budget, interpolated."""
@@ -144,15 +131,12 @@ class PomdpVerify(Router):
         tree = trial.tree("train")
         tree.expand()
         model = calibrate(tree, trial.costs, self.params.currency)
-        prices = sorted(set(self.params.prices), reverse=True)
-        first = plan(model, prices)
-        policies = [_Planned(model, first, i) for i in range(len(prices))]
-        chosen = at_budgets(trial, np.log(prices).tolist(), policies, budgets)
-        found = {budget: float(np.exp(log)) for budget, log in chosen.items()}
+        first = plan(model, self.sweep())
+        policies = [_Planned(model, first, i) for i in range(len(first.prices))]
+        found = self.fit_budgets(trial, policies, budgets)
         whole = first.joined(plan(model, list(found.values())))
-        arrays: dict[str, ArrayLike] = {f"model.{f.name}": getattr(model, f.name) for f in fields(model)}
-        arrays |= {f"plan.{name}": value for name, value in vars(whole).items()}
-        arrays = {name: np.asarray(value) for name, value in arrays.items()}
+        parts = {"model": vars(model), "plan": vars(whole)}
+        arrays = {f"{part}.{name}": np.asarray(value) for part in parts for name, value in parts[part].items()}
         return {"budgets": found, "largest_gap": float(whole.gap.max())} | arrays
 
     @cached_property
@@ -162,5 +146,4 @@ class PomdpVerify(Router):
 
     def policies(self) -> dict[str, Policy]:
         """One setting per price, highest first, and one per fitted budget."""
-        prices = settings("price", self.params.prices, self.fitted, descending=True)
-        return {name: _Planned(*self._found, index) for index, name in enumerate(prices)}
+        return {name: _Planned(*self._found, index) for index, name in enumerate(self.by_setting())}

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.policy import Decisions, Policy
-from trim.rl.settings import Action, Currency, Evidence
-from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets, settings
+from trim.rl.settings import Action, Evidence
+from trim.routers.base import Trial
+from trim.routers.priced import PricedRouter
 
 if TYPE_CHECKING:
     from trim.rl.gains import Gains
@@ -44,7 +44,7 @@ class _Verifying(Policy):
         return rewrite
 
 
-class TrimVerify(Router):
+class TrimVerify(PricedRouter):
     """One policy that is told the price of spending as much as always-strong does, where a right solution is worth 1.
 
     Before a draft it may have the strong model write unseen; a draft is accepted, read by the strong model first, or
@@ -55,22 +55,16 @@ class TrimVerify(Router):
 
     name = "trim_verify"
     title = "TRIM-Verify"
-    needs_fitting = True
-    needs = frozenset({"train_trees", "train_logprobs"})
 
-    class Params(BaseParams):
+    class Params(PricedRouter.Params):
         """What is paid for, and what may be done.
 
         Attributes:
-            prices: what is lost by spending as much as always-strong does on a problem; one operating point each.
-            currency: what is spent: strong tokens written, or FLOPs or money of all that is read and written.
             evidence: what is seen of every draft: the weak model's own log-probability (weak), for nothing, the
                 reward model's score (prm), which is paid for, or both.
             actions: what the policy may do at a step; without "accept" every draft is read or rewritten.
         """
 
-        prices: tuple[Annotated[float, Field(gt=0)], ...] = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
-        currency: Currency = "strong_tokens"
         evidence: Annotated[tuple[Evidence, ...], Field(min_length=1)] = ("prm",)
         actions: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 
@@ -83,11 +77,10 @@ class TrimVerify(Router):
         for tree in trees.values():
             tree.expand()
         train, validation = (Situations(tree, trial.costs, params.currency, params.evidence) for tree in trees.values())
-        prices = sorted(set(params.prices), reverse=True)
+        prices = self.sweep()
         gains, returns = fit(train, validation, prices, params.actions)
         policies = [self._policy(gains, price) for price in prices]
-        chosen = at_budgets(trial, np.log(prices).tolist(), policies, budgets)
-        found = {"budgets": {budget: float(np.exp(log)) for budget, log in chosen.items()}}
+        found: dict[str, Any] = {"budgets": self.fit_budgets(trial, policies, budgets)}
         return found | {"gains": gains.texts, "validation": dict(zip(map(str, prices), returns.tolist(), strict=True))}
 
     def policies(self) -> dict[str, Policy]:
@@ -95,8 +88,7 @@ class TrimVerify(Router):
         from trim.rl.gains import Gains
 
         gains = Gains(self.fitted["gains"])
-        prices = settings("price", self.params.prices, self.fitted, descending=True)
-        return {name: self._policy(gains, price) for name, price in prices.items()}
+        return {name: self._policy(gains, price) for name, price in self.by_setting().items()}
 
     def _policy(self, gains: Gains, price: float) -> Policy:
         return _Verifying(gains, price, self.params.actions, self.params.evidence)
