@@ -13,11 +13,12 @@ from trim.experiment.trees import open_tree
 from trim.files import write_json
 from trim.models.files import folder
 from trim.models.fusion import Fusion
+from trim.pomdp.model import S0, S1
 from trim.problems import read_problems
-from trim.problems.checks import first_error
 from trim.progress import Tracker
 from trim.reward_models.examples import examples
 from trim.reward_models.training import fit
+from trim.rl.tree import ACCEPT
 
 
 def make_reward_model(
@@ -76,14 +77,10 @@ def make_evidence(
         runner = runner.with_reward_model(params.reward_model(name))
     tree = open_tree(runner, read_problems(problems, "train"))
     points = tree.weak_way()
-    solved = tree.weak_outcomes()
-    drafted, right = tree.drafted(points), np.full(len(points), np.nan)
-    for place, (point, node) in enumerate(zip(points.tolist(), drafted, strict=True)):
-        problem = tree.problems[tree.problem[point]]
-        if not problem.reference:
-            right[place] = solved[tree.problem[point]]
-        elif (error := first_error(problem, node.prefix.steps)) < 0 or error == tree.depth[point]:
-            right[place] = error < 0
-    known = np.isfinite(right)
-    Fusion.fit(tree.score[points[known]], tree.logprobs("weak", points[known]), right[known] > 0).save(out)
+    problem = tree.problem[points]
+    right, known = tree.weak_outcomes()[problem], np.ones(len(points), dtype=bool)
+    checked = np.array([bool(p.reference) for p in tree.problems])[problem]
+    states = tree.states(points[checked], np.full(checked.sum(), ACCEPT))
+    right[checked], known[checked] = states == S0, states != S1
+    Fusion.fit(tree.score[points[known]], tree.logprobs("weak", points[known]), right[known]).save(out)
     return int(known.sum())
