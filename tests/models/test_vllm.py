@@ -1,6 +1,5 @@
 """The vllm backend, and its server behind the openai backend, against the transformers backend. Needs `make vllm`."""
 
-import copy
 import os
 import urllib.request
 from contextlib import ExitStack
@@ -8,6 +7,8 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import yaml
+from conftest import ROOT
 from fakes.scripted import FREE
 from vllm_servers import needs_vllm, vllm_server
 
@@ -156,12 +157,12 @@ def counters(url):
 
 
 @needs_vllm
-def test_what_servers_bill_is_what_is_counted(serve, raw, tmp_path):
+def test_what_servers_bill_is_what_is_counted(serve, tmp_path):
     """50 problems, steps handed over by coins: usage, the servers' own counters, and the accounting of episodes."""
     options = ("--no-enable-chunked-prefill", "--enable-prefix-caching", "--enable-prompt-tokens-details")
     urls = {role: serve(role, *options) for role in ("weak", "strong")}
     before = {role: counters(url) for role, url in urls.items()}
-    raw = copy.deepcopy(raw)
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["generation"]["sampling"]["max_step_tokens"] = 60
     for role, url in urls.items():
         raw["models"][role] |= {
