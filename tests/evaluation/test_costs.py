@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pytest
-from fakes.scripted import Scripted
+from fakes.scripted import Repeating, Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +40,7 @@ class Coins(Policy):
     verifier: str | None = None
     second: str | None = None
     glimpses: bool = False
+    retries: bool = False
 
     def _coin(self, seen, salt):
         words = [f"{self.salt}{salt}{node.hex()}" for node in seen.nodes]
@@ -47,6 +48,9 @@ class Coins(Policy):
 
     def delegate(self, seen):
         return self._coin(seen, "d") < self.delegates
+
+    def retry(self, seen):
+        return self._coin(seen, "t") < 0.5
 
     def consult(self, seen):
         return self._coin(seen, "c") < 0.5
@@ -67,6 +71,10 @@ class Rated(Scripted):
 
     def prompt_tokens(self, prefixes):
         return [PROMPTS[self.name]] * len(prefixes)
+
+
+class RatedRepeating(Repeating, Rated):
+    pass
 
 
 class Cache:
@@ -99,7 +107,7 @@ def simulate(episode, judged):
         for step in steps:
             goes_on = last is not None and (
                 (step.writer == "strong" and not step.draft_tokens and last.writer == "strong")
-                or (step.writer == last.writer == "weak" and not judged and not last.read)
+                or (step.writer == last.writer == "weak" and not (judged or last.read or last.retry))
             )
             last = step
             begun = "begun" if step.writer == "strong" else step.text  # what is only begun is thrown away
@@ -107,8 +115,14 @@ def simulate(episode, judged):
             drafted = tokens((*path, draft), step.draft_tokens)
             if step.draft_tokens:
                 caches["weak"].call([] if goes_on else standing["weak"], drafted)
+            if step.retry:
+                other = step.retry.draft
+                caches["weak"].call(standing["weak"], tokens((*path, "again", other.text), other.tokens))
             if (step.read_by("prm") and (step.read or step.first_rating)) and not episode.ratings:
                 caches["prm"].call(standing["prm"] + tokens((*path, draft), len(draft) + 1))
+                if step.retry and step.retry.draft.text != draft:
+                    text = step.retry.draft.text
+                    caches["prm"].call(standing["prm"] + tokens((*path, text), len(text) + 1))
             if step.rater == "strong":
                 caches["strong"].call(standing["strong"] + drafted, ["verdict"])
                 caches["strong"].kept -= {"verdict"}
@@ -135,12 +149,12 @@ def simulate(episode, judged):
     return caches
 
 
-def solve(policies, bills=False):
-    models = {name: Billing(name) if bills else Rated(name) for name in ROLES}
-    draws = Draws()
+def solve(policies, model=Rated):
+    models, draws = {name: model(name) for name in ROLES}, Draws()
     writers = [CachedLM(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")]
+    again = CachedLM("again", lambda: models["weak"], draws, 64)
     scorer = CachedPRM("prm", lambda: models["prm"], draws, 64)
-    return run(PROBLEMS, policies, *writers, scorer)
+    return run(PROBLEMS, policies, *writers, scorer, again=again)
 
 
 def written_down(episodes, policies, path):
@@ -182,10 +196,20 @@ glimpsing = st.builds(
 )
 
 
-@given(st.lists(policies | seconds | glimpsing, min_size=1, max_size=3))
-@settings(max_examples=60, deadline=None)
+retrying = st.builds(
+    Coins,
+    st.sampled_from(["prm", "weak", None]),
+    st.integers(0, 10**6),
+    st.sampled_from([0.0, 0.3]),
+    second=st.sampled_from([None, "strong"]),
+    retries=st.just(True),
+)
+
+
+@given(st.lists(policies | seconds | glimpsing | retrying, min_size=1, max_size=3))
+@settings(max_examples=80, deadline=None)
 def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen):
-    episodes = solve(chosen)
+    episodes = solve(chosen, RatedRepeating)
     costs = written_down(episodes, chosen, tmp_path_factory.mktemp("costs")).costs
     assert set(costs) == {"none", "prefix"}
     for index, episode in enumerate(episodes):
@@ -255,10 +279,10 @@ class Billing(Rated):
         return [[*row[:-1], row[-1]._replace(usage=Usage(100, 30, 0))] for row in rows]
 
 
-@pytest.mark.parametrize("rater", ["prm", "grade"])
-def test_a_bill_stands_for_what_was_read(tmp_path, rater):
-    policy = Coins(rater, 5)
-    costs = written_down(solve([policy], bills=True), [policy], tmp_path).costs
+@pytest.mark.parametrize(("rater", "retries"), [("prm", False), ("prm", True), ("grade", False)])
+def test_a_bill_stands_for_what_was_read(tmp_path, rater, retries):
+    policy = Coins(rater, 5, retries=retries)
+    costs = written_down(solve([policy], Billing), [policy], tmp_path).costs
     for role in ROLES:
         calls = {
             name: counted(costs[name], role, "read") + counted(costs[name], role, "cached")

@@ -49,6 +49,19 @@ class Scripted:
         return int(hashlib.sha256(step.encode()).hexdigest()[:8], 16) / 16**8
 
 
+class Repeating(Scripted):
+    """A step is one of three, so that a model that tries again often writes the same; no two models share one."""
+
+    def next_steps(self, prefixes, keys, keep=None):
+        drafts = []
+        for prefix, draft in zip(prefixes, super().next_steps(prefixes, keys, keep), strict=True):
+            word = int(draft.text[:4], 16)
+            last = draft.stop == "end"
+            box = f" \\boxed{{{word % 3}}}" if last else ""
+            drafts.append(Draft(f"{self.name}{len(prefix.steps)}{word % 3}{box}", 3 + word % 3, draft.stop))
+        return drafts
+
+
 class Telling(Scripted):
     """Two steps; the weak model is right half the time, the strong one always, and scores tell."""
 

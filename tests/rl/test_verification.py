@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from fakes.scripted import Scripted, Telling
+from fakes.scripted import Repeating, Scripted, Telling
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,16 +23,17 @@ from trim.routers.trim_verify import _Verifying
 
 ROLES = ("weak", "strong", "prm")
 ALL = ("delegate", "accept", "verify", "rewrite")
+RETRYING = (*ALL, "retry")
 # What the others read before a draft, or of a rewrite, is only estimated on trees, so here they cost nothing.
 COSTS = {
-    "weak": ModelCost(0, 0, 0, 0, 0, 0, 0),
+    "weak": ModelCost(0, 0, 0, 7.0, 0, 0, 0),
     "strong": ModelCost(50, 5.0, 1.5, 11.0, 0, 0, 0),
     "prm": ModelCost(0, 0, 0, 0, 0, 0, 0),
 }
 UNITS = {"strong_tokens": "strong_tokens", "flops": "flops", "money": "money"}
 
 
-class Guessing(Scripted):
+class Guessing(Repeating):
     """Log-probabilities follow from the text."""
 
     def prompt_tokens(self, prefixes):
@@ -63,44 +64,57 @@ class Linear(Gains):
 
     def __init__(self, seed):
         self._rng = np.random.default_rng(seed)
-        self._weights = {gain: self._rng.normal(size=11) for gain in GAINS}
+        self._weights = {gain: self._rng.normal(size=13) for gain in GAINS}
 
     def __call__(self, gain, seen, price):
-        scaled = np.asarray(seen, dtype=np.float32) / np.array([3, 10, 1, 3, 20, 4, 4, 8, 4, 4, 4][: seen.shape[1]])
+        scaled = np.asarray(seen, dtype=np.float32) / np.array(
+            [3, 10, 1, 3, 20, 4, 4, 8, 4, 4, 4, 4, 4][: seen.shape[1]]
+        )
         return np.sin(9 * scaled @ self._weights[gain][: seen.shape[1]])
 
 
 def parts(model, **more):
     draws, models = Draws(), {role: model(role, **more) for role in ROLES}
     writers = [CachedLM(role, lambda role=role: models[role], draws, 64) for role in ("weak", "strong")]
-    return *writers, CachedPRM("prm", lambda: models["prm"], draws, 64)
+    again = CachedLM("again", lambda: models["weak"], draws, 64)
+    return [*writers, CachedPRM("prm", lambda: models["prm"], draws, 64)], again
 
 
-def whole(problems, made):
-    tree = Tree(problems, *made)
-    tree.expand()
+def whole(problems, made, again, retries=False):
+    tree = Tree(problems, *made, again=again)
+    tree.expand(retries)
     return tree
 
 
 @given(
     st.integers(0, 10**6),
     st.sampled_from(sorted(UNITS)),
-    st.sampled_from([ALL, ALL[1:], ("verify", "rewrite"), ("accept", "rewrite", "hand_off")]),
+    st.sampled_from(
+        [
+            ALL,
+            ALL[1:],
+            ("verify", "rewrite"),
+            ("accept", "rewrite", "hand_off"),
+            RETRYING,
+            RETRYING[1:],
+            ("accept", "retry"),
+        ]
+    ),
     st.sampled_from([("weak",), ("prm",), ("weak", "prm")]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(
     tmp_path_factory, seed, currency, actions, evidence
 ):
     if currency == "money":  # whether the strong model goes on in one call is only estimated on trees
-        actions = actions[-2:] if actions == ALL else actions
+        actions = {ALL: ALL[-2:], RETRYING: RETRYING[-2:]}.get(actions, actions)
     problems = [Problem(f"p{i}", "question " + "?" * i, str(i % 3), "test") for i in range(12)]
-    made, gains = parts(Guessing, length=4), Linear(seed)
-    situations = Situations(whole(problems, made), COSTS, currency, evidence)
+    (made, again), gains, retries = parts(Guessing, length=4), Linear(seed), "retry" in actions
+    situations = Situations(whole(problems, made, again, retries), COSTS, currency, evidence, retries)
     choices = gains.choices(situations, 0.5, actions)
     free, priced = (situations.worth(price, choices).value[situations.roots] for price in (0, 1))
     policies = [_Verifying(gains, 0.5, actions, evidence)]
-    episodes = run(problems, policies, *made)
+    episodes = run(problems, policies, *made, again=again)
     np.testing.assert_array_equal([e.correct for e in episodes], free.astype(bool))
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}
     header |= {"models": {role: asdict(cost) for role, cost in COSTS.items()}}
@@ -118,28 +132,28 @@ def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(
 
 def test_no_choices_are_worth_more_than_the_clairvoyant_ones():
     problems = [Problem(f"p{i}", f"question {i}", str(i % 3), "test") for i in range(20)]
-    situations = Situations(whole(problems, parts(Guessing)), COSTS, "flops")
+    situations = Situations(whole(problems, *parts(Guessing), retries=True), COSTS, "flops", retries=True)
     for price in (0.01, 0.3, 2.0):
         best = situations.worth(price).value
         for seed in range(5):
-            chosen = Linear(seed).choices(situations, price, ALL)
+            chosen = Linear(seed).choices(situations, price, RETRYING)
             assert (situations.worth(price, chosen).value <= best + 1e-12).all()
 
 
 def test_visits_are_a_distribution_at_each_depth_where_all_solutions_are_as_long():
     problems = [Problem(f"p{i}", f"question {i}", "1", "test") for i in range(10)]
-    situations = Situations(whole(problems, parts(Guessing, length=3)), COSTS, "flops")
-    reached, drafted, verified = situations.visits(Linear(1).choices(situations, 1.0, ALL), 0.1)
+    situations = Situations(whole(problems, *parts(Guessing, length=3), retries=True), COSTS, "flops", retries=True)
+    reached, drafted, verified = situations.visits(Linear(1).choices(situations, 1.0, RETRYING), 0.1)
     for depth in range(3):
         here = situations.tree.depth[situations.point] == depth
         assert reached[here].sum() == pytest.approx(10)
-    assert (verified <= drafted).all() and (drafted <= reached).all()
+    assert (verified <= drafted).all() and (drafted <= reached).all() and (drafted[1] <= drafted[0]).all()
 
 
 def test_verification_is_bought_where_it_may_change_the_decision():
     def situations(name):
         problems = [Problem(f"{name}{i}", f"{name} {i}", "1", "train") for i in range(1500)]
-        return Situations(whole(problems, parts(Knowing)), COSTS, "strong_tokens")
+        return Situations(whole(problems, *parts(Knowing)), COSTS, "strong_tokens")
 
     train, validation, test = map(situations, "tvs")
     prices = [0.2, 0.8]
@@ -147,10 +161,10 @@ def test_verification_is_bought_where_it_may_change_the_decision():
     assert reached[0] > reached[1] > 0
     choices = gains.choices(test, 0.2, ALL)
     _, drafted, verified = test.visits(choices, 0)
-    doubted = test.seen[1][:, -2] < -1
+    doubted = test.draft[..., -2] < -1
     assert verified[~doubted].sum() < 0.05 * drafted[~doubted].sum()
     # A step that is seen to be wrong is rewritten, one that is seen to be right is not.
-    wrong = test.seen[2][:, -1] < -1
+    wrong = test.opinion[..., -1] < -1
     assert choices.rewrite[(verified > 0) & wrong].all() and not choices.rewrite[(verified > 0) & ~wrong].any()
     spent = [
         (test.worth(0, c).value - test.worth(1, c).value)[test.roots].mean()

@@ -116,6 +116,8 @@ def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: 
             "first_rater": "",
             "first_read": 0,
             "first_reread": 0,
+            "other_tokens": 0,
+            "other_read": 0,
         }
     )
 

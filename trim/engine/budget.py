@@ -99,12 +99,16 @@ class Capped(Policy):
         self._policy, self._account, self.stopped = policy, account, False
         self.rater, self.second, self.verifier = policy.rater, policy.second, policy.verifier
         self.samples, self.seed = policy.samples, policy.seed
-        self.glimpses, self.logprobs = policy.glimpses, policy.logprobs
+        self.glimpses, self.logprobs, self.retries = policy.glimpses, policy.logprobs, policy.retries
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """See `Policy.delegate`."""
         self.stopped = False
         return self._allowed(self._policy.delegate(seen), seen)
+
+    def retry(self, seen: Decisions) -> np.ndarray:
+        """See `Policy.retry`; the weak model is always allowed to."""
+        return self._policy.retry(seen)
 
     def consult(self, seen: Decisions) -> np.ndarray:
         """See `Policy.consult`; an opinion of the strong model is a token."""

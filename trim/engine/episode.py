@@ -19,6 +19,22 @@ Missing = Literal["strong", "prm", "budget"]
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """The worse of two drafts of a step.
+
+    Attributes:
+        draft: the draft.
+        logprob, score: see `Step`.
+        rating: what its score took; None if it was not scored, or is the same text as the other one.
+    """
+
+    draft: Draft
+    logprob: float = math.nan
+    score: float = math.nan
+    rating: Rating | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step as it stands, and what it cost.
 
@@ -38,6 +54,7 @@ class Step:
         reread: tokens of the standing steps without a score, which a reward model reads with the draft.
         verdict_tokens: tokens that were written for the score.
         rating_calls: number of calls that the score took.
+        retry: what the weak model wrote besides when it was asked to try again, and what came of it.
         draft_usage, rating_usage, rewrite_usage: what servers billed for the calls.
         without: what was wanted for the step and was not to be had, if it went on without it: a model that could
             not be reached, or the budget for the strong model.
@@ -58,6 +75,7 @@ class Step:
     reread: int = 0
     verdict_tokens: int = 0
     rating_calls: int = 0
+    retry: Retry | None = None
     draft_usage: Usage | None = None
     rating_usage: Usage | None = None
     rewrite_usage: Usage | None = None
@@ -115,6 +133,7 @@ class Turn:
         second: score of the draft by the second rater, NaN if it was not asked.
         rating: who scored it last, and what that took.
         first_rating: who scored it before, if a second rater was asked.
+        retry: the worse of two drafts, None as long as the weak model has not tried again.
         rewrite: the strong model's step, None as long as there is none.
         verification: what was found out about the whole solution that ends with it, if it was verified.
         judged_only: the draft was given, and is not to be let stand: what is wanted is the verdict on it.
@@ -132,6 +151,7 @@ class Turn:
     second: float = math.nan
     rating: Rating | None = None
     first_rating: Rating | None = None
+    retry: Retry | None = None
     rewrite: Draft | None = None
     verification: Verification | None = None
     judged_only: bool = False
@@ -149,6 +169,20 @@ class Turn:
         """Who scored the draft last."""
         return self.policy.second if self.consulted else self.policy.rater
 
+    def try_again(self, other: Turn) -> None:
+        """Take the draft of another turn at this step if it is better, and note the worse one."""
+        assert self.draft and other.draft
+        mine, second = ((t.score, t.logprob)[t.policy.rater is None] for t in (self, other))
+        first, reread = self.rating, self.rating.reread if self.rating else 0
+        if second > mine:
+            self.retry = Retry(self.draft, self.logprob, self.score, first and first._replace(reread=0))
+            self.draft, self.logprob, self.score = other.draft, other.logprob, other.score
+            # What was read with the first draft of the steps before it stays with the step.
+            self.rating = other.rating and other.rating._replace(reread=reread)
+        else:
+            again = None if other.draft.text == self.draft.text else other.rating
+            self.retry = Retry(other.draft, other.logprob, other.score, again)
+
     def step(self) -> Step:
         """The step as it stands when the turn is over."""
         draft, stands = self.draft, self.rewrite or self.draft
@@ -164,6 +198,7 @@ class Turn:
             score=self.second if self.consulted else self.score,
             first=self.score if self.consulted else math.nan,
             first_rating=self.first_rating,
+            retry=self.retry,
             draft_usage=add_usages([begun.usage for begun in (self.glimpse, draft) if begun]),
             rewrite_usage=self.rewrite.usage if self.rewrite else None,
             without=self.without,
@@ -199,6 +234,9 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
             [[s.score if second and s.rater == second else math.nan for s in e.steps] for e in episodes], seconds, float
         ),
         draft_tokens=table([[s.draft_tokens for s in e.steps] for e in episodes], lengths, int),
+        others=np.array([turn.retry.score if turn.retry else math.nan for turn in turns]),
+        tried_again=np.array([turn.judged_only or turn.retry is not None for turn in turns]),
+        other_logprobs=np.array([turn.retry.logprob if turn.retry else math.nan for turn in turns]),
         strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
             len(turns), len(episodes[0].steps)
         ),

@@ -34,6 +34,10 @@ class Decisions:
             nobody looked.
         seconds: scores of the weak drafts by the policy's second rater, same shape; NaN where it was not asked.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
+        others: score of the worse of two last drafts, where the weak model tried again, shape (n,); NaN where it did
+            not, or was not scored.
+        other_logprobs: mean log-probability of the same, shape (n,); NaN where nobody looked.
+        tried_again: whether the weak model has tried again, or cannot since the draft was given, shape (n,).
         strong: whether each standing step is the strong model's, shape (n, t).
     """
 
@@ -47,6 +51,9 @@ class Decisions:
     logprobs: np.ndarray
     seconds: np.ndarray
     draft_tokens: np.ndarray
+    others: np.ndarray
+    other_logprobs: np.ndarray
+    tried_again: np.ndarray
     strong: np.ndarray
 
     def __len__(self) -> int:
@@ -70,6 +77,9 @@ class Policy:
             then the reward model, the weak model, whose log-probabilities come with its drafts, or nobody.
         logprobs: whether the weak model's mean log-probability of each draft, which comes with it for nothing, is
             looked at beside the score.
+        retries: whether the weak model may be asked to try again; of its two drafts that of the higher score is judged,
+            or of the higher log-probability if they are not scored, and the first where they are alike. The rater is
+            then the reward model, the weak model or nobody.
         glimpses: whether the weak model is to begin each step before it is decided who writes it; if that is the strong
             model, the token that was begun is paid for.
         verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
@@ -81,6 +91,7 @@ class Policy:
     rater: Rater | None = "prm"
     second: Rater | None = None
     logprobs: bool = False
+    retries: bool = False
     glimpses: bool = False
     verifier: Literal["prm", "self"] | None = None
     samples: int = 1
@@ -88,6 +99,10 @@ class Policy:
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """Before drafting, shape (n,): True has the strong model write the step at once."""
+        return np.zeros(len(seen), dtype=bool)
+
+    def retry(self, seen: Decisions) -> np.ndarray:
+        """After the first draft of a step, shape (n,): True has the weak model try again, and the better is judged."""
         return np.zeros(len(seen), dtype=bool)
 
     def consult(self, seen: Decisions) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trim.engine.episode import Episode, Step
+from trim.engine.episode import Episode, Retry, Step
 from trim.evaluation.schema import SCHEMA
 from trim.files import write_table
 from trim.models.base import Usage
@@ -38,13 +38,13 @@ def step_row(index: int, step: Step) -> dict[str, Any]:
         "decision": "accept" if step.writer == "weak" else "delegate" if step.draft is None else "regenerate",
         "text": step.text,
         "draft": step.draft,
-        "glimpse": None if np.isnan(step.glimpse) else step.glimpse,
-        "logprob": None if np.isnan(step.logprob) else step.logprob,
-        "score": None if np.isnan(step.score) else step.score,
+        "glimpse": _known(step.glimpse),
+        "logprob": _known(step.logprob),
+        "score": _known(step.score),
         "tokens": step.tokens,
         "draft_tokens": step.draft_tokens,
         "rater": step.rater,
-        "first_score": None if np.isnan(step.first) else step.first,
+        "first_score": _known(step.first),
         "first_rater": step.first_rating and step.first_rating.rater,
         "first_read": step.first_rating.read if step.first_rating else 0,
         "first_reread": step.first_rating.reread if step.first_rating else 0,
@@ -52,11 +52,29 @@ def step_row(index: int, step: Step) -> dict[str, Any]:
         "reread_tokens": step.reread,
         "verdict_tokens": step.verdict_tokens,
         "rating_calls": step.rating_calls,
+        **_retry_columns(step.retry),
         **_billed("draft", step.draft_usage),
         **_billed("rating", step.rating_usage),
         **_billed("first", step.first_rating and step.first_rating.rating_usage),
         **_billed("rewrite", step.rewrite_usage),
     }
+
+
+def _retry_columns(retry: Retry | None) -> dict[str, Any]:
+    rating = retry.rating if retry else None
+    return {
+        "other": retry.draft.text if retry else None,
+        "other_score": _known(retry.score) if retry else None,
+        "other_logprob": _known(retry.logprob) if retry else None,
+        "other_tokens": retry.draft.tokens if retry else 0,
+        "other_read": rating.read if rating else 0,
+        **_billed("retry", retry.draft.usage if retry else None),
+        **_billed("other", rating.rating_usage if rating else None),
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _billed(kind: str, usage: Usage | None) -> dict[str, int | None]:

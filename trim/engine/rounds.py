@@ -1,9 +1,9 @@
 """The rounds of steps: all open episodes of all policies, and what each of them waits for.
 
 An episode waits for one thing at a time: a glimpse of the token that a draft would begin with, a draft, a rating of it,
-a second opinion, a rewrite, or, at its end, a verification. Whoever drives the rounds takes what waits for one of them,
-has the models work on it as one batch, and settles it, upon which the policies send each episode on to what it waits
-for next. Episodes join and leave between any two of these.
+another draft, a second opinion, a rewrite, or, at its end, a verification. Whoever drives the rounds takes what waits
+for one of them, has the models work on it as one batch, and settles it, upon which the policies send each episode on to
+what it waits for next. Episodes join and leave between any two of these.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trim.engine.store import Node
 from trim.models.base import Draft, StepScore, add_usages
 from trim.steps import BOX, Ends, is_degenerate, is_final
 
-Stage = Literal["glimpse", "draft", "rate", "consult", "rewrite", "verify"]
+Stage = Literal["glimpse", "draft", "rate", "retry", "consult", "rewrite", "verify"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 _MOST_PIECES = 30
 
@@ -48,6 +48,7 @@ class Rounds:
         max_steps: most steps of a solution.
         ends: see `goes_on`.
         watch: told of an episode whenever it has one more step; it may let the episode `leave`.
+        again: the weak model with other random numbers; not needed if no policy has it try again.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class Rounds:
         max_steps: int = 30,
         ends: Ends = "stop",
         watch: Callable[[Episode], None] | None = None,
+        again: CachedLM | None = None,
     ) -> None:
-        self._weak, self._strong, self._scorer = weak, strong, scorer
+        self._weak, self._strong, self._scorer, self._again = weak, strong, scorer, again
         self.max_steps, self._ends, self._watch = max_steps, ends, watch
         self._raters: dict[Rater, StepScorer] = {
             "weak": LogprobScorer(weak, own=True),
@@ -124,6 +126,8 @@ class Rounds:
             for turn, draft in zip(new, write_steps(self._weak, [t.episode.node for t in new]), strict=True):
                 turn.draft = draft
             self._look(turns)
+        elif stage == "retry":
+            self._try_again(turns)
         elif stage == "rewrite":
             for turn, draft in zip(turns, write_steps(self._strong, nodes), strict=True):
                 turn.rewrite = draft
@@ -144,8 +148,10 @@ class Rounds:
             return []
         if stage == "draft":
             self._waiting["rate"] += [turn for turn in here if turn.policy.rater]
-            return self._judge(self._consult([turn for turn in here if not turn.policy.rater]))
+            return self._judge(self._consult(self._retry([turn for turn in here if not turn.policy.rater])))
         if stage == "rate":
+            return self._judge(self._consult(self._retry(here)))
+        if stage == "retry":
             return self._judge(self._consult(here))
         if stage == "consult":
             return self._judge(here)
@@ -191,6 +197,27 @@ class Rounds:
         delegated = dict(zip(map(id, routed), _ask(routed, "delegate"), strict=True))
         for turn in turns:  # what begins again is the strong model's
             self._waiting["rewrite" if delegated.get(id(turn), True) else "draft"].append(turn)
+
+    def _retry(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Have the weak model try again where policies ask for it; returns the others."""
+        able = [turn for turn in turns if turn.policy.retries and not turn.judged_only]
+        asked = dict(zip(map(id, able), _ask(able, "retry"), strict=True))
+        self._waiting["retry"] += [turn for turn in able if asked[id(turn)]]
+        return [turn for turn in turns if not asked.get(id(turn))]
+
+    def _try_again(self, turns: Sequence[Turn]) -> None:
+        """Have the weak model write second drafts, and let the better of two be the draft."""
+        assert self._again
+        drafts = write_steps(self._again, [turn.episode.node for turn in turns])
+        others = [Turn(turn.episode, turn.policy, draft) for turn, draft in zip(turns, drafts, strict=True)]
+        self._look(others)
+        for rater, scorer in self._raters.items():
+            asked = [(other, other.draft) for other in others if other.draft and other.policy.rater == rater]
+            nodes = [other.episode.node.child(draft.text) for other, draft in asked]
+            for (other, _), scores in zip(asked, scorer.score(nodes, [1] * len(nodes)), strict=True):
+                other.score, other.rating = scores[-1].score, Rating.of(rater, scores)
+        for turn, other in zip(turns, others, strict=True):
+            turn.try_again(other)
 
     def _consult(self, turns: Sequence[Turn]) -> list[Turn]:
         """Have drafts wait for a second opinion where their policies ask for it; returns the others."""

@@ -38,8 +38,8 @@ class Calls:
 
     Attributes:
         role: whose calls they are.
-        kind: what the calls do: write a draft (draft) or a rewrite (rewrite), or rate a step (rating; before another
-            rater does: first).
+        kind: what the calls do: write a draft (draft), another (retry) or a rewrite (rewrite), or rate a step (rating;
+            before another rater does: first) or the worse of two drafts (other).
         count: calls.
         prompt: tokens of their prompts, all calls together.
         fresh: those of them that the model has neither read nor written before.
@@ -121,16 +121,17 @@ def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls
     settings, of = np.unique(np.asarray(steps["setting"]), return_inverse=True)
     judged = (np.bincount(of, regenerated, len(settings)) > 0)[of]
     by = {rater: rated & np.asarray(steps["rater"] == rater) for rater in PAYERS}
+    retried = np.asarray(steps["other_tokens"]) > 0
     return [
-        _drafts(context, steps, prompts["weak"], rated | judged),
+        *_drafts(context, steps, prompts["weak"], rated | judged | retried),
         *_strong(context, steps, prompts["strong"], by["strong"]),
         *_scores(context, steps, prompts["prm"], by["prm"]),
         *(_asked(steps, rater, by[rater]) for rater in ("grade", "self")),
     ]
 
 
-def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.ndarray) -> Calls:
-    """The weak model reads what stands, which it knows but for the strong model's steps.
+def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.ndarray) -> list[Calls]:
+    """The weak model reads what stands, which it knows but for the strong model's steps, and all of that on a retry.
 
     It goes on in one call where no draft of a setting is judged, as when it solves whole problems.
     """
@@ -139,7 +140,11 @@ def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.nda
     fresh = context.since_last(np.where(context.by_weak, 0, context.tokens), called)
     fresh += np.where(context.first(called), prompt, 0)
     begun = called & ~context.goes_on(called & context.by_weak, asked)
-    return Calls("weak", "draft", begun.astype(int), prompt + context.before(context.tokens), fresh, written)
+    whole, again = prompt + context.before(context.tokens), np.asarray(steps["other_tokens"])
+    return [
+        Calls("weak", "draft", begun.astype(int), whole, fresh, written),
+        Calls("weak", "retry", (again > 0).astype(int), whole, np.zeros_like(fresh), again),
+    ]
 
 
 def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.ndarray) -> list[Calls]:
@@ -161,7 +166,10 @@ def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.nda
 
 
 def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndarray) -> list[Calls]:
-    """The reward model reads the draft, and what stands and has no score yet; another rater may be asked after it."""
+    """The reward model reads the draft, and what stands and has no score yet; another rater may be asked after it.
+
+    Of two drafts the better one is read as the draft is, and the other one besides.
+    """
     first = np.asarray(steps["first_rater"] == "prm")
     called = first | last
     draft, standing = (
@@ -171,9 +179,13 @@ def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndar
     known = context.before(standing + np.where(context.by_weak, draft, 0))
     fresh = draft + standing + np.where(context.first(called), prompt, 0)
     whole, nothing = prompt + known + standing + draft, np.zeros_like(draft)
+    other = np.where(called, steps["other_read"], 0)
     return [
-        Calls("prm", kind, asked.astype(int), whole, fresh, nothing)
-        for kind, asked in (("first", first), ("rating", last))
+        *(
+            Calls("prm", kind, asked.astype(int), whole, fresh, nothing)
+            for kind, asked in (("first", first), ("rating", last))
+        ),
+        Calls("prm", "other", (other > 0).astype(int), whole - draft + other, other, nothing),
     ]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-# What is asked for at a step: a draft, ratings of it by the only or last rater and by one before it, and a rewrite.
-CALLS = ("draft", "rating", "first", "rewrite")
+# What is asked for at a step: a draft, ratings of it by the only or last rater and by one before it, a rewrite, a
+# second draft, and a rating of the worse of the two.
+CALLS = ("draft", "rating", "first", "rewrite", "retry", "other")
 SCHEMA = pa.schema(
     [
         ("problem", pa.string()),
@@ -29,6 +30,11 @@ SCHEMA = pa.schema(
         ("reread_tokens", pa.int32()),
         ("verdict_tokens", pa.int32()),
         ("rating_calls", pa.int32()),
+        ("other", pa.string()),
+        ("other_score", pa.float64()),
+        ("other_logprob", pa.float64()),
+        ("other_tokens", pa.int32()),
+        ("other_read", pa.int32()),
         *((f"{kind}_{what}", pa.int32()) for kind in CALLS for what in ("billed", "cached")),
         ("correct", pa.bool_()),
     ]

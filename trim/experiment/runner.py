@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -75,6 +75,11 @@ class Runner(Generic[Store]):
         return self._writer(self.params.models.weak)
 
     @cached_property
+    def again(self) -> CachedLM:
+        """The weak model when it tries again, with other random numbers."""
+        return self.with_sample(1).weak
+
+    @cached_property
     def strong(self) -> CachedLM:
         """The strong model."""
         return self._writer(self.params.models.strong)
@@ -118,7 +123,7 @@ class Runner(Generic[Store]):
     def rounds(self, watch: Callable[[Episode], None] | None = None) -> Rounds:
         """The rounds that episodes of this experiment join."""
         generation = self.params.generation
-        return Rounds(self.weak, self.strong, self.scorer, generation.max_steps, generation.ends, watch)
+        return Rounds(self.weak, self.strong, self.scorer, generation.max_steps, generation.ends, watch, self.again)
 
     def run(
         self,
@@ -128,15 +133,26 @@ class Runner(Generic[Store]):
     ) -> list[Episode]:
         """Solve every problem under every policy; see `trim.engine.loop.run`."""
         generation, found = self.params.generation, list[Episode]()
-        parts = self.weak, self.strong, self.scorer, generation.max_steps
-        rest = self.judge, watch, generation.sampling.separator, generation.ends
+        solve = partial(
+            run,
+            policies=policies,
+            weak=self.weak,
+            strong=self.strong,
+            scorer=self.scorer,
+            max_steps=generation.max_steps,
+            judge=self.judge,
+            watch=watch,
+            separator=generation.sampling.separator,
+            ends=generation.ends,
+            again=self.again,
+        )
         total = len(problems) * len(policies)
         for start in range(0, len(problems), _TOGETHER):
 
             def progress(done: int, _: int, before: int = len(found)) -> None:
                 self.tracker.advanced(before + done, total)
 
-            found += run(problems[start : start + _TOGETHER], policies, *parts, progress, *rest)
+            found += solve(problems[start : start + _TOGETHER], progress=progress)
         return sorted(found, key=lambda episode: episode.policy)
 
     def _writer(self, model: Model) -> CachedLM:

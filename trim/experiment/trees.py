@@ -14,13 +14,13 @@ def open_tree(runner: Runner, problems: Sequence[Problem]) -> Tree:
     """The trees of problems, explored where they are followed."""
     generation = runner.params.generation
     models = runner.weak, runner.strong, runner.scorer
-    return Tree(problems, *models, generation.max_steps, generation.ends, runner.judge)
+    return Tree(problems, *models, generation.max_steps, generation.ends, runner.judge, runner.again)
 
 
-def whole_tree(runner: Runner, problems: Sequence[Problem]) -> Tree:
-    """The trees of problems, made whole."""
+def whole_tree(runner: Runner, problems: Sequence[Problem], retries: bool = False) -> Tree:
+    """The trees of problems, made whole; see `Tree.expand`."""
     tree = open_tree(runner, problems)
-    tree.expand()
+    tree.expand(retries)
     return tree
 
 

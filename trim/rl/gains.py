@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trim.rl.observations import ASKED
 from trim.rl.settings import Action
-from trim.rl.verification import ASKED, KEEP, REWRITE, VERIFY, Choices, Situations
+from trim.rl.verification import KEEP, REWRITE, TRY_AGAIN, VERIFY, Choices, Situations
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-# What is regressed: what the first choice gains over the second.
-GAINS = ("delegate", "verify", "rewrite", "rewrite_verified")
+# What is regressed: what choices gain over drafting, over keeping the draft, and over keeping the verified one.
+GAINS = ("delegate", "verify", "rewrite", "rewrite_verified", "retry")
 _ITERATIONS = 4
 _EXPLORED = 0.05  # share of random choices in the policy that says where the regressions count
 _BOOSTING = {
@@ -33,7 +34,7 @@ class Gains:
     """Regressions of what choices gain, told the price.
 
     Attributes:
-        texts: LightGBM's text of each of `GAINS`.
+        texts: LightGBM's text of each of `GAINS`; "retry" may be missing.
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
@@ -52,20 +53,30 @@ class Gains:
             return seen[:, ASKED] > 0
         return self("delegate", seen, price) > 0 if "delegate" in actions else np.zeros(len(seen), dtype=bool)
 
-    def action(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
-        """The best of the actions that are allowed, from what is seen of drafts, shape (n,)."""
-        ways = np.stack([np.zeros(len(seen)), self("verify", seen, price), self("rewrite", seen, price)])
-        allowed = ["accept" in actions, "verify" in actions, "rewrite" in actions]
-        return np.where(np.array(allowed)[:, None], ways, -np.inf).argmax(axis=0)
+    def action(self, seen: np.ndarray, price: float, actions: Sequence[Action], again: bool = False) -> np.ndarray:
+        """The best of the actions that are allowed, from what is seen of drafts, shape (n,).
+
+        Args:
+            seen: shape (n, F).
+            price: see `fit`.
+            actions: see `fit`.
+            again: the weak model has tried again, and does so once.
+        """
+        ways = {"accept": np.zeros(len(seen)), "verify": self("verify", seen, price)}
+        ways["rewrite"] = self("rewrite", seen, price)
+        if "retry" in actions and not again:
+            ways["retry"] = self("retry", seen, price)
+        allowed = np.array([name in actions for name in ways])[:, None]
+        return np.where(allowed, np.stack(list(ways.values())), -np.inf).argmax(axis=0)
 
     def choices(self, situations: Situations, price: float, actions: Sequence[Action]) -> Choices:
         """What is chosen in every situation."""
         there = situations.reachable
-        before, draft, verified = (seen[there] for seen in situations.seen)
-        chosen = Choices(*(np.zeros(len(situations), dtype=kind) for kind in (bool, np.int64, bool)))
-        chosen.delegate[there] = self.delegate(before, price, actions)
-        chosen.action[there] = self.action(draft, price, actions)
-        chosen.rewrite[there] = self("rewrite_verified", verified, price) > 0
+        chosen = Choices.none(situations.tries, len(situations))
+        chosen.delegate[there] = self.delegate(situations.before[there], price, actions)
+        for tried, (draft, opinion) in enumerate(zip(situations.draft, situations.opinion, strict=True)):
+            chosen.action[tried, there] = self.action(draft[there], price, actions, tried > 0)
+            chosen.rewrite[tried, there] = self("rewrite_verified", opinion[there], price) > 0
         return chosen
 
 
@@ -101,27 +112,36 @@ def fit(
 
 def _first(situations: Situations, price: float, verify: bool) -> Choices:
     """A policy to begin with: the less is paid, the more drafts are looked at, least probable first."""
-    draft, opinion = situations.seen[1][:, -2], situations.seen[2][:, -1]
-    doubted = draft < np.quantile(draft, min(0.5, 0.2 / price))
+    draft, opinion = situations.draft[..., -2], situations.opinion[..., -1]
+    doubted = draft < np.quantile(draft[0], min(0.5, 0.2 / price))
     action = np.where(doubted, VERIFY if verify else REWRITE, KEEP)
+    if situations.tries > 1:
+        action[0] = np.where(doubted[0], TRY_AGAIN, action[0])
     return Choices(np.zeros(len(situations), dtype=bool), action, opinion < -3)
 
 
 def _regress(situations: Situations, prices: Sequence[float], chosen: Sequence[Choices]) -> Gains:
-    seen = dict(zip(GAINS, (situations.seen[i] for i in (0, 1, 1, 2)), strict=True))
     rows: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {gain: [] for gain in GAINS}
     for price, choices in zip(prices, chosen, strict=True):
         worth = situations.worth(price, choices)
         reached, drafted, verified = situations.visits(choices, _EXPLORED)
-        for gain, weight, target in (
-            ("delegate", reached, worth.delegate - worth.draft),
-            ("verify", drafted, worth.verify - worth.keep),
-            ("rewrite", drafted, worth.rewrite - worth.keep),
-            ("rewrite_verified", verified, worth.rewrite_verified - worth.keep_verified),
-        ):
+        examples = [("delegate", situations.before, reached, worth.delegate - worth.draft)]
+        for tried in range(situations.tries):
+            draft, opinion = situations.draft[tried], situations.opinion[tried]
+            keep, kept = worth.keep[tried], worth.keep_verified[tried]
+            examples += [
+                ("verify", draft, drafted[tried], worth.verify[tried] - keep),
+                ("rewrite", draft, drafted[tried], worth.rewrite - keep),
+                ("rewrite_verified", opinion, verified[tried], worth.rewrite_verified - kept),
+            ]
+        if situations.tries > 1:
+            examples.append(("retry", situations.draft[0], drafted[0], worth.retry - worth.keep[0]))
+        for gain, seen, weight, target in examples:
             there = weight > _RARE
-            rows[gain].append((_told(seen[gain][there], price), target[there], weight[there]))
-    return Gains({gain: _boosted(*map(np.concatenate, zip(*found, strict=True))) for gain, found in rows.items()})
+            rows[gain].append((_told(seen[there], price), target[there], weight[there]))
+    return Gains(
+        {gain: _boosted(*map(np.concatenate, zip(*found, strict=True))) for gain, found in rows.items() if found}
+    )
 
 
 def _boosted(seen: np.ndarray, target: np.ndarray, weight: np.ndarray) -> str:

@@ -10,9 +10,10 @@ from trim.section import Section
 
 Currency = Literal["strong_tokens", "flops", "money"]
 Evidence = Literal["weak", "prm"]  # the weak model's log-probability of its draft, and the reward model's score
-# Before a draft, have the strong model write unseen; once it is there, accept, verify or rewrite it. With "hand_off"
-# the strong model goes on to the end once it has written a step.
-Action = Literal["delegate", "accept", "verify", "rewrite", "hand_off"]
+# Before a draft, have the strong model write unseen; once it is there, accept, verify or rewrite it, or have the weak
+# model try again and judge the better of the two. With "hand_off" the strong model goes on to the end once it has
+# written a step.
+Action = Literal["delegate", "accept", "verify", "rewrite", "retry", "hand_off"]
 VERSION = 2  # of the networks: a checkpoint of another one is refused
 # `hindsight` is fitted on the very problems that it is measured on: an optimistic bound.
 CEILINGS = {

@@ -1,9 +1,10 @@
 """The decision points of the problems' solution trees, as arrays that grow where they are explored.
 
 A decision point is an accepted prefix with a weak draft and its score. From there the router
-accepts or regenerates; what follows is made by the models once and looked up ever after, so
-that an epoch over explored problems costs almost nothing. Where both models write the same step
-the ways meet again: a point is known by its prefix.
+accepts or regenerates, or has the weak model try again and keeps what it wrote then; what follows
+is made by the models once and looked up ever after, so that an epoch over explored problems costs
+almost nothing. Where two of these are the same step the ways meet again: a point is known by its
+prefix.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from trim.rng import digest
 from trim.steps import Ends
 
 UNKNOWN, FINISHED = -2, -1
-ACCEPT, REGENERATE = 0, 1
+ACCEPT, REGENERATE, RETRY = range(3)
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,12 @@ class Tree:
         least, product, before: least, product and last of those steps' scores; 1 where there are none, shape (V,).
         score, tokens: score and length of the weak draft, shape (V,).
         strong_tokens: length of the strong model's step, 0 as long as it is not known, shape (V,).
-        child: the point after accepting and after regenerating, `UNKNOWN` or `FINISHED`, shape (V, 2).
-        correct: whether a solution that finishes so is right, shape (V, 2).
+        retry_score, retry_tokens: score and length of what the weak model writes when it tries again, 0 as long as it
+            is not known, shape (V,).
+        repeats: whether it then writes the same, shape (V,).
+        child: the point after each of accepting, regenerating, and keeping the second draft, `UNKNOWN` or `FINISHED`,
+            shape (V, 3).
+        correct: whether a solution that finishes so is right, shape (V, 3).
 
     Args:
         problems: the problems, in the order of `roots`.
@@ -65,6 +70,7 @@ class Tree:
         max_steps: most steps of a solution.
         ends: see `trim.engine.rounds.goes_on`.
         judge: the judge of the answers; without one, verdicts are kept with the tree.
+        again: the weak model with other random numbers, for second drafts; without it there are none.
     """
 
     def __init__(
@@ -76,17 +82,23 @@ class Tree:
         max_steps: int = 30,
         ends: Ends = "stop",
         judge: AnswerJudge | None = None,
+        again: CachedLM | None = None,
     ) -> None:
         self.problems, self.max_steps, self.ends = list(problems), max_steps, ends
         self._weak, self._strong, self._scorer, self._judge = weak, strong, scorer, judge or AnswerJudge(Draws())
+        self._again = again
         self._nodes: list[Node] = []
         self._points: dict[Node, int] = {}
         self._drafts: list[Draft] = []
+        self._retries: dict[int, Draft] = {}
         self._scores: list[tuple[float, ...]] = []
-        self.problem, self.depth, self.tokens, self.strong_tokens = (np.zeros(0, dtype=np.int64) for _ in range(4))
-        self.least, self.product, self.before, self.score = (np.zeros(0) for _ in range(4))
-        self.child = np.zeros((0, 2), dtype=np.int64)
-        self.correct = np.zeros((0, 2), dtype=bool)
+        self.problem, self.depth, self.tokens, self.strong_tokens, self.retry_tokens = (
+            np.zeros(0, dtype=np.int64) for _ in range(5)
+        )
+        self.least, self.product, self.before, self.score, self.retry_score = (np.zeros(0) for _ in range(5))
+        self.repeats = np.zeros(0, dtype=bool)
+        self.child = np.zeros((0, 3), dtype=np.int64)
+        self.correct = np.zeros((0, 3), dtype=bool)
         self.roots = np.arange(len(self.problems))
         self._open([_Opening(i, Node.root(p.question)) for i, p in enumerate(self.problems)])
 
@@ -109,6 +121,10 @@ class Tree:
         chosen = range(len(self)) if points is None else points.tolist()
         return [self._nodes[point].child(self._drafts[point].text) for point in chosen]
 
+    def retried(self, points: np.ndarray) -> list[Node]:
+        """The solution with the second draft at each of some points, where it is known."""
+        return [self._nodes[point].child(self._retries[point].text) for point in points.tolist()]
+
     def after(self, points: np.ndarray, actions: np.ndarray) -> list[Node]:
         """The solutions after acting at some points, where it is known what follows; shape (n,) each."""
         again = np.flatnonzero(actions == REGENERATE)
@@ -128,10 +144,20 @@ class Tree:
         models: dict[str, CachedLM | CachedPRM] = {"weak": self._weak, "strong": self._strong, "prm": self._scorer}
         return {role: np.array(model.prompt_tokens(roots)) for role, model in models.items()}
 
-    def logprobs(self, role: Literal["weak", "strong"], points: np.ndarray | None = None) -> np.ndarray:
-        """Mean log-probability of weak drafts under the weak or the strong model, at some points, by default all."""
+    def logprobs(
+        self, role: Literal["weak", "strong"], points: np.ndarray | None = None, retried: bool = False
+    ) -> np.ndarray:
+        """Mean log-probability of weak drafts under the weak or the strong model, at some points, by default all.
+
+        Args:
+            role: whose log-probability.
+            points: shape (n,).
+            retried: of the second drafts there.
+        """
         model = self._weak if role == "weak" else self._strong
-        return np.array([score.score for score in model.mean_logprobs(self.drafted(points))])
+        points = np.arange(len(self)) if points is None else points
+        nodes = self.retried(points) if retried else self.drafted(points)
+        return np.array([score.score for score in model.mean_logprobs(nodes)])
 
     def states(self, points: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """The state that a step leads to by the problems' exact checks: `S0`, `S1` or `S2`; see `after`, shape (n,)."""
@@ -168,7 +194,7 @@ class Tree:
 
         Args:
             points: shape (n,).
-            actions: `ACCEPT` or `REGENERATE`, shape (n,).
+            actions: `ACCEPT`, `REGENERATE` or `RETRY`, shape (n,).
 
         Returns:
             Where that leads (or `FINISHED`), whether it finishes the solution and that is right,
@@ -184,14 +210,18 @@ class Tree:
         """Make what follows pairs of point and action, shape (n, 2)."""
         rewritten = [point for point, action in pairs.tolist() if action == REGENERATE]
         strong = dict(zip(rewritten, write_steps(self._strong, [self._nodes[p] for p in rewritten]), strict=True))
+        self._try_again([point for point, action in pairs.tolist() if action == RETRY])
         openings: list[_Opening] = []
         edges, ends, endings = [], [], []
         for point, action in pairs.tolist():
-            step = strong[point] if action == REGENERATE else self._drafts[point]
+            step = (
+                self._drafts[point] if action == ACCEPT else (strong if action == REGENERATE else self._retries)[point]
+            )
             if action == REGENERATE:
                 self.strong_tokens[point] = step.tokens
             if goes_on(step, int(self.depth[point]) + 1, self.max_steps, self.ends):
-                scores = self._scores[point] + ((self.score[point],) if action == ACCEPT else ())
+                score = {ACCEPT: self.score[point], RETRY: self.retry_score[point]}.get(action)
+                scores = self._scores[point] + (() if score is None else (score,))
                 node = self._nodes[point].child(step.text)
                 if node not in self._points:
                     self._points[node] = len(self) + len(openings)
@@ -211,10 +241,24 @@ class Tree:
             points, actions, after = np.transpose(edges)
             self.child[points, actions] = after
 
-    def expand(self) -> None:
-        """Make everything that any policy can meet."""
-        while (self.child == UNKNOWN).any():
-            self._expand(np.argwhere(self.child == UNKNOWN))
+    def expand(self, retries: bool = False) -> None:
+        """Make everything that any policy can meet; with `retries`, if it may have the weak model try again."""
+        met = self.child if retries else self.child[:, :RETRY]
+        while (met == UNKNOWN).any():
+            self._expand(np.argwhere(met == UNKNOWN))
+            met = self.child if retries else self.child[:, :RETRY]
+
+    def _try_again(self, points: Sequence[int]) -> None:
+        """Have the weak model write a second draft at points where there is none, and score it."""
+        if not points:
+            return
+        assert self._again
+        drafts = write_steps(self._again, [self._nodes[point] for point in points])
+        self._retries.update(zip(points, drafts, strict=True))
+        read = self._scorer.score(self.retried(np.array(points)), [1] * len(points))
+        self.retry_tokens[points] = [draft.tokens for draft in drafts]
+        self.retry_score[points] = [row[-1].score for row in read]
+        self.repeats[points] = [drafts[i].text == self._drafts[point].text for i, point in enumerate(points)]
 
     def _open(self, openings: Sequence[_Opening]) -> None:
         """Draft and score at new decision points."""
@@ -235,5 +279,8 @@ class Tree:
         self.product = np.append(self.product, [float(np.prod(scores)) for scores in earlier])
         self.before = np.append(self.before, [scores[-1] if scores else 1.0 for scores in earlier])
         self.score = np.append(self.score, [row[-1].score for row in read])
-        self.child = np.append(self.child, np.full((count, 2), UNKNOWN), axis=0)
-        self.correct = np.append(self.correct, np.zeros((count, 2), dtype=bool), axis=0)
+        self.retry_tokens = np.append(self.retry_tokens, np.zeros(count, dtype=np.int64))
+        self.retry_score = np.append(self.retry_score, np.zeros(count))
+        self.repeats = np.append(self.repeats, np.zeros(count, dtype=bool))
+        self.child = np.append(self.child, np.full((count, 3), UNKNOWN), axis=0)
+        self.correct = np.append(self.correct, np.zeros((count, 3), dtype=bool), axis=0)

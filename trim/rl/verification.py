@@ -4,27 +4,24 @@ A situation is a decision point of a tree and how far the strong model has read 
 it has not read yet must be read, and paid for, when it is asked next. Before a draft the policy may have the strong
 model write the step unseen. A draft comes with evidence: the weak model's own mean log-probability, which costs
 nothing, the reward model's score, or both. It may then be accepted, verified (the strong model reads it, and its mean
-log-probability of the draft is seen) or rewritten; after verification, accepted or rewritten.
+log-probability of the draft is seen) or rewritten; after verification, accepted or rewritten. Or the weak model tries
+again, once, and the better of its two drafts by the evidence is judged as the first one was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from trim.models.cost import ModelCost
+from trim.rl.observations import NO_EVIDENCE, NO_RETRY, deciding, observe
 from trim.rl.settings import Currency, Evidence
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
+from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, RETRY, Tree
 
-if TYPE_CHECKING:
-    from trim.engine.policy import Decisions
-
-KEEP, VERIFY, REWRITE = range(3)
-ASKED = 2  # the column of `observe` that says whether the strong model was asked before
-NO_EVIDENCE = 1.0  # above any log-probability, and as good as any score
+KEEP, VERIFY, REWRITE, TRY_AGAIN = range(4)
 
 
 class TokenPrices(NamedTuple):
@@ -49,35 +46,46 @@ def token_prices(costs: Mapping[str, ModelCost], currency: Currency) -> dict[str
 class Choices(NamedTuple):
     """What is chosen in each of N situations; what is chosen in those that cannot be reached counts for nothing.
 
+    Where drafts are told apart, the first of two is the draft, the second the better of it and a second one.
+
     Attributes:
         delegate: whether the strong model writes the step unseen, shape (N,).
-        action: `KEEP`, `VERIFY` or `REWRITE` once there is a draft, shape (N,).
-        rewrite: whether the draft is rewritten once it is verified, shape (N,).
+        action: `KEEP`, `VERIFY`, `REWRITE` or, once, `TRY_AGAIN`, when there is a draft, shape (T, N).
+        rewrite: whether the draft is rewritten once it is verified, shape (T, N).
     """
 
     delegate: np.ndarray
     action: np.ndarray
     rewrite: np.ndarray
 
+    @classmethod
+    def none(cls, tries: int, situations: int) -> Choices:
+        """Keep every draft unread."""
+        shape = tries, situations
+        return cls(np.zeros(situations, dtype=bool), np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool))
+
 
 @dataclass(frozen=True)
 class Worth:
-    """Return of each choice in each of N situations, shape (N,) each.
+    """Return of each choice in each of N situations.
 
     Attributes:
-        draft, delegate: before there is a draft.
-        keep, verify, rewrite: once there is one.
-        keep_verified, rewrite_verified: once it is verified.
-        value: of the choices that are made.
+        draft, delegate: before there is a draft, shape (N,).
+        keep, verify: once there is one, and once there are two, shape (T, N).
+        keep_verified: once it is verified, shape (T, N).
+        rewrite, rewrite_verified: in place of any draft, shape (N,).
+        retry: in place of the first, shape (N,); 0 where there are no second ones.
+        value: of the choices that are made, shape (N,).
     """
 
     draft: np.ndarray
     delegate: np.ndarray
     keep: np.ndarray
     verify: np.ndarray
-    rewrite: np.ndarray
     keep_verified: np.ndarray
+    rewrite: np.ndarray
     rewrite_verified: np.ndarray
+    retry: np.ndarray
     value: np.ndarray
 
 
@@ -87,48 +95,60 @@ class Situations:
     Attributes:
         point: decision point of each of N situations, shape (N,).
         known: number of steps that the strong model has read or written, 0 if it was never asked, shape (N,).
-        kept, verified, rewritten: the situation after the draft is kept unread, kept after verification, and rewritten
-            by the strong model, or `FINISHED`, shape (N,).
-        right: whether a solution that finishes with the draft, and with the rewrite, is right, shape (N, 2).
-        prices: what it costs to have the strong model write unseen, to draft, verify, rewrite, and rewrite after
-            verification, in units of what always-strong spends on a problem, shape (N,) each.
-        seen: what a policy sees before a draft, of a draft, and of a verified one, shape (N, F) each; see `observe`.
+        tries: T, the number of drafts that there may be of a step, 1 or 2.
+        kept, verified: the situation after the draft, or the better of two, is kept unread, and after verification, or
+            `FINISHED`, shape (T, N).
+        rewritten: the situation after the strong model has written, shape (N,).
+        right: whether a solution that finishes with the draft, or the better of two, is right, shape (T, N).
+        rewrite_right: whether one that finishes with the strong model's step is, shape (N,).
+        prices: what it costs to have the strong model write unseen, to draft, verify, rewrite, rewrite after
+            verification, and draft again, in units of what always-strong spends on a problem, shape (N,) each, of
+            `verify` (T, N).
+        before: what a policy sees before a draft, shape (N, F); see `observe`.
+        draft, opinion: what it sees of a draft, and of a verified one, shape (T, N, F) each.
         roots: the first situation of each problem, shape (n,).
         reachable: whether any policy can come into it, shape (N,).
 
     Args:
-        tree: whole trees.
+        tree: whole trees, with second drafts if there are `retries`.
         costs: what each model's use costs, by role.
         currency: what is spent.
         evidence: what is seen of a draft before it is verified, k kinds; see `Evidence`.
+        retries: whether the weak model may try again.
     """
 
     def __init__(
-        self, tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, evidence: Sequence[Evidence] = ("weak",)
+        self,
+        tree: Tree,
+        costs: Mapping[str, ModelCost],
+        currency: Currency,
+        evidence: Sequence[Evidence] = ("weak",),
+        retries: bool = False,
     ) -> None:
-        self.tree, self._scored, depth = tree, "prm" in evidence, tree.depth
+        self.tree, self.tries, depth = tree, 1 + retries, tree.depth
+        self._scored = "prm" in evidence
         start = np.concatenate([[0], np.cumsum(depth + 1)])
         self.point = np.repeat(np.arange(len(tree)), depth + 1)
         self.known = np.arange(start[-1]) - start[self.point]
         self.roots = start[tree.roots]
         self._levels = [np.flatnonzero(depth[self.point] == k) for k in range(int(depth.max()) + 1)]
+        drafts = _Drafts.of(tree, evidence, retries)
 
-        def after(action: int, known: np.ndarray) -> np.ndarray:
-            child = tree.child[self.point, action]
+        def after(child: np.ndarray, known: np.ndarray) -> np.ndarray:
+            child = child[..., self.point]
             return np.where(child == FINISHED, FINISHED, start[child] + known)
 
         here = depth[self.point]
-        self.kept, self.verified = after(ACCEPT, self.known), after(ACCEPT, here + 1)
-        self.rewritten = after(REGENERATE, here + 1)
-        self.right = tree.correct[self.point]
-        seen = np.column_stack([tree.score if kind == "prm" else tree.logprobs("weak") for kind in evidence])
-        standing, (unread, least) = self._standing()[self.point], self._unread(seen)
+        self.kept, self.verified = after(drafts.child, self.known), after(drafts.child, here + 1)
+        self.rewritten = after(tree.child[:, REGENERATE], here + 1)
+        self.right, self.rewrite_right = drafts.correct[:, self.point], tree.correct[self.point, REGENERATE]
+        standing, (unread, least) = self._standing()[self.point], self._unread(drafts)
         length = np.array([len(problem.question) for problem in tree.problems])[tree.problem[self.point]]
-        draft, opinion = [seen[self.point], tree.tokens[self.point]], tree.logprobs("strong")[self.point]
-        before = observe(here, length, self.known, unread, least)
-        self.seen = (before, np.column_stack([before, *draft]), np.column_stack([before, *draft, opinion]))
-        self.prices = self._priced(token_prices(costs, currency), standing, unread)
-        anything = Choices(*(np.zeros(len(self), dtype=kind) for kind in (bool, np.int64, bool)))
+        self.before = observe(here, length, self.known, unread, least)
+        self.draft = np.stack([np.column_stack([self.before, told[self.point]]) for told in drafts.told()])
+        self.opinion = np.concatenate([self.draft, drafts.opinion[:, self.point, None]], axis=2)
+        self.prices = self._priced(token_prices(costs, currency), standing, unread, drafts)
+        anything = Choices.none(self.tries, len(self))
         self.reachable = self.visits(anything, explored=0.5)[0] > 0
 
     def __len__(self) -> int:
@@ -138,36 +158,37 @@ class Situations:
         """Tokens of the steps that stand before each decision point, shape (V,)."""
         tree = self.tree
         found = np.zeros(len(tree), dtype=np.int64)
+        written = {RETRY: tree.retry_tokens, REGENERATE: tree.strong_tokens, ACCEPT: tree.tokens}
         for depth in range(int(tree.depth.max())):
             points = np.flatnonzero(tree.depth == depth)
-            for action, tokens in ((REGENERATE, tree.strong_tokens), (ACCEPT, tree.tokens)):
+            for action in list(written)[2 - self.tries :]:
                 on = points[tree.child[points, action] != FINISHED]
-                found[tree.child[on, action]] = found[on] + tokens[on]
+                found[tree.child[on, action]] = found[on] + written[action][on]
         return found
 
-    def _unread(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _unread(self, drafts: _Drafts) -> tuple[np.ndarray, np.ndarray]:
         """Tokens that stand and that the strong model has not read, and the least evidence of their drafts.
-
-        Args:
-            seen: evidence of each draft, shape (V, k).
 
         Returns:
             Shapes (N,) and (N, k).
         """
-        unread, least = np.zeros(len(self), dtype=np.int64), np.full((len(self), seen.shape[1]), NO_EVIDENCE)
+        unread = np.zeros(len(self), dtype=np.int64)
+        least = np.full((len(self), drafts.evidence.shape[2]), NO_EVIDENCE)
         for level in self._levels:
-            here = level[self.kept[level] != FINISHED]
-            unread[self.kept[here]] = unread[here] + self.tree.tokens[self.point[here]]
-            least[self.kept[here]] = np.minimum(least[here], seen[self.point[here]])
+            for kept, tokens, evidence in zip(self.kept, drafts.tokens, drafts.evidence, strict=True):
+                here = level[kept[level] != FINISHED]
+                unread[kept[here]] = unread[here] + tokens[self.point[here]]
+                least[kept[here]] = np.minimum(least[here], evidence[self.point[here]])
         return unread, least
 
     def _priced(
-        self, prices: Mapping[str, TokenPrices], standing: np.ndarray, unread: np.ndarray
+        self, prices: Mapping[str, TokenPrices], standing: np.ndarray, unread: np.ndarray, drafts: _Drafts
     ) -> dict[str, np.ndarray]:
         """See `prices`."""
         tree, problem = self.tree, self.tree.problem[self.point]
         prompt = {role: lengths[problem] for role, lengths in tree.prompt_tokens().items()}
         draft, rewrite = tree.tokens[self.point], tree.strong_tokens[self.point]
+        again, differs = tree.retry_tokens[self.point], ~tree.repeats[self.point]
         weak, strong = prices["weak"], prices["strong"]
         whole = prompt["strong"] + standing
         fresh = unread + np.where(self.known == 0, prompt["strong"], 0)
@@ -178,18 +199,23 @@ class Situations:
         going_on = np.where(first | (self.known < depth), reading, 0)
         also_read = weak.read + scored * prices["prm"].read  # a rewrite, by the others
 
+        def known(role: str) -> np.ndarray:
+            return prices[role].cached * (prompt[role] + standing)
+
         def beginning(role: str) -> np.ndarray:
-            cached = prices[role].cached * (prompt[role] + standing)
-            return np.where(first, prices[role].read * prompt[role], cached)
+            return np.where(first, prices[role].read * prompt[role], known(role))
 
         found = {
             "delegate": going_on + (strong.written + also_read) * rewrite,
             "draft": beginning("weak")
             + weak.written * draft
             + scored * (beginning("prm") + prices["prm"].read * draft),
-            "verify": reading + strong.read * draft + strong.written,
+            "verify": reading + strong.read * drafts.tokens[:, self.point] + strong.written,
             "rewrite": reading + (strong.written + also_read) * rewrite,
             "rewrite_verified": strong.cached * whole + (strong.written + also_read) * rewrite,
+            "retry": known("weak")
+            + weak.written * again
+            + scored * differs * (known("prm") + prices["prm"].read * again),
         }
         unit = self._always_strong(strong, prompt["strong"])
         return {name: price / unit for name, price in found.items()}
@@ -210,90 +236,127 @@ class Situations:
             price: what is lost by spending as much as always-strong does on a problem.
             choices: what is chosen afterwards; None for the best, known beforehand (a clairvoyant router).
         """
-        found = Worth(*np.zeros((8, len(self))))
+        many, one = (self.tries, len(self)), (len(self),)
+        found = Worth(*(np.zeros(shape) for shape in (one, one, many, many, many, one, one, one, one)))
         cost = {name: price * amount for name, amount in self.prices.items()}
         for level in reversed(self._levels):
 
-            def goes_on(after: np.ndarray, action: int, level: np.ndarray = level) -> np.ndarray:
-                on = after[level]
-                return np.where(on == FINISHED, self.right[level, action], found.value[on])
+            def goes_on(after: np.ndarray, right: np.ndarray, level: np.ndarray = level) -> np.ndarray:
+                on = after[..., level]
+                return np.where(on == FINISHED, right[..., level], found.value[on])
 
-            rewritten = goes_on(self.rewritten, REGENERATE)
-            found.keep[level] = goes_on(self.kept, ACCEPT)
+            rewritten = goes_on(self.rewritten, self.rewrite_right)
+            found.keep[:, level] = goes_on(self.kept, self.right)
             found.delegate[level] = rewritten - cost["delegate"][level]
             found.rewrite[level] = rewritten - cost["rewrite"][level]
-            found.keep_verified[level] = goes_on(self.verified, ACCEPT)
+            found.keep_verified[:, level] = goes_on(self.verified, self.right)
             found.rewrite_verified[level] = rewritten - cost["rewrite_verified"][level]
-            both = found.keep_verified[level], found.rewrite_verified[level]
-            opinion = np.maximum(*both) if choices is None else np.where(choices.rewrite[level], *both[::-1])
-            found.verify[level] = opinion - cost["verify"][level]
-            ways = np.stack([found.keep[level], found.verify[level], found.rewrite[level]])
-            chosen = ways.argmax(axis=0) if choices is None else choices.action[level]
-            drafted = np.take_along_axis(ways, chosen[None], axis=0)[0] - cost["draft"][level]
+            both = found.keep_verified[:, level], found.rewrite_verified[level]
+            opinion = np.maximum(*both) if choices is None else np.where(choices.rewrite[:, level], *both[::-1])
+            found.verify[:, level] = opinion - cost["verify"][:, level]
+            judged = found.rewrite[level]
+            for tried in reversed(range(self.tries)):
+                ways = [found.keep[tried, level], found.verify[tried, level], found.rewrite[level]]
+                if tried + 1 < self.tries:
+                    found.retry[level] = judged - cost["retry"][level]
+                    ways.append(found.retry[level])
+                chosen = np.argmax(ways, axis=0) if choices is None else choices.action[tried, level]
+                judged = np.take_along_axis(np.stack(ways), chosen[None], axis=0)[0]
+            drafted, unseen = judged - cost["draft"][level], found.delegate[level]
             found.draft[level] = drafted
-            unseen = found.delegate[level]
             found.value[level] = (
                 np.maximum(drafted, unseen) if choices is None else np.where(choices.delegate[level], unseen, drafted)
             )
         return found
 
     def visits(self, choices: Choices, explored: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Probability of each situation, of a draft there, and of a verified one, shape (N,) each.
+        """Probability of each situation, shape (N,), and of a draft there and of a verified one, shape (T, N) each.
 
         Args:
             choices: what is chosen.
             explored: share of the choices that are made at random.
         """
         reached = np.zeros(len(self))
-        drafted, verified = np.zeros(len(self)), np.zeros(len(self))
+        drafted, verified = np.zeros((2, self.tries, len(self)))
         reached[self.roots] = 1
         delegate, rewrite = (np.where(c, 1 - explored, explored) for c in (choices.delegate, choices.rewrite))
-        action = np.full((len(self), 3), explored / 2)
-        np.put_along_axis(action, choices.action[:, None], 1 - explored, axis=1)
+        action = [
+            _spread(chosen, 3 + (tried + 1 < self.tries), explored) for tried, chosen in enumerate(choices.action)
+        ]
         for level in self._levels:
-            drafted[level] = reached[level] * (1 - delegate[level])
-            verified[level] = drafted[level] * action[level, VERIFY]
-            again = reached[level] * delegate[level] + drafted[level] * action[level, REWRITE]
-            for after, share in (
-                (self.kept, drafted[level] * action[level, KEEP]),
-                (self.verified, verified[level] * (1 - rewrite[level])),
-                (self.rewritten, again + verified[level] * rewrite[level]),
-            ):
-                on = after[level] != FINISHED
-                np.add.at(reached, after[level][on], share[on])
+            arriving = reached[level] * (1 - delegate[level])
+            again = reached[level] * delegate[level]
+            for tried in range(self.tries):
+                share = action[tried][level]
+                drafted[tried, level] = arriving
+                verified[tried, level] = read = arriving * share[:, VERIFY]
+                again = again + arriving * share[:, REWRITE] + read * rewrite[tried, level]
+                self._arrive(reached, level, self.kept[tried], arriving * share[:, KEEP])
+                self._arrive(reached, level, self.verified[tried], read * (1 - rewrite[tried, level]))
+                arriving = arriving * share[:, -1]
+            self._arrive(reached, level, self.rewritten, again)
         return reached, drafted, verified
 
+    @staticmethod
+    def _arrive(reached: np.ndarray, level: np.ndarray, after: np.ndarray, share: np.ndarray) -> None:
+        on = after[level] != FINISHED
+        np.add.at(reached, after[level][on], share[on])
 
-def observe(
-    steps: np.ndarray, length: np.ndarray, known: np.ndarray, unread: np.ndarray, least: np.ndarray
-) -> np.ndarray:
-    """What a policy sees before a draft, shape (N, 5 + k).
 
-    Args:
-        steps: number of steps that stand.
-        length: characters of the question.
-        known: number of them that the strong model has read or written.
-        unread: tokens of the others.
-        least: least evidence of the others' drafts, of each kind, shape (N, k); `NO_EVIDENCE` if there are none.
+@dataclass(frozen=True)
+class _Drafts:
+    """The draft at each of V points, and the better of it and a second one, which is the first where they are alike.
+
+    Attributes:
+        child, correct: see `Tree`, shape (T, V).
+        tokens: length, shape (T, V).
+        evidence: of k kinds, shape (T, V, k).
+        advance: by how much the better one's evidence is above the other's, `NO_RETRY` where there is one, (T, V, k).
+        opinion: the strong model's log-probability, shape (T, V).
     """
-    return np.column_stack([steps, length, known > 0, steps - known, unread, least]).astype(np.float32)
+
+    child: np.ndarray
+    correct: np.ndarray
+    tokens: np.ndarray
+    evidence: np.ndarray
+    advance: np.ndarray
+    opinion: np.ndarray
+
+    @staticmethod
+    def of(tree: Tree, evidence: Sequence[Evidence], retries: bool) -> _Drafts:
+        """The drafts of whole trees."""
+        told = np.stack([tree.score if kind == "prm" else tree.logprobs("weak") for kind in evidence], axis=-1)
+        first = _Drafts(
+            tree.child[:, ACCEPT], tree.correct[:, ACCEPT], tree.tokens, told, np.zeros((len(tree), 0)),
+            tree.logprobs("strong"),
+        )  # fmt: skip
+        if not retries:
+            return _Drafts(*(value[None] for value in vars(first).values()))
+        again = np.stack(
+            [tree.retry_score if kind == "prm" else tree.logprobs("weak", retried=True) for kind in evidence], axis=-1
+        )
+        second = _Drafts(
+            tree.child[:, RETRY], tree.correct[:, RETRY], tree.retry_tokens, again, first.advance,
+            tree.logprobs("strong", retried=True),
+        )  # fmt: skip
+        key = deciding(evidence)
+        better = again[:, key] > told[:, key]
+        best = {name: _where(better, getattr(second, name), value) for name, value in vars(first).items()}
+        advance = np.stack([np.full_like(told, NO_RETRY), _where(better, again - told, told - again)])
+        both = {name: np.stack([value, best[name]]) for name, value in vars(first).items()}
+        return _Drafts(**both | {"advance": advance})
+
+    def told(self) -> np.ndarray:
+        """What a policy sees of them, beside what it sees before, shape (T, V, F)."""
+        return np.concatenate([self.advance, self.evidence, self.tokens[..., None]], axis=2)
 
 
-def observe_decisions(
-    seen: Decisions, evidence: Sequence[Evidence] = ("weak",)
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same of episodes: what is seen before the draft, of the draft, and of a verified one; see `Situations`."""
-    steps = seen.strong.shape[1]
-    asked = seen.strong | np.isfinite(seen.seconds[:, :steps])
-    known = np.where(asked, np.arange(1, steps + 1), 0).max(axis=1, initial=0)
-    since = np.arange(steps) >= known[:, None]
-    unread = np.where(since, seen.tokens[:, :steps], 0).sum(axis=1)
-    told = np.stack([seen.drafts if kind == "prm" else seen.logprobs for kind in evidence], axis=-1)
-    standing = np.where(since[..., None] & np.isfinite(told[:, :steps]), told[:, :steps], NO_EVIDENCE)
-    least = standing.min(axis=1, initial=NO_EVIDENCE)
-    length = np.array([len(problem.question) for problem in seen.problems])
-    before = observe(np.full(len(seen), steps), length, known, unread, least)
-    if told.shape[1] == steps:
-        return before, before, before
-    draft = np.column_stack([before, told[:, -1], seen.draft_tokens[:, -1]])
-    return before, draft, np.column_stack([draft, seen.seconds[:, -1]])
+def _where(better: np.ndarray, second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    return np.where(better.reshape(-1, *[1] * (first.ndim - 1)), second, first)
+
+
+def _spread(chosen: np.ndarray, actions: int, explored: float) -> np.ndarray:
+    """Probability of each action where a share of the choices is made at random, shape (N, A)."""
+    found = np.full((len(chosen), actions), explored / (actions - 1))
+    np.put_along_axis(found, chosen[:, None], 1 - explored, axis=1)
+    return found

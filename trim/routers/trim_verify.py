@@ -23,34 +23,48 @@ class _Verifying(Policy):
     def __init__(self, gains: Gains, price: float, actions: Sequence[Action], evidence: Sequence[Evidence]) -> None:
         self._gains, self._price, self._actions, self._evidence = gains, price, actions, evidence
         self.rater, self.logprobs = "prm" if "prm" in evidence else None, "weak" in evidence
+        self.retries = "retry" in actions
 
     def delegate(self, seen: Decisions) -> np.ndarray:
-        from trim.rl.verification import observe_decisions
+        return self._gains.delegate(self._observe(seen)[0], self._price, self._actions)
 
-        return self._gains.delegate(observe_decisions(seen, self._evidence)[0], self._price, self._actions)
+    def retry(self, seen: Decisions) -> np.ndarray:
+        from trim.rl.verification import TRY_AGAIN
+
+        return self._action(seen) == TRY_AGAIN
 
     def consult(self, seen: Decisions) -> np.ndarray:
-        from trim.rl.verification import VERIFY, observe_decisions
+        from trim.rl.verification import VERIFY
 
-        return self._gains.action(observe_decisions(seen, self._evidence)[1], self._price, self._actions) == VERIFY
+        return self._action(seen) == VERIFY
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
-        from trim.rl.verification import REWRITE, observe_decisions
+        from trim.rl.verification import REWRITE
 
-        _, draft, verified = observe_decisions(seen, self._evidence)
         read = np.isfinite(seen.seconds[:, -1])
-        rewrite = self._gains.action(draft, self._price, self._actions) == REWRITE
-        rewrite[read] = self._gains("rewrite_verified", verified[read], self._price) > 0
+        rewrite = self._action(seen) == REWRITE
+        rewrite[read] = self._gains("rewrite_verified", self._observe(seen)[2][read], self._price) > 0
         return rewrite
+
+    def _observe(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        from trim.rl.observations import observe_decisions
+
+        return observe_decisions(seen, self._evidence, self.retries)
+
+    def _action(self, seen: Decisions) -> np.ndarray:
+        draft, again = self._observe(seen)[1], seen.tried_again
+        action = self._gains.action(draft, self._price, self._actions)
+        action[again] = self._gains.action(draft[again], self._price, self._actions, again=True)
+        return action
 
 
 class TrimVerify(PricedRouter):
     """One policy that is told the price of spending as much as always-strong does, where a right solution is worth 1.
 
     Before a draft it may have the strong model write unseen; a draft is accepted, read by the strong model first, or
-    rewritten, by what the evidence says of it. What all that costs, reading included, is what the
-    policy is fitted for, on whole solution trees of the train split. Fitting also finds the price that spends each
-    budget of strong tokens on the validation split.
+    rewritten, by what the evidence says of it, or the weak model tries again and the better of its two drafts is
+    judged. What all that costs, reading included, is what the policy is fitted for, on whole solution trees of the
+    train split. Fitting also finds the price that spends each budget of strong tokens on the validation split.
     """
 
     name = "trim_verify"
@@ -74,9 +88,12 @@ class TrimVerify(PricedRouter):
         from trim.rl.verification import Situations
 
         params, trees = self.params, {split: trial.tree(split) for split in ("train", "validation")}
+        retries = "retry" in params.actions
         for tree in trees.values():
-            tree.expand()
-        train, validation = (Situations(tree, trial.costs, params.currency, params.evidence) for tree in trees.values())
+            tree.expand(retries)
+        train, validation = (
+            Situations(tree, trial.costs, params.currency, params.evidence, retries) for tree in trees.values()
+        )
         prices = self.sweep()
         gains, returns = fit(train, validation, prices, params.actions)
         policies = [self._policy(gains, price) for price in prices]

@@ -19,6 +19,7 @@ from trim.serve.points import Point
 _COLUMNS = (
     "writer", "decision", "tokens", "step", "setting", "rater", "draft_tokens", "read_tokens", "reread_tokens",
     "verdict_tokens", "rating_calls", "first_rater", "first_read", "first_reread",
+    "other_tokens", "other_read",
     *(f"{call}_{what}" for call in CALLS for what in ("billed", "cached")),
 )  # fmt: skip
 KINDS = ("calls", "read", "cached", "written")
@@ -69,7 +70,8 @@ def told_step(index: int, choice: int, step: Step, drafts: bool) -> dict[str, An
         index: number of the step, from 0.
         choice: number of the answer that it belongs to.
         step: the step.
-        drafts: tell the text of a draft that was thrown away.
+        drafts: tell the texts of drafts that were thrown away: the one that the strong model rewrote, and the worse of
+            two.
     """
     found: dict[str, Any] = {
         "index": index,
@@ -80,9 +82,11 @@ def told_step(index: int, choice: int, step: Step, drafts: bool) -> dict[str, An
         "rater": step.rater,
         "draft_thrown_away": step.draft is not None,
         "draft_tokens": step.draft_tokens,
+        "other_draft_tokens": step.retry.draft.tokens if step.retry else 0,
         "without": step.without,
     }
-    return found | ({"draft": step.draft} if drafts else {})
+    texts = {"draft": step.draft, "other_draft": step.retry and step.retry.draft.text}
+    return found | (texts if drafts else {})
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ def bill(episode: Episode, prompts: Mapping[str, int], models: Mapping[str, Mode
     rows += [step_row(i, s) | {"setting": "-"} for i, s in enumerate(episode.steps)]
     whole, strong = sum(s.tokens for s in episode.steps), sum(s.strong_tokens for s in steps)
     thrown_away = sum(s.draft_tokens for s in steps if s.writer == "strong") + sum(s.tokens for s in episode.discarded)
+    thrown_away += sum(s.retry.draft.tokens for s in steps if s.retry)
     kept = sum(s.tokens for s in episode.steps if s.writer == "weak")
     money, tokens = 0.0, {role: dict.fromkeys(KINDS, 0) for role in ROLES}
     if rows:

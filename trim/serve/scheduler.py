@@ -367,7 +367,7 @@ def _role(stage: Stage, turn: Turn) -> str:
         return PAYERS.get(rater, "weak") if rater else ""
     if stage == "verify":
         return PAYERS[str(turn.policy.verifier)]
-    return "weak" if stage in ("glimpse", "draft") else "strong"
+    return "weak" if stage in ("glimpse", "draft", "retry") else "strong"
 
 
 def _place(stage: Stage, turn: Turn) -> tuple[str, ...]:

@@ -1,0 +1,61 @@
+"""What a policy that may read sees of a solution, of a draft, and of one that was read; on trees and in episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trim.rl.settings import Evidence
+
+if TYPE_CHECKING:
+    from trim.engine.policy import Decisions
+
+ASKED = 2  # the column of `observe` that says whether the strong model was asked before
+NO_EVIDENCE = 1.0  # above any log-probability, and as good as any score
+NO_RETRY = -1.0  # where there is one draft: below any advance of the better one in score
+
+
+def deciding(evidence: Sequence[Evidence]) -> int:
+    """Which kind of evidence tells the better of two drafts: the reward model's score, if it is asked."""
+    return evidence.index("prm") if "prm" in evidence else 0
+
+
+def observe(
+    steps: np.ndarray, length: np.ndarray, known: np.ndarray, unread: np.ndarray, least: np.ndarray
+) -> np.ndarray:
+    """What a policy sees before a draft, shape (N, 5 + k).
+
+    Args:
+        steps: number of steps that stand.
+        length: characters of the question.
+        known: number of them that the strong model has read or written.
+        unread: tokens of the others.
+        least: least evidence of the others' drafts, of each kind, shape (N, k); `NO_EVIDENCE` if there are none.
+    """
+    return np.column_stack([steps, length, known > 0, steps - known, unread, least]).astype(np.float32)
+
+
+def observe_decisions(
+    seen: Decisions, evidence: Sequence[Evidence] = ("weak",), retries: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same of episodes: what is seen before the draft, of the draft, and of a verified one; see `Situations`."""
+    steps = seen.strong.shape[1]
+    asked = seen.strong | np.isfinite(seen.seconds[:, :steps])
+    known = np.where(asked, np.arange(1, steps + 1), 0).max(axis=1, initial=0)
+    since = np.arange(steps) >= known[:, None]
+    unread = np.where(since, seen.tokens[:, :steps], 0).sum(axis=1)
+    told = np.stack([seen.drafts if kind == "prm" else seen.logprobs for kind in evidence], axis=-1)
+    standing = np.where(since[..., None] & np.isfinite(told[:, :steps]), told[:, :steps], NO_EVIDENCE)
+    least = standing.min(axis=1, initial=NO_EVIDENCE)
+    length = np.array([len(problem.question) for problem in seen.problems])
+    before = observe(np.full(len(seen), steps), length, known, unread, least)
+    if told.shape[1] == steps:
+        return before, before, before
+    advance = np.zeros((len(seen), 0))
+    if retries:
+        other = np.column_stack([seen.others if kind == "prm" else seen.other_logprobs for kind in evidence])
+        advance = np.where(np.isnan(other), NO_RETRY, told[:, -1] - other)
+    draft = np.column_stack([before, advance, told[:, -1], seen.draft_tokens[:, -1]])
+    return before, draft, np.column_stack([draft, seen.seconds[:, -1]])
