@@ -14,7 +14,8 @@ from trim.rl.gains import fit
 from trim.rl.priced import calibrate
 from trim.rl.tree import Tree
 from trim.rl.verification import Situations
-from trim.rl.verifiers import VERIFIERS, Seen
+from trim.verifiers import registry
+from trim.verifiers.base import Seen
 
 _COSTS = {role: ModelCost(size, 1, 0.1, 5, 0, 0, 0) for role, size in (("weak", 1), ("strong", 8), ("prm", 8))}
 _PRICES = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
@@ -28,8 +29,8 @@ def probes(steps: int = 15_000) -> Iterator[tuple[str, float]]:
     seen = Seen(None, np.arange(steps), StepStates(hidden[:, :4], hidden), truth)  # type: ignore[arg-type]
     for name in ("logistic", "network"):
         start = time.perf_counter()
-        VERIFIERS[name].scores(seen)
-        yield VERIFIERS[name].title, time.perf_counter() - start
+        registry()[name].learn(seen)
+        yield registry()[name].title, time.perf_counter() - start
 
 
 def fitting(tree: Tree, validation: Tree) -> tuple[int, float]:

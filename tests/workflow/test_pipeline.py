@@ -28,7 +28,7 @@ from trim.evaluation.results import read_scores
 from trim.evaluation.schema import SCHEMA
 from trim.experiment.load import check
 from trim.files import read_table
-from trim.rl.verifiers import VERIFIERS
+from trim import verifiers
 
 pytestmark = pytest.mark.slow
 
@@ -115,7 +115,7 @@ def test_no_policy_that_reads_is_above_the_clairvoyant_one(project):
         best = rows[rows["bound"] == "clairvoyant"]["accuracy"].max()
         assert (rows["accuracy"] <= best + 0.02).all()
     ladder = pd.read_csv(project / "results/studies/ladder/standard.csv")
-    assert set(ladder["verifier"]) == {*VERIFIERS, "reward_models.small", "evidence.prm"}
+    assert set(ladder["verifier"]) == {*verifiers.registry(), "reward_models.small", "evidence.prm"}
     assert ladder["flops"].max() > 0 and (ladder[ladder["verifier"] == "mean"]["flops"] == 0).all()
 
 

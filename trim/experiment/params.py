@@ -308,6 +308,11 @@ class Params(Section):
         """The routers whose fitting needs something; see `Router.needs`."""
         return [name for name in self.routers if what in self.router_type(name).needs]
 
+    @property
+    def retries(self) -> bool:
+        """Whether any router may have the weak model try again, so that whole trees hold what follows then too."""
+        return any("retry" in getattr(self.router(name).params, "actions", ()) for name in self.routers)
+
     def calibrated(self) -> list[str]:
         """The benchmarks that a POMDP is calibrated on: those that a router which plans is fitted on."""
         planning = set(self.needing("pomdp"))

@@ -24,6 +24,6 @@ def whole_tree(runner: Runner, problems: Sequence[Problem], retries: bool = Fals
     return tree
 
 
-def whole_trees(runner: Runner, problems: Path) -> list[Tree]:
-    """The whole trees of the train, validation and test split of a table of problems."""
-    return [whole_tree(runner, read_problems(problems, split)) for split in SPLITS]
+def whole_trees(runner: Runner, problems: Path, retries: bool = False) -> list[Tree]:
+    """The whole trees of the train, validation and test split of a table of problems; see `Tree.expand`."""
+    return [whole_tree(runner, read_problems(problems, split), retries) for split in SPLITS]

@@ -35,8 +35,9 @@ def make_logprobs(
     """
     runner, drafts = Runner.open(params, layers, journal, tracker), 0
     for tree in _whole(runner, problems, split):
-        drafts += len(tree.logprobs("weak"))
-        tree.logprobs("strong")
+        for retried in {False, runner.params.retries}:
+            drafts += len(tree.logprobs("weak", retried=retried))
+            tree.logprobs("strong", retried=retried)
         tree.prompt_tokens()
     runner.draws.export(out)
     return drafts
@@ -46,5 +47,5 @@ def _whole(runner: Runner, problems: Path, split: str) -> Iterator[Tree]:
     """The whole trees of a split, some problems at a time."""
     solved = read_problems(problems, split)
     for start in range(0, len(solved), _TOGETHER):
-        yield whole_tree(runner, solved[start : start + _TOGETHER])
+        yield whole_tree(runner, solved[start : start + _TOGETHER], runner.params.retries)
         runner.tracker.advanced(min(start + _TOGETHER, len(solved)), len(solved))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from trim.models.cost import ModelCost
     from trim.models.settings import RewardModel
     from trim.rl.tree import Tree
-    from trim.rl.verifiers import Walked
+    from trim.rl.walk import Walked
+    from trim.verifiers import Verifier
 
 _THRESHOLDS = 200
 _TRAINED, _FUSED = "reward_models.", "evidence."  # before the name of a reward model of the experiment, and a fused one
@@ -34,7 +35,10 @@ def _run(job: Job) -> None:
     from trim.evaluation.bootstrap import interval, resamples
     from trim.models.backends.transformers import TransformersLM
     from trim.models.load import language_model
-    from trim.rl.verifiers import SAMPLES, VERIFIERS, calibrate, calibration_error, look, reward_model, walk
+    from trim.rl.walk import walk
+    from trim.verifiers import registry
+    from trim.verifiers.base import SAMPLES, calibrate, calibration_error, look
+    from trim.verifiers.prm import reading
 
     params, runner = job.params, job.runner
     weak = language_model(params.models.weak, params.generation.sampling, params.generation.chat)
@@ -45,10 +49,10 @@ def _run(job: Job) -> None:
     train = look(learned, learned.weak_way(), weak, samples)
     validation, test = (look(tree, np.arange(len(tree)), weak, samples) for tree in routed)
     settings = measure_settings(params)
-    rungs = [(name, verifier, runner.costs()) for name, verifier in VERIFIERS.items()]
+    rungs = [(name, verifier, runner.costs()) for name, verifier in registry().items()]
     for name, model in _scorers(params).items():
         scoring = runner.with_reward_model(model)
-        rungs.append((name, reward_model(name, scoring.scorer), scoring.costs()))
+        rungs.append((name, reading(name, scoring.scorer), scoring.costs()))
     weights = resamples(len(test.tree.roots), settings)
     own = test.tree.weak_way()
     none, alone = (walk(test.tree, np.full(len(test.tree), value)) for value in (False, True))
@@ -56,7 +60,7 @@ def _run(job: Job) -> None:
     unit = walk(validation.tree, np.full(len(validation.tree), True)).strong.mean()
     budget, rows = params.evaluation.headline_budget * unit, []
     for name, verifier, costs in rungs:
-        score = verifier.scores(train)
+        score = verifier.learn(train)
         fitted = calibrate(score(train), train.truth == S0)
         value, held_out = score(test), score(validation)
         probability, state = fitted.predict(value[own]), test.truth[own]
@@ -78,14 +82,14 @@ def _run(job: Job) -> None:
                 "auc_first": aucs[0],
                 "auc_lost": aucs[1],
                 "ece": calibration_error(probability, state == S0),
-                "flops": _flops(verifier.reader, costs),
-                "money": _money(verifier.reader, costs),
+                "flops": _flops(verifier, costs),
+                "money": _money(verifier, costs),
                 "accuracy": correct[0],
                 "low": interval(correct[1:], settings.confidence)[0],
                 "high": interval(correct[1:], settings.confidence)[1],
                 "pgr": (correct[0] - ends[0]) / (ends[1] - ends[0]),
                 "strong": strong,
-                "all_flops": _all_flops(walked, verifier.reader, test.tree, costs) / whole,
+                "all_flops": _all_flops(walked, verifier, test.tree, costs) / whole,
             }
         )
     write_text(job.out, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
@@ -96,39 +100,33 @@ def _candidates(scores: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([[-np.inf], np.quantile(scores, np.linspace(0, 1, _THRESHOLDS))]))
 
 
-def _flops(reader: str, costs: dict[str, ModelCost]) -> float:
+def _flops(verifier: Verifier, costs: dict[str, ModelCost]) -> float:
     """Reading a step, or writing it again, over the strong model's writing it."""
-    from trim.rl.verifiers import SAMPLES
-
-    times = SAMPLES if reader == "weak" else 1
-    return times * costs[reader].parameters / costs["strong"].parameters if reader else 0.0
-
-
-def _money(reader: str, costs: dict[str, ModelCost]) -> float:
-    from trim.rl.verifiers import SAMPLES
-
-    if not reader or not costs["strong"].price_out:
+    if not verifier.reader:
         return 0.0
-    price = SAMPLES * costs["weak"].price_out if reader == "weak" else costs[reader].price_in
-    return price / costs["strong"].price_out
+    return max(1, verifier.samples) * costs[verifier.reader].parameters / costs["strong"].parameters
+
+
+def _money(verifier: Verifier, costs: dict[str, ModelCost]) -> float:
+    if not verifier.reader or not costs["strong"].price_out:
+        return 0.0
+    written = verifier.samples * costs["weak"].price_out
+    return (written or costs[verifier.reader].price_in) / costs["strong"].price_out
 
 
 def _alone(walked: Walked, tree: Tree, costs: dict[str, ModelCost]) -> float:
     return float(costs["strong"].flops(walked.strong + tree.prompt_tokens()["strong"]).mean())
 
 
-def _all_flops(walked: Walked, reader: str, tree: Tree, costs: dict[str, ModelCost]) -> float:
+def _all_flops(walked: Walked, verifier: Verifier, tree: Tree, costs: dict[str, ModelCost]) -> float:
     """FLOPs of a problem, everything read and written by all models, each with its own cache."""
-    from trim.rl.verifiers import SAMPLES
-
     prompt = tree.prompt_tokens()
     asked = walked.passes > 0
-    weak = costs["weak"].flops(prompt["weak"] + walked.drafts + walked.strong)
-    weak += costs["weak"].flops(SAMPLES * walked.drafts) if reader == "weak" else 0.0
+    weak = costs["weak"].flops(prompt["weak"] + walked.drafts * (1 + verifier.samples) + walked.strong)
     strong = np.where(asked, prompt["strong"] + walked.passes, 0)
-    if reader == "strong":  # it reads every draft, and the prompt of every problem
+    if verifier.reader == "strong":  # it reads every draft, and the prompt of every problem
         strong = prompt["strong"] + walked.drafts + walked.strong + walked.steps
-    read = costs["prm"].flops(prompt["prm"] + walked.drafts + walked.strong) if reader == "prm" else 0.0
+    read = costs["prm"].flops(prompt["prm"] + walked.drafts + walked.strong) if verifier.reader == "prm" else 0.0
     return float((weak + costs["strong"].flops(strong) + read).mean())
 
 
@@ -170,11 +168,11 @@ def _scorers(params: Params) -> dict[str, RewardModel]:
 
 
 def _title(verifier: str) -> str:
-    from trim.rl.verifiers import VERIFIERS
+    from trim.verifiers import registry
 
     kind, name = verifier.split(".") if "." in verifier else ("", verifier)
     if not kind:
-        return VERIFIERS[name].title
+        return registry()[name].title
     model = "reward model" if name == "prm" else f"reward model, {name}"
     return f"{model}, with log-probability" if kind + "." == _FUSED else model
 

@@ -45,14 +45,16 @@ def _run(job: Job) -> None:
     from trim.rl.gains import fit
     from trim.rl.verification import Situations
 
-    trees = whole_trees(job.runner, job.problems)
+    retries = job.runner.params.retries
+    trees = whole_trees(job.runner, job.problems, retries)
+    actions: tuple[Action, ...] = (*_ACTIONS, "retry") if retries else _ACTIONS
     costs, rows = job.runner.costs(), []
     free = costs | {"prm": replace(costs["prm"], parameters=0, price_in=0, price_cached=0)}
     for currency in TARGETS:
-        train, validation, test = (Situations(tree, free, currency, ("weak", "prm")) for tree in trees)
-        gains, _ = fit(train, validation, _PRICES, _ACTIONS)
+        train, validation, test = (Situations(tree, free, currency, ("weak", "prm"), retries) for tree in trees)
+        gains, _ = fit(train, validation, _PRICES, actions)
         for price in _PRICES:
-            choices = gains.choices(test, price, _ACTIONS)
+            choices = gains.choices(test, price, actions)
             solved, paid = (test.worth(p, choices).value[test.roots].mean() for p in (0, 1))
             rows.append((currency, _FREE, solved - paid, solved))
             # The value falls with the price as fast as is spent.

@@ -19,6 +19,7 @@ rule trees:
         code=model_code("trim.stages.trees"),
         identities=LAYOUT.identities,
         distortion=SECTIONS["models"]["prm"]["distortion"],
+        retries=EXPERIMENT.retries,
         generation=SECTIONS["generation"],
     shell:
         "trim trees --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q} {input.layers:q} --out {output:q}"
@@ -45,6 +46,7 @@ rule logprobs:
         experiment=PARAMS,
         code=model_code("trim.stages.trees"),
         identities=LAYOUT.identities,
+        retries=EXPERIMENT.retries,
         generation=SECTIONS["generation"],
     shell:
         "trim logprobs --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q}"

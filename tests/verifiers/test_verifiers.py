@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from trim.engine.loop import run
 from trim.rl.tree import Tree
-from trim.rl.verifiers import calibrate, calibration_error, walk
+from trim.rl.walk import walk
 from trim.routers import registry
+from trim.verifiers.base import calibrate, calibration_error
 
 
 def whole(n, name):

@@ -1,0 +1,46 @@
+"""Solving problems on whole trees where certain drafts are rewritten."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
+
+
+class Walked(NamedTuple):
+    """Solutions of n problems under one rule, shape (n,) each.
+
+    Attributes:
+        correct: whether they are right.
+        strong: tokens that the strong model writes.
+        passes: tokens that it writes or reads, the prompt left out.
+        drafts: tokens of all drafts.
+        steps: number of drafts.
+    """
+
+    correct: np.ndarray
+    strong: np.ndarray
+    passes: np.ndarray
+    drafts: np.ndarray
+    steps: np.ndarray
+
+
+def walk(tree: Tree, handed: np.ndarray) -> Walked:
+    """Solve every problem where the drafts at some of V points are rewritten, shape (V,) bool."""
+    at, open_ = tree.roots.copy(), np.arange(len(tree.roots))
+    found = Walked(*np.zeros((5, len(at))))
+    standing = np.zeros(len(at))
+    while len(open_):
+        again = handed[at]
+        found.drafts[open_] += tree.tokens[at]
+        found.steps[open_] += 1
+        standing[open_] += np.where(again, tree.strong_tokens[at], tree.tokens[at])
+        found.strong[open_] += np.where(again, tree.strong_tokens[at], 0)
+        found.passes[open_] = np.where(again, standing[open_], found.passes[open_])
+        action = np.where(again, REGENERATE, ACCEPT)
+        after, right = tree.child[at, action], tree.correct[at, action]
+        found.correct[open_] += right & (after == FINISHED)
+        open_, at = open_[after != FINISHED], after[after != FINISHED]
+    return found

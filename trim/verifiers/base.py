@@ -1,0 +1,104 @@
+"""What a verifier is: it says of weak drafts how likely their solutions are right so far.
+
+All are fitted on the whole solution trees of the train split, and are used as TRIM-Thr uses a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from trim.pomdp.model import S0
+from trim.rl.tree import ACCEPT, Tree
+
+if TYPE_CHECKING:
+    from sklearn.isotonic import IsotonicRegression
+
+    from trim.engine.cached import CachedLM
+    from trim.models.backends.transformers import TransformersLM
+    from trim.models.base import StepStates
+
+Reader = Literal["", "weak", "prm", "strong"]
+READERS: tuple[Reader, ...] = get_args(Reader)
+SAMPLES = 2  # of a step, that a verifier may compare the draft with
+_BINS = 15
+
+
+class Seen(NamedTuple):
+    """What verifiers look at, of n drafts of a split's trees.
+
+    Attributes:
+        tree: the trees.
+        points: the drafts' places in them, shape (n,).
+        states: what the weak model knows of its drafts.
+        truth: `S0`, `S1` or `S2`, shape (n,).
+        samples: the weak model under other seeds.
+    """
+
+    tree: Tree
+    points: np.ndarray
+    states: StepStates
+    truth: np.ndarray
+    samples: Sequence[CachedLM] = ()
+
+
+def look(tree: Tree, points: np.ndarray, weak: TransformersLM, samples: Sequence[CachedLM]) -> Seen:
+    """What is to be seen of the drafts at n points, and the truth by the problems' exact checks."""
+    drafted = [node.prefix for node in tree.drafted(points)]
+    return Seen(tree, points, weak.states(drafted), tree.states(points, np.full(len(points), ACCEPT)), samples)
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """One rung.
+
+    Attributes:
+        title: its name in tables.
+        learn: learns from the drafts of the train split, and returns what gives the scores of any, higher where right
+            is likelier, shape (n,).
+        reader: who reads the draft for it, or writes more of them (weak), and is paid; "" if it comes with the draft.
+        samples: number of drafts that are written for it.
+    """
+
+    title: str
+    learn: Callable[[Seen], Callable[[Seen], np.ndarray]]
+    reader: Reader = ""
+    samples: int = 0
+
+
+def given(score: Callable[[Seen], np.ndarray]) -> Callable[[Seen], Callable[[Seen], np.ndarray]]:
+    """For `Verifier.learn`, where there is nothing to learn."""
+    return lambda train: score
+
+
+def probe(model: Callable[[], Any]) -> Callable[[Seen], Callable[[Seen], np.ndarray]]:
+    """For `Verifier.learn`: a classifier of scikit-learn on the weak model's hidden state and statistics."""
+
+    def inputs(seen: Seen) -> np.ndarray:
+        return np.hstack([seen.states.hidden, seen.states.statistics])
+
+    def learn(train: Seen) -> Callable[[Seen], np.ndarray]:
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        fitted = make_pipeline(StandardScaler(), model()).fit(inputs(train), train.truth == S0)
+        return lambda seen: fitted.predict_proba(inputs(seen))[:, 1]
+
+    return learn
+
+
+def calibrate(scores: np.ndarray, right: np.ndarray) -> IsotonicRegression:
+    """Scores to probabilities that the solution is right, monotone (Zadrozny and Elkan, 2002)."""
+    from sklearn.isotonic import IsotonicRegression
+
+    return IsotonicRegression(out_of_bounds="clip").fit(scores, right)
+
+
+def calibration_error(probabilities: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error over equally filled bins (Nixon et al., 2019)."""
+    order = np.argsort(probabilities, kind="stable")
+    gaps = [abs(probabilities[part].mean() - right[part].mean()) * len(part) for part in np.array_split(order, _BINS)]
+    return float(np.sum(gaps) / len(order))
