@@ -94,6 +94,29 @@ def test_a_backend_is_one_file(package):
     assert "answer 7" in solved
 
 
+VERIFIER = '''
+"""The length of the draft."""
+
+import numpy as np
+
+from trim.verifiers.base import Verifier, given
+
+VERIFIER = Verifier("length", given(lambda seen: -np.asarray(seen.tree.tokens[seen.points])))
+'''
+
+
+def test_a_verifier_is_one_file(package):
+    (package / "trim/verifiers/mine.py").write_text(VERIFIER)
+    rungs = (
+        "from trim.verifiers import registry; from types import SimpleNamespace as N; import numpy as np; "
+        "seen = N(tree=N(tokens=np.array([3, 8])), points=np.array([1])); "
+        "print(*registry(), registry()['mine'].learn(seen)(seen))"
+    )
+    names = run(package, "python", "-c", rungs).stdout.split()
+    assert names[-1] == "[-8]"
+    assert names[names.index("mine") + 1] == "network"
+
+
 def test_a_published_benchmark_is_one_entry(package):
     path = package / "trim/problems/catalogue.py"
     path.write_text(
