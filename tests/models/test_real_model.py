@@ -13,6 +13,7 @@ import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -136,6 +137,39 @@ def test_questions_of_gsm8ks_kind_go_through_the_workflow(folder, tmp_path, raw)
     run(project, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/metrics.json")
     metrics = json.loads((project / "results/metrics.json").read_text())
     assert set(metrics["apples"]) == set(params["routers"])
+
+
+@pytest.mark.parametrize("tune", ["lora", "head"])
+def test_a_reward_model_is_trained_from_it(folder, tmp_path, tune):
+    """Of a question's right and wrong ends it learns to tell which is which, also of questions that were held out."""
+    from transformers import AutoModelForCausalLM
+
+    from trim.models.backends.transformers import TransformersPRM
+    from trim.models.base import Prefix
+    from trim.reward_models.examples import Example
+    from trim.reward_models.settings import TrainedRewardModel
+    from trim.reward_models.training import _as_qwen2, fit
+    from trim.steps import ChatFormat
+
+    ends = (("There are 7.", 1.0), ("I do not know.", 0.0))
+    examples = [
+        Example(n, Prefix(f"Question {n}: how many are {n % 5 + 2} and {5 - n % 5}?", (text,)), np.array([label]))
+        for n in range(20)
+        for text, label in ends
+    ]
+    settings = TrainedRewardModel(start="weak", tune=tune, updates=30, learning_rate=3e-3, batch_tokens=400)
+    trained = fit(folder, "float32", settings, ChatFormat(), examples)
+    assert trained.figures["auc"] == 1.0
+    trained.save(tmp_path / "prm")
+    scores = TransformersPRM(tmp_path / "prm", ChatFormat()).score([e.prefix for e in examples], [1] * len(examples))
+    told = np.array([row[-1].score for row in scores])
+    assert told[::2].mean() > 0.7 > 0.3 > told[1::2].mean()
+    if tune == "head":  # the body is the language model's, to the last bit of what it knows
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        ids = torch.arange(5, 60)[None]
+        with torch.inference_mode():
+            expected = model.model(input_ids=ids).last_hidden_state
+            torch.testing.assert_close(_as_qwen2(model, folder)(input_ids=ids).last_hidden_state, expected)
 
 
 @pytest.fixture(scope="session")

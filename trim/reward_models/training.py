@@ -15,7 +15,14 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2Model,
+    get_cosine_schedule_with_warmup,
+)
 
 from trim.errors import TrimError
 from trim.models.prm import Qwen2ForProcessRewardModel
@@ -84,7 +91,7 @@ def fit(
         progress: told updates done, of how many.
 
     Raises:
-        TrimError: if the model is no Qwen2, or there are too few examples.
+        TrimError: if the model is neither a Qwen2 nor a Llama, or there are too few examples.
     """
     torch.manual_seed(settings.seed)
     model, tokenizer = _begin(start, dtype, settings)
@@ -133,14 +140,28 @@ def _begin(
         body = old.model
     else:
         language_model = load_whole(AutoModelForCausalLM, start, precision, "language model")
-        if language_model.config.model_type != "qwen2":
-            raise TrimError(f"{start}: a {language_model.config.model_type}; reward models start from a qwen2")
         _know_tag(language_model, tokenizer)
-        body = language_model.model
+        body = _as_qwen2(language_model, start)
     body.config.score_heads = settings.heads
     model = Qwen2ForProcessRewardModel(body.config)
     model.model = body
     return model, tokenizer
+
+
+def _as_qwen2(model: PreTrainedModel, start: Path) -> nn.Module:
+    """The body of a language model as a reward model has it; a Llama is a Qwen2 whose attention has biases of 0."""
+    found, body = model.config.model_type, model.model
+    if found == "qwen2":
+        return body
+    if found != "llama" or model.config.attention_bias or model.config.mlp_bias:
+        raise TrimError(f"{start}: a {found}; reward models start from a qwen2, or a llama without biases")
+    shared = Qwen2Config().to_dict().keys() & model.config.to_dict().keys() - {"model_type", "architectures"}
+    made = Qwen2Model(Qwen2Config(**{key: getattr(model.config, key) for key in shared})).to(model.dtype)
+    missing = made.load_state_dict(body.state_dict(), strict=False).missing_keys
+    for name in missing:
+        nn.init.zeros_(made.get_parameter(name))
+    assert all(name.endswith("_proj.bias") for name in missing)
+    return made
 
 
 def _know_tag(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
