@@ -1,6 +1,7 @@
 """Verification as an action: the tree's own arithmetic against the engine, its costs and its bound."""
 
 from dataclasses import asdict
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -101,20 +102,22 @@ def whole(problems, made, again, retries=False):
         ]
     ),
     st.sampled_from([("weak",), ("prm",), ("weak", "prm")]),
+    st.sampled_from([2, 10]),
 )
 @settings(max_examples=50, deadline=None)
 def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(
-    tmp_path_factory, seed, currency, actions, evidence
+    tmp_path_factory, seed, currency, actions, evidence, retried
 ):
     if currency == "money":  # whether the strong model goes on in one call is only estimated on trees
         actions = {ALL: ALL[-2:], RETRYING: RETRYING[-2:]}.get(actions, actions)
     problems = [Problem(f"p{i}", "question " + "?" * i, str(i % 3), "test") for i in range(12)]
     (made, again), gains, retries = parts(Guessing, length=4), Linear(seed), "retry" in actions
-    situations = Situations(whole(problems, made, again, retries), COSTS, currency, evidence, retries)
-    choices = gains.choices(situations, 0.5, actions)
-    free, priced = (situations.worth(price, choices).value[situations.roots] for price in (0, 1))
-    policies = [_Verifying(gains, 0.5, actions, evidence)]
-    episodes = run(problems, policies, *made, again=again)
+    with patch("trim.rl.tree.RETRIED", retried), patch("trim.rl.gains.RETRIED", retried):
+        situations = Situations(whole(problems, made, again, retries), COSTS, currency, evidence, retries)
+        choices = gains.choices(situations, 0.5, actions)
+        free, priced = (situations.worth(price, choices).value[situations.roots] for price in (0, 1))
+        policies = [_Verifying(gains, 0.5, actions, evidence)]
+        episodes = run(problems, policies, *made, again=again)
     np.testing.assert_array_equal([e.correct for e in episodes], free.astype(bool))
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}
     header |= {"models": {role: asdict(cost) for role, cost in COSTS.items()}}

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trim.rl.observations import ASKED
+from trim.rl.observations import ASKED, STEPS
 from trim.rl.settings import Action
+from trim.rl.tree import RETRIED
 from trim.rl.verification import KEEP, REWRITE, TRY_AGAIN, VERIFY, Choices, Situations
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Gains:
         ways = {"accept": np.zeros(len(seen)), "verify": self("verify", seen, price)}
         ways["rewrite"] = self("rewrite", seen, price)
         if "retry" in actions and not again:
-            ways["retry"] = self("retry", seen, price)
+            ways["retry"] = np.where(seen[:, STEPS] < RETRIED, self("retry", seen, price), -np.inf)
         allowed = np.array([name in actions for name in ways])[:, None]
         return np.where(allowed, np.stack(list(ways.values())), -np.inf).argmax(axis=0)
 
@@ -116,7 +117,7 @@ def _first(situations: Situations, price: float, verify: bool) -> Choices:
     doubted = draft < np.quantile(draft[0], min(0.5, 0.2 / price))
     action = np.where(doubted, VERIFY if verify else REWRITE, KEEP)
     if situations.tries > 1:
-        action[0] = np.where(doubted[0], TRY_AGAIN, action[0])
+        action[0] = np.where(doubted[0] & situations.may_retry, TRY_AGAIN, action[0])
     return Choices(np.zeros(len(situations), dtype=bool), action, opinion < -3)
 
 
@@ -135,7 +136,8 @@ def _regress(situations: Situations, prices: Sequence[float], chosen: Sequence[C
                 ("rewrite_verified", opinion, verified[tried], worth.rewrite_verified - kept),
             ]
         if situations.tries > 1:
-            examples.append(("retry", situations.draft[0], drafted[0], worth.retry - worth.keep[0]))
+            weight = drafted[0] * situations.may_retry
+            examples.append(("retry", situations.draft[0], weight, worth.retry - worth.keep[0]))
         for gain, seen, weight, target in examples:
             there = weight > _RARE
             rows[gain].append((_told(seen[there], price), target[there], weight[there]))

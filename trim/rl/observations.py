@@ -12,6 +12,7 @@ from trim.rl.settings import Evidence
 if TYPE_CHECKING:
     from trim.engine.policy import Decisions
 
+STEPS = 0  # the column of `observe` that tells the number of steps
 ASKED = 2  # the column of `observe` that says whether the strong model was asked before
 NO_EVIDENCE = 1.0  # above any log-probability, and as good as any score
 NO_RETRY = -1.0  # where there is one draft: below any advance of the better one in score

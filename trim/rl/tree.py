@@ -28,6 +28,8 @@ from trim.steps import Ends
 
 UNKNOWN, FINISHED = -2, -1
 ACCEPT, REGENERATE, RETRY = range(3)
+# Steps that the weak model may try again are a solution's first: one that goes astray would branch without end.
+RETRIED = 10
 
 
 @dataclass(frozen=True)
@@ -242,11 +244,13 @@ class Tree:
             self.child[points, actions] = after
 
     def expand(self, retries: bool = False) -> None:
-        """Make everything that any policy can meet; with `retries`, if it may have the weak model try again."""
-        met = self.child if retries else self.child[:, :RETRY]
-        while (met == UNKNOWN).any():
-            self._expand(np.argwhere(met == UNKNOWN))
-            met = self.child if retries else self.child[:, :RETRY]
+        """Make everything that any policy can meet; with `retries`, if the weak model may try `RETRIED` steps again."""
+        while True:
+            unknown = self.child == UNKNOWN
+            unknown[:, RETRY] &= retries & (self.depth < RETRIED)
+            if not unknown.any():
+                return
+            self._expand(np.argwhere(unknown))
 
     def _try_again(self, points: Sequence[int]) -> None:
         """Have the weak model write a second draft at points where there is none, and score it."""

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from trim.models.cost import ModelCost
 from trim.rl.observations import NO_EVIDENCE, NO_RETRY, deciding, observe
 from trim.rl.settings import Currency, Evidence
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, RETRY, Tree
+from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, RETRY, UNKNOWN, Tree
 
 KEEP, VERIFY, REWRITE, TRY_AGAIN = range(4)
 
@@ -106,6 +106,7 @@ class Situations:
             `verify` (T, N).
         before: what a policy sees before a draft, shape (N, F); see `observe`.
         draft, opinion: what it sees of a draft, and of a verified one, shape (T, N, F) each.
+        may_retry: whether the weak model may try again, shape (N,).
         roots: the first situation of each problem, shape (n,).
         reachable: whether any policy can come into it, shape (N,).
 
@@ -141,6 +142,7 @@ class Situations:
         here = depth[self.point]
         self.kept, self.verified = after(drafts.child, self.known), after(drafts.child, here + 1)
         self.rewritten = after(tree.child[:, REGENERATE], here + 1)
+        self.may_retry = (tree.child[:, RETRY] != UNKNOWN)[self.point]
         self.right, self.rewrite_right = drafts.correct[:, self.point], tree.correct[self.point, REGENERATE]
         standing, (unread, least) = self._standing()[self.point], self._unread(drafts)
         length = np.array([len(problem.question) for problem in tree.problems])[tree.problem[self.point]]
@@ -162,7 +164,7 @@ class Situations:
         for depth in range(int(tree.depth.max())):
             points = np.flatnonzero(tree.depth == depth)
             for action in list(written)[2 - self.tries :]:
-                on = points[tree.child[points, action] != FINISHED]
+                on = points[tree.child[points, action] >= 0]
                 found[tree.child[on, action]] = found[on] + written[action][on]
         return found
 
@@ -259,7 +261,7 @@ class Situations:
                 ways = [found.keep[tried, level], found.verify[tried, level], found.rewrite[level]]
                 if tried + 1 < self.tries:
                     found.retry[level] = judged - cost["retry"][level]
-                    ways.append(found.retry[level])
+                    ways.append(np.where(self.may_retry[level], found.retry[level], -np.inf))
                 chosen = np.argmax(ways, axis=0) if choices is None else choices.action[tried, level]
                 judged = np.take_along_axis(np.stack(ways), chosen[None], axis=0)[0]
             drafted, unseen = judged - cost["draft"][level], found.delegate[level]
@@ -281,7 +283,8 @@ class Situations:
         reached[self.roots] = 1
         delegate, rewrite = (np.where(c, 1 - explored, explored) for c in (choices.delegate, choices.rewrite))
         action = [
-            _spread(chosen, 3 + (tried + 1 < self.tries), explored) for tried, chosen in enumerate(choices.action)
+            _spread(chosen, self.may_retry & (tried + 1 < self.tries), explored)
+            for tried, chosen in enumerate(choices.action)
         ]
         for level in self._levels:
             arriving = reached[level] * (1 - delegate[level])
@@ -293,7 +296,7 @@ class Situations:
                 again = again + arriving * share[:, REWRITE] + read * rewrite[tried, level]
                 self._arrive(reached, level, self.kept[tried], arriving * share[:, KEEP])
                 self._arrive(reached, level, self.verified[tried], read * (1 - rewrite[tried, level]))
-                arriving = arriving * share[:, -1]
+                arriving = arriving * share[:, TRY_AGAIN]
             self._arrive(reached, level, self.rewritten, again)
         return reached, drafted, verified
 
@@ -332,15 +335,19 @@ class _Drafts:
         )  # fmt: skip
         if not retries:
             return _Drafts(*(value[None] for value in vars(first).values()))
-        again = np.stack(
-            [tree.retry_score if kind == "prm" else tree.logprobs("weak", retried=True) for kind in evidence], axis=-1
-        )
+        tried = np.flatnonzero(tree.child[:, RETRY] != UNKNOWN)
+
+        def retried(role: Literal["weak", "strong"]) -> np.ndarray:
+            found = tree.logprobs(role)
+            found[tried] = tree.logprobs(role, tried, retried=True)
+            return found
+
+        again = np.stack([tree.retry_score if kind == "prm" else retried("weak") for kind in evidence], axis=-1)
         second = _Drafts(
-            tree.child[:, RETRY], tree.correct[:, RETRY], tree.retry_tokens, again, first.advance,
-            tree.logprobs("strong", retried=True),
-        )  # fmt: skip
-        key = deciding(evidence)
-        better = again[:, key] > told[:, key]
+            tree.child[:, RETRY], tree.correct[:, RETRY], tree.retry_tokens, again, first.advance, retried("strong")
+        )
+        key, better = deciding(evidence), np.zeros(len(tree), dtype=bool)
+        better[tried] = again[tried, key] > told[tried, key]
         best = {name: _where(better, getattr(second, name), value) for name, value in vars(first).items()}
         advance = np.stack([np.full_like(told, NO_RETRY), _where(better, again - told, told - again)])
         both = {name: np.stack([value, best[name]]) for name, value in vars(first).items()}
@@ -355,8 +362,9 @@ def _where(better: np.ndarray, second: np.ndarray, first: np.ndarray) -> np.ndar
     return np.where(better.reshape(-1, *[1] * (first.ndim - 1)), second, first)
 
 
-def _spread(chosen: np.ndarray, actions: int, explored: float) -> np.ndarray:
-    """Probability of each action where a share of the choices is made at random, shape (N, A)."""
-    found = np.full((len(chosen), actions), explored / (actions - 1))
+def _spread(chosen: np.ndarray, may_retry: np.ndarray, explored: float) -> np.ndarray:
+    """Probability of each action where a share of the choices is made at random, shape (N, 4)."""
+    found = np.repeat((explored / (2 + may_retry))[:, None], 4, axis=1)
+    found[~may_retry, TRY_AGAIN] = 0
     np.put_along_axis(found, chosen[:, None], 1 - explored, axis=1)
     return found

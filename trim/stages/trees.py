@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.experiment.trees import whole_tree
 from trim.problems import read_problems
 from trim.progress import Tracker
-from trim.rl.tree import Tree
+from trim.rl.tree import RETRY, UNKNOWN, Tree
 
 _TOGETHER = 256  # problems whose trees the prefix caches hold
 
@@ -35,9 +37,10 @@ def make_logprobs(
     """
     runner, drafts = Runner.open(params, layers, journal, tracker), 0
     for tree in _whole(runner, problems, split):
-        for retried in {False, runner.params.retries}:
-            drafts += len(tree.logprobs("weak", retried=retried))
-            tree.logprobs("strong", retried=retried)
+        tried = np.flatnonzero(tree.child[:, RETRY] != UNKNOWN)
+        for points, retried in ((np.arange(len(tree)), False), (tried, True)):
+            drafts += len(tree.logprobs("weak", points, retried))
+            tree.logprobs("strong", points, retried)
         tree.prompt_tokens()
     runner.draws.export(out)
     return drafts
