@@ -70,14 +70,30 @@ class Gains:
         allowed = np.array([name in actions for name in ways])[:, None]
         return np.where(allowed, np.stack(list(ways.values())), -np.inf).argmax(axis=0)
 
-    def choices(self, situations: Situations, price: float, actions: Sequence[Action]) -> Choices:
-        """What is chosen in every situation."""
-        there = situations.reachable
+    def choices(
+        self, situations: Situations, price: float, actions: Sequence[Action], explored: float = 0.0
+    ) -> Choices:
+        """What is chosen wherever this leads, and after any choice where it leads if some are made at random.
+
+        Args:
+            situations: where.
+            price: see `fit`.
+            actions: see `fit`.
+            explored: share of the choices that are made at random.
+        """
         chosen = Choices.none(situations.tries, len(situations))
-        chosen.delegate[there] = self.delegate(situations.before[there], price, actions)
-        for tried, (draft, opinion) in enumerate(zip(situations.draft, situations.opinion, strict=True)):
-            chosen.action[tried, there] = self.action(draft[there], price, actions, tried > 0)
-            chosen.rewrite[tried, there] = self("rewrite_verified", opinion[there], price) > 0
+        followed, reached = np.zeros((2, len(situations)))
+        followed[situations.roots] = reached[situations.roots] = 1
+        for level in situations.levels:
+            here = level[followed[level] > 0]
+            chosen.delegate[here] = self.delegate(situations.before[here], price, actions)
+            for tried, (draft, opinion) in enumerate(zip(situations.draft, situations.opinion, strict=True)):
+                chosen.action[tried, here] = self.action(draft[here], price, actions, tried > 0)
+                chosen.rewrite[tried, here] = self("rewrite_verified", opinion[here], price) > 0
+            situations.go_on(here, chosen, 0.0, followed)
+            if explored:
+                situations.go_on(here, chosen, explored, reached)
+                followed[situations.after(here[reached[here] > _RARE])] = 1
         return chosen
 
 
@@ -100,7 +116,7 @@ def fit(
     chosen = [_first(situations, price, verify) for price in prices]
     for _ in range(_ITERATIONS):
         gains = _regress(situations, prices, chosen)
-        chosen = [gains.choices(situations, price, actions) for price in prices]
+        chosen = [gains.choices(situations, price, actions, _EXPLORED) for price in prices]
         held_out = [gains.choices(validation, price, actions) for price in prices]
         value = np.array(
             [validation.worth(p, c).value[validation.roots].mean() for p, c in zip(prices, held_out, strict=True)]

@@ -22,6 +22,7 @@ from trim.rl.settings import Currency, Evidence
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, RETRY, UNKNOWN, Tree
 
 KEEP, VERIFY, REWRITE, TRY_AGAIN = range(4)
+_NEGLIGIBLE = 1e-6  # probability of being somewhere, over the share of choices that are made at random
 
 
 class TokenPrices(NamedTuple):
@@ -108,7 +109,7 @@ class Situations:
         draft, opinion: what it sees of a draft, and of a verified one, shape (T, N, F) each.
         may_retry: whether the weak model may try again, shape (N,).
         roots: the first situation of each problem, shape (n,).
-        reachable: whether any policy can come into it, shape (N,).
+        levels: the situations by the number of steps that stand.
 
     Args:
         tree: whole trees, with second drafts if there are `retries`.
@@ -132,7 +133,7 @@ class Situations:
         self.point = np.repeat(np.arange(len(tree)), depth + 1)
         self.known = np.arange(start[-1]) - start[self.point]
         self.roots = start[tree.roots]
-        self._levels = [np.flatnonzero(depth[self.point] == k) for k in range(int(depth.max()) + 1)]
+        self.levels = [np.flatnonzero(depth[self.point] == k) for k in range(int(depth.max()) + 1)]
         drafts = _Drafts.of(tree, evidence, retries)
 
         def after(child: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -150,8 +151,6 @@ class Situations:
         self.draft = np.stack([np.column_stack([self.before, told[self.point]]) for told in drafts.told()])
         self.opinion = np.concatenate([self.draft, drafts.opinion[:, self.point, None]], axis=2)
         self.prices = self._priced(token_prices(costs, currency), standing, unread, drafts)
-        anything = Choices.none(self.tries, len(self))
-        self.reachable = self.visits(anything, explored=0.5)[0] > 0
 
     def __len__(self) -> int:
         return len(self.point)
@@ -176,7 +175,7 @@ class Situations:
         """
         unread = np.zeros(len(self), dtype=np.int64)
         least = np.full((len(self), drafts.evidence.shape[2]), NO_EVIDENCE)
-        for level in self._levels:
+        for level in self.levels:
             for kept, tokens, evidence in zip(self.kept, drafts.tokens, drafts.evidence, strict=True):
                 here = level[kept[level] != FINISHED]
                 unread[kept[here]] = unread[here] + tokens[self.point[here]]
@@ -241,7 +240,7 @@ class Situations:
         many, one = (self.tries, len(self)), (len(self),)
         found = Worth(*(np.zeros(shape) for shape in (one, one, many, many, many, one, one, one, one)))
         cost = {name: price * amount for name, amount in self.prices.items()}
-        for level in reversed(self._levels):
+        for level in reversed(self.levels):
 
             def goes_on(after: np.ndarray, right: np.ndarray, level: np.ndarray = level) -> np.ndarray:
                 on = after[..., level]
@@ -281,29 +280,51 @@ class Situations:
         reached = np.zeros(len(self))
         drafted, verified = np.zeros((2, self.tries, len(self)))
         reached[self.roots] = 1
-        delegate, rewrite = (np.where(c, 1 - explored, explored) for c in (choices.delegate, choices.rewrite))
-        action = [
-            _spread(chosen, self.may_retry & (tried + 1 < self.tries), explored)
-            for tried, chosen in enumerate(choices.action)
-        ]
-        for level in self._levels:
-            arriving = reached[level] * (1 - delegate[level])
-            again = reached[level] * delegate[level]
-            for tried in range(self.tries):
-                share = action[tried][level]
-                drafted[tried, level] = arriving
-                verified[tried, level] = read = arriving * share[:, VERIFY]
-                again = again + arriving * share[:, REWRITE] + read * rewrite[tried, level]
-                self._arrive(reached, level, self.kept[tried], arriving * share[:, KEEP])
-                self._arrive(reached, level, self.verified[tried], read * (1 - rewrite[tried, level]))
-                arriving = arriving * share[:, TRY_AGAIN]
-            self._arrive(reached, level, self.rewritten, again)
+        for level in self.levels:
+            here = level[reached[level] > _NEGLIGIBLE * explored]
+            drafted[:, here], verified[:, here] = self.go_on(here, choices, explored, reached)
         return reached, drafted, verified
 
-    @staticmethod
-    def _arrive(reached: np.ndarray, level: np.ndarray, after: np.ndarray, share: np.ndarray) -> None:
-        on = after[level] != FINISHED
-        np.add.at(reached, after[level][on], share[on])
+    def go_on(
+        self, here: np.ndarray, choices: Choices, explored: float, reached: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add to the probability of the situations that follow what comes from n situations of one level.
+
+        Args:
+            here: the situations, shape (n,).
+            choices: what is chosen there.
+            explored: share of the choices that are made at random.
+            reached: probability of each situation, shape (N,); changed.
+
+        Returns:
+            Probability of a draft in these situations, and of a verified one, shape (T, n) each.
+        """
+        delegate, rewrite = (
+            np.where(c, 1 - explored, explored) for c in (choices.delegate[here], choices.rewrite[:, here])
+        )
+        arriving, again = reached[here] * (1 - delegate), reached[here] * delegate
+        drafted, verified = np.zeros((2, self.tries, len(here)))
+        for tried in range(self.tries):
+            may_retry = self.may_retry[here] & (tried + 1 < self.tries)
+            share = _spread(choices.action[tried, here], may_retry, explored)
+            drafted[tried] = arriving
+            verified[tried] = read = arriving * share[:, VERIFY]
+            again = again + arriving * share[:, REWRITE] + read * rewrite[tried]
+            _arrive(reached, self.kept[tried, here], arriving * share[:, KEEP])
+            _arrive(reached, self.verified[tried, here], read * (1 - rewrite[tried]))
+            arriving = arriving * share[:, TRY_AGAIN]
+        _arrive(reached, self.rewritten[here], again)
+        return drafted, verified
+
+    def after(self, here: np.ndarray) -> np.ndarray:
+        """All situations that follow directly from some."""
+        found = np.concatenate([*self.kept[:, here], *self.verified[:, here], self.rewritten[here]])
+        return found[found != FINISHED]
+
+
+def _arrive(reached: np.ndarray, after: np.ndarray, share: np.ndarray) -> None:
+    on = after != FINISHED
+    np.add.at(reached, after[on], share[on])
 
 
 @dataclass(frozen=True)
