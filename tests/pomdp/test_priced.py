@@ -103,7 +103,8 @@ def simulate(model, policy, n, rng):
         return Decisions(
             [Problem("p", "q", "1", "test")] * n, [()] * n, [b""] * n, drafts, np.ones(drafts.shape, int),
             np.full(n, np.nan), drafts, np.full(drafts.shape, np.nan), tables["seconds"],
-            tables["draft_tokens"], columns["strong"].astype(bool),
+            tables["draft_tokens"], np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, bool),
+            columns["strong"].astype(bool),
         )  # fmt: skip
 
     unread = np.zeros(n, int)

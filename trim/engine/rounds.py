@@ -207,6 +207,8 @@ class Rounds:
 
     def _try_again(self, turns: Sequence[Turn]) -> None:
         """Have the weak model write second drafts, and let the better of two be the draft."""
+        if not turns:
+            return
         assert self._again
         drafts = write_steps(self._again, [turn.episode.node for turn in turns])
         others = [Turn(turn.episode, turn.policy, draft) for turn, draft in zip(turns, drafts, strict=True)]
