@@ -86,6 +86,11 @@ class Step:
         return rater == self.rater or bool(self.first_rating and rater == self.first_rating.rater)
 
     @property
+    def weak_tokens(self) -> int:
+        """Tokens that the weak model wrote: the draft, and the worse of two where it tried again."""
+        return self.draft_tokens + (self.retry.draft.tokens if self.retry else 0)
+
+    @property
     def strong_tokens(self) -> int:
         """Tokens that the strong model wrote: the step, and a verdict on its draft."""
         verdict = self.verdict_tokens if self.rater in ("strong", "grade") else 0

@@ -95,7 +95,7 @@ def _chosen(weak: Results, strong: Results) -> dict[str, str]:
 
 
 def _steps(rows: pd.DataFrame, problem: Problem, texts: dict[str, int]) -> list[list[Any]]:
-    """Decision, text, draft (indices of texts, -1 for none), score, and whether text and draft are right, if known."""
+    """Decision, text, draft (indices of texts, -1 for none), score, whether both are right, if known; worse draft."""
 
     def index(text: object) -> int:
         return texts.setdefault(text, len(texts)) if isinstance(text, str) and text else -1
@@ -113,6 +113,7 @@ def _steps(rows: pd.DataFrame, problem: Problem, texts: dict[str, int]) -> list[
             None if np.isnan(row.score) else round(row.score, 3),
             right(row.step, row.text),
             right(row.step, row.draft),
+            index(row.other),
         ]
         for row in rows.itertuples()
     ]
