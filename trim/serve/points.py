@@ -123,8 +123,11 @@ def _share(text: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def operating_points(params: Params, benchmark: str, results: Path) -> dict[str, Point]:
+def operating_points(params: Params, benchmark: str, results: Path, served: Params) -> dict[str, Point]:
     """The points of every router of an experiment that is fitted, by id; of routers with several seeds, the first's.
+
+    One reward model is loaded: routers that read another one's scores, or the same together with other evidence, are
+    left out.
 
     An id is ROUTER@VALUE for a value of the router's own parameter, or of the budget where it takes any budget, and
     ROUTER@SETTING for any other.
@@ -133,6 +136,7 @@ def operating_points(params: Params, benchmark: str, results: Path) -> dict[str,
         params: the experiment.
         benchmark: the benchmark that they are fitted on.
         results: folder of the results.
+        served: the experiment with the reward model that is loaded; see `Params.as_run`.
 
     Raises:
         TrimError: if a file of the fits is damaged.
@@ -143,14 +147,15 @@ def operating_points(params: Params, benchmark: str, results: Path) -> dict[str,
     for router in params.routers_on(benchmark):
         if params.router_type(router).hindsight or params.router_type(router).needs_reference:
             continue
-        if params.as_run(router) is not params:  # one reward model is loaded
-            continue
         folder = fitted_folder(params, router, benchmark, results)
         fit = folder / params.source(router, benchmark) / f"{router}.json"
         if params.router_type(router).needs_fitting and not fit.is_file():
             continue
         fitted = fitted_router(params, router, benchmark, folder)
         policies, at_budget = fitted.policies(), fitted.at_budget()
+        scored = any("prm" in (policy.rater, policy.second, policy.verifier) for policy in policies.values())
+        if scored and params.as_run(router).models.prm != served.models.prm:
+            continue
         reached = _reached(measured, params.source(router, benchmark), router)
         own = "budget" if at_budget else next(iter(policies)).partition("=")[0]
         seeds = [policy.seed for policy in policies.values() if policy.seed is not None]

@@ -87,8 +87,9 @@ def make_api(options: Options) -> Api:
     if options.host not in LOOPBACK and not keys.needed:
         raise TrimError(f"--host {options.host}: others than this machine need a key; export {KEY}, or name --keys")
     benchmark = options.benchmark or next(iter(params.benchmarks))
-    fitted = operating_points(params, benchmark, options.results)
     router = options.model.partition("@")[0]
+    served = params.as_run(router) if router in params.routers else params
+    fitted = operating_points(params, benchmark, options.results, served)
     if router in params.routers and not any(point.router == router for point in fitted.values()):
         raise TrimError(
             f"{router}: not fitted on {benchmark} in {options.results}; `snakemake --cores all` fits it, "
@@ -105,7 +106,7 @@ def make_api(options: Options) -> Api:
     store = ServerStore(options.store, options.keep)
     metrics, tracker = Metrics(), _Counted.silent()
     tracker.metrics = metrics
-    runner = Runner(params, store, tracker)
+    runner = Runner(served, store, tracker)
     for model in runner.models.values():
         model.load()
     service = Service(runner, points, keys, options.limits, metrics)
