@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,13 +137,18 @@ def _apart(found: pd.DataFrame, again: pd.DataFrame) -> str:
     return ""
 
 
-def lineage(root: Path) -> Iterator[Check]:
+def lineage(root: Path, overlays: Sequence[Path] = ()) -> Iterator[Check]:
     """What Snakemake and DVC recorded of the results: parameters, code and the hashes of inputs, against those of now.
+
+    Args:
+        root: the project's folder.
+        overlays: files that the run's `--configfile` named.
 
     Raises:
         TrimError: if one of the tools fails.
     """
-    listed = _said(root, "snakemake", "--summary", "--quiet", "all", "all")
+    over = ["--configfile", *(str(path.absolute()) for path in overlays)] if overlays else []
+    listed = _said(root, "snakemake", "--summary", "--quiet", "all", *over, "--", "all")
     rows = [line.split("\t") for line in listed.splitlines() if "\t" in line]
     if rows:
         names = rows[0]

@@ -48,6 +48,9 @@ def audit(
         ),
     ] = False,
     lineage: Annotated[bool, typer.Option(help="Ask Snakemake and DVC what they recorded.")] = True,
+    configfile: Annotated[
+        list[Path] | None, typer.Option(help="Overlay that Snakemake was given for the run; as often as there are.")
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     params: RunParams = None,
 ) -> None:
@@ -65,7 +68,7 @@ def audit(
         _show_selection(found, results)
         return
     kinds: list[Iterator[Check]] = [unchanged(results), recomputed(found, results)]
-    kinds += [recorded(results.parent)] if lineage else []
+    kinds += [recorded(results.parent, configfile or ())] if lineage else []
     kinds += [against(reference, results)] if reference else []
     checks = []
     with display("audit") as tracker:
