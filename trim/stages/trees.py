@@ -32,11 +32,13 @@ def make_logprobs(
 ) -> int:
     """Write the log-probability of every weak draft in the whole trees of a split under both models.
 
+    Where the weak model may try again, that makes more of the trees than `make_trees` does.
+
     Returns:
         The number of drafts.
     """
     runner, drafts = Runner.open(params, layers, journal, tracker), 0
-    for tree in _whole(runner, problems, split):
+    for tree in _whole(runner, problems, split, runner.params.retries):
         tried = np.flatnonzero(tree.child[:, RETRY] != UNKNOWN)
         for points, retried in ((np.arange(len(tree)), False), (tried, True)):
             drafts += len(tree.logprobs("weak", points, retried))
@@ -46,9 +48,9 @@ def make_logprobs(
     return drafts
 
 
-def _whole(runner: Runner, problems: Path, split: str) -> Iterator[Tree]:
+def _whole(runner: Runner, problems: Path, split: str, retries: bool = False) -> Iterator[Tree]:
     """The whole trees of a split, some problems at a time."""
     solved = read_problems(problems, split)
     for start in range(0, len(solved), _TOGETHER):
-        yield whole_tree(runner, solved[start : start + _TOGETHER], runner.params.retries)
+        yield whole_tree(runner, solved[start : start + _TOGETHER], retries)
         runner.tracker.advanced(min(start + _TOGETHER, len(solved)), len(solved))

@@ -19,14 +19,14 @@ rule trees:
         code=model_code("trim.stages.trees"),
         identities=LAYOUT.identities,
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        retries=EXPERIMENT.retries,
         generation=SECTIONS["generation"],
     shell:
         "trim trees --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q} {input.layers:q} --out {output:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.split:q}-trees.sqlite > {log:q} 2>&1"
 
 
-# Of every draft in them, for routers and studies that may have the strong model read a draft.
+# Of every draft in them, for routers and studies that may have the strong model read a draft; with what the weak model
+# writes when it tries again, if a router may have it do so.
 rule logprobs:
     input:
         problems="results/problems/{benchmark}.parquet",
