@@ -216,14 +216,15 @@ class Tree:
         openings: list[_Opening] = []
         edges, ends, endings = [], [], []
         for point, action in pairs.tolist():
-            step = (
-                self._drafts[point] if action == ACCEPT else (strong if action == REGENERATE else self._retries)[point]
-            )
+            scores = self._scores[point]
             if action == REGENERATE:
+                step = strong[point]
                 self.strong_tokens[point] = step.tokens
+            elif action == RETRY:
+                step, scores = self._retries[point], (*scores, self.retry_score[point])
+            else:
+                step, scores = self._drafts[point], (*scores, self.score[point])
             if goes_on(step, int(self.depth[point]) + 1, self.max_steps, self.ends):
-                score = {ACCEPT: self.score[point], RETRY: self.retry_score[point]}.get(action)
-                scores = self._scores[point] + (() if score is None else (score,))
                 node = self._nodes[point].child(step.text)
                 if node not in self._points:
                     self._points[node] = len(self) + len(openings)
