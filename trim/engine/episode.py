@@ -138,6 +138,7 @@ class Turn:
         second: score of the draft by the second rater, NaN if it was not asked.
         rating: who scored it last, and what that took.
         first_rating: who scored it before, if a second rater was asked.
+        retry_of: the turn with the first draft of the step, if this one is for a second; see `better`.
         retry: the worse of two drafts, None as long as the weak model has not tried again.
         rewrite: the strong model's step, None as long as there is none.
         verification: what was found out about the whole solution that ends with it, if it was verified.
@@ -156,6 +157,7 @@ class Turn:
     second: float = math.nan
     rating: Rating | None = None
     first_rating: Rating | None = None
+    retry_of: Turn | None = None
     retry: Retry | None = None
     rewrite: Draft | None = None
     verification: Verification | None = None
@@ -174,19 +176,23 @@ class Turn:
         """Who scored the draft last."""
         return self.policy.second if self.consulted else self.policy.rater
 
-    def try_again(self, other: Turn) -> None:
-        """Take the draft of another turn at this step if it is better, and note the worse one."""
-        assert self.draft and other.draft
-        mine, second = ((t.score, t.logprob)[t.policy.rater is None] for t in (self, other))
-        first, reread = self.rating, self.rating.reread if self.rating else 0
-        if second > mine:
-            self.retry = Retry(self.draft, self.logprob, self.score, first and first._replace(reread=0))
-            self.draft, self.logprob, self.score = other.draft, other.logprob, other.score
+    def better(self) -> Turn:
+        """The turn that goes on: of a step that was tried again the first, with the better of the two drafts."""
+        first = self.retry_of
+        if first is None:
+            return self
+        assert first.draft and self.draft
+        mine, others = ((t.score, t.logprob)[t.policy.rater is None] for t in (self, first))
+        if mine > others:
+            rating, reread = first.rating, first.rating.reread if first.rating else 0
+            first.retry = Retry(first.draft, first.logprob, first.score, rating and rating._replace(reread=0))
+            first.draft, first.logprob, first.score = self.draft, self.logprob, self.score
             # What was read with the first draft of the steps before it stays with the step.
-            self.rating = other.rating and other.rating._replace(reread=reread)
+            first.rating = self.rating and self.rating._replace(reread=reread)
         else:
-            again = None if other.draft.text == self.draft.text else other.rating
-            self.retry = Retry(other.draft, other.logprob, other.score, again)
+            rating = None if self.draft.text == first.draft.text else self.rating
+            first.retry = Retry(self.draft, self.logprob, self.score, rating)
+        return first
 
     def step(self) -> Step:
         """The step as it stands when the turn is over."""

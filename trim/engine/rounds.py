@@ -1,9 +1,10 @@
 """The rounds of steps: all open episodes of all policies, and what each of them waits for.
 
 An episode waits for one thing at a time: a glimpse of the token that a draft would begin with, a draft, a rating of it,
-another draft, a second opinion, a rewrite, or, at its end, a verification. Whoever drives the rounds takes what waits
-for one of them, has the models work on it as one batch, and settles it, upon which the policies send each episode on to
-what it waits for next. Episodes join and leave between any two of these.
+a second opinion, a rewrite, or, at its end, a verification. Whoever drives the rounds takes what waits for one of them,
+has the models work on it as one batch, and settles it, upon which the policies send each episode on to what it waits
+for next: after a rating, for another draft, where the weak model is to try again. Episodes join and leave between any
+two of these.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from trim.engine.store import Node
 from trim.models.base import Draft, StepScore, add_usages
 from trim.steps import BOX, Ends, is_degenerate, is_final
 
-Stage = Literal["glimpse", "draft", "rate", "retry", "consult", "rewrite", "verify"]
+Stage = Literal["glimpse", "draft", "rate", "consult", "rewrite", "verify"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 _MOST_PIECES = 30
 
@@ -123,11 +124,9 @@ class Rounds:
                 turn.glimpse = glimpse
         elif stage == "draft":
             new = [turn for turn in turns if turn.draft is None]
-            for turn, draft in zip(new, write_steps(self._weak, [t.episode.node for t in new]), strict=True):
-                turn.draft = draft
+            self._write(self._weak, [turn for turn in new if turn.retry_of is None])
+            self._write(self._again, [turn for turn in new if turn.retry_of])
             self._look(turns)
-        elif stage == "retry":
-            self._try_again(turns)
         elif stage == "rewrite":
             for turn, draft in zip(turns, write_steps(self._strong, nodes), strict=True):
                 turn.rewrite = draft
@@ -151,8 +150,6 @@ class Rounds:
             return self._judge(self._consult(self._retry([turn for turn in here if not turn.policy.rater])))
         if stage == "rate":
             return self._judge(self._consult(self._retry(here)))
-        if stage == "retry":
-            return self._judge(self._consult(here))
         if stage == "consult":
             return self._judge(here)
         return self.stand(here) if stage == "rewrite" else self._restart(here)
@@ -169,7 +166,7 @@ class Rounds:
         return self._close(closed)
 
     def advance(self) -> list[Turn]:
-        """One round: every open episode has one more step; returns as `settle` does."""
+        """One round: every open episode has one more step, or a second draft of it; returns as `settle` does."""
         closed = []
         for stage in STAGES:
             turns = self.take(stage)
@@ -177,6 +174,15 @@ class Rounds:
                 self.work(stage, turns)
                 closed += self.settle(stage, turns)
         return closed
+
+    @staticmethod
+    def _write(writer: CachedLM | None, turns: Sequence[Turn]) -> None:
+        """Have a model write the drafts of turns."""
+        if not turns:
+            return
+        assert writer
+        for turn, draft in zip(turns, write_steps(writer, [turn.episode.node for turn in turns]), strict=True):
+            turn.draft = draft
 
     def _look(self, turns: Sequence[Turn]) -> None:
         """Note the log-probabilities of drafts that their policies look at."""
@@ -199,27 +205,12 @@ class Rounds:
             self._waiting["rewrite" if delegated.get(id(turn), True) else "draft"].append(turn)
 
     def _retry(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Have the weak model try again where policies ask for it; returns the others."""
-        able = [turn for turn in turns if turn.policy.retries and not turn.judged_only]
+        """Have the weak model try again where policies ask for it; returns the others, with the better of two drafts."""
+        turns = [turn.better() for turn in turns]
+        able = [turn for turn in turns if turn.policy.retries and not (turn.judged_only or turn.retry)]
         asked = dict(zip(map(id, able), _ask(able, "retry"), strict=True))
-        self._waiting["retry"] += [turn for turn in able if asked[id(turn)]]
+        self._waiting["draft"] += [Turn(t.episode, t.policy, retry_of=t) for t in able if asked[id(t)]]
         return [turn for turn in turns if not asked.get(id(turn))]
-
-    def _try_again(self, turns: Sequence[Turn]) -> None:
-        """Have the weak model write second drafts, and let the better of two be the draft."""
-        if not turns:
-            return
-        assert self._again
-        drafts = write_steps(self._again, [turn.episode.node for turn in turns])
-        others = [Turn(turn.episode, turn.policy, draft) for turn, draft in zip(turns, drafts, strict=True)]
-        self._look(others)
-        for rater, scorer in self._raters.items():
-            asked = [(other, other.draft) for other in others if other.draft and other.policy.rater == rater]
-            nodes = [other.episode.node.child(draft.text) for other, draft in asked]
-            for (other, _), scores in zip(asked, scorer.score(nodes, [1] * len(nodes)), strict=True):
-                other.score, other.rating = scores[-1].score, Rating.of(rater, scores)
-        for turn, other in zip(turns, others, strict=True):
-            turn.try_again(other)
 
     def _consult(self, turns: Sequence[Turn]) -> list[Turn]:
         """Have drafts wait for a second opinion where their policies ask for it; returns the others."""
@@ -312,7 +303,7 @@ def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
     """Score each draft, and with a scorer that rereads the standing steps before it that have no score yet."""
     _score_given([turn for turn in turns if turn.judged_only and rater == turn.policy.rater], scorer)
     nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
-    unread = [_unread(turn.episode, rater) if scorer.rereads else 0 for turn in turns]
+    unread = [_unread(turn.episode, rater) if scorer.rereads and not turn.retry_of else 0 for turn in turns]
     for turn, missing, scores in zip(turns, unread, scorer.score(nodes, [n + 1 for n in unread]), strict=True):
         turn.first_rating, turn.rating = turn.rating, Rating.of(rater, scores)
         if rater == turn.policy.second:

@@ -289,6 +289,7 @@ class Scheduler:
             error = ApiError(503, message, f"{role}_unavailable", retry_after=_PAUSE)
             self._fail(job, error if isinstance(failure, TrimError) else _unexpected(failure))
             return
+        turn = turn.better()
         turn.without = "prm" if role == "prm" else "strong"
         self._metrics.went_on_without(role)
         if choice == "strong":
@@ -367,13 +368,14 @@ def _role(stage: Stage, turn: Turn) -> str:
         return PAYERS.get(rater, "weak") if rater else ""
     if stage == "verify":
         return PAYERS[str(turn.policy.verifier)]
-    return "weak" if stage in ("glimpse", "draft", "retry") else "strong"
+    return "weak" if stage in ("glimpse", "draft") else "strong"
 
 
 def _place(stage: Stage, turn: Turn) -> tuple[str, ...]:
     """What two turns have in common for which the same is to be made."""
     draft = turn.draft.text if stage in ("rate", "consult") and turn.draft else ""
-    return stage, str(asked_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
+    writer = "again" if stage == "draft" and turn.retry_of else ""
+    return stage, writer or str(asked_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
 
 
 def _cut(stands: Draft | None, episode: Episode, max_steps: int) -> bool:
