@@ -40,11 +40,11 @@ def test_advantages_are_those_of_the_definition():
         assert not found[length:, m, i].any()
 
 
-@pytest.mark.parametrize(("recurrent", "conditioned"), [(False, False), (True, False), (True, True)])
-def test_members_do_not_touch_each_other_and_steps_are_the_sequence(recurrent, conditioned):
+@pytest.mark.parametrize(("recurrent", "conditioned", "informed"), [(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)])
+def test_members_do_not_touch_each_other_and_steps_are_the_sequence(recurrent, conditioned, informed):
     torch.manual_seed(0)
-    model = ActorCritic(3, 8, recurrent, conditioned).eval()
-    features = torch.rand(4, 3, 6, 5 + 2 * recurrent + conditioned)
+    model = ActorCritic(3, 8, recurrent, conditioned, informed).eval()
+    features = torch.rand(4, 3, 6, 5 + 2 * recurrent + conditioned + informed)
     everywhere = torch.arange(4 * 6).expand(3, -1)
     logits, values = (x.reshape(3, 4, 6).transpose(0, 1) for x in model(features, everywhere))
     state, stepped = model.start(6), []
@@ -71,6 +71,17 @@ def test_it_learns_to_rewrite_what_is_wrong_where_that_pays(recurrent):
     wrong = done.features[0, 0, :, 2] < 0.5
     assert (done.actions[0, 0][wrong] == 1).all()
     assert done.paid[1].sum() == 0
+
+
+@pytest.mark.parametrize("informed", [False, True])
+def test_where_the_score_tells_nothing_the_log_probability_of_the_draft_does(informed):
+    trees = [telling(64, name) for name in "ab"]
+    for tree in trees:
+        tree.expand()
+        tree.score[:] = tree.least[:] = tree.product[:] = 0.5
+    settings = Hyperparameters(epochs=12, learning_rate=3e-3, batch=32, minibatches=2)
+    trained = train(Task((0.02,), (0,), settings, informed=informed), *trees)
+    assert (trained.accuracy.item() == 1 and trained.tokens.item() < 20) == informed
 
 
 def test_one_policy_for_every_cost_spends_less_where_tokens_are_dear():
@@ -142,12 +153,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
             train(task, telling(16, "a"), telling(16, "b"), path)
 
 
+@pytest.mark.parametrize("evidence", [["prm"], ["weak", "prm"]])
 @pytest.mark.parametrize("kind", [TrimAgg, TrimSeq, TrimBudget])
-def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path):
+def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, evidence, tmp_path):
     problems, *parts = telling_parts(40, "c")
     tree = Tree(problems, *parts)
     trial = SimpleNamespace(tree=lambda split: tree, checkpoint=None, log=None)
-    params = kind.Params(costs=[0.001, 0.02], seeds=[0, 1], training={"epochs": 3, "batch": 20, "learning_rate": 3e-3})
+    training = {"epochs": 3, "batch": 20, "learning_rate": 3e-3}
+    params = kind.Params(costs=[0.001, 0.02], seeds=[0, 1], evidence=evidence, training=training)
     fitted = kind(params).fit(trial, [0.1])
     write_fitted(tmp_path, kind.name, "standard", fitted)
     router = kind(params, read_fitted(tmp_path, kind.name))
@@ -155,7 +168,7 @@ def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, tmp_path)
     task = router.task()
     assert next(iter(policies)).startswith("cost=0.02 seed=")
     assert {policy.seed for policy in policies.values()} == {0, 1}
-    model = ActorCritic(len(task.members), 64, task.recurrent, task.conditioned).eval()
+    model = ActorCritic(len(task.members), 64, task.recurrent, task.conditioned, task.informed).eval()
     arrays = {n.removeprefix("network."): torch.from_numpy(a) for n, a in fitted.items() if n.startswith("network.")}
     model.load_state_dict(arrays)
     costs = np.array([task.costs if cost is None else [cost] for cost, _ in task.members])

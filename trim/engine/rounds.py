@@ -205,7 +205,7 @@ class Rounds:
             self._waiting["rewrite" if delegated.get(id(turn), True) else "draft"].append(turn)
 
     def _retry(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Have the weak model try again where policies ask for it; returns the others, with the better of two drafts."""
+        """Have the weak model try again where policies ask for it; returns the others, each with its better draft."""
         turns = [turn.better() for turn in turns]
         able = [turn for turn in turns if turn.policy.retries and not (turn.judged_only or turn.retry)]
         asked = dict(zip(map(id, able), _ask(able, "retry"), strict=True))

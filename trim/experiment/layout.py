@@ -183,6 +183,10 @@ class Layout:
         """Whether fitting a router needs something; see `Router.needs`."""
         return what in self.params.router_type(router).needs
 
+    def sees_logprobs(self, router: str) -> bool:
+        """Whether a router sees the weak model's log-probabilities of drafts, or needs them to be fitted."""
+        return self.needs(router, "train_logprobs") or "weak" in self.params.routers[router].get("evidence", ())
+
     def fits(self, benchmark: str, routers: Iterable[str] | None = None) -> list[str]:
         """What was fitted for routers, by default all that are run on a benchmark, wherever each is fitted for it."""
         return [

@@ -76,7 +76,11 @@ class Fusion:
             raise TrimError(f"{path}: not evidence ({error}); delete it and run Snakemake again") from error
 
 
+def log_surprise(logprobs: np.ndarray) -> np.ndarray:
+    """Log of the surprise in nats, any shape, with which the weak model saw steps of these mean log-probabilities."""
+    return np.log(np.maximum(-np.asarray(logprobs), _SURE))
+
+
 def _features(scores: np.ndarray, logprobs: np.ndarray) -> np.ndarray:
-    score = logits(scores)
-    surprise = np.log(np.maximum(-np.asarray(logprobs), _SURE))
+    score, surprise = logits(scores), log_surprise(logprobs)
     return np.column_stack([score, surprise, score**2, surprise**2, score * surprise])

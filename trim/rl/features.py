@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trim.models.fusion import log_surprise
+
 if TYPE_CHECKING:
     from trim.engine.policy import Decisions
 
 TOKEN_SCALE = 300.0
-# Of the present step (paper, TRIM-Agg); of the step before it (TRIM-Seq); and what a strong token costs.
+# Of the present step (paper, TRIM-Agg), and by the weak model's log-probability; of the step before it (TRIM-Seq); and
+# what a strong token costs.
 FEATURES = ("least earlier score", "product of earlier scores", "score", "tokens / 300", "step / most steps")
+SURPRISE = "log surprise / 4"
 MEMORY = ("score before", "strong before")
 CONDITION = "log10(100 cost)"
 
 
-def feature_names(recurrent: bool, conditioned: bool) -> tuple[str, ...]:
+def feature_names(recurrent: bool, conditioned: bool, informed: bool = False) -> tuple[str, ...]:
     """What a kind of policy sees at each step."""
-    return FEATURES + (MEMORY if recurrent else ()) + ((CONDITION,) if conditioned else ())
+    own = FEATURES + ((SURPRISE,) if informed else ())
+    return own + (MEMORY if recurrent else ()) + ((CONDITION,) if conditioned else ())
 
 
 def stack_features(*columns: np.ndarray) -> np.ndarray:
@@ -28,6 +33,11 @@ def stack_features(*columns: np.ndarray) -> np.ndarray:
     """
     least, product, score, tokens, *others = columns
     return np.stack([least, product, score, tokens / TOKEN_SCALE, *others], axis=-1).astype(np.float32)
+
+
+def surprise(logprobs: np.ndarray) -> np.ndarray:
+    """`SURPRISE` of mean log-probabilities under the weak model, in nats, any shape."""
+    return log_surprise(logprobs) / 4
 
 
 def condition(cost: np.ndarray) -> np.ndarray:

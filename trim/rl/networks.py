@@ -82,15 +82,23 @@ class ActorCritic(nn.Module):
         recurrent: whether the policy remembers the earlier steps (TRIM-Seq) or sees the present
             features only (TRIM-Agg).
         conditioned: whether it is told what a strong token costs.
+        informed: whether it sees the weak model's log-probability of each draft beside the score.
         dropout: share of units dropped in training.
     """
 
     def __init__(
-        self, members: int, hidden: int = 64, recurrent: bool = False, conditioned: bool = False, dropout: float = 0.1
+        self,
+        members: int,
+        hidden: int = 64,
+        recurrent: bool = False,
+        conditioned: bool = False,
+        informed: bool = False,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.members, self.hidden, self.recurrent, self.conditioned = members, hidden, recurrent, conditioned
-        names = feature_names(recurrent, conditioned)
+        self.members, self.hidden = members, hidden
+        self.recurrent, self.conditioned, self.informed = recurrent, conditioned, informed
+        names = feature_names(recurrent, conditioned, informed)
         inputs = len(names)
         self.scores: Tensor
         self.register_buffer("scores", torch.tensor(["score" in name for name in names]), persistent=False)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trim.rl.environment import features
-from trim.rl.features import condition
+from trim.rl.features import condition, surprise
 from trim.rl.networks import ActorCritic
 from trim.rl.settings import Hyperparameters
 from trim.rl.tree import FINISHED, Tree
@@ -64,7 +64,8 @@ def play(
     correct, paid = np.zeros(points.shape, dtype=bool), np.zeros(points.shape, dtype=np.int64)
     steps = []
     while live.any():
-        others = [tree.before[points], last] if model.recurrent else []
+        others = [surprise(tree.weak_logprobs[points])] if model.informed else []
+        others += [tree.before[points], last] if model.recurrent else []
         others += [condition(costs)] if model.conditioned else []
         seen = torch.from_numpy(features(tree, points, *others))
         logits, values, state = model.step(seen, state)

@@ -32,6 +32,7 @@ class Task:
         recurrent, conditioned: see `ActorCritic`; a conditioned policy is trained at costs between
             the least and the largest, and looked at on all of them.
         repeats: costs that a conditioned policy tries on each problem of a batch.
+        informed: see `ActorCritic`.
     """
 
     costs: tuple[float, ...]
@@ -40,6 +41,7 @@ class Task:
     recurrent: bool = False
     conditioned: bool = False
     repeats: int = 1
+    informed: bool = False
 
     @property
     def members(self) -> list[tuple[float | None, int]]:
@@ -48,7 +50,7 @@ class Task:
 
     def describe(self) -> dict[str, object]:
         """All that decides the result, but for the data."""
-        names = list(feature_names(self.recurrent, self.conditioned))
+        names = list(feature_names(self.recurrent, self.conditioned, self.informed))
         own = {"costs": self.costs, "seeds": self.seeds, "repeats": self.repeats}
         return own | {"version": VERSION, "features": names, "training": self.settings.model_dump()}
 
@@ -69,7 +71,8 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
     """
     settings, members, n = task.settings, task.members, len(tree.roots)
     torch.manual_seed(task.seeds[0])
-    model = ActorCritic(len(members), settings.hidden, task.recurrent, task.conditioned, settings.dropout).eval()
+    kind = task.recurrent, task.conditioned, task.informed
+    model = ActorCritic(len(members), settings.hidden, *kind, settings.dropout).eval()
     optimiser = torch.optim.Adam(
         model.parameters(), settings.learning_rate, eps=1e-5, weight_decay=settings.weight_decay
     )

@@ -99,6 +99,7 @@ class Tree:
         )
         self.least, self.product, self.before, self.score, self.retry_score = (np.zeros(0) for _ in range(5))
         self.repeats = np.zeros(0, dtype=bool)
+        self._weak_logprobs = np.zeros(0)
         self.child = np.zeros((0, 3), dtype=np.int64)
         self.correct = np.zeros((0, 3), dtype=bool)
         self.roots = np.arange(len(self.problems))
@@ -160,6 +161,14 @@ class Tree:
         points = np.arange(len(self)) if points is None else points
         nodes = self.retried(points) if retried else self.drafted(points)
         return np.array([score.score for score in model.mean_logprobs(nodes)])
+
+    @property
+    def weak_logprobs(self) -> np.ndarray:
+        """The same of all drafts under the weak model, shape (V,); what is new is looked up once."""
+        new = np.arange(len(self._weak_logprobs), len(self))
+        if len(new):
+            self._weak_logprobs = np.append(self._weak_logprobs, self.logprobs("weak", new))
+        return self._weak_logprobs
 
     def states(self, points: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """The state that a step leads to by the problems' exact checks: `S0`, `S1` or `S2`; see `after`, shape (n,)."""

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trim.engine.policy import Decisions, Policy
 from trim.errors import TrimError
-from trim.rl.features import condition, decision_features
-from trim.rl.settings import Hyperparameters
+from trim.rl.features import condition, decision_features, surprise
+from trim.rl.settings import Evidence, Hyperparameters
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial
 from trim.section import Seed
@@ -32,6 +32,7 @@ class Network(Policy):
 
     def __init__(self, model: ActorCritic, cost: float, seed: int, max_steps: int) -> None:
         self._model, self._cost, self.seed, self._max_steps = model, cost, seed, max_steps
+        self.logprobs = model.informed
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
         """See `Policy.regenerate`."""
@@ -39,13 +40,13 @@ class Network(Policy):
 
     def explain(self, seen: Decisions) -> str:
         """See `Policy.explain`."""
-        score, rewrite = seen.scores[0, -1], 1 / (1 + np.exp(-self._logits(seen)[0]))
-        return f"score {score:.3f}: rewritten with probability {rewrite:.3f} at a price of {self._cost:.3g}"
+        rewrite = 1 / (1 + np.exp(-self._logits(seen)[0]))
+        return f"{super().explain(seen)}: rewritten with probability {rewrite:.3f} at a price of {self._cost:.3g}"
 
     def _logits(self, seen: Decisions) -> np.ndarray:
         import torch
 
-        others = []
+        others = [surprise(seen.logprobs)] if self._model.informed else []
         if self._model.recurrent:
             first = np.zeros((len(seen), 1), dtype=bool)
             others += [seen.before, np.concatenate([first, seen.strong], axis=1)]
@@ -70,18 +71,36 @@ class TrimAgg(Router):
     recurrent: ClassVar[bool] = False
 
     class Params(BaseParams):
-        """What the policies are trained for, and how."""
+        """What the policies are trained for, what they see, and how they learn.
+
+        Attributes:
+            costs: costs of a strong token, where a right solution is worth 1; one operating point each, or policy.
+            seeds: one policy each.
+            evidence: what is seen of every draft: the reward model's score (prm), and beside it the weak model's own
+                log-probability (weak, prm), for nothing, as a feature of its own.
+            training: hyper-parameters.
+        """
 
         costs: Costs
         seeds: tuple[Seed, ...] = (0, 1, 2)
+        evidence: tuple[Evidence, ...] = ("prm",)
         training: Hyperparameters = Hyperparameters()
+
+        @field_validator("evidence")
+        @classmethod
+        def _is_scored(cls, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+            if "prm" not in evidence:
+                raise ValueError("prm is missing, which the features are made from")
+            return evidence
 
     def task(self) -> Task:
         """What is to be trained."""
         from trim.rl.training import Task
 
         given = self.params
-        return Task(tuple(sorted(given.costs)), given.seeds, given.training, self.recurrent)
+        return Task(
+            tuple(sorted(given.costs)), given.seeds, given.training, self.recurrent, informed="weak" in given.evidence
+        )
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The task, what each policy reaches on validation, and the parameters of the networks."""
@@ -128,7 +147,7 @@ class TrimAgg(Router):
         arrays = {n.removeprefix("network."): a for n, a in self.fitted.items() if n.startswith("network.")}
         made = []
         for index, (cost, seed) in enumerate(task.members):
-            model = ActorCritic(1, task.settings.hidden, task.recurrent, task.conditioned).eval()
+            model = ActorCritic(1, task.settings.hidden, task.recurrent, task.conditioned, task.informed).eval()
             model.load_state_dict({name: torch.from_numpy(a[index : index + 1]) for name, a in arrays.items()})
             made.append((cost, seed, model))
         return made

@@ -117,7 +117,7 @@ rule train:
         layers=lambda w: LAYOUT.layers(w.benchmark, "train", "validation"),
         logprobs=lambda w: (
             LAYOUT.logprobs(w.benchmark, "train", "validation")
-            if LAYOUT.needs(w.router, "train_logprobs") or EXPERIMENT.fused(w.router)
+            if LAYOUT.sees_logprobs(w.router)
             else []
         ),
         reward_model=lambda w: LAYOUT.scoring([w.router]),
