@@ -21,6 +21,7 @@ from trim.models.backends.transformers import TransformersLM, TransformersPRM
 from trim.models.backends.vllm import VllmLM, VllmPRM, _placed
 from trim.models.base import Draft, Prefix
 from trim.models.files import resolve
+from trim.models.load import step_states
 from trim.models.settings import Engine, Model, RewardModel, Sampling
 from trim.problems.generated import generate
 from trim.progress import Tracker
@@ -89,6 +90,19 @@ def test_entropies_are_those_of_transformers(engine, prefixes):
     # The strong model is sure how a step begins, so that only a relative difference says anything.
     np.testing.assert_allclose(found, [score.score for score in expected], rtol=0.02, atol=1e-5)
     assert found.max() > 10 * found.min()
+
+
+@needs_vllm
+def test_what_it_knows_of_steps_is_what_transformers_knows(solutions):
+    model = Model(path="embedded/weak", dtype="float32", engine=Engine(context=512), **FREE)
+    expected, found = (
+        step_states(model.model_copy(update={"backend": backend}), PLAIN, solutions)
+        for backend in ("transformers", "vllm")
+    )
+    np.testing.assert_allclose(found.hidden, expected.hidden, atol=1e-4)
+    np.testing.assert_allclose(found.statistics, expected.statistics, atol=1e-3)
+    assert (expected.statistics.std(axis=0) > 0.005).all()
+    assert (expected.hidden.std(axis=0) > 0.01).all()
 
 
 @needs_vllm

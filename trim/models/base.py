@@ -84,8 +84,9 @@ class StepStates(NamedTuple):
 
     Attributes:
         statistics: shape (n, 4): mean and least log-probability of its tokens, at temperature 1, in nats; least
-            difference of the two highest probabilities; entropy of its first token, in nats.
-        hidden: the last layer's hidden state at its last token, shape (n, width).
+            difference of the two highest probabilities; entropy of its first token among the most probable ones, as
+            in `LanguageModel.first_entropies`.
+        hidden: the last layer's hidden state at its last token, after the norm, shape (n, width).
     """
 
     statistics: np.ndarray

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from trim.errors import TrimError
-from trim.models.base import LanguageModel, RewardModel
+from trim.models.base import LanguageModel, Prefix, RewardModel, StepStates
 from trim.models.files import folder, identity, parameters, resolve
 from trim.models.settings import Model, Sampling, backend_module
 from trim.steps import ChatFormat
@@ -84,3 +85,15 @@ def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending:
 def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> RewardModel:
     """Load a process reward model, once a process; see `language_model`."""
     return _backend(model).reward_model(model, chat, spending)
+
+
+def step_states(model: Model, chat: ChatFormat, solutions: Sequence[Prefix]) -> StepStates:
+    """What a language model knows of the last step of each solution; the model is loaded for that and let go.
+
+    Args:
+        model: one whose weights are here, and not behind a server.
+        chat: how a solution is asked for.
+        solutions: n solutions.
+    """
+    states: StepStates = _backend(model).step_states(model, chat, solutions)
+    return states

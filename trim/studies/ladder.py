@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,21 +34,19 @@ def _run(job: Job) -> None:
     from sklearn.metrics import roc_auc_score
 
     from trim.evaluation.bootstrap import interval, resamples
-    from trim.models.backends.transformers import TransformersLM
-    from trim.models.load import language_model
+    from trim.models.load import step_states
     from trim.rl.walk import walk
     from trim.verifiers import registry
     from trim.verifiers.base import SAMPLES, calibrate, calibration_error, look
     from trim.verifiers.prm import reading
 
     params, runner = job.params, job.runner
-    weak = language_model(params.models.weak, params.generation.sampling, params.generation.chat)
-    assert isinstance(weak, TransformersLM)
     samples = [runner.with_sample(number).weak for number in range(1, SAMPLES + 1)]
     learned, *routed = whole_trees(runner, job.problems)
     # What is learned is learned where the weak model goes; routing goes anywhere.
-    train = look(learned, learned.weak_way(), weak, samples)
-    validation, test = (look(tree, np.arange(len(tree)), weak, samples) for tree in routed)
+    places = [(learned, learned.weak_way()), *((tree, np.arange(len(tree))) for tree in routed)]
+    states = partial(step_states, params.models.weak, params.generation.chat)
+    train, validation, test = look(places, states, samples)
     settings = measure_settings(params)
     rungs = [(name, verifier, runner.costs()) for name, verifier in registry().items()]
     for name, model in _scorers(params).items():
@@ -208,9 +207,7 @@ STUDY = Study(
     ),
     caption="Accuracy at the middle budget by the verifier that decides, over how well it tells and what it costs.",
     wanted=lambda params: (
-        bool(params.trees and params.needing("train_logprobs"))
-        and params.models.weak.backend == "transformers"
-        and not params.replay
+        bool(params.trees and params.needing("train_logprobs")) and not params.models.weak.server and not params.replay
     ),
     table=_table,
     figure=_figure,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from trim.models.base import StepStates
 from trim.pomdp.model import S0
 from trim.rl.tree import ACCEPT, Tree
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from sklearn.isotonic import IsotonicRegression
 
     from trim.engine.cached import CachedLM
-    from trim.models.backends.transformers import TransformersLM
-    from trim.models.base import StepStates
+    from trim.models.base import Prefix
 
 Reader = Literal["", "weak", "prm", "strong"]
 READERS: tuple[Reader, ...] = get_args(Reader)
@@ -45,10 +45,25 @@ class Seen(NamedTuple):
     samples: Sequence[CachedLM] = ()
 
 
-def look(tree: Tree, points: np.ndarray, weak: TransformersLM, samples: Sequence[CachedLM]) -> Seen:
-    """What is to be seen of the drafts at n points, and the truth by the problems' exact checks."""
-    drafted = [node.prefix for node in tree.drafted(points)]
-    return Seen(tree, points, weak.states(drafted), tree.states(points, np.full(len(points), ACCEPT)), samples)
+def look(
+    places: Sequence[tuple[Tree, np.ndarray]],
+    states: Callable[[list[Prefix]], StepStates],
+    samples: Sequence[CachedLM],
+) -> list[Seen]:
+    """What is to be seen of drafts in several trees, and the truth by the problems' exact checks.
+
+    Args:
+        places: trees, and the points of the drafts in each.
+        states: what the weak model knows of the drafts; asked once, for all trees.
+        samples: the weak model under other seeds.
+    """
+    known = states([node.prefix for tree, points in places for node in tree.drafted(points)])
+    ends = np.cumsum([len(points) for _, points in places])[:-1]
+    parts = zip(*(np.split(values, ends) for values in known), strict=True)
+    return [
+        Seen(tree, points, StepStates(*part), tree.states(points, np.full(len(points), ACCEPT)), samples)
+        for (tree, points), part in zip(places, parts, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class TransformersLM:
 
     @torch.inference_mode()
     def states(self, solutions: Sequence[Prefix], batch_size: int = 256) -> StepStates:
-        """What the model knows of the last step of each solution; the other backends cannot give it."""
+        """What the model knows of the last step of each solution."""
         ids, starts = self.prompt.last_steps(solutions)
         statistics = np.zeros((len(ids), 4), dtype=np.float32)
         hidden = np.zeros((len(ids), self.model.config.hidden_size), dtype=np.float32)
@@ -184,12 +184,13 @@ class TransformersLM:
             logs = found.logits[:, :-1].float().log_softmax(-1).cpu()
             chosen = logs.gather(-1, tokens[:, 1:, None])[..., 0].numpy()
             first, second = logs.topk(2, dim=-1).values.exp().unbind(-1)
-            margins, entropies = (first - second).numpy(), -(logs.exp() * logs).sum(-1).numpy()
+            margins = (first - second).numpy()
+            most = logs.topk(min(MOST_PROBABLE, logs.shape[-1]), dim=-1).values.numpy()
             last = found.hidden_states[-1].float().cpu()
             for place, row in enumerate(rows):
                 step = slice(starts[row] - 1, len(ids[row]) - 1)
                 own = chosen[place, step]
-                statistics[row] = own.mean(), own.min(), margins[place, step].min(), entropies[place, step.start]
+                statistics[row] = own.mean(), own.min(), margins[place, step].min(), entropy(most[place, step.start])
                 hidden[row] = last[place, len(ids[row]) - 1].numpy()
         return StepStates(statistics, hidden)
 
@@ -333,6 +334,11 @@ ANY_STEP = True
 def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> TransformersLM:
     """See `trim.models.backends`."""
     return TransformersLM(folder(model), sampling, chat, model.dtype, model.thinking)
+
+
+def step_states(model: Model, chat: ChatFormat, solutions: Sequence[Prefix]) -> StepStates:
+    """See `trim.models.backends`."""
+    return TransformersLM(folder(model), Sampling(), chat, model.dtype, model.thinking).states(solutions)
 
 
 def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> TransformersPRM:

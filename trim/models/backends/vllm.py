@@ -20,6 +20,7 @@ from trim.models.base import (
     KeepScores,
     Prefix,
     StepScore,
+    StepStates,
     Stop,
     entropy,
 )
@@ -30,6 +31,7 @@ from trim.models.weights import check_folder
 from trim.rng import seed
 from trim.steps import PLAIN, SEPARATOR, ChatFormat, first, tagged
 
+_AT_ONCE = 1024  # prompts whose tokens' log-probabilities are held at once
 _CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
 
 
@@ -156,14 +158,31 @@ class VllmLM:
             scores[i] = StepScore(entropy(np.array(logs[:MOST_PROBABLE])), 0)
         return scores
 
+    def statistics(self, ids: Sequence[list[int]], starts: Sequence[int]) -> np.ndarray:
+        """See `StepStates.statistics`; of a solution that fills the context all is `IMPOSSIBLE`.
+
+        Args:
+            ids: token ids of whole solutions.
+            starts: where the last step of each begins.
+        """
+        statistics = np.full((len(ids), 4), IMPOSSIBLE, dtype=np.float32)
+        for i, output in self._one_token(ids, prompt_logprobs=MOST_PROBABLE):
+            step = list(zip(output.prompt_logprobs[starts[i] :], ids[i][starts[i] :], strict=True))
+            own = [entry[token].logprob for entry, token in step]
+            most = [sorted((t.logprob for t in e.values() if t.rank <= MOST_PROBABLE), reverse=True) for e, _ in step]
+            margins = [np.exp(logs[0]) - np.exp(logs[1]) for logs in most]
+            statistics[i] = np.mean(own), min(own), min(margins), entropy(np.array(most[0]))
+        return statistics
+
     def _one_token(self, ids: Sequence[list[int]], **asked: int) -> Iterator[tuple[int, Any]]:
         """Prompts that are continued by one token, by their places; those that fill the context are left out."""
         from vllm import SamplingParams
 
-        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
-        prompts = [{"prompt_token_ids": ids[i]} for i in fitting]
         parameters = SamplingParams(max_tokens=1, temperature=0, **asked)
-        return zip(fitting, self.engine.generate(prompts, parameters, use_tqdm=False), strict=True)
+        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
+        for some in (fitting[i : i + _AT_ONCE] for i in range(0, len(fitting), _AT_ONCE)):
+            prompts = [{"prompt_token_ids": ids[i]} for i in some]
+            yield from zip(some, self.engine.generate(prompts, parameters, use_tqdm=False), strict=True)
 
     def _parameters(self, prefix: Prefix, key: bytes, room: int) -> Any:
         from vllm import SamplingParams
@@ -186,6 +205,30 @@ class VllmLM:
             stop = "separator" if output.stop_reason == SEPARATOR else "end"
         text = self.tokenizer.decode(tokens, skip_special_tokens=True)
         return Draft(first(text) if stop == "separator" else text, len(tokens), stop)
+
+
+def _hidden(folder: Path, dtype: Dtype, engine: Engine, ids: Sequence[list[int]], width: int) -> np.ndarray:
+    """Hidden states at the last token of each prompt, shape (n, width); 0 where it does not fit in the context."""
+    from vllm import PoolingParams
+    from vllm.config import PoolerConfig
+
+    options = {"runner": "pooling", "convert": "embed", "pooler_config": PoolerConfig(task="token_embed")}
+    reader = _load(folder, dtype, engine, "language model", **options)
+    found = np.zeros((len(ids), width), dtype=np.float32)
+    fitting = [i for i, tokens in enumerate(ids) if len(tokens) <= reader.model_config.max_model_len]
+    for some in (fitting[i : i + _AT_ONCE] for i in range(0, len(fitting), _AT_ONCE)):
+        prompts = [{"prompt_token_ids": ids[i]} for i in some]
+        outputs = reader.encode(
+            prompts, PoolingParams(use_activation=False), pooling_task="token_embed", use_tqdm=False
+        )
+        found[some] = np.stack([torch.as_tensor(output.outputs.data)[-1].float().numpy() for output in outputs])
+    _close(reader)
+    return found
+
+
+def _close(engine: Any) -> None:
+    """End an engine's processes, so that its memory is there for another one."""
+    engine.llm_engine.engine_core.shutdown()
 
 
 class VllmPRM:
@@ -240,6 +283,16 @@ ANY_STEP = False
 def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> VllmLM:
     """See `trim.models.backends`."""
     return VllmLM(folder(model), sampling, chat, model.dtype, model.thinking, model.engine)
+
+
+def step_states(model: Model, chat: ChatFormat, solutions: Sequence[Prefix]) -> StepStates:
+    """See `trim.models.backends`; one engine gives log-probabilities, and after it another one hidden states."""
+    lm = language_model(model, Sampling(), chat)
+    ids, starts = lm.prompt.last_steps(solutions)
+    statistics = lm.statistics(ids, starts)
+    width = lm.engine.model_config.get_hidden_size()
+    _close(lm.engine)
+    return StepStates(statistics, _hidden(folder(model), model.dtype, model.engine, ids, width))
 
 
 def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> VllmPRM:
