@@ -29,7 +29,7 @@ def seen(tokens):
     none = np.zeros((1, 0), dtype=bool)
     return Decisions(
         [Problem("p", "q", "", "test")], [("s",)], [b"n"], one, lengths, one[:, 0], one, one, one, lengths,
-        one[:, 0], one[:, 0], one[:, 0] > 1, none,
+        one, one, one > 1, one[:, 0] > 1, none,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,11 +24,13 @@ class Retry:
 
     Attributes:
         draft: the draft.
+        first: whether it was the first of the two.
         logprob, score: see `Step`.
         rating: what its score took; None if it was not scored, or is the same text as the other one.
     """
 
     draft: Draft
+    first: bool
     logprob: float = math.nan
     score: float = math.nan
     rating: Rating | None = None
@@ -185,13 +187,13 @@ class Turn:
         mine, others = ((t.score, t.logprob)[t.policy.rater is None] for t in (self, first))
         if mine > others:
             rating, reread = first.rating, first.rating.reread if first.rating else 0
-            first.retry = Retry(first.draft, first.logprob, first.score, rating and rating._replace(reread=0))
+            first.retry = Retry(first.draft, True, first.logprob, first.score, rating and rating._replace(reread=0))
             first.draft, first.logprob, first.score = self.draft, self.logprob, self.score
             # What was read with the first draft of the steps before it stays with the step.
             first.rating = self.rating and self.rating._replace(reread=reread)
         else:
             rating = None if self.draft.text == first.draft.text else self.rating
-            first.retry = Retry(self.draft, self.logprob, self.score, rating)
+            first.retry = Retry(self.draft, False, self.logprob, self.score, rating)
         return first
 
     def step(self) -> Step:
@@ -227,6 +229,13 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
     def table(rows: Sequence[list[Any]], last: Sequence[list[Any]], dtype: type) -> np.ndarray:
         return np.array([row + end for row, end in zip(rows, last, strict=True)], dtype=dtype).reshape(shape)
 
+    def retried(told: Callable[[Retry], Any], none: Any, dtype: type) -> np.ndarray:
+        rows, last = (
+            [[told(made.retry) if made.retry else none for made in row] for row in made_of]
+            for made_of in ([e.steps for e in episodes], [[turn] * drafted for turn in turns])
+        )
+        return table(rows, last, dtype)
+
     scores = [[turn.score] * drafted for turn in turns]
     seconds = [[turn.second] * drafted for turn in turns]
     second = turns[0].policy.second
@@ -245,9 +254,10 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
             [[s.score if second and s.rater == second else math.nan for s in e.steps] for e in episodes], seconds, float
         ),
         draft_tokens=table([[s.draft_tokens for s in e.steps] for e in episodes], lengths, int),
-        others=np.array([turn.retry.score if turn.retry else math.nan for turn in turns]),
+        others=retried(lambda retry: retry.score, math.nan, float),
+        other_logprobs=retried(lambda retry: retry.logprob, math.nan, float),
+        improved=retried(lambda retry: retry.first, False, bool),
         tried_again=np.array([turn.judged_only or turn.retry is not None for turn in turns]),
-        other_logprobs=np.array([turn.retry.logprob if turn.retry else math.nan for turn in turns]),
         strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
             len(turns), len(episodes[0].steps)
         ),

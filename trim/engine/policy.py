@@ -34,9 +34,10 @@ class Decisions:
             nobody looked.
         seconds: scores of the weak drafts by the policy's second rater, same shape; NaN where it was not asked.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
-        others: score of the worse of two last drafts, where the weak model tried again, shape (n,); NaN where it did
-            not, or was not scored.
-        other_logprobs: mean log-probability of the same, shape (n,); NaN where nobody looked.
+        others: score of the worse of two drafts, where the weak model tried again, same shape; NaN where it did not, or
+            was not scored.
+        other_logprobs: mean log-probability of the same, same shape; NaN where nobody looked.
+        improved: whether the second of two drafts is the better one, same shape.
         tried_again: whether the weak model has tried again, or cannot since the draft was given, shape (n,).
         strong: whether each standing step is the strong model's, shape (n, t).
     """
@@ -53,6 +54,7 @@ class Decisions:
     draft_tokens: np.ndarray
     others: np.ndarray
     other_logprobs: np.ndarray
+    improved: np.ndarray
     tried_again: np.ndarray
     strong: np.ndarray
 

@@ -56,7 +56,7 @@ def observe_decisions(
         return before, before, before
     advance = np.zeros((len(seen), 0))
     if retries:
-        other = np.column_stack([seen.others if kind == "prm" else seen.other_logprobs for kind in evidence])
+        other = np.column_stack([(seen.others if kind == "prm" else seen.other_logprobs)[:, -1] for kind in evidence])
         advance = np.where(np.isnan(other), NO_RETRY, told[:, -1] - other)
     draft = np.column_stack([before, advance, told[:, -1], seen.draft_tokens[:, -1]])
     return before, draft, np.column_stack([draft, seen.seconds[:, -1]])
