@@ -1,17 +1,20 @@
 """Planning where reading has a price: the strong model may write unseen, read a draft, or rewrite it.
 
+Or the weak model tries again, and the better of its two drafts by their scores is judged as the first one was.
+
 The hidden states are those of `trim.pomdp.model`, with one class. What a decision leaves behind is the probability p
 that the solution is right, and how many of its last steps the strong model has not read (all, if it was never asked),
 since it must read them first. With k steps standing, u of them unread, and λ the reward that is lost by spending as
 much as always-strong does on a problem,
 
     H_ku(p) = h_k·p + (1 - h_k)·G_ku(p),
-    G_ku(p) = max(H_k+1,0(p·p_strong) - λ·delegate_ku, Σ_o max(accept, verify, rewrite) - λ·draft_k),
+    G_ku(p) = max(H_k+1,0(p·p_strong) - λ·delegate_ku, Σ_o max(accept, verify, rewrite, retry) - λ·draft_k),
 
-where after a draft with observation o accepting leads to H_k+1,u+1, rewriting to H_k+1,0, and verification shows a
-second observation before one of both is chosen. Values are bounded as in `trim.pomdp.planner`: from above by
-interpolation between the points of a grid, from below by the alpha-vectors of plans that can be executed, which is what
-`PricedPlan` decides by.
+where after a draft with observation o accepting leads to H_k+1,u+1, rewriting to H_k+1,0, verification shows a second
+observation before one of both is chosen, and after another try one of the three is. Of a second draft it is seen
+whether it says the same, or is worse, or is better, and then about how good; see `PricedModel.retried`. Values are
+bounded as in `trim.pomdp.planner`: from above by interpolation between the points of a grid, from below by the
+alpha-vectors of plans that can be executed, which is what `PricedPlan` decides by.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ import numpy as np
 from trim.pomdp.model import S0, S1, S2
 from trim.pomdp.planner import Plans
 
-KEEP, VERIFY, REWRITE = range(3)
+KEEP, VERIFY, REWRITE, RETRY = range(4)
+SAME, WORSE, BETTER = range(3)  # what a second draft is; from `BETTER` on by groups of scores
+_GROUPS = 4
 _POINTS = 193
 _NEGLIGIBLE = 1e-12
 
@@ -43,6 +48,8 @@ class PricedModel:
         delegate, verify, rewrite: the same of what the strong model does with u of them unread, shape (K, U); the last
             column is of U - 1 and more.
         rewrite_verified: the same of a rewrite of what it has just read, shape (K,).
+        again: P(a second draft differs from the first, and is in a state | the first one's), shape (3, 3).
+        retry: price of a second draft, for the first steps, at which the weak model may try again, shape (R,).
     """
 
     first: np.ndarray
@@ -57,6 +64,8 @@ class PricedModel:
     verify: np.ndarray
     rewrite: np.ndarray
     rewrite_verified: np.ndarray
+    again: np.ndarray
+    retry: np.ndarray
 
     def drafted(self, right: np.ndarray) -> np.ndarray:
         """Probabilities of a right solution, shape (...), to those of the states of a draft, shape (..., 3)."""
@@ -65,6 +74,25 @@ class PricedModel:
     def rewritten(self, states: np.ndarray) -> np.ndarray:
         """Weights of the states, shape (..., 3), to that of a right solution after a rewrite, shape (...)."""
         return (states[..., S0] + states[..., S2]) * self.p_strong
+
+    def retried(self) -> np.ndarray:
+        """P(what a second draft is, state of the better one | the first one's bin and state), shape (A, 2 + G, 3, 3).
+
+        Given its state, a second draft that differs is scored as any. Of two in one bin each may be the better one.
+        """
+        bins = self.first.shape[1]
+        other, half = np.arange(bins)[:, None], np.eye(bins) / 2  # the second one's bin, by the first one's
+        below, above = (other < other.T) + half, (other > other.T) + half
+        group = self.group(np.arange(bins)) == np.arange(_GROUPS)[:, None]
+        found = np.zeros((bins, BETTER + _GROUPS, 3, 3))
+        found[:, SAME] = np.diag(1 - self.again.sum(axis=1))
+        found[:, WORSE] = np.eye(3) * np.einsum("st,tb,ba->as", self.again, self.first, below)[:, :, None]
+        found[:, BETTER:] = np.einsum("st,tb,ba,gb->agst", self.again, self.first, above, group)
+        return found
+
+    def group(self, bins: np.ndarray) -> np.ndarray:
+        """The group of scores that a bin belongs to."""
+        return bins * _GROUPS // self.first.shape[1]
 
 
 @dataclass(frozen=True)
@@ -151,67 +179,107 @@ class _Successor:
         return alpha[..., self._nearest, :]
 
 
-class _Where:
-    """Where every action and observation leads from each of the grid's V points; the same at every step."""
+class _Drafts:
+    """Where what is done with a draft leads, by the states' weights at V points and what is seen, shape (V, ..., 3)."""
 
-    def __init__(self, model: PricedModel, grid: np.ndarray) -> None:
-        states = model.drafted(grid)[:, None] * model.first.T  # point, first observation, state
-        seen = states[:, :, None] * model.second.T  # and second observation
+    def __init__(self, model: PricedModel, grid: np.ndarray, states: np.ndarray) -> None:
+        seen = states[..., None, :] * model.second.T  # and what the strong model's reading shows
         self.kept = _Successor(grid, states[..., S0], states.sum(axis=-1))
         self.rewritten = _Successor(grid, model.rewritten(states), states.sum(axis=-1))
         self.kept_verified = _Successor(grid, seen[..., S0], seen.sum(axis=-1))
         self.rewritten_verified = _Successor(grid, model.rewritten(seen), seen.sum(axis=-1))
+
+
+class _Where:
+    """Where every action and observation leads from each of the grid's V points; the same at every step.
+
+    Attributes:
+        first: by the bin of the draft's score, shape (V, A).
+        outcomes: see `PricedModel.retried`.
+        second: by that and by what a second draft is, shape (V, A, O).
+        delegated: where the strong model's step leads, shape (V,).
+    """
+
+    def __init__(self, model: PricedModel, grid: np.ndarray) -> None:
+        states, self.outcomes = model.drafted(grid)[:, None] * model.first.T, model.retried()
+        self.first = _Drafts(model, grid, states)
+        if len(model.retry):
+            self.second = _Drafts(model, grid, np.einsum("vas,aost->vaot", states, self.outcomes))
         self.delegated = _Successor(grid, grid * model.p_strong, np.ones(len(grid)))
 
 
 def _back_up(
     model: PricedModel, where: _Where, step: int, price: np.ndarray, upper: np.ndarray, alpha: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Upper values (C, U, V) and alpha-vectors (C, U, V, 2) of G at one step from those of H there.
-
-    Shapes below are (C, U, V, A, B): prices, unread steps, points, first and second observations.
-    """
-    most = upper.shape[1]
-    further = np.minimum(np.arange(most) + 1, most - 1)
-    cost = {name: price[:, None] * getattr(model, name)[step] for name in ("delegate", "verify", "rewrite")}
-    last = price * model.rewrite_verified[step]
-    read, plans = upper[:, :1], alpha[:, :1]  # the strong model has read all
-    # After verification.
-    again = where.rewritten_verified.value(read) - last[:, None, None, None, None] * where.rewritten_verified.mass
-    kept = where.kept_verified.value(read)
-    rewrite_verified = again > kept
-    # Once there is a draft.
-    ways = np.stack(
-        np.broadcast_arrays(
-            where.kept.value(upper[:, further]),
-            np.where(rewrite_verified, again, kept).sum(axis=-1) - cost["verify"][..., None, None] * where.kept.mass,
-            where.rewritten.value(read) - cost["rewrite"][..., None, None] * where.rewritten.mass,
-        )
-    )
-    action = ways.argmax(axis=0)
-    drafted = ways.max(axis=0).sum(axis=-1) - price[:, None, None] * model.draft[step]
-    delegated = where.delegated.value(read) - cost["delegate"][..., None]
+    """Upper values (C, U, V) and alpha-vectors (C, U, V, 2) of G at one step from those of H there."""
+    value, by_state = _judge(model, where.first, step, price, upper, alpha)
+    if step < len(model.retry):
+        both, by_better = _judge(model, where.second, step, price, upper, alpha)
+        paid = price[:, None, None, None] * model.retry[step]
+        retried = both.sum(axis=-1) - paid * where.first.kept.mass
+        better = retried > value
+        value = np.where(better, retried, value)
+        expected = np.einsum("cuvaot,aost->cuvas", by_better, where.outcomes, optimize=True) - paid[..., None]
+        by_state = np.where(better[..., None], expected, by_state)
+    drafted = value.sum(axis=-1) - price[:, None, None] * model.draft[step]
+    delegate = price[:, None] * model.delegate[step]
+    delegated = where.delegated.value(upper[:, :1]) - delegate[..., None]
     unseen = delegated > drafted
     # The same choices, by the plans of the nearest points.
-    written = _after_rewrite(model, where.delegated.plan(plans)) - cost["delegate"][..., None, None]
-    draft = price[:, None, None, None] * model.draft[step]
-    verified = np.where(
-        rewrite_verified[..., None],
-        _after_rewrite(model, where.rewritten_verified.plan(plans)) - last[:, None, None, None, None, None],
-        where.kept_verified.plan(plans),
-    )
-    read_first = _by_state(verified, rewrite_verified, model.second) - cost["verify"][..., None, None, None]
-    by_state = np.select(
-        [action[..., None] == KEEP, action[..., None] == VERIFY],
-        [_by_state_once(where.kept.plan(alpha[:, further]), False), read_first],
-        _by_state_once(_after_rewrite(model, where.rewritten.plan(plans)), True)
-        - cost["rewrite"][..., None, None, None],
-    )
+    written = _after_rewrite(model, where.delegated.plan(alpha[:, :1])) - delegate[..., None, None]
     expected = np.einsum("cuvas,sa->cuvs", by_state, model.first)
     own = np.stack(
         [model.p_weak * expected[..., S0] + (1 - model.p_weak) * expected[..., S2], expected[..., S1]], axis=-1
     )
-    return np.where(unseen, delegated, drafted), np.where(unseen[..., None], written, own - draft)
+    own = own - price[:, None, None, None] * model.draft[step]
+    return np.where(unseen, delegated, drafted), np.where(unseen[..., None], written, own)
+
+
+def _judge(
+    model: PricedModel, drafts: _Drafts, step: int, price: np.ndarray, upper: np.ndarray, alpha: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the best of keeping, verifying and rewriting drafts is worth, from the values and plans of H.
+
+    Returns:
+        Upper values, shape (C, U, V, ...) for drafts that are told apart as (V, ...), and the worth of the plans' by
+        state, shape (C, U, V, ..., 3). Verification adds an axis of B in between.
+    """
+    most, seen = upper.shape[1], drafts.kept.mass.ndim
+    further = np.minimum(np.arange(most) + 1, most - 1)
+    read, plans = upper[:, :1], alpha[:, :1]  # the strong model has read all
+
+    def wide(values: np.ndarray, more: int = 0) -> np.ndarray:
+        return values.reshape(*values.shape, *[1] * (seen + more))
+
+    verify, rewrite = (wide(price[:, None] * table[step]) for table in (model.verify, model.rewrite))
+    last = wide(price[:, None] * model.rewrite_verified[step], 1)
+    # After verification.
+    again = drafts.rewritten_verified.value(read) - last * drafts.rewritten_verified.mass
+    kept = drafts.kept_verified.value(read)
+    rewritten = again > kept
+    ways = np.stack(
+        np.broadcast_arrays(
+            drafts.kept.value(upper[:, further]),
+            np.where(rewritten, again, kept).sum(axis=-1) - verify * drafts.kept.mass,
+            drafts.rewritten.value(read) - rewrite * drafts.rewritten.mass,
+        )
+    )
+    action = ways.argmax(axis=0)[..., None]
+    # The same choices, by the plans of the nearest points.
+    verified = np.where(
+        rewritten[..., None],
+        _after_rewrite(model, drafts.rewritten_verified.plan(plans)) - last[..., None],
+        drafts.kept_verified.plan(plans),
+    )
+    by_state = np.select(
+        [action == KEEP, action == VERIFY],
+        [
+            _by_state_once(drafts.kept.plan(alpha[:, further]), False),
+            _by_state(verified, rewritten, model.second) - verify[..., None],
+        ],
+        _by_state_once(_after_rewrite(model, drafts.rewritten.plan(plans)), True) - rewrite[..., None],
+    )
+    return ways.max(axis=0), by_state
 
 
 def _after_rewrite(model: PricedModel, alpha: np.ndarray) -> np.ndarray:

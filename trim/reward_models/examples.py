@@ -57,12 +57,6 @@ def _steps(tree: Tree, edges: Edges) -> Labels:
     return {at: float(state == S0) for at, state in zip(edges.hashes, states, strict=True) if state != S1}
 
 
-def _prefixes(tree: Tree, edges: Edges) -> Labels:
-    """1 for right steps, 0 for the first wrong one and all after it."""
-    states = tree.states(edges.points, edges.actions)
-    return dict(zip(edges.hashes, (states == S0).astype(float).tolist(), strict=True))
-
-
 def _success(tree: Tree, edges: Edges) -> Labels:
     """Share of the continuations that are right."""
     after, value = np.zeros((len(tree), 2)), np.zeros(len(tree))
@@ -88,7 +82,6 @@ def _scores(tree: Tree, edges: Edges) -> Labels:
 
 _LABELS: dict[Labelling, Callable[[Tree, Edges], Labels]] = {
     "steps": _steps,
-    "prefixes": _prefixes,
     "success": _success,
     "agreement": _agreement,
     "scores": _scores,

@@ -10,7 +10,7 @@ from trim.section import Cost, Name, Positive, Section, Seed, Share
 
 Start = Literal["weak", "strong", "prm"]
 # See `trim.reward_models.examples`.
-Labelling = Literal["steps", "prefixes", "success", "agreement", "scores"]
+Labelling = Literal["steps", "success", "agreement", "scores"]
 
 
 class TrainedRewardModel(Section):
@@ -19,10 +19,9 @@ class TrainedRewardModel(Section):
     Attributes:
         start: the model whose weights it starts from, and whose prices its reading has.
         fit_on: the benchmark whose train split it learns from; by default the first.
-        labels: what a step's label is: whether the solution is right so far by the problems' own step checkers, up to
-            the first wrong step (steps) or to the end (prefixes), how often continuations of it in the solution trees
-            succeed (success), whether the strong model writes the same step (agreement), or the score of the
-            experiment's reward model, which is distilled (scores).
+        labels: what a step's label is: whether the solution is right so far by the problems' own step checkers (steps),
+            how often continuations of it in the solution trees succeed (success), whether the strong model writes the
+            same step (agreement), or the score of the experiment's reward model, which is distilled (scores).
         tune: the weights that learn: all, those of the score head, or low-rank adapters of all others beside them.
         rank: rank of the adapters.
         solutions: most solutions that are learned from.

@@ -12,7 +12,7 @@ from trim.pomdp.calibration import hazard
 from trim.pomdp.model import S0, S2
 from trim.pomdp.priced import PricedModel, binned
 from trim.rl.settings import Currency
-from trim.rl.tree import ACCEPT, REGENERATE, Tree
+from trim.rl.tree import ACCEPT, REGENERATE, RETRIED, RETRY, UNKNOWN, Tree
 from trim.rl.verification import token_prices
 
 _FIRST, _SECOND = 16, 12  # bins
@@ -20,13 +20,14 @@ _UNREAD = 12  # steps that are told apart
 _LEAST = 30  # drafts of a state
 
 
-def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) -> PricedModel:
+def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, retries: bool = False) -> PricedModel:
     """The POMDP of the problems of a train split, where the weak model goes, with prices at mean lengths.
 
     Args:
         tree: whole trees, with the log-probabilities of their drafts under the strong model.
         costs: what the use of each model costs, by role.
         currency: what is spent.
+        retries: whether the weak model may try again; the trees hold second drafts then.
 
     Raises:
         TrimError: if there are too few drafts of a state, or no reference steps.
@@ -42,6 +43,10 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) ->
     first_edges, first = binned(tree.score[points], states, _FIRST)
     second_edges, second = binned(tree.logprobs("strong", points), states, _SECOND)
     counts = np.bincount(tree.problem[points])
+    again = _again(tree, points, states) if retries else np.zeros((3, 3))
+    prices = _prices(tree, points, strong_points, costs, currency)
+    # A second draft that says the same need not be scored.
+    retry = prices.pop("retry") + again.sum(axis=1)[states].mean() * prices.pop("other")
     return PricedModel(
         first=first,
         second=second,
@@ -50,8 +55,20 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) ->
         p_weak=_rate(states),
         p_strong=_rate(strong_states),
         hazard=hazard(counts[counts > 0], tree.max_steps),
-        **_prices(tree, points, strong_points, costs, currency),
+        again=again,
+        retry=retry[: RETRIED * retries],
+        **prices,
     )
+
+
+def _again(tree: Tree, points: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """See `PricedModel.again`, of the drafts at some points, which are in these states."""
+    tried = tree.child[points, RETRY] != UNKNOWN
+    points, states = points[tried], states[tried]
+    after, differs = tree.states(points, np.full(len(points), RETRY)), ~tree.repeats[points]
+    counts = np.zeros((3, 3))
+    np.add.at(counts, (states[differs], after[differs]), 1)
+    return counts / np.maximum(np.bincount(states, minlength=3), 1)[:, None]
 
 
 def _rate(states: np.ndarray) -> float:
@@ -66,7 +83,10 @@ def _prices(
     costs: Mapping[str, ModelCost],
     currency: Currency,
 ) -> dict[str, np.ndarray]:
-    """What actions cost at mean lengths, over what always-strong spends on a problem; see `PricedModel`."""
+    """What actions cost at mean lengths, over what always-strong spends on a problem; see `PricedModel`.
+
+    Of a second draft the writing and the scoring apart.
+    """
     prices, prompt = token_prices(costs, currency), {r: float(n.mean()) for r, n in tree.prompt_tokens().items()}
     weak, strong, prm = (prices[role] for role in ("weak", "strong", "prm"))
     draft, step = float(tree.tokens[points].mean()), float(tree.strong_tokens[strong_points].mean())
@@ -77,14 +97,15 @@ def _prices(
     standing = prompt["strong"] + k * draft
     reading = strong.read * fresh + strong.cached * (standing - fresh)
     others = (weak.read + prm.read) * step
-    begin = np.where(k == 0, (weak.read * prompt["weak"] + prm.read * prompt["prm"]), 0)
-    begin = begin + np.where(k == 0, 0, weak.cached * (prompt["weak"] + k * draft))
-    begin = begin + np.where(k == 0, 0, prm.cached * (prompt["prm"] + k * draft))
+    known = {role: prices[role].cached * (prompt[role] + k * draft)[:, 0] for role in ("weak", "prm")}
+    begin = sum(np.where(k[:, 0] == 0, prices[role].read * prompt[role], known[role]) for role in known)
     found = {
-        "draft": (begin + (weak.written + prm.read) * draft)[:, 0],
+        "draft": begin + (weak.written + prm.read) * draft,
         "delegate": np.where((k == 0) | (unread > 0), reading, 0) + strong.written * step + others,
         "verify": reading + strong.read * draft + strong.written,
         "rewrite": reading + strong.written * step + others,
         "rewrite_verified": (strong.cached * standing + strong.written * step + others)[:, 0],
+        "retry": known["weak"] + weak.written * draft,
+        "other": known["prm"] + prm.read * draft,
     }
     return {name: price / whole for name, price in found.items()}

@@ -130,11 +130,13 @@ class Tree:
 
     def after(self, points: np.ndarray, actions: np.ndarray) -> list[Node]:
         """The solutions after acting at some points, where it is known what follows; shape (n,) each."""
-        again = np.flatnonzero(actions == REGENERATE)
+        rewritten, tried = (np.flatnonzero(actions == action) for action in (REGENERATE, RETRY))
         nodes = self.drafted(points)
-        prefixes = self.prefixes(points[again])
-        for i, prefix, step in zip(again.tolist(), prefixes, write_steps(self._strong, prefixes), strict=True):
+        prefixes = self.prefixes(points[rewritten])
+        for i, prefix, step in zip(rewritten.tolist(), prefixes, write_steps(self._strong, prefixes), strict=True):
             nodes[i] = prefix.child(step.text)
+        for i, node in zip(tried.tolist(), self.retried(points[tried]), strict=True):
+            nodes[i] = node
         return nodes
 
     def hashes(self) -> list[bytes]:

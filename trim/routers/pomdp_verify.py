@@ -1,4 +1,7 @@
-"""TRIM-POMDP where reading is an action: the strong model may write unseen, read a draft, or rewrite it."""
+"""TRIM-POMDP where reading is an action: the strong model may write unseen, read a draft, or rewrite it.
+
+Or the weak model tries again, and the better of its two drafts is judged.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from pydantic import field_validator
 
 from trim.engine.policy import Decisions, Policy
 from trim.pomdp.model import S0
-from trim.pomdp.priced import REWRITE, VERIFY, PricedModel, PricedPlan, plan, to_bins
+from trim.pomdp.priced import BETTER, RETRY, REWRITE, SAME, VERIFY, WORSE, PricedModel, PricedPlan, plan, to_bins
+from trim.rl.settings import Action
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter, Prices
+
+_ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 
 
 class _Planned(Policy):
@@ -21,15 +28,22 @@ class _Planned(Policy):
 
     def __init__(self, model: PricedModel, whole: PricedPlan, price: int) -> None:
         self._model, self._plan, self._index, self._price = model, whole, price, whole.prices[price]
+        self._retried, self.retries = model.retried(), len(model.retry) > 0
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         model = self._model
         right, unread = self._standing(seen)
         step = self._step(seen)
         states = model.drafted(right)[:, None] * model.first.T
-        drafted = self._ways(states, step, unread).max(axis=0).sum(axis=-1) - self._price * model.draft[step]
+        judged = self._ways(states, step, unread).max(axis=0)
+        if step < len(model.retry):
+            judged = np.maximum(judged, self._retrying(states, self._retried, step, unread))
+        drafted = judged.sum(axis=-1) - self._price * model.draft[step]
         written = self._worth(step, np.zeros_like(unread), right * model.p_strong, np.ones(len(seen)))
         return written - self._cost("delegate", step, unread) > drafted
+
+    def retry(self, seen: Decisions) -> np.ndarray:
+        return self._action(seen) == RETRY
 
     def consult(self, seen: Decisions) -> np.ndarray:
         return self._action(seen) == VERIFY
@@ -52,13 +66,31 @@ class _Planned(Policy):
         return min(seen.strong.shape[1], len(self._model.hazard) - 1)
 
     def _action(self, seen: Decisions) -> np.ndarray:
-        states, unread = self._drafted(seen)
-        return self._ways(states[:, None], self._step(seen), unread)[..., 0].argmax(axis=0)
+        (states, unread), step = self._drafted(seen), self._step(seen)
+        ways = self._ways(states[:, None], step, unread)[..., 0]
+        if step < len(self._model.retry):
+            bins = to_bins(seen.drafts[:, -1], self._model.first_edges)
+            retried = self._retrying(states[:, None], self._retried[bins][:, None], step, unread)[:, 0]
+            ways = np.stack([*ways, np.where(seen.tried_again, -np.inf, retried)])
+        return ways.argmax(axis=0)
 
     def _drafted(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the states once the draft's score is seen, shape (n, 3), and the number of unread steps."""
         right, unread = self._standing(seen)
-        return self._model.drafted(right) * self._seen(seen.drafts[:, -1], "first"), unread
+        return self._scored(seen, -1, right), unread
+
+    def _scored(self, seen: Decisions, step: int, right: np.ndarray) -> np.ndarray:
+        """Weights of the states of a step's draft, or of the better of two, where what stands is right so likely."""
+        model, better, worse = self._model, seen.drafts[:, step], seen.others[:, step]
+        first, improved = np.where(seen.improved[:, step], worse, better), seen.improved[:, step]
+        states = model.drafted(right) * self._seen(first, "first")
+        tried = np.isfinite(worse)
+        if tried.any():
+            bins = to_bins(np.stack([first, better]), model.first_edges)
+            found = np.where(improved, BETTER + model.group(bins[1]), np.where(better == worse, SAME, WORSE))
+            outcome = self._retried[bins[0], found][tried]
+            states[tried] = np.einsum("ns,nst->nt", states[tried], outcome)
+        return states
 
     def _standing(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
         """Probability that what stands is right, and the number of steps that the strong model has not read."""
@@ -66,8 +98,7 @@ class _Planned(Policy):
         right, unread = np.ones(len(seen)), np.zeros(len(seen), dtype=np.int64)
         for step in range(steps):
             strong, drafted = seen.strong[:, step], seen.draft_tokens[:, step] > 0
-            states = model.drafted(right) * self._seen(seen.drafts[:, step], "first")
-            states = states * self._seen(seen.seconds[:, step], "second")
+            states = self._scored(seen, step, right) * self._seen(seen.seconds[:, step], "second")
             states = states / states.sum(axis=1, keepdims=True)
             judged = np.where(strong, model.rewritten(states), states[:, S0])
             right = np.where(drafted, judged, right * model.p_strong)
@@ -92,6 +123,20 @@ class _Planned(Policy):
                 rewritten - self._cost("rewrite", step, unread)[:, None] * mass,
             ]
         )
+
+    def _retrying(self, states: np.ndarray, outcomes: np.ndarray, step: int, unread: np.ndarray) -> np.ndarray:
+        """Worth of another draft for weights of states after a score, shape (n, A, 3) -> (n, A).
+
+        Args:
+            states: see above.
+            outcomes: see `PricedModel.retried`, shape (A, O, 3, 3) or (n, A, O, 3, 3).
+            step, unread: see `_ways`.
+        """
+        each = np.broadcast_to(outcomes, (len(states), *outcomes.shape[-4:]))
+        both = np.einsum("nas,naost->naot", states, each)
+        n, scores, kinds, _ = both.shape
+        worth = self._ways(both.reshape(n, -1, 3), step, unread).max(axis=0).reshape(n, scores, kinds).sum(axis=-1)
+        return worth - self._price * self._model.retry[step] * states.sum(axis=-1)
 
     def _read(self, states: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Worth once a draft is read, for weights of states (n, ..., 3), and whether to rewrite it, shape (n, ...)."""
@@ -120,17 +165,33 @@ class PomdpVerify(PricedRouter):
     title = "TRIM-POMDP, reading"
 
     class Params(PricedRouter.Params):
-        """See `PricedRouter.Params`."""
+        """What is paid for, and what may be done.
+
+        Attributes:
+            actions: what the policy may do at a step: all of delegate, accept, verify and rewrite, and with retry the
+                weak model may also try again.
+        """
 
         prices: Prices = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2, 2.5)
+        actions: tuple[Action, ...] = _ACTIONS
+
+        @field_validator("actions")
+        @classmethod
+        def _are_planned(cls, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+            if not set(_ACTIONS) <= set(actions) <= {*_ACTIONS, "retry"}:
+                raise ValueError(
+                    f"{', '.join(actions)} found; {', '.join(_ACTIONS)} are planned together, with or without retry"
+                )
+            return actions
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The model, the plans with their largest gap, and prices by budget, interpolated."""
         from trim.rl.priced import calibrate
 
         tree = trial.tree("train")
-        tree.expand()
-        model = calibrate(tree, trial.costs, self.params.currency)
+        retries = "retry" in self.params.actions
+        tree.expand(retries)
+        model = calibrate(tree, trial.costs, self.params.currency, retries)
         first = plan(model, self.sweep())
         policies = [_Planned(model, first, i) for i in range(len(first.prices))]
         found = self.fit_budgets(trial, policies, budgets)
