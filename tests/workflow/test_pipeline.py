@@ -285,7 +285,8 @@ def test_the_summary_follows_from_the_episodes_alone(project):
             read = (rated["read_tokens"] + rated["reread_tokens"]).sum()
             read += (first["first_read"] + first["first_reread"]).sum()
             read += sum(scored[problem] for problem in {*rated["problem"], *first["problem"]})
-            rejected = rows["draft_tokens"].sum() - weak["tokens"].sum()
+            read += rows["other_read"].sum()  # the worse of two drafts
+            rejected = (rows["draft_tokens"] + rows["other_tokens"]).sum() - weak["tokens"].sum()
             expected = {
                 "n": n,
                 "accuracy": rows.groupby("problem")["correct"].first().mean(),
@@ -294,7 +295,7 @@ def test_the_summary_follows_from_the_episodes_alone(project):
                 "weak_tokens_discarded": rejected / n,
                 "strong_calls": len(strong) / n,
                 "prm_tokens": read / n,
-                "prm_calls": (len(rated) + len(first)) / n,
+                "prm_calls": (len(rated) + len(first) + (rows["other_read"] > 0).sum()) / n,
                 "steps": (rows["decision"] != "discard").sum() / n,
             }
             found = summary.loc[(path.stem, setting)]

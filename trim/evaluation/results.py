@@ -110,7 +110,7 @@ def _add_up(
     kept = np.where(stands & (steps["writer"] == "weak"), steps["tokens"], 0)
     same = {
         "weak_tokens_kept": kept,
-        "weak_tokens_discarded": steps["draft_tokens"].to_numpy() - kept,
+        "weak_tokens_discarded": (steps["draft_tokens"] + steps["other_tokens"]).to_numpy() - kept,
         "steps": stands,
     }
     calls, costs = count_calls(steps, prompts), {}

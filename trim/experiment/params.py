@@ -202,7 +202,7 @@ class RouterKeys(Section):
         reward_model: the reward model of the section `reward_models` that scores for it; by default `models.prm`.
         evidence: what its scores are made from: the reward model alone (prm), or with it the weak model's
             log-probability of each step, which comes for nothing (weak, prm), as one probability fitted on the first
-            benchmark's train split. Routers that have a parameter of this name take the kinds apart.
+            benchmark's train split. Routers that have a parameter of this name are told the kinds apart.
     """
 
     type: Name | None = None
