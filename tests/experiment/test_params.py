@@ -196,7 +196,7 @@ def changed(raw, value, *keys):
         (("reward_models",), {"a": {"fit_on": "no"}}, r"reward_models\.a\.fit_on: 'no' found, allowed: standard"),
         (
             ("reward_models",),
-            {name: {"fit_on": "hard", "labels": "success"} for name in ("small", "robust")},
+            {name: {"fit_on": "hard", "labels": "success"} for name in ("small", "distilled", "robust")},
             r"reward_models\.small\.labels: success needs solution trees; list hard in `trees`",
         ),
         (("reward_models",), {"a": {"labels": "mine"}}, r"reward_models\.a\.labels: 'mine' found, allowed: 'steps'"),
