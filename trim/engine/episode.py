@@ -230,6 +230,8 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
         return np.array([row + end for row, end in zip(rows, last, strict=True)], dtype=dtype).reshape(shape)
 
     def retried(told: Callable[[Retry], Any], none: Any, dtype: type) -> np.ndarray:
+        if not turns[0].policy.retries:
+            return np.full(shape, none, dtype=dtype)
         rows, last = (
             [[told(made.retry) if made.retry else none for made in row] for row in made_of]
             for made_of in ([e.steps for e in episodes], [[turn] * drafted for turn in turns])
