@@ -237,7 +237,7 @@ def _robustness() -> pd.DataFrame:
 
 def _both() -> pd.DataFrame:
     names = (
-        "TRIM-Thr", "TRIM-Thr, small PRM", "TRIM-Thr, both", "TRIM-Thr, small PRM, both",
+        "TRIM-Thr", "TRIM-Thr, small PRM", "TRIM-Thr, both", "TRIM-Thr, distilled PRM, both",
         "TRIM-POMDP", "TRIM-POMDP, both", "TRIM-Budget", "TRIM-Budget, both",
     )  # fmt: skip
     rows = _first(table("main")).set_index("router").loc[list(names)].reset_index()
