@@ -219,8 +219,7 @@ def _back_up(
         retried = both.sum(axis=-1) - paid * where.first.kept.mass
         better = retried > value
         value = np.where(better, retried, value)
-        expected = np.einsum("cuvaot,aost->cuvas", by_better, where.outcomes, optimize=True) - paid[..., None]
-        by_state = np.where(better[..., None], expected, by_state)
+        by_state = np.where(better[..., None], _by_first(by_better, where.outcomes) - paid[..., None], by_state)
     drafted = value.sum(axis=-1) - price[:, None, None] * model.draft[step]
     delegate = price[:, None] * model.delegate[step]
     delegated = where.delegated.value(upper[:, :1]) - delegate[..., None]
@@ -257,29 +256,33 @@ def _judge(
     again = drafts.rewritten_verified.value(read) - last * drafts.rewritten_verified.mass
     kept = drafts.kept_verified.value(read)
     rewritten = again > kept
-    ways = np.stack(
-        np.broadcast_arrays(
-            drafts.kept.value(upper[:, further]),
-            np.where(rewritten, again, kept).sum(axis=-1) - verify * drafts.kept.mass,
-            drafts.rewritten.value(read) - rewrite * drafts.rewritten.mass,
-        )
-    )
-    action = ways.argmax(axis=0)[..., None]
+    keeping = drafts.kept.value(upper[:, further])
+    verifying = np.where(rewritten, again, kept).sum(axis=-1) - verify * drafts.kept.mass
+    rewriting = drafts.rewritten.value(read) - rewrite * drafts.rewritten.mass
+    keeps, verifies = keeping >= np.maximum(verifying, rewriting), verifying >= rewriting
     # The same choices, by the plans of the nearest points.
     verified = np.where(
         rewritten[..., None],
         _after_rewrite(model, drafts.rewritten_verified.plan(plans)) - last[..., None],
         drafts.kept_verified.plan(plans),
     )
-    by_state = np.select(
-        [action == KEEP, action == VERIFY],
-        [
-            _by_state_once(drafts.kept.plan(alpha[:, further]), False),
-            _by_state(verified, rewritten, model.second) - verify[..., None],
-        ],
-        _by_state_once(_after_rewrite(model, drafts.rewritten.plan(plans)), True) - rewrite[..., None],
-    )
-    return ways.max(axis=0), by_state
+    kept_plan, read_plan = drafts.kept.plan(alpha[:, further]), _by_state(verified, rewritten, model.second)
+    rewritten_plan = _after_rewrite(model, drafts.rewritten.plan(plans))
+    paid = np.where(keeps, 0, np.where(verifies, verify, rewrite))
+    by_state = np.empty((*paid.shape, 3))
+    # A first wrong step stays if it is kept, and is mended by a rewrite.
+    for state, kept_as, rewritten_as in ((S0, 0, 0), (S1, 1, 1), (S2, 1, 0)):
+        other = np.where(verifies, read_plan[..., state], rewritten_plan[..., rewritten_as])
+        by_state[..., state] = np.where(keeps, kept_plan[..., kept_as], other) - paid
+    return np.maximum(keeping, np.maximum(verifying, rewriting)), by_state
+
+
+def _by_first(by_better: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
+    """Worth by the first draft's state, from that by the better one's: shape (C, U, V, A, O, 3) -> (C, U, V, A, 3)."""
+    scores, outcome, states, _ = outcomes.shape
+    onto = outcomes.transpose(0, 1, 3, 2).reshape(scores, outcome * states, states)
+    rows = np.moveaxis(by_better.reshape(-1, scores, outcome * states), 1, 0)
+    return np.moveaxis(rows @ onto, 0, 1).reshape(*by_better.shape[:-2], states)
 
 
 def _after_rewrite(model: PricedModel, alpha: np.ndarray) -> np.ndarray:
@@ -288,16 +291,14 @@ def _after_rewrite(model: PricedModel, alpha: np.ndarray) -> np.ndarray:
     return np.stack([model.p_strong * right + (1 - model.p_strong) * wrong, wrong], axis=-1)
 
 
-def _by_state_once(alpha: np.ndarray, rewrite: np.ndarray | bool) -> np.ndarray:
-    """Value in each state, shape (..., 2) -> (..., 3): a first wrong step is mended by a rewrite, else it stays."""
-    right, wrong = alpha[..., 0], alpha[..., 1]
-    right, wrong, rewrite = np.broadcast_arrays(right, wrong, np.asarray(rewrite))
-    return np.stack([right, wrong, np.where(rewrite, right, wrong)], axis=-1)
-
-
 def _by_state(alpha: np.ndarray, rewrite: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The same, expected over second observations, shape (..., B, 2) -> (..., 3)."""
-    return np.einsum("...bs,sb->...s", _by_state_once(alpha, rewrite), second)
+    """Value in each state, expected over second observations, shape (..., B, 2) -> (..., 3).
+
+    A first wrong step is mended by a rewrite, else it stays.
+    """
+    right, wrong = alpha[..., 0], alpha[..., 1]
+    after = {S0: right, S1: wrong, S2: np.where(rewrite, right, wrong)}
+    return np.stack([after[state] @ second[state] for state in range(3)], axis=-1)
 
 
 def _gap(grid: np.ndarray, upper: np.ndarray, alpha: np.ndarray) -> np.ndarray:
