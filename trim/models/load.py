@@ -95,5 +95,4 @@ def step_states(model: Model, chat: ChatFormat, solutions: Sequence[Prefix]) -> 
         chat: how a solution is asked for.
         solutions: n solutions.
     """
-    states: StepStates = _backend(model).step_states(model, chat, solutions)
-    return states
+    return _backend(model).step_states(model, chat, solutions)

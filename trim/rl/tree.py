@@ -166,7 +166,7 @@ class Tree:
 
     @property
     def weak_logprobs(self) -> np.ndarray:
-        """The same of all drafts under the weak model, shape (V,); what is new is looked up once."""
+        """Mean log-probability of every draft under the weak model, shape (V,); what is new is looked up once."""
         new = np.arange(len(self._weak_logprobs), len(self))
         if len(new):
             self._weak_logprobs = np.append(self._weak_logprobs, self.logprobs("weak", new))

@@ -349,7 +349,7 @@ class _Drafts:
     @staticmethod
     def of(tree: Tree, evidence: Sequence[Evidence], retries: bool) -> _Drafts:
         """The drafts of whole trees."""
-        told = np.stack([tree.score if kind == "prm" else tree.logprobs("weak") for kind in evidence], axis=-1)
+        told = np.stack([tree.score if kind == "prm" else tree.weak_logprobs for kind in evidence], axis=-1)
         first = _Drafts(
             tree.child[:, ACCEPT], tree.correct[:, ACCEPT], tree.tokens, told, np.zeros((len(tree), 0)),
             tree.logprobs("strong"),
@@ -358,15 +358,18 @@ class _Drafts:
             return _Drafts(*(value[None] for value in vars(first).values()))
         tried = np.flatnonzero(tree.child[:, RETRY] != UNKNOWN)
 
-        def retried(role: Literal["weak", "strong"]) -> np.ndarray:
-            found = tree.logprobs(role)
+        def retried(role: Literal["weak", "strong"], once: np.ndarray) -> np.ndarray:
+            found = once.copy()
             found[tried] = tree.logprobs(role, tried, retried=True)
             return found
 
-        again = np.stack([tree.retry_score if kind == "prm" else retried("weak") for kind in evidence], axis=-1)
-        second = _Drafts(
-            tree.child[:, RETRY], tree.correct[:, RETRY], tree.retry_tokens, again, first.advance, retried("strong")
+        again = np.stack(
+            [tree.retry_score if kind == "prm" else retried("weak", tree.weak_logprobs) for kind in evidence], axis=-1
         )
+        second = _Drafts(
+            tree.child[:, RETRY], tree.correct[:, RETRY], tree.retry_tokens, again, first.advance,
+            retried("strong", first.opinion),
+        )  # fmt: skip
         key, better = deciding(evidence), np.zeros(len(tree), dtype=bool)
         better[tried] = again[tried, key] > told[tried, key]
         best = {name: _where(better, getattr(second, name), value) for name, value in vars(first).items()}

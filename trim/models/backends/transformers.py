@@ -183,9 +183,9 @@ class TransformersLM:
             )
             logs = found.logits[:, :-1].float().log_softmax(-1).cpu()
             chosen = logs.gather(-1, tokens[:, 1:, None])[..., 0].numpy()
-            first, second = logs.topk(2, dim=-1).values.exp().unbind(-1)
-            margins = (first - second).numpy()
-            most = logs.topk(min(MOST_PROBABLE, logs.shape[-1]), dim=-1).values.numpy()
+            most = logs.topk(min(MOST_PROBABLE, logs.shape[-1]), dim=-1).values
+            first, second = most[..., :2].exp().unbind(-1)
+            margins, most = (first - second).numpy(), most.numpy()
             last = found.hidden_states[-1].float().cpu()
             for place, row in enumerate(rows):
                 step = slice(starts[row] - 1, len(ids[row]) - 1)
@@ -338,7 +338,7 @@ def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending:
 
 def step_states(model: Model, chat: ChatFormat, solutions: Sequence[Prefix]) -> StepStates:
     """See `trim.models.backends`."""
-    return TransformersLM(folder(model), Sampling(), chat, model.dtype, model.thinking).states(solutions)
+    return language_model(model, Sampling(), chat).states(solutions)
 
 
 def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> TransformersPRM:

@@ -31,7 +31,7 @@ from trim.models.weights import check_folder
 from trim.rng import seed
 from trim.steps import PLAIN, SEPARATOR, ChatFormat, first, tagged
 
-_AT_ONCE = 1024  # prompts whose tokens' log-probabilities are held at once
+_AT_ONCE = 1024  # prompts whose tokens' log-probabilities or hidden states are held at once
 _CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says otherwise
 
 
@@ -179,10 +179,8 @@ class VllmLM:
         from vllm import SamplingParams
 
         parameters = SamplingParams(max_tokens=1, temperature=0, **asked)
-        fitting = [i for i, tokens in enumerate(ids) if len(tokens) < self._context]
-        for some in (fitting[i : i + _AT_ONCE] for i in range(0, len(fitting), _AT_ONCE)):
-            prompts = [{"prompt_token_ids": ids[i]} for i in some]
-            yield from zip(some, self.engine.generate(prompts, parameters, use_tqdm=False), strict=True)
+        for places, prompts in _in_batches(ids, self._context - 1):
+            yield from zip(places, self.engine.generate(prompts, parameters, use_tqdm=False), strict=True)
 
     def _parameters(self, prefix: Prefix, key: bytes, room: int) -> Any:
         from vllm import SamplingParams
@@ -207,21 +205,25 @@ class VllmLM:
         return Draft(first(text) if stop == "separator" else text, len(tokens), stop)
 
 
-def _hidden(folder: Path, dtype: Dtype, engine: Engine, ids: Sequence[list[int]], width: int) -> np.ndarray:
+def _in_batches(ids: Sequence[list[int]], most: int) -> Iterator[tuple[list[int], list[Any]]]:
+    """Prompts of at most so many tokens, with their places, as many at a time as what is told of them is held."""
+    fitting = [i for i, tokens in enumerate(ids) if len(tokens) <= most]
+    for places in (fitting[i : i + _AT_ONCE] for i in range(0, len(fitting), _AT_ONCE)):
+        yield places, [{"prompt_token_ids": ids[i]} for i in places]
+
+
+def _hidden(folder: Path, dtype: Dtype, engine: Engine, ids: Sequence[list[int]]) -> np.ndarray:
     """Hidden states at the last token of each prompt, shape (n, width); 0 where it does not fit in the context."""
     from vllm import PoolingParams
     from vllm.config import PoolerConfig
 
     options = {"runner": "pooling", "convert": "embed", "pooler_config": PoolerConfig(task="token_embed")}
     reader = _load(folder, dtype, engine, "language model", **options)
-    found = np.zeros((len(ids), width), dtype=np.float32)
-    fitting = [i for i, tokens in enumerate(ids) if len(tokens) <= reader.model_config.max_model_len]
-    for some in (fitting[i : i + _AT_ONCE] for i in range(0, len(fitting), _AT_ONCE)):
-        prompts = [{"prompt_token_ids": ids[i]} for i in some]
-        outputs = reader.encode(
-            prompts, PoolingParams(use_activation=False), pooling_task="token_embed", use_tqdm=False
-        )
-        found[some] = np.stack([torch.as_tensor(output.outputs.data)[-1].float().numpy() for output in outputs])
+    asked = PoolingParams(use_activation=False)
+    found = np.zeros((len(ids), reader.model_config.get_hidden_size()), dtype=np.float32)
+    for places, prompts in _in_batches(ids, reader.model_config.max_model_len):
+        outputs = reader.encode(prompts, asked, pooling_task="token_embed", use_tqdm=False)
+        found[places] = np.stack([torch.as_tensor(output.outputs.data)[-1].float().numpy() for output in outputs])
     _close(reader)
     return found
 
@@ -290,9 +292,8 @@ def step_states(model: Model, chat: ChatFormat, solutions: Sequence[Prefix]) -> 
     lm = language_model(model, Sampling(), chat)
     ids, starts = lm.prompt.last_steps(solutions)
     statistics = lm.statistics(ids, starts)
-    width = lm.engine.model_config.get_hidden_size()
     _close(lm.engine)
-    return StepStates(statistics, _hidden(folder(model), model.dtype, model.engine, ids, width))
+    return StepStates(statistics, _hidden(folder(model), model.dtype, model.engine, ids))
 
 
 def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> VllmPRM:
