@@ -20,22 +20,29 @@ from trim.problems import Problem
 from trim.rl.gains import GAINS, Gains, fit
 from trim.rl.tree import Tree
 from trim.rl.verification import Situations
-from trim.routers.trim_verify import _Verifying
+from trim.routers.trim_verify import TrimVerify, _Verifying
 
 ROLES = ("weak", "strong", "prm")
 ALL = ("delegate", "accept", "verify", "rewrite")
 RETRYING = (*ALL, "retry")
-# What the others read before a draft, or of a rewrite, is only estimated on trees, so here they cost nothing.
 COSTS = {
-    "weak": ModelCost(0, 0, 0, 7.0, 0, 0, 0),
+    "weak": ModelCost(9, 3.0, 0.7, 7.0, 0, 0, 0),
     "strong": ModelCost(50, 5.0, 1.5, 11.0, 0, 0, 0),
-    "prm": ModelCost(0, 0, 0, 0, 0, 0, 0),
+    "prm": ModelCost(20, 4.0, 1.1, 0, 0, 0, 0),
 }
 UNITS = {"strong_tokens": "strong_tokens", "flops": "flops", "money": "money"}
 
 
 class Guessing(Repeating):
-    """Log-probabilities follow from the text."""
+    """Log-probabilities follow from the text, which has as many tokens for all."""
+
+    def score(self, solutions, last, keep=None):
+        found = super().score(solutions, last, keep)
+        steps = [s.steps[-n:] for s, n in zip(solutions, last, strict=True)]
+        return [
+            [StepScore(told.score, 3 + int(step.split()[0][-1])) for step, told in zip(*row, strict=True)]
+            for row in zip(steps, found, strict=True)
+        ]
 
     def prompt_tokens(self, prefixes):
         return [len(p.question) for p in prefixes]
@@ -174,3 +181,40 @@ def test_verification_is_bought_where_it_may_change_the_decision():
         for c in (choices, gains.choices(test, 0.2, ALL[2:]))
     ]
     assert spent[0] < spent[1]
+
+
+class OnTrees:
+    """What TRIM-Verify is fitted with, as far as trees and costs go."""
+
+    costs = COSTS
+
+    def __init__(self):
+        self._trees = {}
+
+    def tree(self, split):
+        if split not in self._trees:
+            problems = [Problem(f"{split}{i}", f"{split} {i}", "1", split) for i in range(600)]
+            self._trees[split] = whole(problems, *parts(Knowing))
+        return self._trees[split]
+
+
+def test_each_price_takes_the_fit_that_is_worth_more_on_validation():
+    def worse_at_the_second(train, validation, prices, actions):
+        gains, reached = fit(train, validation, prices, actions)
+        return gains, reached - np.array([0, "verify" in actions, 0])
+
+    trial, prices = OnTrees(), (0.8, 0.5, 0.2)
+    router = TrimVerify(TrimVerify.Params(prices=prices, evidence=("weak",)))
+    with (
+        patch.object(TrimVerify, "fit_budgets", return_value={}),
+        patch("trim.rl.gains.fit", side_effect=worse_at_the_second),
+    ):
+        fitted = router.fit(trial, [])
+    train, validation = (Situations(trial.tree(split), COSTS, "strong_tokens") for split in ("train", "validation"))
+    sets = ALL, ("delegate", "accept", "rewrite")
+    reading, never = (fit(train, validation, prices, actions)[1] for actions in sets)
+    assert (reading > never).all()
+    np.testing.assert_allclose(list(fitted["validation"].values()), np.where([0, 1, 0], never, reading))
+    for policy, reads in zip(TrimVerify(router.params, fitted).policies().values(), (True, False, True), strict=True):
+        episodes = run(trial.tree("validation").problems, [policy], *parts(Knowing)[0])
+        assert any(step.rater == "strong" for episode in episodes for step in episode.steps) == reads

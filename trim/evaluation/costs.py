@@ -119,11 +119,11 @@ def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls
     rated = np.asarray(steps["read_tokens"] + steps["reread_tokens"]) > 0
     regenerated = np.asarray(steps["decision"] == "regenerate")
     settings, of = np.unique(np.asarray(steps["setting"]), return_inverse=True)
-    judged = (np.bincount(of, regenerated, len(settings)) > 0)[of]
-    by = {rater: rated & np.asarray(steps["rater"] == rater) for rater in PAYERS}
     retried = np.asarray(steps["other_tokens"]) > 0
+    judged = (np.bincount(of, regenerated | retried, len(settings)) > 0)[of]
+    by = {rater: rated & np.asarray(steps["rater"] == rater) for rater in PAYERS}
     return [
-        *_drafts(context, steps, prompts["weak"], rated | judged | retried),
+        *_drafts(context, steps, prompts["weak"], rated | judged),
         *_strong(context, steps, prompts["strong"], by["strong"]),
         *_scores(context, steps, prompts["prm"], by["prm"]),
         *(_asked(steps, rater, by[rater]) for rater in ("grade", "self")),

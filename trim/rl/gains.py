@@ -127,6 +127,26 @@ def fit(
     return best, reached
 
 
+def action_sets(actions: Sequence[Action]) -> dict[str, Sequence[Action]]:
+    """What policies may do that are fitted apart: all of it, and where drafts need not be read, all but reading."""
+    never = [action for action in actions if action != "verify"]
+    return {"all": actions} | ({"never read": never} if "verify" in actions and "accept" in actions else {})
+
+
+def fit_sets(
+    situations: Situations, validation: Situations, prices: Sequence[float], actions: Sequence[Action]
+) -> tuple[dict[str, Gains], list[str], np.ndarray]:
+    """Fit for each set of actions, and take for each price the one that is worth more on validation; see `fit`.
+
+    Returns:
+        The regressions by set, the set of each price, and its return on validation.
+    """
+    fits = {name: fit(situations, validation, prices, may) for name, may in action_sets(actions).items()}
+    returns = np.stack([reached for _, reached in fits.values()])
+    chosen = [list(fits)[best] for best in returns.argmax(axis=0)]
+    return {name: gains for name, (gains, _) in fits.items()}, chosen, returns.max(axis=0)
+
+
 def _first(situations: Situations, price: float, verify: bool) -> Choices:
     """A policy to begin with: the less is paid, the more drafts are looked at, least probable first."""
     draft, opinion = situations.draft[..., -2], situations.opinion[..., -1]

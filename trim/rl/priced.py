@@ -13,7 +13,7 @@ from trim.pomdp.model import S0, S2
 from trim.pomdp.priced import PricedModel, binned
 from trim.rl.settings import Currency
 from trim.rl.tree import ACCEPT, REGENERATE, RETRIED, RETRY, UNKNOWN, Tree
-from trim.rl.verification import token_prices
+from trim.rl.verification import TokenPrices, token_prices
 
 _FIRST, _SECOND = 16, 12  # bins
 _UNREAD = 12  # steps that are told apart
@@ -44,7 +44,8 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, re
     second_edges, second = binned(tree.logprobs("strong", points), states, _SECOND)
     counts = np.bincount(tree.problem[points])
     again = _again(tree, points, states) if retries else np.zeros((3, 3))
-    prices = _prices(tree, points, strong_points, costs, currency)
+    ends = hazard(counts[counts > 0], tree.max_steps)
+    prices = _prices(tree, points, strong_points, ends, token_prices(costs, currency))
     # A second draft that says the same need not be scored.
     retry = prices.pop("retry") + again.sum(axis=1)[states].mean() * prices.pop("other")
     return PricedModel(
@@ -54,7 +55,7 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, re
         second_edges=second_edges,
         p_weak=_rate(states),
         p_strong=_rate(strong_states),
-        hazard=hazard(counts[counts > 0], tree.max_steps),
+        hazard=ends,
         again=again,
         retry=retry[: RETRIED * retries],
         **prices,
@@ -80,14 +81,15 @@ def _prices(
     tree: Tree,
     points: np.ndarray,
     strong_points: np.ndarray,
-    costs: Mapping[str, ModelCost],
-    currency: Currency,
+    ends: np.ndarray,
+    prices: Mapping[str, TokenPrices],
 ) -> dict[str, np.ndarray]:
     """What actions cost at mean lengths, over what always-strong spends on a problem; see `PricedModel`.
 
-    Of a second draft the writing and the scoring apart.
+    Of a second draft the writing and the scoring apart. The others read what the strong model has written, and the
+    question where it began, if the solution goes on, with probability 1 - `ends`.
     """
-    prices, prompt = token_prices(costs, currency), {r: float(n.mean()) for r, n in tree.prompt_tokens().items()}
+    prompt = {role: float(lengths.mean()) for role, lengths in tree.prompt_tokens().items()}
     weak, strong, prm = (prices[role] for role in ("weak", "strong", "prm"))
     draft, step = float(tree.tokens[points].mean()), float(tree.strong_tokens[strong_points].mean())
     whole = strong.read * prompt["strong"] + strong.written * step * len(strong_points) / len(tree.roots)
@@ -96,12 +98,14 @@ def _prices(
     fresh = unread * draft + np.where(unread == k, prompt["strong"], 0)
     standing = prompt["strong"] + k * draft
     reading = strong.read * fresh + strong.cached * (standing - fresh)
-    others = (weak.read + prm.read) * step
+    new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")}  # over what drafts pay for it
+    others = sum(new.values()) * step * (1 - ends[:, None])
+    question = np.where(k == 0, sum(new[role] * prompt[role] for role in new), 0.0)
     known = {role: prices[role].cached * (prompt[role] + k * draft)[:, 0] for role in ("weak", "prm")}
     begin = sum(np.where(k[:, 0] == 0, prices[role].read * prompt[role], known[role]) for role in known)
     found = {
         "draft": begin + (weak.written + prm.read) * draft,
-        "delegate": np.where((k == 0) | (unread > 0), reading, 0) + strong.written * step + others,
+        "delegate": np.where((k == 0) | (unread > 0), reading, 0) + strong.written * step + others + question,
         "verify": reading + strong.read * draft + strong.written,
         "rewrite": reading + strong.written * step + others,
         "rewrite_verified": (strong.cached * standing + strong.written * step + others)[:, 0],

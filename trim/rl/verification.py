@@ -103,8 +103,9 @@ class Situations:
         right: whether a solution that finishes with the draft, or the better of two, is right, shape (T, N).
         rewrite_right: whether one that finishes with the strong model's step is, shape (N,).
         prices: what it costs to have the strong model write unseen, to draft, verify, rewrite, rewrite after
-            verification, and draft again, in units of what always-strong spends on a problem, shape (N,) each, of
-            `verify` (T, N).
+            verification, and draft again, to have the other models read what the strong one wrote (catch_up), and, at
+            a first step, the question (begin); in units of what always-strong spends on a problem, shape (N,) each,
+            of `verify` (T, N).
         before: what a policy sees before a draft, shape (N, F); see `observe`.
         draft, opinion: what it sees of a draft, and of a verified one, shape (T, N, F) each.
         may_retry: whether the weak model may try again, shape (N,).
@@ -198,7 +199,6 @@ class Situations:
         first = depth == 0
         # The strong model goes on in one call where it knows all that stands: nearly always because it wrote the last.
         going_on = np.where(first | (self.known < depth), reading, 0)
-        also_read = weak.read + scored * prices["prm"].read  # a rewrite, by the others
 
         def known(role: str) -> np.ndarray:
             return prices[role].cached * (prompt[role] + standing)
@@ -206,17 +206,21 @@ class Situations:
         def beginning(role: str) -> np.ndarray:
             return np.where(first, prices[role].read * prompt[role], known(role))
 
+        # A draft's price takes all that stands for cached.
+        new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")[: 1 + scored]}
         found = {
-            "delegate": going_on + (strong.written + also_read) * rewrite,
+            "delegate": going_on + strong.written * rewrite,
             "draft": beginning("weak")
             + weak.written * draft
             + scored * (beginning("prm") + prices["prm"].read * draft),
             "verify": reading + strong.read * drafts.tokens[:, self.point] + strong.written,
-            "rewrite": reading + (strong.written + also_read) * rewrite,
-            "rewrite_verified": strong.cached * whole + (strong.written + also_read) * rewrite,
+            "rewrite": reading + strong.written * rewrite,
+            "rewrite_verified": strong.cached * whole + strong.written * rewrite,
             "retry": known("weak")
             + weak.written * again
             + scored * differs * (known("prm") + prices["prm"].read * again),
+            "catch_up": sum(new.values()) * rewrite,
+            "begin": np.where(first, sum(price * prompt[role] for role, price in new.items()), 0),
         }
         unit = self._always_strong(strong, prompt["strong"])
         return {name: price / unit for name, price in found.items()}
@@ -240,15 +244,20 @@ class Situations:
         many, one = (self.tries, len(self)), (len(self),)
         found = Worth(*(np.zeros(shape) for shape in (one, one, many, many, many, one, one, one, one)))
         cost = {name: price * amount for name, amount in self.prices.items()}
+        alone = np.full(len(self), -np.inf)  # return where the strong model writes all the rest, which nobody reads
         for level in reversed(self.levels):
 
             def goes_on(after: np.ndarray, right: np.ndarray, level: np.ndarray = level) -> np.ndarray:
                 on = after[..., level]
                 return np.where(on == FINISHED, right[..., level], found.value[on])
 
-            rewritten = goes_on(self.rewritten, self.rewrite_right)
+            after = self.rewritten[level]
+            ends = after == FINISHED
+            last = np.where(ends, self.rewrite_right[level], alone[after])
+            more = np.where(ends, -np.inf, found.value[after] - cost["catch_up"][level])
+            rewritten = np.maximum(last, more)
             found.keep[:, level] = goes_on(self.kept, self.right)
-            found.delegate[level] = rewritten - cost["delegate"][level]
+            found.delegate[level] = np.maximum(last, more - cost["begin"][level]) - cost["delegate"][level]
             found.rewrite[level] = rewritten - cost["rewrite"][level]
             found.keep_verified[:, level] = goes_on(self.verified, self.right)
             found.rewrite_verified[level] = rewritten - cost["rewrite_verified"][level]
@@ -265,9 +274,10 @@ class Situations:
                 judged = np.take_along_axis(np.stack(ways), chosen[None], axis=0)[0]
             drafted, unseen = judged - cost["draft"][level], found.delegate[level]
             found.draft[level] = drafted
-            found.value[level] = (
-                np.maximum(drafted, unseen) if choices is None else np.where(choices.delegate[level], unseen, drafted)
-            )
+            delegated = unseen > drafted if choices is None else choices.delegate[level]
+            found.value[level] = np.where(delegated, unseen, drafted)
+            unaided = last if choices is None else np.where(delegated, last, -np.inf)
+            alone[level] = unaided - cost["delegate"][level]
         return found
 
     def visits(self, choices: Choices, explored: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -64,7 +64,8 @@ class TrimVerify(PricedRouter):
     Before a draft it may have the strong model write unseen; a draft is accepted, read by the strong model first, or
     rewritten, by what the evidence says of it, or the weak model tries again and the better of its two drafts is
     judged. What all that costs, reading included, is what the policy is fitted for, on whole solution trees of the
-    train split. Fitting also finds the price that spends each budget of strong tokens on the validation split.
+    train split. One that never has drafts read is fitted beside it, and takes its place at the prices at which it is
+    worth more on the validation split, where fitting also finds the price that spends each budget of strong tokens.
     """
 
     name = "trim_verify"
@@ -83,8 +84,8 @@ class TrimVerify(PricedRouter):
         actions: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The regressions, the return on validation at each price, and prices by budget, interpolated."""
-        from trim.rl.gains import fit
+        """The regressions, the set of actions that each price takes, its return on validation, and prices by budget."""
+        from trim.rl.gains import fit_sets
         from trim.rl.verification import Situations
 
         params, trees = self.params, {split: trial.tree(split) for split in ("train", "validation")}
@@ -95,17 +96,26 @@ class TrimVerify(PricedRouter):
             Situations(tree, trial.costs, params.currency, params.evidence, retries) for tree in trees.values()
         )
         prices = self.sweep()
-        gains, returns = fit(train, validation, prices, params.actions)
-        policies = [self._policy(gains, price) for price in prices]
-        found: dict[str, Any] = {"budgets": self.fit_budgets(trial, policies, budgets)}
-        return found | {"gains": gains.texts, "validation": dict(zip(map(str, prices), returns.tolist(), strict=True))}
+        gains, chosen, returns = fit_sets(train, validation, prices, params.actions)
+        found: dict[str, Any] = {"gains": {name: fitted.texts for name, fitted in gains.items()}}
+        found |= {"chosen": dict(zip(map(str, prices), chosen, strict=True))}
+        found |= {"validation": dict(zip(map(str, prices), returns.tolist(), strict=True))}
+        return found | {"budgets": self.fit_budgets(trial, self._policies(found, prices), budgets)}
 
     def policies(self) -> dict[str, Policy]:
         """One setting per price, highest first, and one per fitted budget."""
-        from trim.rl.gains import Gains
+        prices = self.by_setting()
+        return dict(zip(prices, self._policies(self.fitted, list(prices.values())), strict=True))
 
-        gains = Gains(self.fitted["gains"])
-        return {name: self._policy(gains, price) for name, price in self.by_setting().items()}
+    def _policies(self, fitted: Mapping[str, Any], prices: Sequence[float]) -> list[Policy]:
+        """A policy for each price; between two prices of the sweep it may do what it may at the nearest."""
+        from trim.rl.gains import Gains, action_sets
 
-    def _policy(self, gains: Gains, price: float) -> Policy:
-        return _Verifying(gains, price, self.params.actions, self.params.evidence)
+        may = action_sets(self.params.actions)
+        gains = {name: Gains(texts) for name, texts in fitted["gains"].items()}
+        chosen = {float(price): name for price, name in fitted["chosen"].items()}
+        names = [chosen[min(chosen, key=lambda known: abs(np.log(known / price)))] for price in prices]
+        return [
+            _Verifying(gains[name], price, may[name], self.params.evidence)
+            for name, price in zip(names, prices, strict=True)
+        ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,6 +23,10 @@ from trim.report.units import UNIT_TITLES
 from trim.rl.settings import Action, Currency
 from trim.studies.base import Job, Measurement, Study, read_measured
 
+if TYPE_CHECKING:
+    from trim.rl.tree import Tree
+    from trim.rl.verification import Situations
+
 # What is asked for: the share of the gap, and of what always-strong spends.
 TARGETS: dict[Currency, float] = {"strong_tokens": 0.2, "flops": 0.65, "money": 0.5}
 PGR = 0.95
@@ -28,6 +35,7 @@ _PRICES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 2)
 _ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 _READING = ("trim_verify", "pomdp_verify")
 _FREE = "reward model for nothing"
+_CHECKED = "exact checks for nothing"
 _CLAIRVOYANT = "clairvoyant"
 
 
@@ -37,32 +45,58 @@ def _verifying(params: Params) -> list[str]:
 
 
 def _run(job: Job) -> None:
-    """Bounds on the test problems' whole trees, to `out`: a clairvoyant router, and one that is given the scores.
+    """Bounds on the test problems' whole trees, to `out`.
 
-    The latter is fitted as TRIM-Verify is, with the weak model's log-probability beside the reward model's score, but
-    pays nothing for the reward model: no reader that tells no more can do better for its price.
+    Of a clairvoyant router; and of fits as TRIM-Verify's with evidence that costs nothing, beside the weak model's
+    log-probability: the reward model's score, which no reader can beat that tells no more than it and costs something,
+    and, where there are reference solutions, exact checks of the drafts.
     """
-    from trim.rl.gains import fit
     from trim.rl.verification import Situations
 
     retries = job.runner.params.retries
     trees = whole_trees(job.runner, job.problems, retries)
-    actions: tuple[Action, ...] = (*_ACTIONS, "retry") if retries else _ACTIONS
     costs, rows = job.runner.costs(), []
     free = costs | {"prm": replace(costs["prm"], parameters=0, price_in=0, price_cached=0)}
     for currency in TARGETS:
-        train, validation, test = (Situations(tree, free, currency, ("weak", "prm"), retries) for tree in trees)
-        gains, _ = fit(train, validation, _PRICES, actions)
-        for price in _PRICES:
-            choices = gains.choices(test, price, actions)
-            solved, paid = (test.worth(p, choices).value[test.roots].mean() for p in (0, 1))
-            rows.append((currency, _FREE, solved - paid, solved))
-            # The value falls with the price as fast as is spent.
-            near = [test.worth(p).value[test.roots].mean() for p in (0.99 * price, price, 1.01 * price)]
-            spent = (near[0] - near[2]) / (0.02 * price)
-            rows.append((currency, _CLAIRVOYANT, spent, near[1] + price * spent))
+        situations = [Situations(tree, free, currency, ("weak", "prm"), retries) for tree in trees]
+        told = {_FREE: situations}
+        if all(problem.reference for tree in trees for problem in tree.problems):
+            told[_CHECKED] = [Situations(_checked(tree), free, currency, ("weak", "prm")) for tree in trees]
+        for bound, evidence in told.items():
+            rows += [(currency, bound, *point) for point in _fitted(*evidence)]
+        rows += [(currency, _CLAIRVOYANT, *_foreseen(situations[-1], price)) for price in _PRICES]
     table = pd.DataFrame(rows, columns=["currency", "bound", "spent", "accuracy"])
     write_text(job.out, table.to_csv(index=False, float_format="%.6g"))
+
+
+def _checked(tree: Tree) -> Tree:
+    """The tree with the truth about drafts as their scores: right so far 1, first wrong 1/2, wrong before 0."""
+    from trim.pomdp.model import S0, S2
+    from trim.rl.tree import ACCEPT
+
+    states = tree.states(np.arange(len(tree)), np.full(len(tree), ACCEPT))
+    found = copy(tree)
+    found.score = np.where(states == S0, 1, np.where(states == S2, 0.5, 0))
+    return found
+
+
+def _fitted(train: Situations, validation: Situations, test: Situations) -> Iterator[tuple[float, float]]:
+    """What policies that are fitted at each price spend and reach on test."""
+    from trim.rl.gains import action_sets, fit_sets
+
+    actions: tuple[Action, ...] = (*_ACTIONS, "retry") if test.tries > 1 else _ACTIONS
+    gains, chosen, _ = fit_sets(train, validation, _PRICES, actions)
+    for price, name in zip(_PRICES, chosen, strict=True):
+        choices = gains[name].choices(test, price, action_sets(actions)[name])
+        solved, paid = (test.worth(p, choices).value[test.roots].mean() for p in (0, 1))
+        yield solved - paid, solved
+
+
+def _foreseen(test: Situations, price: float) -> tuple[float, float]:
+    """What the clairvoyant router spends and reaches at a price; the value falls with it as fast as is spent."""
+    near = [test.worth(p).value[test.roots].mean() for p in (0.99 * price, price, 1.01 * price)]
+    spent = (near[0] - near[2]) / (0.02 * price)
+    return spent, near[1] + price * spent
 
 
 def _comparison(params: Params, benchmark: str, results: Path, currency: Currency) -> Comparison:
@@ -146,7 +180,7 @@ def _figure(results: Path, params: Params) -> Figure:
             axes.plot(
                 points[currency] / strong[currency], pgr, marker + "-", ms=4, color=colour, label=params.title(name)
             )
-        for bound, style in ((_CLAIRVOYANT, ":"), (_FREE, "--")):
+        for bound, style in ((_CLAIRVOYANT, ":"), (_CHECKED, "-."), (_FREE, "--")):
             points = bounds[(bounds["currency"] == currency) & (bounds["bound"] == bound)].sort_values("spent")
             pgr = (points["accuracy"] - weak["accuracy"]) / (strong["accuracy"] - weak["accuracy"])
             axes.plot(points["spent"], pgr, style, color="0.4", label=f"bound: {bound}")
@@ -169,7 +203,8 @@ STUDY = Study(
         "unseen, accept unread or rewrite, each at its price. Share of the gap at a share of what always-strong "
         "spends; everything that all models read and write counts, each keeping a prefix cache. The best four routers, "
         "those fitted for it, and bounds: a clairvoyant router, and the same fit with the reward model's scores for "
-        "nothing, which no reader can beat that tells no more than it and costs something."
+        "nothing, which no reader can beat that tells no more than it and costs something, or with exact checks of the "
+        "drafts, which tell all of them that there is to know."
     ),
     caption="Share of the gap over what is spent, by currency; the star is what is asked for.",
     wanted=lambda params: bool(_benchmarks(params)) and bool(_verifying(params)),
