@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ TARGETS: dict[Currency, float] = {"strong_tokens": 0.2, "flops": 0.65, "money": 
 PGR = 0.95
 _SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 _PRICES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 2)
-_ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
+_UNREAD: tuple[Action, ...] = ("delegate", "accept", "rewrite")
 _READING = ("trim_verify", "pomdp_verify")
 _FREE = "reward model for nothing"
 _CHECKED = "exact checks for nothing"
@@ -55,15 +55,15 @@ def _run(job: Job) -> None:
 
     retries = job.runner.params.retries
     trees = whole_trees(job.runner, job.problems, retries)
+    actions: tuple[Action, ...] = (*_UNREAD, "verify", *(("retry",) if retries else ()))
     costs, rows = job.runner.costs(), []
     free = costs | {"prm": replace(costs["prm"], parameters=0, price_in=0, price_cached=0)}
     for currency in TARGETS:
         situations = [Situations(tree, free, currency, ("weak", "prm"), retries) for tree in trees]
-        told = {_FREE: situations}
+        rows += [(currency, _FREE, *point) for point in _fitted(situations, actions)]
         if all(problem.reference for tree in trees for problem in tree.problems):
-            told[_CHECKED] = [Situations(_checked(tree), free, currency, ("weak", "prm")) for tree in trees]
-        for bound, evidence in told.items():
-            rows += [(currency, bound, *point) for point in _fitted(*evidence)]
+            checked = [Situations(_checked(tree), free, currency, ("weak", "prm")) for tree in trees]
+            rows += [(currency, _CHECKED, *point) for point in _fitted(checked, _UNREAD)]
         rows += [(currency, _CLAIRVOYANT, *_foreseen(situations[-1], price)) for price in _PRICES]
     table = pd.DataFrame(rows, columns=["currency", "bound", "spent", "accuracy"])
     write_text(job.out, table.to_csv(index=False, float_format="%.6g"))
@@ -80,11 +80,11 @@ def _checked(tree: Tree) -> Tree:
     return found
 
 
-def _fitted(train: Situations, validation: Situations, test: Situations) -> Iterator[tuple[float, float]]:
-    """What policies that are fitted at each price spend and reach on test."""
+def _fitted(splits: Sequence[Situations], actions: Sequence[Action]) -> Iterator[tuple[float, float]]:
+    """What policies spend and reach on the last split that are fitted on the first, at each price."""
     from trim.rl.gains import action_sets, fit_sets
 
-    actions: tuple[Action, ...] = (*_ACTIONS, "retry") if test.tries > 1 else _ACTIONS
+    train, validation, test = splits
     gains, chosen, _ = fit_sets(train, validation, _PRICES, actions)
     for price, name in zip(_PRICES, chosen, strict=True):
         choices = gains[name].choices(test, price, action_sets(actions)[name])
