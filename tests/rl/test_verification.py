@@ -13,6 +13,7 @@ from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.records import write_episodes
 from trim.engine.store import Draws
+from trim.errors import TrimError
 from trim.evaluation.results import read_results
 from trim.models.base import StepScore
 from trim.models.cost import ModelCost
@@ -218,3 +219,9 @@ def test_each_price_takes_the_fit_that_is_worth_more_on_validation():
     for policy, reads in zip(TrimVerify(router.params, fitted).policies().values(), (True, False, True), strict=True):
         episodes = run(trial.tree("validation").problems, [policy], *parts(Knowing)[0])
         assert any(step.rater == "strong" for episode in episodes for step in episode.steps) == reads
+
+
+def test_a_fit_of_an_earlier_version_is_refused():
+    router = TrimVerify(TrimVerify.Params(), {"gains": {"verify": "tree"}, "budgets": {}})
+    with pytest.raises(TrimError, match="fitted by an earlier version; `snakemake --cores all` fits it again"):
+        router.policies()

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.policy import Decisions, Policy
+from trim.errors import TrimError
 from trim.rl.settings import Action, Evidence
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter
@@ -103,7 +104,13 @@ class TrimVerify(PricedRouter):
         return found | {"budgets": self.fit_budgets(trial, self._policies(found, prices), budgets)}
 
     def policies(self) -> dict[str, Policy]:
-        """One setting per price, highest first, and one per fitted budget."""
+        """One setting per price, highest first, and one per fitted budget.
+
+        Raises:
+            TrimError: if it was fitted by an earlier version.
+        """
+        if "chosen" not in self.fitted:
+            raise TrimError(f"{self.title}: fitted by an earlier version; `snakemake --cores all` fits it again")
         prices = self.by_setting()
         return dict(zip(prices, self._policies(self.fitted, list(prices.values())), strict=True))
 
