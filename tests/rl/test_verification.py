@@ -1,6 +1,7 @@
 """Verification as an action: the tree's own arithmetic against the engine, its costs and its bound."""
 
 from dataclasses import asdict
+from functools import cache
 from unittest.mock import patch
 
 import numpy as np
@@ -190,13 +191,11 @@ class OnTrees:
     costs = COSTS
 
     def __init__(self):
-        self._trees = {}
+        self.tree = cache(self._tree)
 
-    def tree(self, split):
-        if split not in self._trees:
-            problems = [Problem(f"{split}{i}", f"{split} {i}", "1", split) for i in range(600)]
-            self._trees[split] = whole(problems, *parts(Knowing))
-        return self._trees[split]
+    @staticmethod
+    def _tree(split):
+        return whole([Problem(f"{split}{i}", f"{split} {i}", "1", split) for i in range(600)], *parts(Knowing))
 
 
 def test_each_price_takes_the_fit_that_is_worth_more_on_validation():

@@ -100,12 +100,11 @@ def _prices(
     reading = strong.read * fresh + strong.cached * (standing - fresh)
     new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")}  # over what drafts pay for it
     others = sum(new.values()) * step * (1 - ends[:, None])
-    question = np.where(k == 0, sum(new[role] * prompt[role] for role in new), 0.0)
+    begin = np.where(k == 0, sum(new[role] * prompt[role] for role in new), 0.0)
     known = {role: prices[role].cached * (prompt[role] + k * draft)[:, 0] for role in ("weak", "prm")}
-    begin = sum(np.where(k[:, 0] == 0, prices[role].read * prompt[role], known[role]) for role in known)
     found = {
-        "draft": begin + (weak.written + prm.read) * draft,
-        "delegate": np.where((k == 0) | (unread > 0), reading, 0) + strong.written * step + others + question,
+        "draft": begin[:, 0] + sum(known.values()) + (weak.written + prm.read) * draft,
+        "delegate": np.where((k == 0) | (unread > 0), reading, 0) + strong.written * step + others + begin,
         "verify": reading + strong.read * draft + strong.written,
         "rewrite": reading + strong.written * step + others,
         "rewrite_verified": (strong.cached * standing + strong.written * step + others)[:, 0],

@@ -203,16 +203,15 @@ class Situations:
         def known(role: str) -> np.ndarray:
             return prices[role].cached * (prompt[role] + standing)
 
-        def beginning(role: str) -> np.ndarray:
-            return np.where(first, prices[role].read * prompt[role], known(role))
-
         # A draft's price takes all that stands for cached.
         new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")[: 1 + scored]}
+        begin = np.where(first, sum(price * prompt[role] for role, price in new.items()), 0)
         found = {
             "delegate": going_on + strong.written * rewrite,
-            "draft": beginning("weak")
+            "draft": begin
+            + known("weak")
             + weak.written * draft
-            + scored * (beginning("prm") + prices["prm"].read * draft),
+            + scored * (known("prm") + prices["prm"].read * draft),
             "verify": reading + strong.read * drafts.tokens[:, self.point] + strong.written,
             "rewrite": reading + strong.written * rewrite,
             "rewrite_verified": strong.cached * whole + strong.written * rewrite,
@@ -220,7 +219,7 @@ class Situations:
             + weak.written * again
             + scored * differs * (known("prm") + prices["prm"].read * again),
             "catch_up": sum(new.values()) * rewrite,
-            "begin": np.where(first, sum(price * prompt[role] for role, price in new.items()), 0),
+            "begin": begin,
         }
         unit = self._always_strong(strong, prompt["strong"])
         return {name: price / unit for name, price in found.items()}

@@ -98,9 +98,11 @@ class TrimVerify(PricedRouter):
         )
         prices = self.sweep()
         gains, chosen, returns = fit_sets(train, validation, prices, params.actions)
-        found: dict[str, Any] = {"gains": {name: fitted.texts for name, fitted in gains.items()}}
-        found |= {"chosen": dict(zip(map(str, prices), chosen, strict=True))}
-        found |= {"validation": dict(zip(map(str, prices), returns.tolist(), strict=True))}
+        found = {
+            "gains": {name: fitted.texts for name, fitted in gains.items()},
+            "chosen": dict(zip(map(str, prices), chosen, strict=True)),
+            "validation": dict(zip(map(str, prices), returns.tolist(), strict=True)),
+        }
         return found | {"budgets": self.fit_budgets(trial, self._policies(found, prices), budgets)}
 
     def policies(self) -> dict[str, Policy]:

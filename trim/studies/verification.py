@@ -58,12 +58,14 @@ def _run(job: Job) -> None:
     actions: tuple[Action, ...] = (*_UNREAD, "verify", *(("retry",) if retries else ()))
     costs, rows = job.runner.costs(), []
     free = costs | {"prm": replace(costs["prm"], parameters=0, price_in=0, price_cached=0)}
+    referenced = all(problem.reference for tree in trees for problem in tree.problems)
+    checked = [_checked(tree) for tree in trees] if referenced else []
     for currency in TARGETS:
         situations = [Situations(tree, free, currency, ("weak", "prm"), retries) for tree in trees]
         rows += [(currency, _FREE, *point) for point in _fitted(situations, actions)]
-        if all(problem.reference for tree in trees for problem in tree.problems):
-            checked = [Situations(_checked(tree), free, currency, ("weak", "prm")) for tree in trees]
-            rows += [(currency, _CHECKED, *point) for point in _fitted(checked, _UNREAD)]
+        if checked:
+            told = [Situations(tree, free, currency, ("weak", "prm")) for tree in checked]
+            rows += [(currency, _CHECKED, *point) for point in _fitted(told, _UNREAD)]
         rows += [(currency, _CLAIRVOYANT, *_foreseen(situations[-1], price)) for price in _PRICES]
     table = pd.DataFrame(rows, columns=["currency", "bound", "spent", "accuracy"])
     write_text(job.out, table.to_csv(index=False, float_format="%.6g"))
