@@ -15,6 +15,7 @@ from trim.section import Cost, OneOf, PathText, Section
 from trim.steps import SEPARATOR, ChatFormat
 
 Definition = Literal["paragraph", "sentence"] | Annotated[int, Field(ge=1)]
+_COLDEST, _LEAST_SHARE = 1e-5, 1e-6  # what is below them draws the most probable token, and a float may read it as 0
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 Dtype = Literal["float32", "bfloat16"]
 _BACKENDS = sorted(module.name for module in iter_modules([str(Path(__file__).parent / "backends")]))
@@ -27,7 +28,8 @@ class Sampling(Section):
     Attributes:
         repetition_penalty: divides the positive logits of tokens that stand in the prompt or the step, and multiplies
             the negative ones (Keskar et al., 2019); 1 changes nothing.
-        temperature: temperature of the distribution; 0 takes the most probable token. `null` is not sent to servers.
+        temperature: temperature of the distribution; 0 takes the most probable token, and so does all below 1e-5.
+            `null` is not sent to servers.
         top_p: share of the probability that tokens are drawn from, most probable first. `null` is not sent to servers.
         top_k: number of most probable tokens that are drawn from. `null` is not sent to servers.
         max_step_tokens: most tokens of a step.
@@ -37,15 +39,25 @@ class Sampling(Section):
     temperature: float | None = Field(0.7, ge=0, le=10)
     top_p: float | None = Field(0.8, gt=0, le=1)
     top_k: int | None = Field(20, ge=1, le=10**6)
-    repetition_penalty: float = Field(1.0, gt=0, le=10)
+    repetition_penalty: float = Field(1.0, ge=0.01, le=10)
     max_step_tokens: int = Field(2048, ge=1, le=10**6)
     step: Definition = "paragraph"
+
+    @field_validator("temperature")
+    @classmethod
+    def _not_too_cold(cls, temperature: float | None) -> float | None:
+        return 0.0 if temperature is not None and temperature < _COLDEST else temperature
+
+    @field_validator("top_p")
+    @classmethod
+    def _not_too_small(cls, top_p: float | None) -> float | None:
+        return None if top_p is None else max(top_p, _LEAST_SHARE)
 
     def of(self, prefix: Prefix) -> Sampling:
         """The sampling of one request, which may have asked for another temperature or top-p."""
         asked = {"temperature": prefix.temperature, "top_p": prefix.top_p}
         asked = {name: value for name, value in asked.items() if value is not None}
-        return self.model_copy(update=asked) if asked else self
+        return self.model_validate(self.model_dump() | asked) if asked else self
 
     @property
     def separator(self) -> str:
@@ -142,7 +154,7 @@ class Model(Section):
     latency_per_call: Cost
     latency_per_token: Cost
     latency_per_read: Cost
-    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    repetition_penalty: float | None = Field(None, ge=0.01, le=10)
     thinking: bool | None = None
     engine: Engine = Engine()
     server: Server | None = None
