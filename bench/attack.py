@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import argparse
 import copy
+import gzip
+import io
 import json
+import os
 import random
 import sys
 import tempfile
@@ -22,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 from trim.answers import boxed, equal, is_boxed, number
@@ -186,6 +191,82 @@ def records(stream: random.Random, folder: Path) -> Case:
         )
     path = folder / "problems.jsonl"
     path.write_bytes(stream.choice(["\n", "\r\n", "\u2028", "\n\n"]).join(lines).encode("utf-8", "surrogatepass"))
+
+    def case() -> str:
+        try:
+            read_jsonl(path)
+        except TrimError as error:
+            return refused(error)
+        return "read"
+
+    return case
+
+
+def parameter_bombs(stream: random.Random, folder: Path) -> Case:
+    """params.yaml that is small and means much, is endless, or is no file."""
+    name, count = stream.choice(["budgets", "levels", "baselines"]), stream.choice([1_000, 200_000])
+    levels, width = stream.choice([(8, 9), (40, 2), (500, 1)]), stream.randint(1, 9)
+    inner = "x" if stream.random() < 0.5 else "{a: 1}"
+    bomb = [f"a0: &a0 [{', '.join([inner] * width)}]"]
+    bomb += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * levels[1])}]" for i in range(1, levels[0])]
+    text = stream.choice(
+        [
+            "\n".join(bomb),
+            f"evaluation: {{{name}: [{', '.join(f'{i / count}' for i in range(count))}]}}",
+            f"evaluation: {{{name}: [{', '.join(['1'] * count)}]}}",
+            "[" * count,
+            "- " * count,
+            "{a: " * count,
+            f"a: '{'x' * count}'",
+            f"{'x' * count}: 1",
+            "a: &a {b: [*a]}",
+            "&a [*a, *a]",
+        ]
+    )
+    path = folder / "bomb.yaml"
+    path.unlink(missing_ok=True)
+    if stream.random() < 0.1:
+        os.mkfifo(path)
+    else:
+        path.write_text(text, encoding="utf-8")
+    chosen = Path("/dev/zero") if stream.random() < 0.1 else path
+
+    def case() -> str:
+        try:
+            load(chosen)
+        except TrimError as error:
+            return refused(error)
+        return "read"
+
+    return case
+
+
+def problem_files(stream: random.Random, folder: Path) -> Case:
+    """Files of problems as arrays, tables, Parquet and gzip, whole or damaged, under the name of any of these."""
+    rows = [{"question": f"{n} + 1?", "answer": f"{n + 1}", "split": "test"} for n in range(stream.randint(1, 4))]
+    if stream.random() < 0.3:
+        stream.choice(rows)[stream.choice(["question", "answer", "solution"])] = str(stream.choice(ODD))
+    parquet = io.BytesIO()
+    table = [{key: value.encode("utf-8", "replace").decode() for key, value in row.items()} for row in rows]
+    pq.write_table(pa.Table.from_pylist(table), parquet)
+    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    content = bytearray(
+        stream.choice(
+            [
+                json.dumps(rows, indent=stream.choice([None, 1])).encode(),
+                json.dumps({"data": rows}, indent=1).encode(),
+                "\n".join(map(json.dumps, rows)).encode(),
+                "\n".join(lines).encode("utf-8", "surrogatepass"),
+                parquet.getvalue(),
+                b"[" * 100_000,
+            ]
+        )
+    )
+    for _ in range(stream.choice([0, 0, 1, 5])):
+        content[stream.randrange(len(content))] = stream.randrange(256)
+    packed = gzip.compress(bytes(content)) if stream.random() < 0.3 else bytes(content)
+    path = folder / stream.choice(["x.jsonl", "x.json", "x.csv", "x.tsv", "x.parquet", "x.csv.gz", "x"])
+    path.write_bytes(packed[: stream.randrange(len(packed))] if stream.random() < 0.2 else packed)
 
     def case() -> str:
         try:
@@ -371,7 +452,18 @@ def terminal_texts(stream: random.Random, folder: Path) -> Case:
     return case
 
 
-ATTACKS = (parameter_files, records, server_answers, answers, networks, calibrations, layers, terminal_texts)
+ATTACKS = (
+    parameter_files,
+    parameter_bombs,
+    records,
+    problem_files,
+    server_answers,
+    answers,
+    networks,
+    calibrations,
+    layers,
+    terminal_texts,
+)
 
 
 def attack(kind: Callable[[random.Random, Path], Case], count: int, seed: int = 0) -> tuple[Counter[str], list[str]]:

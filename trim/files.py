@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from safetensors.numpy import save
 
 from trim.errors import TrimError, first_line
 
-_LARGEST = 1 << 30  # bytes of a text file
+LARGEST = 1 << 30  # bytes of a text file
 _SEAL = "checksum"
 
 
@@ -39,18 +40,39 @@ def replacing(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, largest: int = LARGEST) -> str:
     """The text of a file, without a byte order mark.
 
+    Args:
+        path: the file.
+        largest: most bytes that it may have.
+
     Raises:
-        TrimError: if it cannot be read, is not UTF-8, or is larger than 1 GiB.
+        TrimError: if it cannot be read, is not UTF-8, is larger, or is no file but a pipe or a device.
     """
+    return decode(path, read_bytes(path, largest))
+
+
+def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
+    """The content of a file; see `read_text`."""
     try:
-        if path.stat().st_size > _LARGEST:
-            raise TrimError(f"{path}: larger than 1 GiB; is it the file that you mean?")
-        content = path.read_bytes()
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise TrimError(f"{path}: a pipe or a device; write its content into a file and name that")
+        if status.st_size > largest:
+            raise TrimError(f"{path}: larger than {size(largest)}; is this the right file?")
+        return path.read_bytes()
     except OSError as error:
         raise TrimError(f"{path}: {error.strerror}") from error
+
+
+def size(count: int) -> str:
+    """A number of bytes for a message, in MiB or GiB."""
+    return f"{count >> 30} GiB" if count >> 30 else f"{count >> 20} MiB"
+
+
+def decode(path: Path, content: bytes) -> str:
+    """The text that the bytes of a file are; see `read_text`."""
     if b"\0" in content[:4096]:
         raise TrimError(f"{path}: not text in UTF-8 (UTF-16, or a binary file); save it as UTF-8")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -70,9 +71,8 @@ class Section(BaseModel):
             if isinstance(value, list | tuple) and _varies(field.annotation):
                 if not value and field.default != ():
                     raise ValueError(f"{name}: an empty list; give one value at least")
-                plain = [item for item in value if isinstance(item, str | int | float)]
-                twice = [item for index, item in enumerate(plain) if item in plain[:index]]
-                if twice:
+                counts = Counter(item for item in value if isinstance(item, str | int | float))
+                if twice := [item for item, count in counts.items() if count > 1]:
                     raise ValueError(f"{name}: {shown(twice[0])} is given twice; leave one out")
         return data
 

@@ -1,6 +1,9 @@
 """Mistakes in params.yaml stop before any work, in one line."""
 
 import copy
+import os
+import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -244,6 +247,51 @@ def test_yaml_means_what_it_looks_like(tmp_path, line, message):
     path.write_text((ROOT / "params.yaml").read_text() + "\n" + line + "\n")
     with pytest.raises(TrimError, match=message):
         load(path)
+
+
+def aliases(levels, width):
+    lines = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * width)}]" for i in range(1, levels)]
+    return "\n".join(["a0: &a0 [x]", *lines])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (aliases(8, 9), "more than 100,000 values, aliases written out"),
+        (aliases(60, 1), "nested too deeply"),
+        ("a: &a [*a]", "nested too deeply, or an alias holds itself"),
+        ("[" * 100_000, "nested too deeply"),
+        (f"x: [{', '.join(['1'] * 200_000)}]", "more than 100,000 values"),
+        (f"x: {'1' * 2_000_000}", "larger than 1 MiB"),
+    ],
+    ids=["aliases", "a chain of aliases", "a circle", "brackets", "a list", "a value"],
+)
+def test_small_files_that_mean_much_are_refused_at_once(tmp_path, text, message):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    started = time.process_time()
+    with pytest.raises(TrimError, match=message):
+        load(path)
+    assert time.process_time() - started < 2
+
+
+def test_a_long_list_is_checked_in_linear_time(raw):
+    started = time.process_time()
+    levels = [i / 90_000 for i in range(90_000)]
+    with pytest.raises(TrimError, match=r"levels: two of them are 0 % in tables"):
+        check(changed(raw, levels, "evaluation", "levels"))
+    assert (
+        len(check(changed(raw, levels, "routers", "trim_thr", "thresholds")).routers["trim_thr"]["thresholds"])
+        == 90_000
+    )
+    assert time.process_time() - started < 5
+
+
+def test_pipes_and_devices_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(TrimError, match=f"{path}: a pipe or a device; write its content into a file"):
+            load(path)
 
 
 @pytest.mark.parametrize("content", ["x: é".encode("latin-1"), "shards: 1".encode("utf-16"), bytes(range(256)), b""])

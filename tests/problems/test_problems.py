@@ -1,10 +1,15 @@
+import csv
+import gzip
+import io
 import itertools
 import json
 import re
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trim.answers import boxed, number
@@ -131,6 +136,12 @@ def test_bad_records_say_why(tmp_path, record, why):
         ({"problem": "q", "solution": "so \\boxed{1.6} cm", "idx": 0}, "1.6"),
         ({"id": 7, "question": "q", "final_answer": ["2", "3"], "solution": ["x"]}, "2, 3"),
         ({"question": "q", "answer": "work\n#### 18", "idx": 0}, "18"),
+        ({"question": "q", "answer": 10**400}, f"1{'0' * 400}"),
+        ({"question": "q", "answer": "1+1=2. So the answer is 2."}, "2"),
+        ({"question": "q", "answer": r"It is $\boxed{2}$, as was shown."}, "2"),
+        ({"question": "q", "solution": "Work.\n\nso $\\framebox{204}$ minutes"}, "204"),
+        ({"question": "q", "solution": r"so $\framebox{204}$ minutes"}, "204"),
+        ({"question": "q", "solution": "so the answer is 204."}, "204"),
     ],
 )
 def test_shapes_of_the_published_files(tmp_path, record, answer):
@@ -151,7 +162,7 @@ def written(tmp_path, *records):
     [
         ({"split": "train"}, {"split": "test"}, "which is in train, this in test"),
         ({"split": "test"}, {"split": "test", "answer": "3"}, "with another answer"),
-        ({"split": "test"}, {"split": "test", "problem": " how much is $1 +1$?"}, "leave one out"),
+        ({"split": "test"}, {"split": "test", "answer": "2.5"}, "with another answer; leave one out"),
         ({"split": "test", "id": "a"}, {"split": "test", "id": "a", "problem": "other"}, "'a' is a duplicate"),
     ],
 )
@@ -199,6 +210,97 @@ def test_what_is_no_problem_is_refused_in_one_line(tmp_path, record):
 )
 def test_the_answer_stands_where_something_stands(tmp_path, record, answer):
     assert read_jsonl(written(tmp_path, record), "test")[0].answer == answer
+
+
+def as_table(delimiter):
+    def write(rows):
+        with io.StringIO(newline="") as text:
+            writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+            writer.writeheader()
+            writer.writerows(rows)
+            return text.getvalue().encode()
+
+    return write
+
+
+def as_parquet(rows):
+    with io.BytesIO() as content:
+        pq.write_table(pa.Table.from_pylist(rows), content)
+        return content.getvalue()
+
+
+FORMS = {
+    "x.jsonl": lambda rows: "\n".join(map(json.dumps, rows)).encode(),
+    "x.json": lambda rows: json.dumps(rows, indent=1).encode(),
+    "x.parquet": as_parquet,
+    "x.csv": as_table(","),
+    "x.tsv": as_table("\t"),
+}
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(str.strip)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", FORMS)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(questions=st.lists(TEXT, min_size=1, max_size=4, unique_by=lambda text: " ".join(text.split())))
+def test_problems_are_the_same_in_every_form(tmp_path, name, packed, questions):
+    rows = [{"id": str(i), "question": q, "answer": str(i), "split": "test"} for i, q in enumerate(questions)]
+    content = FORMS[name](rows)
+    path = tmp_path / (f"{name}.gz" if packed else name)
+    path.write_bytes(gzip.compress(content) if packed else content)
+    read = read_jsonl(path)
+    assert [(p.id, p.question, p.answer) for p in read] == [(r["id"], r["question"], r["answer"]) for r in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.jsonl", b"question,answer\n1+1?,2\n", r"x\.jsonl:1: not JSON .*; .* its name ends with \.csv"),
+        ("x.json", b'{\n "data": []\n}', r"x\.json:1: not JSON .* one JSON array"),
+        ("x.json", b'[\n{"question": "q", "answer": "2"}\n', r"x\.json:3: not JSON"),
+        ("x.csv", b"question,answer\nAdd 1, 2 and 3,6\n", r"x\.csv:2: 3 fields, where line 1 names 2; .*quotes"),
+        ("x.csv", b"question,question\na,b\n", r"x\.csv:1: the column 'question' is there twice"),
+        ("x.csv", b'question,answer\n"a"b,2\n', r"x\.csv:2: not a table"),
+        ("x.csv", b"question;answer\na;2\n", r"x\.csv:2: no text in .*; the record has 'question;answer'"),
+        ("x.json", b'[{"Body": "q", "Answer": 2}]', r"x\.json:1: no text in .*; the record has 'Body', 'Answer'"),
+        ("x.jsonl", b'{"question": "q", "target": 2}', "no answer in .*; the record has 'question', 'target'"),
+        ("x.jsonl.gz", gzip.compress(b'{"question": "q"}')[:-9], r"x\.jsonl\.gz: damaged gzip"),
+        ("x.parquet", b"PAR1 and no more", r"x\.parquet: damaged Parquet"),
+        ("x.jsonl", b'{"question": "q", "solution": "Add. Then go on. It is two."}', "no answer in"),
+    ],
+)
+def test_files_of_other_forms_are_named_with_their_cure(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(TrimError, match=message) as caught:
+        read_jsonl(path)
+    assert str(caught.value).isprintable()
+
+
+def test_questions_that_differ_in_blanks_are_two(tmp_path):
+    first, second = {"question": "Add 1 2 3.", "answer": "6"}, {"question": "Add 12 3.", "answer": "15"}
+    assert len(read_jsonl(written(tmp_path, first, second))) == 2
+
+
+@pytest.mark.parametrize("answer", ["2", "2.0", 2, r"\boxed{2}"])
+def test_a_question_that_is_there_again_is_taken_once(tmp_path, caplog, answer):
+    records = (
+        {"question": "q q", "answer": "2"},
+        {"question": "p", "answer": "1"},
+        {"question": "q  q", "answer": answer},
+    )
+    assert [p.question for p in read_jsonl(written(tmp_path, *records))] == ["q q", "p"]
+    assert "1 questions taken once" in caplog.text and "lines 1 and 3" in caplog.text
+
+
+def test_answers_that_read_like_sentences_are_named(tmp_path, caplog):
+    sentence = "Since the sum of both is two, no other number can be meant here."
+    read_jsonl(
+        written(
+            tmp_path, {"question": "p", "answer": r"\text{all real numbers}"}, {"question": "q", "answer": sentence}
+        )
+    )
+    assert "x.jsonl:2: the answer 'Since the sum" in caplog.text and "(1 of 2 do)" in caplog.text
 
 
 def test_lines_end_at_newlines_and_a_byte_order_mark_is_none_of_the_text(tmp_path):

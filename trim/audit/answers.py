@@ -15,7 +15,7 @@ from trim.answers import boxed, number
 from trim.engine.judge import AnswerJudge
 from trim.engine.store import Draws
 from trim.problems import Problem
-from trim.problems.jsonl import read_jsonl, records
+from trim.problems.jsonl import with_records
 from trim.terminal import cell
 
 _DIGITS = re.compile(r"\d+")
@@ -129,21 +129,22 @@ def _differs(problem: Problem, changed: str) -> bool:
 
 
 def check_answers(path: Path, judge: AnswerJudge | None = None, tolerance: float = 0.0) -> list[Check]:
-    """Hold the answers of a file of JSON lines against their own solutions, rewritings and near misses.
+    """Hold the answers of a file of problems against their own solutions, rewritings and near misses.
 
     Raises:
         TrimError: if the file is not in the form of a benchmark.
     """
     judge = judge or AnswerJudge(Draws())
-    problems = [replace(problem, tolerance=tolerance) for problem in read_jsonl(path, "test")]
+    read = [(replace(problem, tolerance=tolerance), record) for problem, record in with_records(path, "test")]
+    problems = [problem for problem, _ in read]
     cases: list[tuple[str, bool, list[tuple[Problem, str]]]] = []
     for right, changes in ((True, REWRITINGS), (False, NEAR_MISSES)):
         for kind, change in changes.items():
             made = [(p, changed) for p in problems if (changed := change(p.answer)) is not None]
             kept = [(p, rf"\boxed{{{changed}}}") for p, changed in made if right or _differs(p, changed)]
             cases.append((kind, right, kept))
-    solutions = [record.get("solution") for _, record in records(path)]
-    solved = [(p, s) for p, s in zip(problems, solutions, strict=True) if isinstance(s, str) and boxed(s) is not None]
+    solutions = [(problem, record.get("solution")) for problem, record in read]
+    solved = [(p, s) for p, s in solutions if isinstance(s, str) and boxed(s) is not None]
     cases.insert(1, ("own solution", True, solved))
     checks = []
     for kind, right, chosen in cases:

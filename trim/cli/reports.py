@@ -26,7 +26,7 @@ reports = typer.Typer()
 
 @reports.command()
 def answers(
-    files: Annotated[list[Path], typer.Argument(help="JSON lines with the fields of a benchmark.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of problems with the fields of a benchmark.")],
     tolerance: Annotated[float, typer.Option(min=0, help="Relative error that a number may have.")] = 0.0,
 ) -> None:
     """Check the judge of answers: each answer against its own solution, rewritings and near misses.

@@ -46,7 +46,7 @@ class Benchmark(Section):
         family: the family of generated problems.
         seed: seed of generated problems.
         hub: name of a published benchmark; see `trim.problems.catalogue`.
-        path: a local file of JSON lines.
+        path: a local file: JSON lines, a JSON array, Parquet, CSV or TSV, packed by gzip or not.
         sizes: problems per split; needed for generated ones, chosen by a hash of the question from others.
         tolerance: relative error within which a numeric answer is right.
     """
@@ -147,9 +147,8 @@ class Evaluation(Section):
             ("budgets", [f"{100 * budget:g}" for budget in self.budgets]),
             ("levels", [f"{round(100 * level)}" for level in self.levels]),
         ):
-            twice = next((c for index, c in enumerate(columns) if c in columns[:index]), None)
-            if twice:
-                raise ValueError(f"{key}: two of them are {twice} % in tables; leave one out")
+            if twice := [column for column, count in Counter(columns).items() if count > 1]:
+                raise ValueError(f"{key}: two of them are {twice[0]} % in tables; leave one out")
         return self
 
     @property

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from trim.errors import TrimError
 from trim.files import read_text
 
+_LARGEST = 1 << 20  # bytes
+_VALUES = 100_000  # with aliases written out; the largest experiment of this package has 800
 _DEPTH = 50
 _BASE_60 = re.compile(r"[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.\d*)?")
 _LEADING_ZERO = re.compile(r"[-+]?0\d+")
 _TRUTH = ("true", "false")
 
 
+class _Extent(NamedTuple):
+    """Values in a node, and levels below it, with every alias written out."""
+
+    values: float
+    depth: float
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        TrimError: if it cannot be read, a key is given twice, or a value has a second meaning; one line that names
-            file, line and cure.
+        TrimError: if it cannot be read, is too large, a key is given twice, or a value has a second meaning; one line
+            that names file, line and cure.
     """
-    text = read_text(path)
+    text = read_text(path, _LARGEST)
     try:
+        _check_extent(path, _as_written(text))
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
         if node is None:
             raise TrimError(f"{path}: empty; it holds no experiment")
-        for line, fault in _faults(node, 0):
+        _check_extent(path, _extent(node, {}))
+        for line, fault in _faults(node, set()):
             raise TrimError(f"{path}:{line}: {fault}")
         return yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
@@ -41,29 +53,62 @@ def read_yaml(path: Path) -> Any:
         raise TrimError(f"{path}: nested too deeply") from error
 
 
-def _faults(node: yaml.Node, depth: int) -> Iterator[tuple[int, str]]:
-    """Lines and what is wrong there."""
-    line = node.start_mark.line + 1
-    if depth > _DEPTH:
-        yield line, "nested too deeply"
-        return
+def _check_extent(path: Path, extent: _Extent) -> None:
+    if extent.depth > _DEPTH:
+        raise TrimError(f"{path}: nested too deeply, or an alias holds itself")
+    if extent.values > _VALUES:
+        raise TrimError(f"{path}: more than {_VALUES:,} values, aliases written out; is this the right file?")
+
+
+def _as_written(text: str) -> _Extent:
+    """The extent of a text, aliases counted as one; it is read no further than the limits."""
+    values = depth = deepest = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        values += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        deepest = max(deepest, depth)
+        if values > _VALUES or deepest > _DEPTH:
+            break
+    return _Extent(values, deepest)
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    yield (
-                        key.start_mark.line + 1,
-                        f"the key {key.value!r} stands in line {seen[key.value]} already; leave one out",
-                    )
-                seen[key.value] = key.start_mark.line + 1
-            yield from _faults(key, depth + 1)
-            yield from _faults(value, depth + 1)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _faults(item, depth + 1)
-    elif second := _second_meaning(node):
+        return [inner for pair in node.value for inner in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _extent(node: yaml.Node, known: dict[yaml.Node, _Extent]) -> _Extent:
+    """The extent of a node; each is computed once, however many aliases lead to it."""
+    if node not in known:
+        known[node] = _Extent(math.inf, math.inf)  # as long as it is open: it would hold itself
+        below = [_extent(inner, known) for inner in _inner(node)]
+        known[node] = _Extent(1 + sum(e.values for e in below), 1 + max((e.depth for e in below), default=0))
+    return known[node]
+
+
+def _faults(node: yaml.Node, seen: set[yaml.Node]) -> Iterator[tuple[int, str]]:
+    """Lines and what is wrong there."""
+    if node in seen:
+        return
+    seen.add(node)
+    if isinstance(node, yaml.MappingNode):
+        yield from _twice(node)
+    for inner in _inner(node):
+        yield from _faults(inner, seen)
+    if second := _second_meaning(node):
+        line = node.start_mark.line + 1
         yield line, f"{node.value} would be read as {second}; write true, false or a number, or put it in quotes"
+
+
+def _twice(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                yield line, f"the key {key.value!r} stands in line {lines[key.value]} already; leave one out"
+            lines[key.value] = line
 
 
 def _second_meaning(node: yaml.Node) -> str | None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from trim.errors import TrimError
-from trim.files import read_text
 from trim.models.hub import download, verify
-from trim.problems.jsonl import plain, records, to_problem
+from trim.problems.jsonl import plain, to_problem
 from trim.problems.problem import PARTS, Problem
+from trim.problems.records import records
 
 Record = Mapping[str, Any]
 
@@ -61,18 +55,11 @@ class Files:
 
 
 def _read(path: Path) -> list[Record]:
-    """The records of a Parquet, CSV, JSON or JSON lines file."""
+    """The records of a downloaded file."""
     try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path).to_pylist()
-        text = read_text(path)
-        if path.suffix == ".csv":
-            return list(csv.DictReader(io.StringIO(text, newline="")))
-        if text.lstrip().startswith("["):
-            return json.loads(text)
         return [record for _, record in records(path)]
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise TrimError(f"{path}: cannot be read ({error}); delete it and download it again") from error
+    except TrimError as error:
+        raise TrimError(f"{error}; delete it and download it again") from error
 
 
 def _fitting(record: Record) -> str:

@@ -1,111 +1,104 @@
-"""Problems from local JSON lines: the fields of MATH-500, AIME, Minerva Math, OlympiadBench and GSM8K."""
+"""Problems from local files: the fields of MATH-500, AIME, Minerva Math, OlympiadBench and GSM8K."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trim.answers import boxed, normalise
+from trim.answers import boxed, equal, unboxed
 from trim.errors import TrimError
-from trim.files import read_text
 from trim.problems.problem import SPLITS, Problem
+from trim.problems.records import records
 from trim.section import shown
 from trim.steps import split as split_steps
 
+_log = logging.getLogger(__name__)
 _IDS = ("unique_id", "ID", "id", "idx")
-
-
-def records(path: Path) -> Iterator[tuple[int, Any]]:
-    """Every record of a file of JSON lines, with its line; lines end at newlines only.
-
-    Raises:
-        TrimError: naming file and line of the first that is not JSON, names a key twice, or holds a NaN.
-    """
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
-            raise TrimError(f"{path}:{number}: {_reason(error)}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
-        raise ValueError(f"the key {shown(twice)} is given twice")
-    return found
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is not a value of JSON")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return f"not JSON ({error})" if isinstance(error, json.JSONDecodeError) else str(error)
+_FRAMED = re.compile(r"\\framebox(?![a-zA-Z])")
+_WORD = re.compile(r"(?<!\\)(?<![^\W\d_])[^\W\d_]{2,}")
+_END = re.compile(r"[.!?]\s+[A-Z]")
+_WORDS = 8  # most of an answer that does not read like a sentence
 
 
 def read_jsonl(path: Path, split: str | None = None) -> list[Problem]:
-    """The problems of one file.
+    """The problems of one file; see `with_records`."""
+    return [problem for problem, _ in with_records(path, split)]
+
+
+def with_records(path: Path, split: str | None = None) -> list[tuple[Problem, Mapping[str, Any]]]:
+    r"""The problems of one file, each with its record.
 
     The question is `problem` or `question`; the answer is `answer`, `final_answer`, the last
-    boxed part of `solution`, or `solution` itself; GSM8K's follows ``####``.
+    boxed part of `solution`, or `solution` itself if it is no sentence; GSM8K's follows ``####``. A question that
+    is there again with the same answer is taken once, which is logged, as are answers that read like sentences.
 
     Args:
-        path: the file.
+        path: the file; see `records` for its forms.
         split: the split of records that name none; if None, such records are dealt to train,
             validation and test (2 : 1 : 1) by a hash of the question.
 
     Raises:
-        TrimError: naming file and line of the first bad record, or of a question that stands in two splits, is
-            there twice, or has two answers.
+        TrimError: naming file and line of the first bad record, or of a question that is in two splits or has two
+            answers.
     """
-    problems: dict[str, Problem] = {}
-    asked: dict[str, tuple[int, Problem]] = {}
+    taken: dict[str, tuple[int, Problem, Mapping[str, Any]]] = {}  # by question
+    names: set[str] = set()
+    again = []
     for number, record in records(path):
         try:
             problem = to_problem(record, str(number), split)
-            if problem.id in problems:
+            question = " ".join(problem.question.split())
+            if before := taken.get(question):
+                _check_same(problem, record, *before[:2])
+                again.append((number, before[0]))
+                continue
+            if problem.id in names:
                 raise ValueError(f"the id {shown(problem.id)} is a duplicate")
-            _asked_once(problem, asked)
         except ValueError as error:
             raise TrimError(f"{path}:{number}: {error}") from error
-        problems[problem.id] = problem
-        asked.setdefault(plain(problem.question), (number, problem))
-    if not problems:
+        taken[question] = number, problem, record
+        names.add(problem.id)
+    if not taken:
         raise TrimError(f"{path}: holds no problem")
-    return list(problems.values())
+    if again:
+        _log.warning("%s: %d questions taken once that are there again, the first in lines %d and %d",
+                     path, len(again), again[0][1], again[0][0])  # fmt: skip
+    _name_sentences(path, [(number, problem.answer) for number, problem, _ in taken.values()])
+    return [(problem, record) for _, problem, record in taken.values()]
 
 
 def plain(question: str) -> str:
-    """A question without what does not change it, to find it again in another dataset."""
+    """A question without blanks, dollar signs and case, to keep it out of what is fitted if it is tested elsewhere."""
     return re.sub(r"[\s$]+", "", question).lower()
 
 
-def _asked_once(problem: Problem, asked: Mapping[str, tuple[int, Problem]]) -> None:
-    if before := asked.get(plain(problem.question)):
-        line, other = before
-        if other.split != problem.split:
-            raise ValueError(f"the question of line {line} again, which is in {other.split}, this in {problem.split}")
-        if normalise(other.answer) != normalise(problem.answer):
-            raise ValueError(f"the question of line {line} again, with another answer")
-        raise ValueError(f"the question of line {line} again; leave one out")
+def _check_same(problem: Problem, record: Mapping[str, Any], line: int, other: Problem) -> None:
+    """Refuse a question that is there again, unless it is the same problem."""
+    if record.get("split") and other.split != problem.split:
+        raise ValueError(f"the question of line {line} again, which is in {other.split}, this in {problem.split}")
+    if not equal(other.answer, problem.answer):
+        raise ValueError(f"the question of line {line} again, with another answer; leave one out")
+
+
+def _name_sentences(path: Path, answers: Sequence[tuple[int, str]]) -> None:
+    prose = [(number, answer) for number, answer in answers if _is_prose(answer)]
+    if prose:
+        number, answer = prose[0]
+        _log.warning("%s:%d: the answer %s reads like a sentence (%d of %d do); only the same words are judged right, "
+                     "so give the value alone", path, number, shown(answer), len(prose), len(answers))  # fmt: skip
 
 
 def to_problem(record: Any, place: str, split: str | None = None) -> Problem:
-    """One record as a problem; see `read_jsonl`.
+    """One record as a problem; see `with_records`.
 
     Args:
         record: a record of the file.
-        place: where it stands; its id if it has none.
+        place: where it is; its id if it has none.
         split: the split of a record that names none.
 
     Raises:
@@ -115,24 +108,29 @@ def to_problem(record: Any, place: str, split: str | None = None) -> Problem:
         raise ValueError("not a JSON object")
     question = _given(record, ("problem", "question"))
     if not isinstance(question, str) or not question.strip():
-        raise ValueError("no text in 'problem' or 'question'")
+        raise ValueError(f"no text in 'problem' or 'question'; {_fields(record)}")
     _stored(question, "the question")
     name = next((str(record[key]) for key in _IDS if isinstance(record.get(key), str | int | float)), place)
     _stored(name, "the id")
-    found = record.get("split") or split or _dealt(question)
-    if found not in SPLITS:
-        raise ValueError(f"split {shown(found)} is none of {', '.join(SPLITS)}")
+    chosen = record.get("split") or split or _dealt(question)
+    if chosen not in SPLITS:
+        raise ValueError(f"split {shown(chosen)} is none of {', '.join(SPLITS)}")
     reference = record.get("reference") or ()
     if not isinstance(reference, list | tuple) or not all(isinstance(step, str) for step in reference):
         raise ValueError("'reference' is no list of steps")
     for step in reference:
         _stored(step, "a step of the reference")
-    return Problem(name, question, _answer(record), str(found), tuple(reference))
+    return Problem(name, question, _answer(record), str(chosen), tuple(reference))
 
 
 def _given(record: Mapping[str, Any], keys: Sequence[str]) -> Any:
     """The first of several fields that holds something."""
     return next((record[key] for key in keys if record.get(key) not in (None, "", [])), None)
+
+
+def _fields(record: Mapping[str, Any]) -> str:
+    names = [shown(name) for name in record]
+    return f"the record has {', '.join(names[:12])}{', …' if names[12:] else ''}" if names else "the record is empty"
 
 
 def _stored(text: str, what: str) -> None:
@@ -143,30 +141,45 @@ def _stored(text: str, what: str) -> None:
 
 
 def _answer(record: Mapping[str, Any]) -> str:
-    solution = record.get("solution")
-    answer = _given(record, ("answer", "final_answer"))
+    answer, solution = _given(record, ("answer", "final_answer")), record.get("solution")
     if isinstance(answer, list):
         if not all(_is_value(part) for part in answer):
             raise ValueError(f"the answer {shown(answer)} holds what is no text and no number")
         answer = ", ".join(map(str, answer))
-    if isinstance(answer, str) and "####" in answer:
-        answer = answer.rsplit("####", 1)[1]
+    if isinstance(answer, str):
+        answer = answer.rsplit("####", 1)[1] if "####" in answer else _marked(answer) or answer
     if answer is None and isinstance(solution, str):
-        answer = boxed(solution) or (
-            solution if len(split_steps(solution)) == 1 and "\\boxed" not in solution else None
-        )
+        answer = _of_solution(solution)
     if answer is not None and not _is_value(answer):
         raise ValueError(f"the answer {shown(answer)} is no text and no number")
     if answer is None or not str(answer).strip():
-        raise ValueError("no answer in 'answer', 'final_answer' or 'solution'")
+        raise ValueError(f"no answer in 'answer', 'final_answer' or 'solution'; {_fields(record)}")
     _stored(str(answer), "the answer")
     return str(answer).strip()
 
 
+def _of_solution(solution: str) -> str | None:
+    """The answer that a solution marks, or all of it if it is one step without a box."""
+    if len(split_steps(solution)) == 1 and "\\boxed" not in solution:
+        return _marked(solution) or (None if _is_prose(solution) else solution)
+    return boxed(_FRAMED.sub(r"\\boxed", solution))
+
+
+def _marked(text: str) -> str | None:
+    """The value that a text marks by a box, or by "answer is"."""
+    text = _FRAMED.sub(r"\\boxed", text)
+    return unboxed(text) if "answer is" in text.lower() else boxed(text)
+
+
+def _is_prose(answer: str) -> bool:
+    """Whether an answer reads like a sentence, which no value that a model gives is equal to."""
+    return len(_WORD.findall(answer)) > _WORDS or bool(_END.search(answer))
+
+
 def _is_value(answer: Any) -> bool:
-    return isinstance(answer, str) or (
-        isinstance(answer, int | float) and not isinstance(answer, bool) and math.isfinite(answer)
-    )
+    if isinstance(answer, float):
+        return math.isfinite(answer)
+    return isinstance(answer, str | int) and not isinstance(answer, bool)
 
 
 def _dealt(question: str) -> str:

@@ -18,7 +18,8 @@ from trim.pomdp.calibration import Solution, agreement, calibrate, guess_error
 from trim.pomdp.model import StepModel
 from trim.problems import read_problems
 from trim.problems.checks import first_error
-from trim.problems.jsonl import plain, records
+from trim.problems.jsonl import plain
+from trim.problems.records import records
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 
