@@ -129,7 +129,7 @@ def explain(error: ValidationError, above: tuple[str, ...] = ()) -> str:
     found = error.errors()[0]
     # Where several types are allowed, the name of each stands in the place; keys are text and indices only.
     place = [
-        part
+        part if isinstance(part, int) or len(part) <= _SHOWN else f"{part[:_SHOWN]}…"
         for part in above + found["loc"]
         if isinstance(part, int) or not part.startswith(("literal[", "tuple[", "constrained"))
     ]

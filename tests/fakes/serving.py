@@ -7,9 +7,8 @@ import time
 from contextlib import contextmanager
 
 import httpx2 as httpx
-import uvicorn
 
-from trim.serve.server import Options, _listen, _Server, make_api
+from trim.serve.server import Options, _listen, _Server, http_config, make_api
 
 QUESTION = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
 
@@ -22,8 +21,7 @@ class Serving:
         self.service, self.scheduler = self.api._service, self.api.scheduler
         listening = _listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        config = uvicorn.Config(self.api.app(), log_level="error", access_log=False, timeout_graceful_shutdown=5)
-        self.server = _Server(config)
+        self.server = _Server(http_config(self.api, 5, log_level="error"))
         self.threads = [
             threading.Thread(target=self.scheduler.run, daemon=True),
             threading.Thread(target=self.server.run, args=([listening],), daemon=True),

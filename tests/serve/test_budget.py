@@ -122,6 +122,10 @@ def test_each_key_has_its_own_account(keys, tmp_path):
         ("alice: {variable: ALICE_KEY, budget: 2}", {}, "budget"),
         ("a: {variable: ALICE_KEY}\nb: {variable: ALICE_KEY}", SECRETS, "that of another"),
         ("[]", {}, "keys.yaml"),
+        ("{}", {}, "no client in it"),
+        ("", {}, "empty"),
+        ("default: {variable: ALICE_KEY}", SECRETS, "default: an account of the server"),
+        ("everybody: {variable: ALICE_KEY}", SECRETS, "everybody: an account of the server"),
     ],
 )
 def test_mistakes_in_keys_are_named(tmp_path, content, environment, message):
@@ -129,6 +133,14 @@ def test_mistakes_in_keys_are_named(tmp_path, content, environment, message):
     path.write_text(content)
     with pytest.raises(TrimError, match=message):
         Keys.load(path, None, environment)
+
+
+@pytest.mark.parametrize("header", ["Bearer KEY", "bearer KEY", "BEARER   KEY ", "KEY"])
+def test_a_key_is_found_however_its_scheme_is_written(header):
+    account = Account("a")
+    keys = Keys({SECRETS["ALICE_KEY"]: account}, Account("all"))
+    assert keys.account(header.replace("KEY", SECRETS["ALICE_KEY"])) is account
+    assert keys.account(header.replace("KEY", SECRETS["BOB_KEY"])) is None
 
 
 def test_other_machines_are_served_with_a_key_only(monkeypatch):

@@ -27,6 +27,9 @@ def chat(**more):
         ({"seed": "7"}, "seed"),
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"stop": [""]}, "stop"),
+        ({"stop": "a" * 501}, "stop"),
+        ({"metadata": {"a": "b" * 513}}, "metadata"),
+        ({"metadata": {str(i): "b" for i in range(17)}}, "metadata"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_everything": True}}, "stream_options"),
         ({"model": 7}, "model"),
@@ -63,6 +66,12 @@ def test_what_is_no_request_is_refused(body):
     with pytest.raises(ApiError) as error:
         read(body, ChatRequest)
     assert error.value.status == 400
+
+
+def test_a_long_name_is_not_repeated_whole():
+    with pytest.raises(ApiError) as error:
+        chat(**{"k" * 200_000: 1})
+    assert len(json.dumps(error.value.body())) < 1000
 
 
 def test_stops_and_limits_have_two_forms():

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trim.serve.text import Text
+from trim.serve.text import Text, _Stop
 
 STEPS = st.lists(st.text("ab.\n", max_size=6), min_size=1, max_size=8)
 STOPS = st.lists(st.text("ab.\n", min_size=1, max_size=5), max_size=4)
@@ -48,3 +48,23 @@ def test_the_answer_ends_before_the_step_that_passes_the_limit(lengths, most):
             break
     assert text.tokens <= most
     assert (text.finish == "length") == (sum(lengths) > most)
+
+
+class Counted(str):
+    """Counts how often one of its characters is looked at."""
+
+    looked = 0
+
+    def __getitem__(self, place):
+        Counted.looked += 1
+        return super().__getitem__(place)
+
+
+@given(st.text("ab", min_size=1, max_size=60), st.lists(st.text("ab", max_size=60), max_size=8))
+def test_looking_for_a_stop_takes_linear_time(stop, pieces):
+    Counted.looked = 0
+    looking = _Stop(Counted(stop))
+    for piece in pieces:
+        if looking.find(piece) is not None:
+            break
+    assert Counted.looked <= 4 * (len(stop) + sum(map(len, pieces)))

@@ -83,6 +83,11 @@ class _Cached(Generic[Model]):
         if self._model:
             getattr(self._model(), "claim_memory", lambda: None)()
 
+    @property
+    def context(self) -> int | None:
+        """Most tokens that the model can read, None if it does not say."""
+        return getattr(self._model(), "context", None) if self._model else None
+
     def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
         """Tokens of each prompt before its first step, which are kept as draws are."""
         keys = [digest(b"prompt", self.identity, node.path[-1]) for node in roots]

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from sse_starlette import EventSourceResponse
@@ -17,7 +17,7 @@ from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -174,7 +174,7 @@ class Api:
                 if account is None and not keyless:
                     raise ApiError(401, "no such key; send it as `Authorization: Bearer KEY`", "invalid_api_key")
                 response = await handler(request, account)
-            except _Gone:
+            except (_Gone, ClientDisconnect):
                 response = Response(status_code=499)
             except ApiError as error:
                 headers = {} if error.retry_after is None else {"Retry-After": f"{error.retry_after:.0f}"}
@@ -195,9 +195,9 @@ class Api:
     def _check_host(self, request: Request) -> None:
         """Turn away what a page of another site sends to this machine."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if self._local and urlsplit(f"//{host}").hostname not in LOOPBACK:
+        if self._local and _address(f"//{host}").hostname not in LOOPBACK:
             raise ApiError(403, f"host {host[:100]!r} is not this machine", "forbidden")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _address(origin).netloc != host:
             raise ApiError(403, f"pages of {origin[:100]!r} may not ask here", "forbidden")
 
     async def _body(self, request: Request) -> bytes:
@@ -332,6 +332,14 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _address(url: str) -> SplitResult:
+    """The parts of an address, all empty if it is none, as `[::1` is."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _note(steps: list[dict[str, Any]], choice: int, step: Step, asked: ChatRequest) -> None:

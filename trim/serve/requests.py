@@ -13,6 +13,9 @@ from trim.section import explain, shown
 from trim.serve.errors import ApiError, refused
 
 Request = TypeVar("Request", bound=BaseModel)
+Metadata = Annotated[  # with OpenAI's limits
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
 # What OpenAI's interface has and this server does not: only the value that changes nothing is taken.
 _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "audio": (None,),
@@ -35,6 +38,8 @@ _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "web_search_options": (None,),
 }
 _MOST_STOPS = 4
+_LONGEST_NAME = 100  # characters of an unknown parameter that are repeated
+_LONGEST_STOP = 500  # characters
 
 
 class _Strict(BaseModel):
@@ -137,9 +142,9 @@ class ChatRequest(Conversation):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     n: Annotated[int, Field(ge=1, le=16)] | None = None
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field((), max_length=_MOST_STOPS)
+    stop: tuple[Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)], ...] = Field((), max_length=_MOST_STOPS)
     user: Annotated[str, Field(max_length=500)] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Metadata | None = None
     trim: TrimOptions = TrimOptions()
 
     @field_validator("stop", mode="before")
@@ -202,5 +207,5 @@ def read(body: bytes, cls: type[Request]) -> Request:
     try:
         return cls.model_validate_json(json.dumps(found), strict=True)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"]) or None
+        where = ".".join(str(part)[:_LONGEST_NAME] for part in error.errors()[0]["loc"]) or None
         raise ApiError(400, explain(error), "invalid_value", where) from error

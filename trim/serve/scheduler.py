@@ -77,7 +77,10 @@ class Scheduler:
         self._rounds: Rounds = runner.rounds(self._on_step)
         self._models, served = runner.models, dict(runner.params.models)
         self._served = {role for role, model in served.items() if model.server}
-        self._contexts = {r: m.server.context if m.server else m.engine.context for r, m in served.items()}
+        self._contexts = {
+            role: (model.server.context if model.server else model.engine.context) or runner.models[role].context
+            for role, model in served.items()
+        }
         self._health = {role: _Health() for role in served}
         self._pool = ThreadPoolExecutor(_THREADS * limits.running, "model") if self._served else None
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -193,9 +196,10 @@ class Scheduler:
         return [job for job in jobs if self._fits(job)]
 
     def _fits(self, job: Job) -> bool:
-        """Whether the models' contexts have room for a job's prompt; a job without is failed."""
-        for role, tokens in job.prompts.items():
-            context = self._contexts[role]
+        """Whether the models' contexts have room for a job's prompt, and what was given of its solution."""
+        given = sum(step.tokens for step in job.episode.steps) + (job.draft.tokens if job.draft else 0)
+        for role, prompt in job.prompts.items():
+            context, tokens = self._contexts[role], prompt + given
             if context is not None and tokens >= context:
                 message = f"{tokens} tokens, of which the {_NAMES[role]} reads at most {context}"
                 self._fail(job, ApiError(400, message, "context_length_exceeded", "messages"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -12,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trim.errors import TrimError
 from trim.experiment.guarantee import guaranteed_setting, validation_path
@@ -21,6 +24,7 @@ from trim.experiment.load import load
 from trim.experiment.runner import Runner
 from trim.progress import Tracker
 from trim.serve.app import LOOPBACK, Api
+from trim.serve.errors import ApiError
 from trim.serve.metrics import Metrics
 from trim.serve.points import Points, operating_points
 from trim.serve.service import Service
@@ -28,6 +32,8 @@ from trim.serve.settings import KEY, Keys, Limits
 from trim.serve.store import ServerStore
 from trim.solve import fitted_folder, here
 
+_MOST_HEAD = 1 << 16  # bytes of a request that are no body
+_PIECE = 1 << 12  # bytes that are parsed between two looks at that
 _SWITCH = 0.0005  # seconds after which the thread of HTTP gives way to that of the models
 
 
@@ -113,6 +119,54 @@ def make_api(options: Options) -> Api:
     return Api(service, options.host in LOOPBACK, options.log_content)
 
 
+class _Protocol(HttpToolsProtocol):
+    """HTTP whose heads (address and headers), and all else that is no body, have a limit."""
+
+    _head = 0  # bytes since the last body or end of a request
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        for start in range(0, len(data), _PIECE):
+            if self.transport.is_closing():
+                return
+            piece = data[start : start + _PIECE]
+            self._head += len(piece)
+            super().data_received(piece)
+            if self._head > _MOST_HEAD:
+                self._refuse()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        self._head = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        self._head = 0
+        super().on_message_complete()
+
+    def _refuse(self) -> None:
+        error = ApiError(431, f"the headers have more than {_MOST_HEAD:,} bytes", "headers_too_large")
+        body = json.dumps(error.body()).encode()
+        head = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json"
+        self.transport.write(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        self.transport.close()
+
+
+def http_config(api: Api, drain: float, **more: Any) -> uvicorn.Config:
+    """How an interface is served over HTTP.
+
+    Args:
+        api: the interface.
+        drain: seconds that requests under way may still take once the server stops.
+        more: see `uvicorn.Config`.
+    """
+    settings: dict[str, Any] = {"http": _Protocol, "ws": "none", "access_log": False, "server_header": False}
+    return uvicorn.Config(
+        api.app(), timeout_graceful_shutdown=round(drain), **{**settings, "log_level": "warning", **more}
+    )
+
+
 class _Server(uvicorn.Server):
     """Uvicorn in a thread of its own, where no signals arrive."""
 
@@ -138,16 +192,7 @@ def serve(options: Options) -> None:
         listening = _listen(options.host, options.port)
     except OSError as error:
         raise TrimError(f"{options.host}:{options.port}: {error.strerror}; choose another --port") from error
-    config = uvicorn.Config(
-        api.app(),
-        host=options.host,
-        port=options.port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=round(options.drain),
-        server_header=False,
-    )
-    server = _Server(config)
+    server = _Server(http_config(api, options.drain, host=options.host, port=options.port))
 
     def stop(number: int, frame: object) -> None:
         if server.should_exit:

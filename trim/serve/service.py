@@ -21,7 +21,7 @@ from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.serve.answers import Bill, Head, bill
-from trim.serve.errors import ApiError
+from trim.serve.errors import ApiError, refused
 from trim.serve.jobs import Event, Job
 from trim.serve.metrics import Metrics
 from trim.serve.points import DEFAULT, Point, Points
@@ -117,8 +117,21 @@ class Service:
         Raises:
             ApiError: if it is refused.
         """
+        self._check_solution(request)
         root = Node.of(request.prefix(self.params.generation.sampling.separator))
         return self._call(request, account, [root], [None])
+
+    def _check_solution(self, request: DecisionRequest) -> None:
+        """Refuse what is longer than a solution can be."""
+        generation = self.params.generation
+        if len(request.steps) >= generation.max_steps:
+            raise refused("steps", f"{len(request.steps)} given; a solution has at most {generation.max_steps}")
+        most = generation.sampling.max_step_tokens
+        given = [("draft", request.draft)]
+        given += [("steps", text) for step in request.steps for text in (step.text, step.draft) if text]
+        for name, text in given:
+            if approximate_tokens(text) > most:
+                raise refused(name, f"a step of {len(text):,} characters is too long; it has at most {most} tokens")
 
     def _call(
         self, request: Conversation, account: Account, roots: Sequence[Node], texts: Sequence[Text | None]

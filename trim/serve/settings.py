@@ -19,6 +19,7 @@ from trim.section import Cost, Name, Section, Share, explain
 
 KEY = "TRIM_API_KEY"
 _SHORTEST = 16  # characters of a key
+_DEFAULT, _EVERYBODY = "default", "everybody"  # accounts of TRIM_API_KEY, and of all where no key is needed
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,11 @@ class Keys:
         """The account of a request by its Authorization header, None if its key is none; in constant time."""
         if not self._accounts:
             return self._everybody
-        given = (header or "").removeprefix("Bearer ").strip().encode()
+        scheme, _, key = (header or "").strip().partition(" ")
+        given = (key if scheme.lower() == "bearer" else scheme).strip().encode()
         found = None
-        for key, account in self._accounts.items():
-            if hmac.compare_digest(key.encode(), given):
+        for known, account in self._accounts.items():
+            if hmac.compare_digest(known.encode(), given):
                 found = account
         return found
 
@@ -110,13 +112,15 @@ class Keys:
         sections = _read(path) if path else {}
         accounts: dict[str, Account] = {}
         if known.get(KEY):
-            accounts[_key(KEY, known)] = Account("default", budget)
+            accounts[_key(KEY, known)] = Account(_DEFAULT, budget)
         for name, section in sections.items():
+            if name in (_DEFAULT, _EVERYBODY):
+                raise TrimError(f"{path}: {name}: an account of the server has this name; name the client otherwise")
             key = _key(section.variable, known)
             if key in accounts:
                 raise TrimError(f"{path}: {name}: its key is that of another client; give each its own")
             accounts[key] = Account(name, budget if section.budget is None else section.budget, section.cap)
-        return cls(accounts, Account("everybody", budget))
+        return cls(accounts, Account(_EVERYBODY, budget))
 
 
 def _key(variable: str, environment: Mapping[str, str]) -> str:
@@ -132,6 +136,8 @@ def _key(variable: str, environment: Mapping[str, str]) -> str:
 
 def _read(path: Path) -> dict[str, Key]:
     found: Any = read_yaml(path)
+    if found == {}:
+        raise TrimError(f"{path}: no client in it; name one with its variable, or leave out --keys")
     try:
         return TypeAdapter(dict[Name, Key]).validate_python(found)
     except (ValidationError, yaml.YAMLError) as error:

@@ -96,6 +96,7 @@ class TransformersLM:
         pieces = self.tokenizer.batch_decode([[i] for i in range(known)]) + [""] * (rows - known)
         self._separates = [SEPARATOR in piece for piece in pieces]
         self._newline = [piece.endswith("\n") for piece in pieces]
+        self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
         self._cache = PrefixCache(self.model)
         self.claim_memory = self._cache.claim
 
@@ -289,6 +290,7 @@ class TransformersPRM:
         self.parameters = self.model.num_parameters()
         self.prompt = Prompt(self.tokenizer, chat)
         self.tag = step_tag(self.tokenizer, folder)
+        self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
         self._cache = PrefixCache(self.model)
         self.claim_memory = self._cache.claim
 
