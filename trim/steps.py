@@ -16,6 +16,7 @@ INSTRUCTION = "Solve the problem step by step and put the final answer in \\boxe
 _PLACE = re.compile(r"\{question\}|\{instruction\}")
 _CONTENT = re.compile(r"\w")
 _SENTENCE = re.compile(r"[.!?]\s|\n\n")
+_BLANK_LINE = re.compile(r"\n[^\S\n]+(?=\n)")
 
 
 Ends = Literal["stop", "box"]  # of solutions; see `trim.engine.rounds.goes_on`
@@ -92,6 +93,11 @@ def ends_sentence(text: str) -> bool:
 def first(text: str) -> str:
     """What stands before the first separator."""
     return text.split(SEPARATOR)[0]
+
+
+def separated(text: str) -> str:
+    """The text with every blank line as a separator, whatever blanks and ends of lines it was written with."""
+    return _BLANK_LINE.sub("\n", text.replace("\r\n", "\n"))
 
 
 def split(solution: str) -> tuple[str, ...]:

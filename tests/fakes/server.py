@@ -6,18 +6,30 @@ import gzip
 import hashlib
 import json
 import socket
+import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+# Heads of answers that break off, with what comes of their bodies.
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+BROKEN = {
+    "nothing": HEAD + b"Content-Length: 100\r\n\r\n",
+    "short": HEAD + b'Content-Length: 5000\r\n\r\n{"choices": ',
+    "half a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\nff\r\n{",
+    "no chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{",
+    "reset": HEAD + b"Content-Length: 5000\r\n\r\n{",
+    "endless": HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
+}
 
 
 class FakeServer:
     """Answers a chat by a hash of it; `faults` are used up one a request.
 
-    A fault is a status, "drop", "truncate", "malformed", "empty", "gzip", "huge", "drip" (a byte now and then), an
-    address to redirect to, a number of seconds to wait, the bytes of an answer, or an answer or a choice as a
-    dictionary. A server that `trims` has a chat template that trims the open turn; one with a `context` refuses
-    longer requests.
+    A fault is a status, alone or with an answer, "drop", "truncate", "malformed", "empty", "gzip", "huge", "drip" (a
+    byte now and then), one of `BROKEN`, an address to redirect to, a number of seconds to wait, the bytes of an answer,
+    or an answer or a choice as a dictionary. A server that `trims` has a chat template that trims the open turn; one
+    with a `context` refuses longer requests.
     """
 
     def __init__(self, faults=(), tag=None, trims=False, context=None, max_tokens="max_tokens"):
@@ -94,6 +106,12 @@ class FakeServer:
         if isinstance(fault, bytes):
             self._send(request, 200, fault)
             return
+        if isinstance(fault, str) and fault in BROKEN:
+            self._break_off(request, fault)
+            return
+        if isinstance(fault, tuple):
+            self._send(request, fault[0], json.dumps(fault[1]).encode())
+            return
         if fault == "drop":
             request.close_connection = True
             request.connection.shutdown(socket.SHUT_RDWR)
@@ -138,7 +156,7 @@ class FakeServer:
             return self._likelihoods(body)
         if "logprobs" in body:
             return self._most_probable(body)
-        asked = json.dumps([body.get("messages"), body.get("prompt"), body["seed"]])
+        asked = json.dumps([body.get("messages"), body.get("prompt"), body.get("seed")])
         word = hashlib.sha256(asked.encode()).hexdigest()[:6]
         choice = {"index": 0, "finish_reason": "stop", "stop_reason": "\n\n"}
         choice |= {"text": word} if path.endswith("/completions") and "prompt" in body else {
@@ -165,6 +183,19 @@ class FakeServer:
         tokens = body["input"]
         at = range(len(tokens)) if self.tag is None else [i for i, token in enumerate(tokens) if token == self.tag]
         return {"data": [{"data": [[0.0, i / 10] for i in at]}], "usage": {"prompt_tokens": len(tokens)}}
+
+    @staticmethod
+    def _break_off(request, fault):
+        request.close_connection = True
+        request.wfile.write(BROKEN[fault])
+        request.wfile.flush()
+        while fault == "endless":
+            request.wfile.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+        if fault == "reset":
+            request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            request.connection.close()
+        else:
+            request.connection.shutdown(socket.SHUT_RDWR)
 
     @staticmethod
     def _send(request, status, body, length=None, encoding=None):

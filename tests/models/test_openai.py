@@ -1,6 +1,8 @@
 """The openai backend against a server that fails on purpose."""
 
+import asyncio
 import logging
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,15 +12,17 @@ import numpy as np
 import pytest
 import yaml
 from fakes.scripted import FREE
-from fakes.server import FakeServer
+from fakes.server import BROKEN, FakeServer
 
 from trim.engine.cached import CachedLM
+from trim.engine.rounds import goes_on
 from trim.engine.store import Draws, Node
 from trim.errors import TrimError
 from trim.experiment.load import check
 from trim.experiment.runner import Runner
+from trim.models import connection
 from trim.models.backends.openai import ServedLM, ServedPRM
-from trim.models.base import Prefix
+from trim.models.base import IMPOSSIBLE, Draft, Prefix
 from trim.models.connection import Connection
 from trim.models.settings import Model, RewardModel, Sampling
 from trim.models.spending import FILE, Ledger
@@ -82,7 +86,7 @@ def test_a_storm_of_refusals_is_waited_out(served):
 
 def test_slow_answers_are_given_up_and_say_so(served):
     _, model = served([3.0] * 9, timeout=0.3, retries=1)
-    with pytest.raises(TrimError, match=r"no answer in 0\.3 s, 2 times; raise server\.timeout"):
+    with pytest.raises(TrimError, match=r"no whole answer in 0\.3 s, 2 times; raise server\.timeout"):
         language_model(model).next_steps(PREFIXES[:1], KEYS[:1])
 
 
@@ -256,8 +260,8 @@ def said(content, reason="stop", **more):
     return {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": content, **more}}
 
 
-@pytest.mark.parametrize("reason", [None, "", "eos_token", "stop_sequence", "end_turn", "eos", "load", "a new word"])
-def test_a_reply_of_one_step_goes_on_whatever_it_says_of_its_end(served, reason):
+@pytest.mark.parametrize("reason", [None, "", "eos_token", "stop_sequence", "end_turn", "eos", "load"])
+def test_a_reply_of_one_step_goes_on_in_all_the_words_for_its_end(served, reason):
     (draft,) = drafts(served, "chat", said("First, 2 plus 3 is a sum.", reason))
     assert draft == ("First, 2 plus 3 is a sum.", 4, "separator")
 
@@ -366,13 +370,170 @@ def test_broken_answers_are_tried_again_a_few_times_and_paid_for(served, broken,
     assert "\n" not in str(caught.value)
     if isinstance(broken, dict) and "error" in broken:
         assert "the GPU fell off" in str(caught.value)
-    if broken not in ("gzip", "huge", "truncate"):  # of which nothing tells what they are billed
-        assert Ledger(tmp_path, "embedded/prm", None).spent > spent
+    assert Ledger(tmp_path, "embedded/prm", None).spent > spent
+
+
+@pytest.mark.parametrize("fault", [*BROKEN, "truncate", "gzip", "huge", "drip"])
+def test_an_answer_that_breaks_off_is_billed_at_the_most_it_can_cost(served, tmp_path, fault):
+    server, model = served([fault] * 3, api="chat", retries=2, timeout=1 if fault == "drip" else 5)
+    lm, most = language_model(model, tmp_path), []
+    prices = lm._connection.prices
+    lm._connection.prices = lambda *tokens: most.append(prices(*tokens)) or most[-1]
+    with pytest.raises(TrimError, match=r"broke off|no whole answer|more than 64 MiB|compressed") as caught:
+        lm.next_steps(PREFIXES[:1], KEYS[:1])
+    assert "cannot be reached" not in str(caught.value)
+    assert len(server.requests) == 3
+    assert Ledger(tmp_path, "embedded/prm", None).spent == pytest.approx(3 * most[0])
+    assert lm.next_steps(PREFIXES[:1], KEYS[:1])[0].stop == "separator"
+
+
+@pytest.mark.parametrize("fault", [429, 500, (400, {"error": "no"}), "drop"])
+def test_what_gives_no_answer_is_not_billed(served, tmp_path, fault):
+    _, model = served([fault] * 2, api="chat", retries=1)
+    with pytest.raises(TrimError):
+        language_model(model, tmp_path).next_steps(PREFIXES[:1], KEYS[:1])
+    assert Ledger(tmp_path, "embedded/prm", None).spent == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "stop"),
+    [
+        ((400, {"error": {"message": "no", "code": "content_filter"}}), "refused"),
+        ((422, {"detail": "the text cannot be processed"}), "refused"),
+        ((413, {"error": "too large"}), "length"),
+        ((400, {"error": {"message": "prompt is too long: 210000 tokens > 200000 maximum"}}), "length"),
+        (said("We have 6 times", "content_filter"), "refused"),
+        (said(None, refusal="I can't help with that."), "refused"),
+        (said("We have 6 times", "model_context_window_exceeded"), "length"),
+    ],
+)
+def test_one_problems_failure_ends_that_problem_once(served, tmp_path, caplog, fault, stop):
+    server, model = served([fault], api="chat", concurrency=1)
+    nodes = [Node.root(f"q{i}") for i in range(5)]
+
+    def steps():
+        draws = Draws((), tmp_path / "j.sqlite")
+        return CachedLM("m", lambda: language_model(model, tmp_path), draws, 64).next_steps(nodes)
+
+    first, *others = steps()
+    assert (first.text, first.stop) == ("", stop)
+    assert {draft.stop for draft in others} == {"separator"}
+    assert "the solution of 'q0'" in caplog.text
+    requests = len(server.requests)
+    assert steps() == [first, *others]
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("ends", ["stop", "box"])
+def test_a_refused_step_ends_its_solution(ends):
+    assert not goes_on(Draft("", 0, "refused"), 1, 30, ends)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "cure"),
+    [
+        (422, "extra_forbidden body.seed", r"server\.seed: false"),
+        (400, "the valid range of max_tokens is [1, 8192]", r"lower generation\.sampling\.max_step_tokens"),
+    ],
+)
+def test_a_refused_parameter_ends_the_batch_and_says_its_cure(served, status, said, cure):
+    _, model = served([(status, {"detail": said})], api="chat", retries=0)
+    with pytest.raises(TrimError, match=cure):
+        language_model(model).next_steps(PREFIXES[:1], KEYS[:1])
+
+
+@pytest.mark.parametrize("method", ["mean_logprobs", "first_entropies"])
+def test_a_full_context_leaves_no_likelihood(served, method):
+    _, model = served(of={"context": 30}, api="completions")
+    (score,) = getattr(language_model(model), method)([Prefix("question", ("a long step " * 30,))])
+    assert score.score in (0.0, IMPOSSIBLE)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_seed_fits_31_bits_or_is_left_out(served, sent):
+    server, model = served(api="chat", seed=sent)
+    language_model(model).next_steps(PREFIXES, KEYS)
+    seeds = [body.get("seed") for _, body, _ in server.requests]
+    if sent:
+        assert len(set(seeds)) == len(PREFIXES)
+        assert all(0 <= seed < 2**31 for seed in seeds)
+    else:
+        assert seeds == [None] * len(PREFIXES)
+
+
+@pytest.mark.parametrize("api", ["chat", "prefill"])
+@pytest.mark.parametrize("thinking", [None, True, False])
+def test_a_chat_says_if_the_model_is_to_think(served, api, thinking):
+    server, model = served(api=api)
+    language_model(model.model_copy(update={"thinking": thinking})).next_steps(PREFIXES[:1], KEYS[:1])
+    ((_, body, _),) = server.requests
+    assert body.get("chat_template_kwargs") == (None if thinking is None else {"enable_thinking": thinking})
+
+
+def test_a_query_of_the_address_stays_at_its_end(served):
+    server, model = served(["drop"], api="chat", retries=1)
+    at = model.server.model_copy(update={"url": server.url + "/deployments/d/?api-version=2024-06-01"})
+    language_model(model.model_copy(update={"server": at})).next_steps(PREFIXES[:1], KEYS[:1])
+    assert {path for path, *_ in server.requests} == {"/v1/deployments/d/chat/completions?api-version=2024-06-01"}
+    server.faults = [404]
+    with pytest.raises(TrimError) as caught:
+        language_model(model.model_copy(update={"server": at})).next_steps(PREFIXES[:1], KEYS[:1])
+    assert "api-version" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5h://127.0.0.1:1", "nonsense://x"])
+def test_proxies_of_the_environment_do_not_take_a_server_of_this_machine(served, monkeypatch, variable, proxy):
+    monkeypatch.setenv(variable, proxy)
+    _, model = served(api="chat", retries=0)
+    assert language_model(model).next_steps(PREFIXES[:1], KEYS[:1])
+    for host in ("localhost", "127.0.0.2"):
+        at = model.server.model_copy(update={"url": model.server.url.replace("127.0.0.1", host)})
+        assert Connection(model.model_copy(update={"server": at}), None)._here
+    at = model.server.model_copy(update={"url": "http://elsewhere.invalid/v1"})
+    with pytest.raises(TrimError, match=r"HTTP_PROXY|ALL_PROXY"):
+        language_model(model.model_copy(update={"server": at})).next_steps(PREFIXES[:1], KEYS[:1])
+
+
+def test_a_caller_with_an_event_loop_of_its_own_is_answered(served, tmp_path):
+    """As in a notebook; draws are kept in the thread that asks."""
+    server, model = served([429, None, 500], api="chat")
+    lm = CachedLM("m", lambda: language_model(model, tmp_path), Draws((), tmp_path / "j.sqlite"), 64)
+    nodes = [Node.root(f"q{i}") for i in range(20)]
+
+    async def cell():
+        return lm.next_steps(nodes)
+
+    drafts = asyncio.run(cell())
+    assert [draft.stop for draft in drafts] == ["separator"] * 20
+    assert asyncio.run(cell()) == drafts
+    server.faults = [404] * 20
+
+    async def failing():
+        lm.next_steps([Node.root("new")])
+
+    with pytest.raises(TrimError, match="status 404"):
+        asyncio.run(failing())
+
+
+def test_waiting_for_the_cap_is_logged_and_ends(served, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(connection, "_PATIENCE", 0.1)
+    _, model = served(api="chat", cap=1.0, timeout=0.2)
+    monkeypatch.setattr(connection, "_STALL", 0.2)
+    Ledger(tmp_path, "embedded/prm", None).reserve(1.0)
+    elsewhere = sqlite3.connect(tmp_path / FILE)
+    with elsewhere:
+        elsewhere.execute("UPDATE reserved SET host = 'another'")
+    lm = language_model(model, tmp_path)
+    lm._connection.prices = lambda *tokens: 0.5
+    with pytest.raises(TrimError, match=r"1\.0000 spent"):
+        lm.next_steps(PREFIXES[:1], KEYS[:1])
+    assert caplog.text.count(r"waits under server.cap") == 1
 
 
 def test_the_deadline_is_for_the_whole_answer(served):
     _, model = served(["drip"] * 3, timeout=1, retries=0, api="chat")
-    with pytest.raises(TrimError, match=r"no answer in 1 s"):
+    with pytest.raises(TrimError, match=r"no whole answer in 1 s"):
         language_model(model).next_steps(PREFIXES[:1], KEYS[:1])
 
 

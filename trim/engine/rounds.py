@@ -292,9 +292,9 @@ def goes_on(step: Draft, steps: int, max_steps: int, ends: Ends = "stop") -> boo
     """Whether a solution goes on after a step that is its `steps`-th.
 
     `stop`: unless its model stopped for any other reason than the separator, or it gives the answer; `box`: unless a
-    box opens in it, as in the released run.
+    box opens in it, as in the released run. Where a server refuses the text, it ends in any case.
     """
-    if steps >= max_steps:
+    if steps >= max_steps or step.stop == "refused":
         return False
     return BOX not in step.text if ends == "box" else step.stop == "separator" and not is_final(step.text)
 

@@ -11,7 +11,7 @@ from trim.steps import SEPARATOR, join
 
 MOST_PROBABLE = 20  # tokens that a server tells the probabilities of
 IMPOSSIBLE = -100.0  # log-probability of a token that cannot be read
-Stop = Literal["separator", "end", "length"]
+Stop = Literal["separator", "end", "length", "refused"]
 
 
 class Prefix(NamedTuple):
@@ -55,7 +55,10 @@ def add_usages(usages: Sequence[Usage | None]) -> Usage | None:
 
 
 class Draft(NamedTuple):
-    """A generated step: its text without separator, its length in tokens, why it stopped, what a server billed."""
+    """A generated step: its text without separator, its length in tokens, why it stopped, what a server billed.
+
+    The step is empty where a server refuses the text, or its context is full.
+    """
 
     text: str
     tokens: int

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cached_property
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies_environment
 
 import httpx2 as httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -20,6 +28,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from trim.errors import TrimError
 from trim.models.base import Usage
 from trim.models.cost import ModelCost
+from trim.models.refusals import cure, message
 from trim.models.settings import Model
 from trim.models.spending import Ledger
 
@@ -28,10 +37,13 @@ _LARGEST = 64 << 20  # bytes of an answer
 _MOST_TOKENS = 10**8  # of one answer; more is a mistake of the server
 _LONGEST_WAIT = 60.0  # seconds, whatever a server asks for
 _PASSING = (408, 409, 425, 429)  # and all from 500
+_PATIENCE = 2.0  # seconds that a request waits for room under the cap without a line in the log
+_STALL = 60.0  # seconds that a request may be held up on this machine
+_log = logging.getLogger(__name__)
 
 
 class Malformed(Exception):
-    """An answer that is not what the interface promises; another try may bring a better one."""
+    """An answer that is billed and not what the interface promises; another try may bring a better one."""
 
 
 class Refused(Exception):
@@ -53,7 +65,7 @@ class Passing(Refused):
 
 
 def usage(answer: Any) -> Usage:
-    """The tokens that an answer says it is billed for.
+    """The tokens that an answer says it is billed for; some servers count those of reasoning in the total only.
 
     Raises:
         Malformed: if it does not say, or what it says cannot be.
@@ -64,12 +76,19 @@ def usage(answer: Any) -> Usage:
     read, written = found.get("prompt_tokens"), found.get("completion_tokens")
     if written is None and "choices" not in answer:  # a reward model writes nothing
         written = 0
-    details = found.get("prompt_tokens_details")
-    cached = (details.get("cached_tokens") if isinstance(details, Mapping) else None) or 0
-    for count in (read, cached, written):
+    cached = _detail(found, "prompt_tokens_details", "cached_tokens")
+    reasoning = _detail(found, "completion_tokens_details", "reasoning_tokens")
+    total = found.get("total_tokens") or 0
+    for count in (read, cached, written, reasoning, total):
         if type(count) is not int or not 0 <= count <= _MOST_TOKENS:
             raise Malformed("an answer whose usage cannot be")
-    return Usage(int(read or 0), min(int(cached), int(read or 0)), int(written or 0))
+    read = int(read or 0)
+    return Usage(read, min(cached, read), max(int(written or 0), reasoning, total - read))
+
+
+def _detail(found: Mapping[str, Any], part: str, name: str) -> Any:
+    details = found.get(part)
+    return (details.get(name) if isinstance(details, Mapping) else None) or 0
 
 
 class _Mine(threading.local):
@@ -77,11 +96,15 @@ class _Mine(threading.local):
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
+        self.client: httpx.AsyncClient | None = None
 
-    @cached_property
-    def client(self) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_connections=None)
-        return httpx.AsyncClient(timeout=None, follow_redirects=False, trust_env=True, limits=limits)
+
+@cache
+def _loop_apart() -> asyncio.AbstractEventLoop:
+    """An event loop in a thread of its own, for callers whose thread runs one already, such as a notebook's."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="servers", daemon=True).start()
+    return loop
 
 
 class Connection:
@@ -106,9 +129,9 @@ class Connection:
             raise TrimError(
                 f"server.key: the environment variable {self.server.key} holds no key (line breaks or other signs)"
             )
-        self.url = self.server.url.rstrip("/")
-        self._ledger = Ledger(spending, self.name, self.server.cap)
-        self._mine = _Mine()
+        self._ledger = Ledger(spending, self.name, self.server.cap, 2 * self.server.timeout + _STALL)
+        self._mine, self._waited = _Mine(), False
+        self._here = _is_here(urlsplit(self.server.url).hostname or "")
 
     def each(self, requests: Sequence[Callable[[], Awaitable[T]]], keep: Any = None) -> list[T]:
         """The answers to all requests; `keep` is told of each one as it comes.
@@ -120,7 +143,25 @@ class Connection:
         Raises:
             TrimError: if one fails for good; those under way are waited for and kept.
         """
-        return self._mine.runner.run(self._each(requests, keep))
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._mine.runner.run(self._each(requests, keep))
+        return self._each_apart(requests, keep)
+
+    def _each_apart(self, requests: Sequence[Callable[[], Awaitable[T]]], keep: Any) -> list[T]:
+        """As `each`, where this thread's event loop is running: the requests are sent from another thread."""
+        answers: queue.SimpleQueue[tuple[int, T] | None] = queue.SimpleQueue()
+        work = self._each(requests, lambda *answer: answers.put(answer))
+        future: Future[list[T]] = asyncio.run_coroutine_threadsafe(work, _loop_apart())
+        future.add_done_callback(lambda _: answers.put(None))
+        try:
+            while answer := answers.get():
+                if keep:
+                    keep(*answer)
+            return future.result()
+        finally:
+            future.cancel()
 
     async def _each(self, requests: Sequence[Callable[[], Awaitable[T]]], keep: Any) -> list[T]:
         answers: dict[int, T] = {}
@@ -145,7 +186,7 @@ class Connection:
         return [answers[index] for index in range(len(requests))]
 
     async def post(self, url: str, body: Mapping[str, Any], most: float, read: Callable[[Any], T]) -> T:
-        """What an answer says, of the first try that brings one.
+        """What `read` makes of the first answer that is one.
 
         Args:
             url: full address.
@@ -154,7 +195,7 @@ class Connection:
             read: makes something of the answer; raises Malformed if it cannot.
 
         Raises:
-            Refused: for a status that no other try will change, and that is not about the key.
+            Refused: for a status that no other try will change.
             TrimError: if all tries fail, or the cap forbids one.
         """
         tries = AsyncRetrying(
@@ -166,59 +207,68 @@ class Connection:
         try:
             return await tries(self._once, url, body, most, read)
         except (Malformed, Passing, TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self.failure(self._reason(error)) from None
-        except Refused as error:
-            if error.status in (401, 403) or 300 <= error.status < 400:
-                raise self.failure(self._reason(error)) from None
-            raise
+            raise self.failure(error) from None
+
+    def address(self, path: str, beside: str = "") -> str:
+        """The full address of a path below the server's, or `beside` its last part.
+
+        A query of the server's address, such as Azure's api-version, stays at the end.
+        """
+        parts = urlsplit(self.server.url)
+        return urlunsplit(parts._replace(path=parts.path.rstrip("/").removesuffix(beside) + path))
 
     def failure(self, reason: object) -> TrimError:
         """The error for users that names this server and what went wrong."""
-        return TrimError(f"{self.server.url}, {self.name}: {reason}")
+        words = self._reason(reason) if isinstance(reason, Exception) else reason
+        return TrimError(f"{self.server.url.partition('?')[0]}, {self.name}: {words}")
 
     async def _once(self, url: str, body: Mapping[str, Any], most: float, read: Callable[[Any], T]) -> T:
-        while (reserved := self._ledger.reserve(most)) is None:
-            await asyncio.sleep(0.02)
-        cost = 0.0
+        reserved = await self._reserve(most)
+        cost = most  # what was sent may be billed, whatever becomes of it
         try:
-            content = await self._send(url, body)
-            cost = most  # a success is billed, whatever is in it; until it says how much, as much as can be
-            try:
-                answer = json.loads(content)
-            except (ValueError, RecursionError) as error:
-                raise Malformed(f"an answer that is not JSON ({str(error)[:100]})") from None
-            self._told_error(answer)
-            billed = usage(answer)
-            cost = self.prices(billed.read, billed.written, billed.cached)
+            answer = _parsed(await self._send(url, body))
+            with suppress(Malformed):
+                billed = usage(answer)
+                cost = self.prices(billed.read, billed.written, billed.cached)
+            if isinstance(answer, Mapping) and answer.get("error"):
+                raise Malformed(f"the server says: {message(answer['error'])}")
             return read(answer)
-        except TimeoutError:
-            cost = most  # it may still be written, and billed
+        except (Refused, TrimError, httpx.TransportError, httpx.InvalidURL):
+            cost = 0.0
             raise
         finally:
             self._ledger.settle(reserved, cost)
+
+    async def _reserve(self, most: float) -> int:
+        """Set aside the most that a request can cost, as soon as the cap leaves room for it."""
+        since = time.monotonic()
+        while (reserved := self._ledger.reserve(most)) is None:
+            if not self._waited and time.monotonic() - since > _PATIENCE:
+                self._waited = True
+                _log.warning("%s: waits under server.cap until requests under way are billed", self.name)
+            await asyncio.sleep(0.02)
+        return reserved
 
     async def _send(self, url: str, body: Mapping[str, Any]) -> bytes:
         """The body of an answer that is a success.
 
         Raises:
             Refused: if it is none.
-            Malformed: if it is larger than is allowed, or compressed, which was not asked for.
+            Malformed: if it breaks off, is larger than is allowed, or compressed, which was not asked for.
             TimeoutError: if it is not there, whole, within the server's timeout.
         """
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
         async with asyncio.timeout(self.server.timeout):
-            content = json.dumps(body).encode()
-            async with self._mine.client.stream("POST", url, content=content, headers=headers) as response:
-                if response.headers.get("Content-Encoding", "identity") != "identity":
-                    raise Malformed("a compressed answer, which was not asked for")
-                parts, size = [], 0
-                async for part in response.aiter_raw():
-                    size += len(part)
-                    if size > _LARGEST:
-                        raise Malformed(f"an answer of more than {_LARGEST >> 20} MiB")
-                    parts.append(part)
-        content = b"".join(parts)
+            sent = json.dumps(body).encode()
+            async with self._client().stream("POST", url, content=sent, headers=headers) as response:
+                content = b""
+                try:
+                    content = await _whole(response)
+                except (Malformed, httpx.TransportError) as error:
+                    if response.status_code == 200:
+                        broken = "the answer broke off" if isinstance(error, httpx.TransportError) else error
+                        raise Malformed(str(broken)) from None
         if response.status_code == 200:
             return content
         said = self._said(content)
@@ -226,15 +276,33 @@ class Connection:
             raise Passing(response.status_code, said, _seconds(response.headers.get("Retry-After")))
         raise Refused(response.status_code, said, None)
 
-    def _told_error(self, answer: Any) -> None:
-        """Some servers tell of an error in an answer that is a success."""
-        if isinstance(answer, Mapping) and answer.get("error") and not answer.get("choices") and not answer.get("data"):
-            raise Malformed(f"the server says: {_message(answer['error'])}")
+    def _client(self) -> httpx.AsyncClient:
+        """The client of this thread's event loop.
+
+        Raises:
+            TrimError: if the environment names a proxy that cannot be used.
+        """
+        if self._mine.client is None:
+            limits = httpx.Limits(max_connections=None)
+            try:
+                # A server on this machine is asked directly, whatever proxies the environment names.
+                self._mine.client = httpx.AsyncClient(
+                    timeout=None, follow_redirects=False, trust_env=not self._here, limits=limits
+                )
+            except (ImportError, ValueError, httpx.InvalidURL) as error:
+                raise self.failure(f"the proxy of the environment cannot be used ({error}); {self._way()}") from None
+        return self._mine.client
+
+    def _way(self) -> str:
+        """The variables of the environment that decide how the server is reached."""
+        proxies = {} if self._here else getproxies_environment()
+        names = ", ".join(f"{name.upper()}_PROXY" for name in sorted(proxies) if name != "no")
+        return f"see {names} and NO_PROXY" if names else "is the server running at server.url?"
 
     def _said(self, content: bytes) -> str:
         try:
             found = json.loads(content)
-            text = _message(found.get("error", found.get("message", found)) if isinstance(found, Mapping) else found)
+            text = message(found.get("error", found.get("message", found)) if isinstance(found, Mapping) else found)
         except (ValueError, RecursionError):
             text = content[:2000].decode(errors="replace")
         return self._without_key(text)
@@ -260,19 +328,47 @@ class Connection:
                 return f"the key in {self.server.key or 'server.key (none is named)'} was refused"
             if 300 <= error.status < 400:
                 return "redirects elsewhere, which is not followed; put the address that it means into server.url"
-            return str(error)
+            return f"{error}{cure(error.said)}"
         if isinstance(error, TimeoutError):
-            return f"no answer in {self.server.timeout:g} s, {tries}; raise server.timeout"
+            return f"no whole answer in {self.server.timeout:g} s, {tries}; raise server.timeout"
         if isinstance(error, Malformed):
             return self._without_key(f"{error}, {tries}")
-        return "cannot be reached; is the server running at server.url?"
+        if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+            return f"cannot be reached; {self._way()}"
+        return f"the connection was lost before an answer came, {tries}; {self._way()}"
 
 
-def _message(error: Any) -> str:
-    """What a server says of an error, in whatever form."""
-    if isinstance(error, Mapping):
-        error = error.get("message") or error.get("detail") or error
-    return " ".join(str(error).split())[:300]
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
+async def _whole(response: httpx.Response) -> bytes:
+    """The body of an answer as it is.
+
+    Raises:
+        Malformed: if it is larger than is allowed, or compressed.
+    """
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Malformed("a compressed answer, which was not asked for")
+    parts, size = [], 0
+    async for part in response.aiter_raw():
+        size += len(part)
+        if size > _LARGEST:
+            raise Malformed(f"an answer of more than {_LARGEST >> 20} MiB")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"an answer that is not JSON ({str(error)[:100]})") from None
 
 
 def _seconds(text: str | None) -> float | None:

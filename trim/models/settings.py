@@ -85,7 +85,7 @@ class Server(Section):
     """An OpenAI-compatible server.
 
     Attributes:
-        url: the server's address, such as http://127.0.0.1:8000/v1.
+        url: the server's address, such as http://127.0.0.1:8000/v1; a query, such as ?api-version=…, is sent along.
         model: the name by which the server knows the model; by default the model's `path`.
         key: name of the environment variable that holds the key.
         api: how a step is asked for. completions: the prompt ends with the steps so far, and is sent as
@@ -97,9 +97,10 @@ class Server(Section):
         retries: how often a request is tried again that was refused, lost or answered with something else.
         cap: most money that one folder of results may cost on this server.
         context: most tokens of a prompt with its step; a reward model's longer prompt is cut from the left.
+        seed: whether each request has a seed, of 31 bits; false for servers that refuse it.
     """
 
-    url: str = Field(pattern=r"^https?://[^@\s\x00-\x1f]+$", max_length=1000)
+    url: str = Field(pattern=r"^https?://[^@#\s\x00-\x1f]+$", max_length=1000)
     model: PathText | None = None
     key: str | None = None
     api: Literal["completions", "prefill", "chat"] = "prefill"
@@ -108,6 +109,7 @@ class Server(Section):
     retries: int = Field(8, ge=0, le=100)
     cap: Cost | None = None
     context: int | None = Field(None, ge=64, le=10**8)
+    seed: bool = True
 
     @field_validator("key", mode="before")
     @classmethod

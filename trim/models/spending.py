@@ -7,45 +7,57 @@ import socket
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from trim.errors import TrimError
 
 FILE = "spending.sqlite"
-_OLD = 86_400.0  # seconds, after which a request of another machine is no longer under way
+_PROCESSES = Path("/proc")
 
 
 class Ledger:
     """Money spent on one model, and reserved for requests under way, by any process.
 
+    A reservation counts as spent once its process has ended, since it may have been billed, or once it is older than a
+    request can be. If it is settled after all, what it cost takes its place.
+
     Args:
         folder: where it is written down; None keeps it in memory.
         model: its name.
         cap: most that may be spent, None for no limit.
+        longest: seconds after which a request is no longer under way.
 
     Raises:
-        TrimError: if what is written there is damaged.
+        TrimError: if what is written there is damaged, now or later.
     """
 
-    def __init__(self, folder: Path | None, model: str, cap: float | None) -> None:
-        self._model, self._cap, self._lock = model, cap, threading.Lock()
+    def __init__(self, folder: Path | None, model: str, cap: float | None, longest: float = 240.0) -> None:
+        self._model, self._cap, self._longest, self._lock = model, cap, longest, threading.Lock()
         self._path = folder / FILE if folder else ":memory:"
         try:
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+        with self._transaction():
             self._connection.execute("CREATE TABLE IF NOT EXISTS spent (model TEXT, amount REAL)")
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS reserved "
                 "(id INTEGER PRIMARY KEY, model TEXT, amount REAL, host TEXT, process INTEGER, since REAL)"
             )
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise TrimError(f"{self._path}: cannot be used ({error}); the spending so far is written there") from error
+            # Ledgers of earlier versions lack these columns.
+            columns = [row[1] for row in self._connection.execute("PRAGMA table_info(reserved)")]
+            for name in ("started", "dead"):
+                if name not in columns:
+                    self._connection.execute(f"ALTER TABLE reserved ADD COLUMN {name} INTEGER")
 
     @property
     def spent(self) -> float:
-        """All that was spent so far, also by other processes."""
-        return self._sum("spent")
+        """The money spent so far, also by other processes."""
+        return self._sum("spent") + self._sum("reserved WHERE dead")
 
     def reserve(self, most: float) -> int | None:
         """Set aside the most that a request can cost; None if it has to wait for others under way.
@@ -56,15 +68,16 @@ class Ledger:
         Raises:
             TrimError: if the cap forbids the request whatever the open ones will have cost.
         """
-        with self._lock, _Transaction(self._connection):
-            if self._cap is not None and self.spent + self._sum("reserved") + most > self._cap:
+        with self._lock, self._transaction():
+            if self._cap is not None and self._used() + most > self._cap:
                 self._bury()
-            spent, reserved = self.spent, self._sum("reserved")
-            if self._cap is None or spent + reserved + most <= self._cap:
-                row = (self._model, most, socket.gethostname(), os.getpid(), time.time())
-                query = "INSERT INTO reserved (model, amount, host, process, since) VALUES (?, ?, ?, ?, ?)"
+            spent, used = self.spent, self._used()
+            if self._cap is None or used + most <= self._cap:
+                own = os.getpid()
+                row = (self._model, most, socket.gethostname(), own, time.time(), _started(own))
+                query = "INSERT INTO reserved (model, amount, host, process, since, started) VALUES (?, ?, ?, ?, ?, ?)"
                 return self._connection.execute(query, row).lastrowid
-        if reserved and spent + most <= self._cap:
+        if used > spent and spent + most <= self._cap:
             return None
         raise TrimError(
             f"{self._model}: {spent:.4f} spent, and one more request may pass the cap of {self._cap:g}; "
@@ -73,35 +86,67 @@ class Ledger:
 
     def settle(self, reserved: int, amount: float) -> None:
         """Write down what a request cost in place of what `reserve` set aside for it."""
-        with self._lock, _Transaction(self._connection):
+        with self._lock, self._transaction():
             self._connection.execute("DELETE FROM reserved WHERE id = ?", (reserved,))
             if amount:
                 self._connection.execute("INSERT INTO spent VALUES (?, ?)", (self._model, amount))
 
-    def _sum(self, table: str) -> float:
-        query = f"SELECT coalesce(sum(amount), 0) FROM {table} WHERE model = ?"
+    def _used(self) -> float:
+        return self._sum("spent") + self._sum("reserved")
+
+    def _sum(self, rows: str) -> float:
+        table, _, condition = rows.partition(" WHERE ")
+        query = f"SELECT coalesce(sum(amount), 0) FROM {table} WHERE model = ? AND {condition or 1}"
         return float(self._connection.execute(query, (self._model,)).fetchone()[0])
 
     def _bury(self) -> None:
-        """Count what processes that died had reserved as spent: it may have been billed."""
+        """Mark the reservations of requests that are no longer under way."""
         rows = self._connection.execute(
-            "SELECT id, amount, host, process, since FROM reserved WHERE model = ?", (self._model,)
+            "SELECT id, host, process, since, started FROM reserved WHERE model = ? AND dead IS NULL", (self._model,)
         ).fetchall()
-        for number, amount, host, process, since in rows:
-            here = host == socket.gethostname()
-            if (here and not Path(f"/proc/{process}").exists()) or time.time() - since > _OLD:
-                self._connection.execute("DELETE FROM reserved WHERE id = ?", (number,))
-                self._connection.execute("INSERT INTO spent VALUES (?, ?)", (self._model, amount))
+        for number, host, process, since, started in rows:
+            ended = host == socket.gethostname() and not _runs(process, started)
+            if ended or abs(time.time() - since) > self._longest:
+                self._connection.execute("UPDATE reserved SET dead = 1 WHERE id = ?", (number,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One at a time over all processes."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> TrimError:
+        return TrimError(f"{self._path}: cannot be used ({error}); the spending so far is written there")
 
 
-class _Transaction:
-    """One at a time over all processes."""
+def _runs(process: int, started: int | None) -> bool:
+    """Whether a process of this host is the one that made a reservation: numbers of processes are used again.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    Earlier versions did not write down when it was started.
+    """
+    now = _started(process)
+    if started is None:
+        return now is not None and process != os.getpid()
+    return now == started
 
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("ROLLBACK" if kind else "COMMIT")
+def _started(process: int) -> int | None:
+    """The time since boot at which a process of this host was started, in ticks; None if it has ended.
+
+    Where the system does not say, 0: its reservations count as spent when they are too old.
+    """
+    if not _PROCESSES.is_dir():
+        return 0
+    try:
+        state, *fields = (_PROCESSES / str(process) / "stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return None if state in "ZX" else int(fields[18])

@@ -22,14 +22,17 @@ from trim.models.base import (
     KeepScores,
     Prefix,
     StepScore,
+    Stop,
     entropy,
 )
 from trim.models.connection import Connection, Malformed, Refused, usage
 from trim.models.files import folder
 from trim.models.prompt import Prompt, at_tags, cut_to, read_tokenizer, step_tag
+from trim.models.refusals import NoStep, concern
 from trim.models.replies import LostToReasoning, read_reply
 from trim.models.settings import Model, Sampling
 from trim.rng import seed
+from trim.section import shown
 from trim.steps import SEPARATOR, ChatFormat, approximate_tokens, tagged
 
 _NEXT = (
@@ -38,6 +41,7 @@ _NEXT = (
 )
 _TEMPLATE = 1024  # tokens that a chat template may add
 _LEAST = 16  # tokens that are worth asking for where the context is nearly full
+_TEXTS = {"messages", "prompt", "model"}  # of a request; what else is in it are parameters
 _log = logging.getLogger(__name__)
 
 
@@ -51,24 +55,26 @@ class ServedLM:
         spending: folder of the ledger.
 
     Attributes:
-        full: how many requests found the context full; their steps are empty and end the solution.
+        full, refused: how many requests found the context full, or their text refused; their steps are empty and end
+            the solution.
     """
 
     def __init__(self, model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> None:
         self._connection = Connection(model, spending)
         self._sampling, self._chat, self._api = sampling, chat, self._connection.server.api
-        self._template = {} if model.thinking is None else {"enable_thinking": model.thinking}
+        asked = {"enable_thinking": model.thinking}
+        self._template = {} if model.thinking is None else {"chat_template_kwargs": asked}
         self._limit = "max_tokens"  # what the server calls it
         self._prompt = None
         self._probed, self._probing = self._api != "prefill", threading.Lock()
-        self.full = 0
+        self.full = self.refused = 0
         if self._api == "completions":
             self._prompt = Prompt(read_tokenizer(folder(model)), chat, model.thinking)
 
     def next_steps(
         self, prefixes: Sequence[Prefix], keys: Sequence[bytes], keep: KeepDraft | None = None
     ) -> list[Draft]:
-        """See `LanguageModel.next_steps`; a prefix that fills the context gets an empty draft.
+        """See `LanguageModel.next_steps`; a prefix that fills the context or is refused gets an empty draft.
 
         Raises:
             TrimError: if the server fails for good, spends the cap, or trims the turn that it is to continue.
@@ -139,7 +145,12 @@ class ServedLM:
         if context and len(tokens) >= context:
             return full
         body = {"model": self._connection.name, "prompt": tokens, "max_tokens": 1, **asked}
-        return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
+        try:
+            return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
+        except Refused as error:
+            if concern(error.status, error.said, asked) is None:
+                raise self._connection.failure(error) from None
+            return full
 
     def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
         """See `LanguageModel.prompt_tokens`; told by characters over four where no tokenizer is at hand."""
@@ -163,7 +174,9 @@ class ServedLM:
     async def _ask(self, prefix: Prefix, key: bytes) -> Draft:
         asked = self._sampling.of(prefix)
         sampling: dict[str, Any] = {"temperature": asked.temperature, "top_p": asked.top_p}
-        body: dict[str, Any] = {"model": self._connection.name, "seed": seed(key)}
+        body: dict[str, Any] = {"model": self._connection.name}
+        if self._connection.server.seed:
+            body["seed"] = seed(key) >> 32  # some servers take 31 bits at most
         room, length = self._sampling.max_step_tokens, 0
         if self._api != "chat":
             # Sent even where it changes nothing: a server takes what is missing from the model's generation_config.
@@ -178,14 +191,16 @@ class ServedLM:
             chat, path = self.chat(prefix), "/chat/completions"
             body["messages"] = chat
             length = len(json.dumps(chat, ensure_ascii=False).encode()) + _TEMPLATE  # a token has a byte at least
+            body |= self._template
             if self._api == "prefill":
                 continued = chat[-1]["role"] == "assistant"
                 body |= {"continue_final_message": continued, "add_generation_prompt": not continued}
-                body |= {"chat_template_kwargs": self._template} if self._template else {}
         # What is null is left to the server, some of which refuse parameters that they do not know.
         body |= {name: value for name, value in sampling.items() if value is not None}
         try:
             return await self._within(room, path, body, length)
+        except NoStep as reason:
+            return self._nothing(prefix, reason)
         except LostToReasoning:
             raise self._connection.failure(
                 "the answer was lost to reasoning, nothing "
@@ -193,25 +208,45 @@ class ServedLM:
             ) from None
 
     async def _within(self, room: int, path: str, body: Mapping[str, Any], length: int) -> Draft:
-        """The draft, of fewer tokens where the context has no room for all, and empty where it is full."""
+        """The draft, of fewer tokens where the context has no room for all.
+
+        Raises:
+            NoStep: if it has no room at all, or the server refuses the text.
+        """
         while room >= 1:
             most, limit = self._connection.prices(length, room), self._limit
             try:
                 return await self._post(path, {**body, limit: room}, most, lambda a: read_reply(a, self._api))
             except Refused as error:
-                said = error.said.lower()
-                if "max_completion_tokens" in said and limit == "max_tokens":
+                if limit == "max_tokens" and "max_completion_tokens" in error.said and "context" not in error.said:
                     self._limit = "max_completion_tokens"
-                elif "context" in said and ("length" in said or "window" in said or "exceed" in said):
-                    room = room // 4 if room > _LEAST else 0
-                else:
+                    continue
+                reason = concern(error.status, error.said, body.keys() - _TEXTS)
+                if reason is None:
                     raise self._connection.failure(error) from None
-        self.full += 1
-        _log.warning("%s: a solution fills the context and ends there (%d so far)", self._connection.name, self.full)
-        return Draft("", 0, "length")
+                if reason == "refused" or room <= _LEAST:
+                    raise NoStep(reason, str(error)) from None
+                room //= 4
+        raise NoStep("full", "the prompt takes all of server.context")
+
+    def _nothing(self, prefix: Prefix, reason: NoStep) -> Draft:
+        """The empty step that ends a solution, which is stored, so that no later run asks for it again."""
+        self.full += reason.concern == "full"
+        self.refused += reason.concern == "refused"
+        _log.warning(
+            "%s: the solution of %s %s and ends there (%s; so far %d are full, %d refused)",
+            self._connection.name,
+            shown(prefix.question),
+            "fills the context" if reason.concern == "full" else "is refused by the server",
+            reason,
+            self.full,
+            self.refused,
+        )
+        stop: Stop = "length" if reason.concern == "full" else "refused"
+        return Draft("", reason.usage.written if reason.usage else 0, stop, reason.usage)
 
     async def _post(self, path: str, body: Mapping[str, Any], most: float, read: Any) -> Any:
-        return await self._connection.post(self._connection.url + path, body, most, read)
+        return await self._connection.post(self._connection.address(path), body, most, read)
 
     async def _probe(self) -> None:
         """Ask once whether a blank line at the end of an open turn reaches the model.
@@ -229,7 +264,7 @@ class ServedLM:
                 "add_generation_prompt": False,
                 "max_tokens": 1,
             }
-            body |= {"chat_template_kwargs": self._template} if self._template else {}
+            body |= self._template
             most = self._connection.prices(len(json.dumps(body).encode()) + _TEMPLATE, 1)
             try:
                 counts.append(await self._post("/chat/completions", body, most, lambda a: a["usage"]["prompt_tokens"]))
@@ -260,7 +295,7 @@ class ServedPRM:
         tokenizer = read_tokenizer(folder(model))
         self._prompt = Prompt(tokenizer, chat)
         self._tag = step_tag(tokenizer, folder(model))
-        self._url = self._connection.url.removesuffix("/v1") + "/pooling"
+        self._url = self._connection.address("/pooling", beside="/v1")
 
     def score(
         self,
@@ -306,8 +341,8 @@ class ServedPRM:
         try:
             return await self._connection.post(self._url, body, self._connection.prices(len(tokens), 0), read)
         except Refused as error:
-            cure = "; set server.context" if "context" in error.said.lower() else ""
-            raise self._connection.failure(f"{error}{cure}") from None
+            full = concern(error.status, error.said) == "full"
+            raise self._connection.failure(f"{error}; set server.context" if full else error) from None
 
 
 ANY_STEP = False
