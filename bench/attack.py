@@ -15,12 +15,18 @@ import gzip
 import io
 import json
 import os
+import queue
 import random
+import socket
+import struct
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +41,16 @@ from trim.errors import TrimError, printable
 from trim.evaluation.published import published_model
 from trim.experiment.load import load
 from trim.files import read_arrays, write_arrays
+from trim.models.backends.openai import ServedLM
+from trim.models.base import Prefix
 from trim.models.connection import Malformed
+from trim.models.refusals import FINISH_REASONS, NoStep
 from trim.models.replies import LostToReasoning, read_reply
+from trim.models.settings import Model, Sampling, Server
 from trim.pomdp.model import StepModel
 from trim.problems.jsonl import read_jsonl
 from trim.rng import digest
+from trim.steps import PLAIN
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 10.0  # seconds of one case
@@ -278,16 +289,31 @@ def problem_files(stream: random.Random, folder: Path) -> Case:
     return case
 
 
+ENDS = ["error", "abort", "tool_calls", "content_filter", "SAFETY", "stop ", "STOP", "length", "network_error", 1, True]
+PIECES = [
+    "</think>",
+    "<think>",
+    "[THINK]",
+    "<|channel|>final<|message|>",
+    "<|end|>",
+    "```",
+    "\r\n\r\n",
+    "\n \n",
+    "Sure!",
+]
+
+
 def server_answers(stream: random.Random, folder: Path) -> Case:
-    """Answers of servers with values replaced or missing."""
+    """Answers of servers with values replaced or missing, words for their end, and marks in their texts."""
+    text = "".join(stream.choices(["a", "a", "b\n\n", *PIECES], k=stream.randint(1, 4)))
     choice = {
-        "finish_reason": "stop",
+        "finish_reason": stream.choice(ENDS) if stream.random() < 0.3 else "stop",
         "stop_reason": None,
-        "message": {"content": "a\n\nb", "reasoning_content": None},
-        "text": "a",
+        "message": {"content": text, "reasoning_content": None, "refusal": None},
+        "text": text,
     }
-    answer: Any = {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
-    for _ in range(stream.randint(1, 3)):
+    answer: Any = {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
+    for _ in range(stream.randint(0, 3)):
         place = stream.choice(list(_places(answer)))
         if not place:
             answer = copy.deepcopy(stream.choice(ODD))
@@ -301,10 +327,77 @@ def server_answers(stream: random.Random, folder: Path) -> Case:
     def case() -> str:
         try:
             draft = read_reply(answer, api)
-        except (Malformed, LostToReasoning):
+        except (Malformed, NoStep, LostToReasoning):
             return "refused"
         assert isinstance(draft.text, str) and draft.text.encode() is not None and 0 <= draft.tokens <= 10**8
+        reason, total = answer["choices"][0].get("finish_reason"), answer["usage"].get("total_tokens") or 0
+        assert reason is None or reason.lower() in FINISH_REASONS, f"a step that ended with {reason!r}"
+        assert draft.tokens >= total - answer["usage"]["prompt_tokens"], "thought tokens that are not billed"
+        assert "\n\n" not in draft.text or draft.stop != "separator", "two steps as one"
         return "read"
+
+    return case
+
+
+@cache
+def _moving() -> tuple[queue.SimpleQueue[tuple[bytes, str]], ServedLM]:
+    """A model behind a server that answers each request with the bytes that come next, and ends them in some way."""
+    answers: queue.SimpleQueue[tuple[bytes, str]] = queue.SimpleQueue()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            client, _ = listener.accept()
+            with client, suppress(OSError):
+                client.recv(1 << 16)
+                content, end = answers.get()
+                client.sendall(content)
+                while end == "endless":
+                    client.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+                if end == "reset":
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    threading.Thread(target=serve, daemon=True).start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    server = Server(url=url, api="chat", retries=0, timeout=5)
+    costs = dict.fromkeys(("price_in", "price_out", "latency_per_call", "latency_per_token", "latency_per_read"), 1)
+    model = Model(backend="openai", path="m", server=server, **costs)
+    return answers, ServedLM(model, Sampling(max_step_tokens=8), PLAIN)
+
+
+def moving_answers(stream: random.Random, folder: Path) -> Case:
+    """Bodies that break off, are reset, do not end, or are not what their heads say; every success is billed."""
+    body = json.dumps(
+        {
+            "choices": [{"finish_reason": "stop", "message": {"content": "a"}}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+        }
+    ).encode()
+    end = stream.choices(["close", "reset", "endless"], [60, 38, 2])[0]
+    length = stream.choice([len(body), len(body), 0, 1, 5000, 10**12, -1, "x"])
+    kind = b"Transfer-Encoding: chunked" if end == "endless" else f"Content-Length: {length}".encode()
+    if end != "endless" and stream.random() < 0.3:
+        kind, body = b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    more = stream.choice([b"", b"", b"", b"", b"\r\nContent-Encoding: gzip", b"\r\nContent-Encoding: br"])
+    head = b"HTTP/1.1 200 OK\r\n" + kind + more + b"\r\n\r\n"
+    content = bytearray(head + (b"" if end == "endless" else body))
+    for _ in range(stream.choice([0, 0, 0, 1, 5])):
+        content[stream.randrange(len(content))] = stream.randrange(256)
+    billed = content.startswith(head) and end != "reset" and length not in (-1, "x")
+    content = content[: stream.randrange(len(content)) if stream.random() < 0.3 else len(content)]
+    billed &= len(content) >= len(head)
+
+    def case() -> str:
+        answers, model = _moving()
+        spent = model._connection._ledger.spent
+        answers.put((bytes(content), end))
+        outcome = "read"
+        try:
+            model.next_steps([Prefix("q")], [digest(b"")])
+        except TrimError as error:
+            outcome = refused(error)
+        assert not billed or model._connection._ledger.spent > spent, "a success that is not billed"
+        return outcome
 
     return case
 
@@ -458,6 +551,9 @@ ATTACKS = (
     records,
     problem_files,
     server_answers,
+    records,
+    server_answers,
+    moving_answers,
     answers,
     networks,
     calibrations,

@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trim.errors import TrimError
 from trim.models import spending
@@ -100,3 +102,37 @@ def test_a_ledger_that_cannot_be_written_says_so(tmp_path):
     ledger._connection.execute("DROP TABLE reserved")
     with pytest.raises(TrimError, match=rf"{FILE}: cannot be used"):
         ledger.reserve(0.5)
+
+
+events = st.tuples(st.sampled_from(["reserve", "reserve", "settle", "die"]), st.integers(0, 3), st.floats(0, 1))
+
+
+@settings(deadline=None)
+@given(st.lists(events, max_size=40))
+def test_no_order_of_deaths_passes_the_cap_or_forgets_what_may_be_billed(events):
+    """Four processes; a dead one is followed by another of its number."""
+    ledger, births, open_, billed = Ledger(None, "m", 5.0), dict.fromkeys(range(4), 1), [], 0.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spending, "_started", births.get)
+        for what, process, share in events:
+            patch.setattr(os, "getpid", lambda process=process: process)
+            mine = [one for one in open_ if one[:2] == (process, births[process])]
+            if what == "reserve":
+                most = 2 * share
+                try:
+                    number = ledger.reserve(most)
+                except TrimError:
+                    assert ledger.spent + most > 5
+                else:
+                    if number:
+                        open_.append((process, births[process], number, most))
+            elif what == "die":
+                births[process] += 1
+            elif mine:
+                *_, number, most = mine[0]
+                ledger.settle(number, most * share)
+                billed += most * share
+                open_.remove(mine[0])
+            dead = [one for one in open_ if one[1] < births[one[0]]]
+            assert billed - 1e-9 <= ledger.spent <= billed + sum(most for *_, most in dead) + 1e-9
+            assert billed + sum(most for *_, most in open_) <= 5 + 1e-9
