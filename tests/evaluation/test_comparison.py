@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trim.evaluation.bootstrap import MeasureSettings
+from trim.evaluation.bootstrap import MeasureSettings, seed_weights
 from trim.evaluation.comparison import comparisons, differences, measures
 from trim.evaluation.results import PER_PROBLEM, Results
 
@@ -34,7 +34,10 @@ def test_a_measure_is_the_mean_of_the_seeds_curves_not_of_their_points(ends):
     alone = [results("r", points, [None, None]) for points in (first, second)]
     (comparison,) = comparisons([*ends, both], PROTOCOL)
     frames = [comparisons([*ends, one], PROTOCOL)[0].measures["r"] for one in alone]
-    np.testing.assert_allclose(comparison.measures["r"], (frames[0] + frames[1]) / 2)
+    drawn = seed_weights(2, PROTOCOL)
+    first_only, even = drawn[:, :1] == 1, drawn[:, :1] == 0.5
+    expected = np.where(even, (frames[0] + frames[1]) / 2, np.where(first_only, *frames))
+    np.testing.assert_allclose(comparison.measures["r"], expected)
     rows = measures(comparison).set_index(["router", "measure"])
     for measure in ("acc@20", "apgr"):
         values = [frame[measure].iloc[0] for frame in frames]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from trim.errors import TrimError
@@ -40,12 +39,13 @@ def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) 
                     known = ", ".join(first.measures[router])
                     raise TrimError(f"--measure {measure}: unknown; allowed: {known}")
                 before, after = (comparison.measures[router][measure].to_numpy() for comparison in (first, second))
-                apart = after - before
-                low, high = first.interval(apart[1:]) if np.isfinite(apart[0]) else (np.nan, np.nan)
-                rows.append((folder.name, router, measure, before[0], after[0], apart[0], low, high))
+                apart = first.estimate(after - before)
+                rows.append((folder.name, router, measure, before[0], after[0], *apart))
     if not rows:
         raise TrimError(f"{one} and {other} have no episodes of the same router; give two folders of results")
-    return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "one", "other", "difference", "low", "high"])
+    return pd.DataFrame(
+        rows, columns=["benchmark", "router", "measure", "one", "other", "difference", "low", "high", "reached"]
+    )
 
 
 def _comparison(folder: Path, params: Params) -> Comparison | None:

@@ -147,6 +147,10 @@ def diff(
     for row in rows.itertuples():
         apart = row.low > 0 or row.high < 0
         if apart or not changed:
-            cells = (f"{row.one:.3f}", f"{row.other:.3f}", format_interval(row.difference, row.low, row.high))
+            cells = (
+                f"{row.one:.3f}",
+                f"{row.other:.3f}",
+                format_interval(row.difference, row.low, row.high, reached=row.reached),
+            )
             table.add_row(*map(cell, (row.benchmark, row.router, row.measure, *cells)), style="bold" if apart else "")
     Console().print(table)

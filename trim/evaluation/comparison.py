@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from trim.errors import TrimError
-from trim.evaluation.bootstrap import MeasureSettings, interval, means, resamples
+from trim.evaluation.bootstrap import Estimate, MeasureSettings, estimate, interval, means, resamples, seed_weights
 from trim.evaluation.costs import REGIMES, UNITS, WRITTEN
 from trim.evaluation.measures import Scale, all_measures
 from trim.evaluation.results import COUNTS, PER_PROBLEM, Results
@@ -21,7 +21,9 @@ SUMMARY_COLUMNS = [
     "strong_fraction", *COUNTS[:6], "flops", "latency", "pgr", "seed",
     *(unit for unit in UNITS if unit not in ("strong_tokens", "flops", "latency")), *COUNTS[6:],
 ]  # fmt: skip
+MEASURE_COLUMNS = ["benchmark", "router", "measure", "value", "low", "high", "spread", "reached"]
 UNIT_MEASURES = ("cpt50", "cpt80", "apgr", "ibc")
+_LEAST = 1e-9  # of a denominator
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,29 @@ class Comparison:
         """See `interval`, at the settings' confidence."""
         return interval(samples, self.settings.confidence)
 
+    def estimate(self, samples: np.ndarray) -> Estimate:
+        """See `estimate`, at the settings' confidence."""
+        return estimate(samples, self.settings.confidence)
+
     @cached_property
     def measures(self) -> dict[str, pd.DataFrame]:
-        """Every measure of each router, a row as observed and then one per resample; means over seeds."""
-        return {router: sum(frames) / len(frames) for router, frames in self.by_seed.items()}
+        """Every measure of each router, a row as observed and then one per resample; means over the seeds drawn."""
+        return {
+            router: pd.DataFrame(self.over_seeds([frame.to_numpy() for frame in frames]), columns=frames[0].columns)
+            for router, frames in self.by_seed.items()
+        }
+
+    def over_seeds(self, samples: Sequence[np.ndarray]) -> np.ndarray:
+        """Mean of what each of s seeds reached, over those that a resample draws; NaN where one of these is.
+
+        Routers of equally many seeds are compared under the same draws of them.
+
+        Args:
+            samples: of each seed, as observed and then per resample, shape (1 + resamples, ...) each.
+        """
+        stacked = np.stack(samples)
+        weights = seed_weights(len(samples), self.settings).T.reshape(*stacked.shape[:2], *[1] * (stacked.ndim - 2))
+        return np.where(weights > 0, weights * stacked, 0).sum(axis=0)
 
     @cached_property
     def by_seed(self) -> dict[str, list[pd.DataFrame]]:
@@ -60,7 +81,7 @@ class Comparison:
             fractions, accuracies = self.fractions(router, settings.cost), self.means(result.correct)
             found[router] = []
             for seed in dict.fromkeys(result.seeds):
-                mine = [k for k, other in enumerate(result.seeds) if other == seed]
+                mine = settings_of(result, seed)
                 columns = all_measures(
                     fractions[:, mine], accuracies[:, mine], scale, settings.levels, settings.budgets, settings.only
                 )
@@ -130,7 +151,7 @@ def summary(comparison: Comparison) -> pd.DataFrame:
     for name, result in comparison.routers.items():
         accuracy, fraction = comparison.means(result.correct), comparison.fractions(name, "strong_tokens")
         for k, setting in enumerate(result.settings):
-            low, high = comparison.interval(accuracy[1:, k])
+            _, low, high, _ = comparison.estimate(accuracy[:, k])
             rows.append(
                 {
                     "benchmark": result.benchmark,
@@ -151,63 +172,80 @@ def summary(comparison: Comparison) -> pd.DataFrame:
 
 
 def measures(comparison: Comparison) -> pd.DataFrame:
-    """A row per router and measure: value, low, high, spread over seeds; empty where a level is not reached."""
+    """A row per router and measure: value, low, high, spread over seeds, share of resamples that reach it."""
     rows = []
     for name, result in comparison.routers.items():
         samples, spread = comparison.measures[name], comparison.spread(name)
         for measure in samples:
-            value, (low, high) = samples[measure].iloc[0], comparison.interval(samples[measure].to_numpy()[1:])
-            if np.isnan(value):
-                low = high = float("nan")
-            rows.append((result.benchmark, name, measure, value, low, high, spread[measure]))
-    return pd.DataFrame(rows, columns=["benchmark", "router", "measure", "value", "low", "high", "spread"])
+            value, low, high, reached = comparison.estimate(samples[measure].to_numpy())
+            rows.append((result.benchmark, name, measure, value, low, high, spread[measure], reached))
+    return pd.DataFrame(rows, columns=MEASURE_COLUMNS)
 
 
 def differences(comparison: Comparison, baseline: str) -> pd.DataFrame:
-    """Each router's measures minus the baseline's on the same resamples: value, low, high."""
+    """Each router's measures minus the baseline's on the same resamples: value, low, high, share that reach both."""
     base, rows = comparison.measures[baseline], []
     for name, result in comparison.routers.items():
         if name == baseline:
             continue
         samples = comparison.measures[name] - base
         for measure in samples:
-            value, (low, high) = samples[measure].iloc[0], comparison.interval(samples[measure].to_numpy()[1:])
-            rows.append((result.benchmark, name, baseline, measure, value, low, high))
-    return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
+            rows.append((result.benchmark, name, baseline, measure, *comparison.estimate(samples[measure].to_numpy())))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high", "reached"])
 
 
 def ratios(comparison: Comparison, routers: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:
-    """How many times as cost-efficient routers are as rivals: value, low, high.
+    """How many times as cost-efficient routers are as rivals, on the same resamples: value, low, high, at_zero.
 
-    `ibc` is the ratio of the incremental benefits per cost over always-strong's (the paper's measure), infinite where
-    the rival has none and empty where the router itself has none; `slope` that of the accuracies gained per cost.
+    `ibc` is the ratio of the incremental benefits per cost over always-strong's (the paper's measure), `slope` that of
+    the accuracies gained per cost. A rival whose own interval reaches down to 0 is `at_zero`: there is no ratio then,
+    since it could be any.
     """
-
-    def over(share: float) -> float:
-        return 1 / share if share > 0 else np.inf
-
     rows, benchmark = [], comparison.routers["always_strong"].benchmark
     for name in routers:
         for rival in rivals:
             one, other = (comparison.measures[r]["ibc"].to_numpy() for r in (name, rival))
-            for measure, shares in (("ibc", other / one), ("slope", (1 + other) / (1 + one))):
-                # Quantiles of the rival's share, which is finite, in place of those of the ratio.
-                if np.isfinite(one[0]) and one[0] > 0:
-                    low, high = comparison.interval(shares[1:])
-                    rows.append((benchmark, name, rival, measure, over(shares[0]), over(high), over(low)))
-                else:
-                    rows.append((benchmark, name, rival, measure, *(np.nan,) * 3))
-    return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high"])
+            for measure, base in (("ibc", 0.0), ("slope", 1.0)):
+                ratio, at_zero = paired_ratio(base + one, base + other, comparison.settings.confidence)
+                rows.append((benchmark, name, rival, measure, *ratio[:3], at_zero))
+    return pd.DataFrame(rows, columns=["benchmark", "router", "baseline", "measure", "value", "low", "high", "at_zero"])
+
+
+def paired_ratio(one: np.ndarray, other: np.ndarray, confidence: float) -> tuple[Estimate, bool]:
+    """The ratio of two numbers on the same resamples, and whether there is none since the lower one may be 0 or less.
+
+    Args:
+        one, other: as observed and then per resample, shape (1 + resamples,) each.
+        confidence: coverage of the interval.
+    """
+    at_zero = not estimate(other, confidence).low > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # The few resamples of a denominator below 0 belong to the largest ratios, not to the smallest.
+        ratio = np.where(np.isnan(other), np.nan, one / np.maximum(other, _LEAST))
+    return estimate(np.full_like(ratio, np.nan) if at_zero else ratio, confidence), at_zero
+
+
+def kept(comparison: Comparison, whole: Comparison, measure: str) -> pd.DataFrame:
+    """What each router keeps of a measure that it has in another comparison, on the same resamples.
+
+    Rows as those of `measures`, with `kept` for the measure; without a value where there may be nothing to keep.
+    """
+    rows = []
+    for name, result in comparison.routers.items():
+        pair = (c.measures[name][measure].to_numpy() for c in (comparison, whole))
+        (value, low, high, reached), _ = paired_ratio(*pair, comparison.settings.confidence)
+        rows.append((result.benchmark, name, "kept", value, low, high, np.nan, reached))
+    return pd.DataFrame(rows, columns=MEASURE_COLUMNS)
 
 
 def units(comparison: Comparison, budget: float) -> pd.DataFrame:
     """What each router costs in every unit.
 
     Rows of unit, regime and router: the middle measures in that unit, and `spent`, always-strong's cost being 1, at
-    the setting that is nearest to a share `budget` of its tokens; with low and high. What is only written costs the
-    same in every regime and stands under `prefix`.
+    the setting that is nearest to a share `budget` of its tokens, of each seed; with low and high. Units of written
+    tokens only are the same in every regime, and listed under `prefix`.
     """
-    tables = []
+    tables, chosen = [], {name: _at_budget(comparison, name, budget) for name in comparison.routers}
     regimes = [regime for regime in REGIMES if any(regime in result.costs for result in comparison.routers.values())]
     for unit, cache in (
         (unit, cache) for unit in UNITS for cache in regimes if unit not in WRITTEN or cache == "prefix"
@@ -218,11 +256,24 @@ def units(comparison: Comparison, budget: float) -> pd.DataFrame:
         tables.append(table.assign(unit=unit, cache=cache))
         rows = []
         for name, result in comparison.routers.items():
-            setting = nearest_setting(result.settings, comparison.fractions(name, "strong_tokens")[0], budget)
-            spent = other.fractions(name, unit)[:, setting]
-            rows.append((result.benchmark, name, "spent", spent[0], *comparison.interval(spent[1:]), np.nan))
+            spent = other.fractions(name, unit)[:, chosen[name]].T
+            value, low, high, reached = comparison.estimate(comparison.over_seeds(list(spent)))
+            spread = spent[:, 0].std(ddof=1) if len(spent) > 1 else np.nan
+            rows.append((result.benchmark, name, "spent", value, low, high, spread, reached))
         tables.append(pd.DataFrame(rows, columns=list(table.columns)).assign(unit=unit, cache=cache))
     return pd.concat(tables)
+
+
+def settings_of(result: Results, seed: int | None) -> list[int]:
+    """Indices of the settings of one seed."""
+    return [k for k, other in enumerate(result.seeds) if other == seed]
+
+
+def _at_budget(comparison: Comparison, router: str, budget: float) -> list[int]:
+    """See `nearest_setting`, of each seed."""
+    result, spent = comparison.routers[router], comparison.fractions(router, "strong_tokens")[0]
+    by_seed = [settings_of(result, seed) for seed in dict.fromkeys(result.seeds)]
+    return [mine[nearest_setting([result.settings[k] for k in mine], spent[mine], budget)] for mine in by_seed]
 
 
 def nearest_setting(settings: Sequence[str], spent: np.ndarray, budget: float) -> int:

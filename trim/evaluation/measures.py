@@ -88,7 +88,7 @@ def _interpolate(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
 def cpt(curve: Curve, scale: Scale, level: float) -> np.ndarray:
     """Call-performance threshold: least cost fraction with PGR = `level`; NaN if not reached."""
     pgr = scale.pgr(curve.accuracy)
-    reached = pgr >= level
+    reached = pgr >= level - _SAME
     here = reached.argmax(axis=-1)
     before = np.maximum(here - 1, 0)
     x0, x1, y0, y1 = _pick(curve.fraction, before), _pick(curve.fraction, here), _pick(pgr, before), _pick(pgr, here)
@@ -171,15 +171,18 @@ def front(curve: Curve) -> Curve:
 def ibc_front(curve: Curve, scale: Scale) -> np.ndarray:
     """As `ibc`, but the mean over shares 0.01, 0.02 ... 1 of the accuracy gap, read off the front.
 
-    So routers with different lists of settings compare. Shares that are not reached are left out; NaN if none is.
+    So routers with different lists of settings compare. A share that is not reached counts as reached at
+    always-strong's slope, that is as 0, so that a list that ends early gains nothing by it; shares that cost no more
+    than always-weak have no slope and are left out.
     """
     best = front(curve)
     pgr = scale.pgr(best.accuracy)
     spent = _interpolate(pgr, best.fraction - np.expand_dims(scale.weak_fraction, -1), _TARGETS)
-    paid = (pgr[..., -1:] + _SAME >= _TARGETS) & (spent > _SAME)
+    reached = pgr[..., -1:] + _SAME >= _TARGETS
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(paid, _TARGETS * np.expand_dims(scale.room, -1) / spent - 1, 0.0)
-        return relative.sum(axis=-1) / paid.sum(axis=-1)
+        relative = _TARGETS * np.expand_dims(scale.room, -1) / spent - 1
+        total = np.where(reached & (spent > _SAME), relative, 0.0).sum(axis=-1)
+        return total / (~reached | (spent > _SAME)).sum(axis=-1) + 0 * scale.gap
 
 
 def all_measures(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trim.evaluation.bootstrap import MeasureSettings, interval
+from trim.evaluation.bootstrap import MeasureSettings, estimate
 from trim.evaluation.measures import Scale, all_measures
 from trim.pomdp.model import StepModel
 
@@ -87,7 +87,7 @@ def published_costs(router: str) -> pd.DataFrame:
 
 
 def published_budgets(settings: MeasureSettings, router: str = "trim_thr") -> pd.DataFrame:
-    """A row per measure: value, low, high.
+    """A row per measure: value, low, high, share of the draws that reach it.
 
     Only sums over problems were released, so that the intervals are those of independent
     binomial counts: wider than paired ones, and of the accuracies alone.
@@ -104,9 +104,8 @@ def published_budgets(settings: MeasureSettings, router: str = "trim_thr") -> pd
         curve = curve[0][:, :-2], curve[1][:, :-2]
     rows = []
     for measure, samples in all_measures(*curve, scale, settings.levels, settings.budgets).items():
-        low, high = interval(samples[1:], settings.confidence)
-        rows.append((measure, samples[0], *((low, high) if np.isfinite(samples[0]) else (np.nan, np.nan))))
-    return pd.DataFrame(rows, columns=["measure", "value", "low", "high"])
+        rows.append((measure, *estimate(samples, settings.confidence)))
+    return pd.DataFrame(rows, columns=["measure", "value", "low", "high", "reached"])
 
 
 def reported() -> pd.DataFrame:

@@ -16,21 +16,22 @@ from trim.errors import TrimError
 from trim.experiment.params import Params
 from trim.files import write_text
 from trim.page.browser import chart, episodes
-from trim.report.tables import headline_measure, read_csv, titles
+from trim.report.tables import format_interval, headline_measure, read_csv, titles
 from trim.studies import studies_of
 
 SECTIONS = {
     "main": (
         "Main table",
         "Test accuracy of both ends, accuracy at the middle budget, the least share of always-strong's cost that "
-        "recovers 50, 80 and 95 % of the accuracy gap, and three areas. Square brackets: 95 % bootstrap intervals; "
-        "±: standard deviation over training seeds.",
+        "recovers 50, 80 and 95 % of the accuracy gap, and three areas. Square brackets: 95 % bootstrap intervals over "
+        "problems and training seeds; a share of the gap that some resamples do not reach has none, and says how many "
+        "do. ±: standard deviation between training seeds, of which there are few.",
     ),
     "budgets": ("Accuracy at a budget", "Read off each router's curve at shares of always-strong's cost."),
     "differences": (
         "Differences of routers",
-        "Paired, on the same resamples of the problems: a router minus another; an interval that leaves out 0 tells "
-        "them apart.",
+        "Paired, on the same resamples of problems and training seeds: a router minus another; an interval that leaves "
+        "out 0 shows a difference.",
     ),
     "thresholds": (
         "Fitted settings",
@@ -123,7 +124,7 @@ def _cards(results: Path, params: Params) -> list[dict[str, str]]:
         {
             "title": names[row.benchmark],
             "figure": f"{row.value:.3f}",
-            "interval": f"[{row.low:.3f}, {row.high:.3f}]",
+            "interval": format_interval(row.value, row.low, row.high, reached=row.reached).partition(" ")[2],
             "text": f"accuracy of {routers[router]} for {measure.removeprefix('acc@')} % of always-strong's cost; weak "
             f"{ends[(row.benchmark, 'always_weak')]:.3f}, strong {ends[(row.benchmark, 'always_strong')]:.3f}",
         }

@@ -19,6 +19,8 @@ from trim.pomdp.planner import Plan
 from trim.routers.fitted import read_numbers
 from trim.terminal import cell
 
+NOT_REACHED = "not reached"
+
 
 def read_csv(path: Path) -> pd.DataFrame:
     """A table made by `trim evaluate`.
@@ -64,12 +66,17 @@ def titles(params: Params) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def format_interval(value: float, low: float, high: float, spread: float = np.nan) -> str:
-    """A value with its interval, and the standard deviation over seeds if it has one."""
+def format_interval(value: float, low: float, high: float, spread: float = np.nan, reached: float = np.nan) -> str:
+    """A value with its interval, or how often it is reached, and the deviation between seeds if it has one."""
     if np.isnan(value):
-        return "not reached"
-    interval = "" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]"
+        return NOT_REACHED + (_reached(reached) if reached > 0 else "")
+    interval = _reached(reached) if np.isnan(low) else f" [{low:.3f}, {high:.3f}]"
     return f"{value:.3f}{interval}" + ("" if np.isnan(spread) else f" ± {spread:.3f}")
+
+
+def _reached(share: float) -> str:
+    """The share of the resamples that reach a value, as a whole percentage below 100."""
+    return f" (reached in {min(99, int(100 * share + 0.5))} %)" if share < 1 else ""
 
 
 def _named(table: pd.DataFrame, params: Params) -> pd.DataFrame:
@@ -90,8 +97,8 @@ def headline_measure(params: Params) -> str:
 def _wide(table: pd.DataFrame, measures: list[str], params: Params) -> pd.DataFrame:
     """One row per benchmark and router, one column per measure."""
     chosen = table[table["measure"].isin(measures)]
-    columns = [name for name in ("value", "low", "high", "spread") if name in chosen]
-    figures = [format_interval(*row) for row in chosen[columns].itertuples(index=False)]
+    columns = [name for name in ("value", "low", "high", "spread", "reached") if name in chosen]
+    figures = [format_interval(**row) for row in chosen[columns].to_dict("records")]
     table = chosen.assign(figure=figures).pivot(index=["benchmark", "router"], columns="measure", values="figure")
     order = list(dict.fromkeys(zip(chosen["benchmark"], chosen["router"], strict=True)))
     table = table.reindex(order)[measures].reset_index()
@@ -256,7 +263,7 @@ def rich_main(path: Path) -> list[Table]:
 
 def _short(value: object) -> Text:
     """A number without its interval and spread."""
-    return cell("-" if str(value) == "not reached" else str(value).split(" ")[0])
+    return cell("-" if str(value).startswith(NOT_REACHED) else str(value).split(" ")[0])
 
 
 def rich_certificate(plan: Plan, model: StepModel) -> Table:

@@ -49,7 +49,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     )
     rows = summary(comparison)
     found = [measures(comparison).assign(baseline=""), *(differences(comparison, name) for name in CEILINGS)]
-    columns = ["benchmark", "router", "baseline", "measure", "value", "low", "high", "spread"]
+    columns = ["benchmark", "router", "baseline", "measure", "value", "low", "high", "spread", "reached"]
     return {"points": rows[rows["router"].isin(list(CEILINGS))], "distances": pd.concat(found)[columns]}
 
 
@@ -61,7 +61,10 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     found = read_measured(results, "ceiling", params.trees, "distances").fillna({"baseline": ""})
     found = found[~found["router"].isin(ENDS) & ~(found["router"].isin(list(CEILINGS)) & (found["baseline"] != ""))]
     for (benchmark, router, baseline), group in found.groupby(["benchmark", "router", "baseline"], sort=False):
-        cells = {row.measure: format_interval(row.value, row.low, row.high, row.spread) for row in group.itertuples()}
+        cells = {
+            row.measure: format_interval(row.value, row.low, row.high, row.spread, row.reached)
+            for row in group.itertuples()
+        }
         keys = {"benchmark": benchmarks[benchmark], "router": names[router], "vs": names[baseline]}
         rows.append(keys | {name: cells[name] for name in measures})
     return pd.DataFrame(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,31 +27,39 @@ from trim.studies import robustness, transfer
 from trim.studies.base import Study, read_measured
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "inconclusive"
+AT_ZERO = "the rival is at zero"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A figure with its interval; NaN where it was not reached.
+    """A number with its interval.
 
     Attributes:
-        value, low, high: see above.
-        of: what it is of, for the reader.
+        value, low, high: see above; NaN where it was not reached.
+        of: the router, benchmark or comparison, for the reader.
+        reached: share of the resamples in which it was.
     """
 
     value: float
     low: float
     high: float
     of: str = ""
+    reached: float = np.nan
+
+    @classmethod
+    def of_row(cls, row: pd.Series, of: str) -> Finding:
+        """The number in a row of a table."""
+        reached = float(row.get("reached", np.nan))
+        return cls(float(row["value"]), float(row["low"]), float(row["high"]), of, reached)
 
     def __str__(self) -> str:
-        return format_interval(self.value, self.low, self.high) + (f" ({self.of})" if self.of else "")
+        text = format_interval(self.value, self.low, self.high, reached=self.reached)
+        return text + (f" ({self.of})" if self.of else "")
 
     def at_most(self, bound: float) -> str:
-        """Whether it is at most `bound`, as far as its interval tells; what is not reached is not."""
-        if np.isnan(self.value):
-            return FAILS
+        """Whether it is at most `bound`, as far as its interval tells; a number that is never reached is not."""
         if np.isnan(self.low):
-            return OPEN
+            return OPEN if self.reached > 0 or not np.isnan(self.value) else FAILS
         return HOLDS if self.high <= bound else FAILS if self.low > bound else OPEN
 
     def at_least(self, bound: float) -> str:
@@ -65,8 +73,7 @@ def _found(table: pd.DataFrame, of: str = "", **keys: str) -> Finding | None:
         table = table[table[key] == value]
     if table.empty:
         return None
-    row = table.iloc[0]
-    return Finding(float(row["value"]), float(row["low"]), float(row["high"]), of)
+    return Finding.of_row(table.iloc[0], of)
 
 
 COLUMNS = ("claim", "made for", "reported in the paper", "released run", "released", "here, measured", "here")
@@ -110,11 +117,10 @@ def _row(
 def _best(rows: pd.DataFrame, routers: Mapping[str, str], where: str, least: bool) -> Finding:
     """The best of some routers; not reached if none is."""
     if rows["value"].isna().all():
-        return Finding(
-            np.nan, np.nan, np.nan, f"{', '.join(routers[name] for name in dict.fromkeys(rows['router']))}, {where}"
-        )
+        names = ", ".join(routers[name] for name in dict.fromkeys(rows["router"]))
+        return Finding(np.nan, np.nan, np.nan, f"{names}, {where}", float(rows["reached"].max()))
     row = rows.loc[rows["value"].idxmin() if least else rows["value"].idxmax()]
-    return Finding(float(row["value"]), float(row["low"]), float(row["high"]), f"{routers[row['router']]}, {where}")
+    return Finding.of_row(row, f"{routers[row['router']]}, {where}")
 
 
 def _thrift(results: Path, params: Params) -> list[Row]:
@@ -182,10 +188,15 @@ def _efficiency(results: Path, params: Params) -> list[Row]:
     ):  # fmt: skip
         for benchmark in where:
             rival = _best_rival(budgets, params, benchmark, *groups)
-            keys = {"benchmark": benchmark, "router": router, "measure": "ibc"}
+            keys = {"benchmark": benchmark, "measure": "ibc"}
             of = f"over {routers[rival]}, {benchmarks[benchmark]}" if rival else ""
-            here = _found(ratios, of, baseline=rival, **keys) if rival else None
-            rows.append(_row(claim, reported_for(), here, here.at_least(bound) if here else "", said))
+            here = _found(ratios, of, router=router, baseline=rival, **keys) if rival else None
+            verdict = here.at_least(bound) if here else ""
+            if rival and here and np.isnan(here.value):
+                own, theirs = (_found(budgets, router=name, **keys) for name in (router, rival))
+                assert own and theirs
+                here, verdict = replace(theirs, of=f"ΔIBC of {routers[rival]}; {own} of {routers[router]}"), AT_ZERO
+            rows.append(_row(claim, reported_for(), here, verdict, said))
     if "oracle_query" in params.routers:
         keys = {"benchmark": first, "router": "trim_thr", "measure": "ibc", "baseline": "oracle_query"}
         bound_of_all = _found(ratios, f"over {routers['oracle_query']}, {benchmarks[first]}", **keys)
@@ -247,14 +258,12 @@ def _transfer(results: Path, params: Params) -> list[Row]:
     for router in params.transfer.routers:
         if params.router_type(router).group != "trim":
             continue
-        mine = found[(found["router"] == router) & (found["measure"] == "apgr")]
-        values = mine.pivot(index="source", columns="benchmark", values="value")
-        kept = values.div(pd.Series(np.diag(values.loc[list(benchmarks), list(benchmarks)]), list(benchmarks)), axis=1)
-        source, target = kept.stack().idxmin()
-        low = mine[(mine["source"] == source) & (mine["benchmark"] == target)].iloc[0]
-        own = values.loc[target, target]
-        of = f"least, {routers[router]} from {benchmarks[source]} on {benchmarks[target]}"
-        here = Finding(kept.loc[source, target], low["low"] / own, low["high"] / own, of)
+        mine = found[(found["router"] == router) & (found["measure"] == "kept") & found["value"].notna()]
+        if mine.empty:
+            continue
+        row = mine.loc[mine["value"].idxmin()]
+        of = f"least, {routers[router]} from {benchmarks[row['source']]} on {benchmarks[row['benchmark']]}"
+        here = Finding.of_row(row, of)
         rows.append(_row("fitted elsewhere a policy keeps 90 % of its APGR", _OURS, here, here.at_least(0.9), said))
     return rows
 
@@ -267,16 +276,15 @@ def _noise(results: Path, params: Params) -> list[Row]:
     benchmark = params.robustness.benchmarks[0]
     found = read_measured(results, "robustness", [benchmark]).fillna({"baseline": ""})
     middle = headline_measure(params)
-    found = found[(found["router"] == "trim_thr") & (found["baseline"] == "") & (found["measure"] == middle)]
-    rows, plain = [], _found(found, distortion="none")
+    found = found[(found["router"] == "trim_thr") & (found["baseline"] == "")]
+    rows, plain = [], _found(found, distortion="none", measure=middle)
     for level in noise:
-        row = found[(found["distortion"] == "noise") & (found["strength"] == level.strength)]
-        if row.empty or plain is None:
+        noisy = found[(found["distortion"] == "noise") & (found["strength"] == level.strength)]
+        reached, kept = _found(noisy, measure=middle), _found(noisy, measure="kept")
+        if plain is None or reached is None or kept is None:
             continue
-        noisy = _found(row)
-        assert noisy
-        of = f"{noisy.value:.3f} for {plain.value:.3f}, noise {level.strength:g} on the logit, {middle}"
-        here = Finding(noisy.value / plain.value, noisy.low / plain.value, noisy.high / plain.value, of)
+        of = f"{reached.value:.3f} for {plain.value:.3f}, noise {level.strength:g} on the logit, {middle}"
+        here = replace(kept, of=of)
         claim = "robust to noise: 95 % of the accuracy is kept"
         rows.append(_row(claim, _OURS, here, here.at_least(0.95), "said, without a figure"))
     return rows

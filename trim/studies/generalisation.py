@@ -30,7 +30,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
         values = rows[rows["measure"] == measure].copy()
         values["rank"] = values.groupby("benchmark")["value"].rank(ascending=False)
         values["cell"] = [
-            f"{format_interval(row.value, row.low, row.high, row.spread)} ({row.rank:.0f})"
+            f"{format_interval(row.value, row.low, row.high, row.spread, row.reached)} ({row.rank:.0f})"
             for row in values.itertuples()
         ]
         cells = values.pivot(index="router", columns="benchmark", values="cell")
@@ -71,7 +71,7 @@ STUDY = Study(
     title="On other benchmarks",
     text=(
         "Routers fitted on one benchmark and used unchanged on all, beside baselines that are fitted on each; "
-        "in parentheses the rank. ±: standard deviation over training seeds."
+        "in parentheses the rank. Intervals cover problems and training seeds; ±: standard deviation between seeds."
     ),
     caption="Routers fitted on one benchmark and used on all, beside the baselines.",
     wanted=lambda params: any(section.get("fit_on") for section in params.routers.values()),

@@ -45,9 +45,9 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
             columns={"accuracy": "value", "accuracy_low": "low", "accuracy_high": "high"}
         )
         measured = measures(comparison)
-        found = [ends.assign(measure="accuracy"), measured[measured["router"] == "trim_thr"]]
+        found = [ends.assign(measure="accuracy", reached=1.0), measured[measured["router"] == "trim_thr"]]
         steps = points.loc[points["router"] == "always_strong", "steps"].iloc[0]
-        columns = ["benchmark", "router", "measure", "value", "low", "high"]
+        columns = ["benchmark", "router", "measure", "value", "low", "high", "reached"]
         tables.append(pd.concat([table[columns] for table in found]).assign(definition=definition, steps=steps))
     return {"": pd.concat(tables)}
 
@@ -62,7 +62,10 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
             ends = {f"{row.router.removeprefix('always_')}": row for row in group.itertuples() if row.router in ENDS}
             cells = {end: format_interval(row.value, row.low, row.high) for end, row in ends.items()}
             own = group[group["router"] == "trim_thr"]
-            cells |= {row.measure: format_interval(row.value, row.low, row.high) for row in own.itertuples()}
+            cells |= {
+                row.measure: format_interval(row.value, row.low, row.high, reached=row.reached)
+                for row in own.itertuples()
+            }
             what = f"{definition} tokens" if str(definition).isdigit() else str(definition)
             steps = f"{group['steps'].iloc[0]:.1f}"
             rows.append({"benchmark": benchmarks[name], "a step is": what, "steps of a solution": steps} | cells)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from trim.evaluation.comparison import comparisons, differences, measures
+from trim.evaluation.comparison import comparisons, differences, kept, measures
 from trim.evaluation.results import read_results
 from trim.experiment.fitting import fit_router
 from trim.experiment.params import Params, measure_settings
@@ -57,25 +57,31 @@ def _measured_from(params: Params, name: str) -> list[str]:
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
     """Every measure of the routers under every distortion, and their differences from the first router's.
 
-    The first rows are those of the scores as they are. `auc` tells right steps from first wrong
-    ones by the scores that the POMDP was calibrated on, those of `models.prm`.
+    The first rows are those of the scores as they are. `kept` is the accuracy at the middle budget over theirs, on the
+    same resamples; `auc` that of right steps against first wrong ones, by the scores that the POMDP was calibrated on,
+    those of `models.prm`.
     """
     episodes, folder = results / "episodes" / benchmark, results / "studies" / "robustness" / benchmark
     ends = [read_results(episodes / f"{name}.parquet") for name in ("always_weak", "always_strong")]
     cases = {"none-0": (episodes, results / "calibration" / benchmark)}
     cases |= {name: (folder / name, folder / name) for name in params.robustness.distortions()}
-    tables = []
+    tables, plain = [], None
     for name, (runs, calibration) in cases.items():
         routers = [read_results(runs / f"{router}.parquet") for router in params.robustness.routers]
         (comparison,) = comparisons([*ends, *routers], measure_settings(params))
         against = differences(comparison, params.robustness.routers[0])
-        table = pd.concat([measures(comparison).assign(baseline=""), against])
+        plain = plain or comparison
+        own = pd.concat([measures(comparison), kept(comparison, plain, headline_measure(params))])
+        table = pd.concat([own.assign(baseline=""), against])
         auc = StepModel.load(calibration / "single.json").auc()
         kind, _, strength = name.partition("-")
         table = table[table["router"].isin(params.robustness.routers)]
         auc_of = {r: np.nan if params.routers[r].get("reward_model") else auc for r in params.robustness.routers}
         tables.append(table.assign(distortion=kind, strength=float(strength), auc=table["router"].map(auc_of)))
-    columns = ["benchmark", "distortion", "strength", "auc", "router", "baseline", "measure", "value", "low", "high"]
+    columns = [
+        "benchmark", "distortion", "strength", "auc", "router", "baseline", "measure", "value", "low", "high",
+        "reached",
+    ]  # fmt: skip
     return {"": pd.concat(tables)[columns]}
 
 
@@ -93,17 +99,15 @@ def _measured(results: Path, params: Params) -> pd.DataFrame:
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """Accuracy at budgets and APGR under every distortion, what is kept of the accuracy; differences of the routers."""
     table, rows = _measured(results, params), []
-    measures, headline = [*at_budgets(params), "apgr"], headline_measure(params)
+    measures = [*at_budgets(params), "apgr"]
     keys = ["benchmark", "distortion", "strength", "auc", "router", "vs"]
-    plain = dict[tuple[str, str], float]()
     for key, group in table.groupby(keys, sort=False, dropna=False):
         row = dict(zip(keys, key, strict=True))
-        values = group.set_index("measure")["value"]
-        # Scores as they are come first.
-        whole = plain.setdefault((row["benchmark"], row["router"]), values[headline])
-        row["kept"] = "" if row["vs"] else f"{values[headline] / whole:.3f}"
-        found = {row.measure: format_interval(row.value, row.low, row.high) for row in group.itertuples()}
-        rows.append(row | {name: found[name] for name in measures})
+        found = {
+            row.measure: format_interval(row.value, row.low, row.high, reached=row.reached)
+            for row in group.itertuples()
+        }
+        rows.append(row | {"kept": found.get("kept", "")} | {name: found[name] for name in measures})
     return pd.DataFrame(rows).round({"auc": 3})
 
 
@@ -136,7 +140,7 @@ STUDY = Study(
     text=(
         "Routers calibrated and fitted on distorted scores: noise on the logit, a wrong temperature, a share "
         "of random scores. `auc` tells right steps from first wrong ones; `kept` is the accuracy at the middle budget "
-        "over that on undistorted scores."
+        "over that on undistorted scores, on the same resamples of the problems."
     ),
     caption="Accuracy at the middle budget on distorted scores; strength 0 and temperature 1 change nothing.",
     wanted=lambda params: bool(params.robustness.benchmarks),

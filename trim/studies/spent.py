@@ -32,7 +32,8 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
                 mine = pd.concat([written, of_all[of_all["cache"] == cache]]).drop_duplicates(["router", "unit"])
                 mine = mine[mine["router"] == router].set_index("unit").loc[list(UNITS)]
                 cells = {
-                    UNIT_TITLES[str(u)]: format_interval(r["value"], r["low"], r["high"]) for u, r in mine.iterrows()
+                    UNIT_TITLES[str(u)]: format_interval(r["value"], r["low"], r["high"], reached=r["reached"])
+                    for u, r in mine.iterrows()
                 }
                 saves = [UNIT_TITLES[str(unit)] for unit in mine.index[mine["high"] < 1]]
                 keys = {"benchmark": title, "router": routers[router], "reading": CACHES[str(cache)]}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from trim.evaluation.comparison import comparisons, measures
+from trim.evaluation.comparison import MEASURE_COLUMNS, comparisons, kept, measures
 from trim.evaluation.results import read_results
 from trim.experiment.params import Params, measure_settings
 from trim.problems import read_problems
@@ -41,20 +41,23 @@ def _measured_from(params: Params, name: str) -> list[str]:
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
-    """Every measure on one benchmark of the routers as they were fitted on each: the source."""
+    """Every measure on one benchmark of the routers as they were fitted on each: the source.
+
+    And `kept`: the APGR over that of the same router as fitted there, on the same resamples.
+    """
     episodes, folder = results / "episodes" / benchmark, results / "studies" / "transfer" / benchmark / "episodes"
     ends = [read_results(episodes / f"{name}.parquet") for name in ("always_weak", "always_strong")]
-    tables = []
+    compared, tables = {}, []
     for source in params.benchmarks:
         paths = {
             name: episodes / f"{name}.parquet" if source == benchmark else folder / f"{source}.{name}.parquet"
             for name in params.transfer.routers
         }
-        (comparison,) = comparisons([*ends, *map(read_results, paths.values())], measure_settings(params))
-        table = measures(comparison)
-        tables.append(table[table["router"].isin(list(paths))].assign(source=source))
-    columns = ["benchmark", "source", "router", "measure", "value", "low", "high", "spread"]
-    return {"": pd.concat(tables)[columns]}
+        (compared[source],) = comparisons([*ends, *map(read_results, paths.values())], measure_settings(params))
+    for source, comparison in compared.items():
+        table = pd.concat([measures(comparison), kept(comparison, compared[benchmark], "apgr")])
+        tables.append(table[table["router"].isin(params.transfer.routers)].assign(source=source))
+    return {"": pd.concat(tables)[["source", *MEASURE_COLUMNS]]}
 
 
 def _transfers(results: Path, params: Params) -> pd.DataFrame:
@@ -70,7 +73,8 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
         for source in benchmarks:
             chosen = found[(found["router"] == router) & (found["source"] == source)]
             cells = {
-                benchmarks[row.benchmark]: format_interval(row.value, row.low, row.high) for row in chosen.itertuples()
+                benchmarks[row.benchmark]: format_interval(row.value, row.low, row.high, reached=row.reached)
+                for row in chosen.itertuples()
             }
             rows.append({"router": routers[router], "fitted on": benchmarks[source]} | cells)
     values = found.pivot(index="router", columns=["source", "benchmark"], values="value")

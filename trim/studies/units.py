@@ -24,7 +24,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
         ["benchmark", "router", "cache", "measure"], sort=False
     ):
         cells = {
-            UNIT_TITLES[row.unit]: format_interval(row.value, row.low, row.high, row.spread)
+            UNIT_TITLES[row.unit]: format_interval(row.value, row.low, row.high, row.spread, row.reached)
             for row in group.itertuples()
         }
         keys = {"benchmark": benchmarks[benchmark], "router": routers[router], "reading": CACHES[cache]}
