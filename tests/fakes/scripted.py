@@ -50,7 +50,13 @@ class Scripted:
 
 
 class Repeating(Scripted):
-    """A step is one of three, so that a model that tries again often writes the same; no two models share one."""
+    """A step is one of three, so that a model that tries again often writes the same; no two models share one.
+
+    Attributes:
+        words: what steps begin with; None for the model's name.
+    """
+
+    words: str | None = None
 
     def next_steps(self, prefixes, keys, keep=None):
         drafts = []
@@ -58,7 +64,13 @@ class Repeating(Scripted):
             word = int(draft.text[:4], 16)
             last = draft.stop == "end"
             box = f" \\boxed{{{word % 3}}}" if last else ""
-            drafts.append(Draft(f"{self.name}{len(prefix.steps)}{word % 3}{box}", 3 + word % 3, draft.stop))
+            drafts.append(
+                Draft(
+                    f"{self.name if self.words is None else self.words}{len(prefix.steps)}{word % 3}{box}",
+                    3 + word % 3,
+                    draft.stop,
+                )
+            )
         return drafts
 
 

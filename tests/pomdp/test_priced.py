@@ -27,6 +27,9 @@ def random_model(seed, steps=4, unread=3, bins=(3, 2), retries=0):
     if retries:
         again[1, 1] = rng.uniform(0, 1)
         again[np.ix_([0, 2], [0, 2])] = rng.dirichlet(np.ones(3), size=2)[:, :2]
+    rest["spared"] = (
+        rng.uniform(0, 1, (steps, 3)) * np.minimum(rest["rewrite_verified"], table["rewrite"].min(1))[:, None]
+    )
     rest |= {"again": again, "retry": rng.uniform(0, 0.03, retries)}
     return PricedModel(first, second, *edges, *rates, hazard, **table, **rest)
 
@@ -63,7 +66,8 @@ def exact(m, price, step=0, unread=0, right=1.0):
 
     def rewrite(states, cost):
         mass = states.sum()
-        return after((states[0] + states[2]) * m.p_strong, mass, 0) - price * cost * mass
+        spared = price * states @ m.spared[step]
+        return after((states[0] + states[2]) * m.p_strong, mass, 0) - price * cost * mass + spared
 
     def judged(states):
         read = -price * m.verify[step, u] * states.sum()
@@ -115,7 +119,14 @@ def test_trying_again_is_chosen_where_it_pays():
 def test_without_reading_it_is_the_planner_of_rewrites():
     model = random_model(3, steps=6, bins=(5, 2))
     never = np.full_like(model.delegate, 1e6)
-    flat = replace(model, delegate=never, verify=never, rewrite=np.full_like(never, 0.2), draft=np.zeros(6))
+    flat = replace(
+        model,
+        delegate=never,
+        verify=never,
+        rewrite=np.full_like(never, 0.2),
+        draft=np.zeros(6),
+        spared=np.zeros((6, 3)),
+    )
     plain = StepModel(
         observation=flat.first[:, None],
         prior=np.ones(1),
@@ -175,6 +186,7 @@ def simulate(model, policy, n, rng):
         cost = np.where(delegated, model.delegate[step, u], model.draft[step])
         cost = cost + np.where(asked, model.verify[step, u], 0)
         cost = cost + np.where(again, np.where(asked, model.rewrite_verified[step], model.rewrite[step, u]), 0)
+        cost = cost - again * model.spared[step][state]
         cost = cost + (tried * model.retry[step] if step < len(model.retry) else 0)
         spent += np.where(open_, cost, 0)
         by_strong = again | delegated

@@ -2,7 +2,8 @@
 
 Two models share no cache. Under the regime `none` every call reads its whole prompt, as with a stateless server;
 under `prefix` each model keeps its own cache, so that it reads each token of a problem at most once, and none
-that it wrote itself; `billed` is what a server's usage said, and `prefix` for the calls of models that run here.
+that it wrote itself: a rewrite in the words of a draft is known to the weak model, which wrote that, and to the
+reward model, if it read it. `billed` is what a server's usage said, and `prefix` for the calls of models that run here.
 Steps that a model writes one after another, with nobody asked in between, are one call.
 """
 
@@ -71,6 +72,8 @@ class _Context:
         self.by_weak = np.asarray(steps["writer"] == "weak")
         thrown_away = np.asarray(steps["decision"] == "discard")
         self.tokens = np.asarray(steps["tokens"])
+        self.repeats_draft = ~self.by_weak & np.asarray(steps["repeats_draft"], dtype=bool)
+        self.repeats_other = ~(self.by_weak | self.repeats_draft) & np.asarray(steps["repeats_other"], dtype=bool)
         starts = np.asarray(steps["step"] == 0)
         self._attempt = np.cumsum(starts)  # a solution that is thrown away is one, that which follows another
         self._first_row = np.flatnonzero(starts)
@@ -114,6 +117,9 @@ def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls
     Args:
         steps: the rows, in the table's order; texts are not needed.
         prompts: tokens of each model's prompt before the first step, an entry per row.
+
+    Beside the table's columns there are two of bools, whether the text is that of the draft that it took the place of
+    (repeats_draft), and of the worse of two drafts (repeats_other).
     """
     context = _Context(steps)
     rated = np.asarray(steps["read_tokens"] + steps["reread_tokens"]) > 0
@@ -131,13 +137,14 @@ def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls
 
 
 def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.ndarray) -> list[Calls]:
-    """The weak model reads what stands, which it knows but for the strong model's steps, and all of that on a retry.
+    """The weak model reads what stands, which it knows but for the strong model's words, and all of that on a retry.
 
     It goes on in one call where no draft of a setting is judged, as when it solves whole problems.
     """
     written = np.asarray(steps["draft_tokens"])
     called = written > 0
-    fresh = context.since_last(np.where(context.by_weak, 0, context.tokens), called)
+    own_words = context.by_weak | context.repeats_draft | context.repeats_other
+    fresh = context.since_last(np.where(own_words, 0, context.tokens), called)
     fresh += np.where(context.first(called), prompt, 0)
     begun = called & ~context.goes_on(called & context.by_weak, asked)
     whole, again = prompt + context.before(context.tokens), np.asarray(steps["other_tokens"])
@@ -168,7 +175,8 @@ def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.nda
 def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndarray) -> list[Calls]:
     """The reward model reads the draft, and what stands and has no score yet; another rater may be asked after it.
 
-    Of two drafts the better one is read as the draft is, and the other one besides.
+    It knows a step that repeats a draft which it has read. Of two drafts the better one is read as the draft is, and
+    the other one besides.
     """
     first = np.asarray(steps["first_rater"] == "prm")
     called = first | last
@@ -177,9 +185,10 @@ def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndar
         for name in ("read", "reread")
     )
     known = context.before(standing + np.where(context.by_weak, draft, 0))
-    fresh = draft + standing + np.where(context.first(called), prompt, 0)
-    whole, nothing = prompt + known + standing + draft, np.zeros_like(draft)
     other = np.where(called, steps["other_read"], 0)
+    repeated = np.where(context.repeats_draft, draft, np.where(context.repeats_other, other, 0))
+    fresh = draft + standing - context.since_last(repeated, called) + np.where(context.first(called), prompt, 0)
+    whole, nothing = prompt + known + standing + draft, np.zeros_like(draft)
     return [
         *(
             Calls("prm", kind, asked.astype(int), whole, fresh, nothing)

@@ -58,7 +58,8 @@ def read_results(path: Path) -> Results:
         TrimError: if the file is damaged.
     """
     table, header = read_table(path, SCHEMA)
-    steps = table.drop_columns(["text", "draft"]).to_pandas()
+    repeats = {f"repeats_{name}": pc.equal(table["text"], table[name]).fill_null(False) for name in ("draft", "other")}
+    steps = table.drop_columns(["text", "draft", "other"]).to_pandas().assign(**repeats)
     models = {name: ModelCost(**values) for name, values in header["models"].items()}
     codes, names = pd.factorize(steps["problem"])
     problems = names.tolist()

@@ -48,6 +48,8 @@ class PricedModel:
         delegate, verify, rewrite: the same of what the strong model does with u of them unread, shape (K, U); the last
             column is of U - 1 and more.
         rewrite_verified: the same of a rewrite of what it has just read, shape (K,).
+        spared: what a rewrite costs less because it may repeat the draft, which the others know; by the state of that,
+            shape (K, 3).
         again: P(a second draft differs from the first, and is in a state | the first one's), shape (3, 3).
         retry: price of a second draft, for the first steps, at which the weak model may try again, shape (R,).
     """
@@ -64,6 +66,7 @@ class PricedModel:
     verify: np.ndarray
     rewrite: np.ndarray
     rewrite_verified: np.ndarray
+    spared: np.ndarray
     again: np.ndarray
     retry: np.ndarray
 
@@ -184,6 +187,7 @@ class _Drafts:
 
     def __init__(self, model: PricedModel, grid: np.ndarray, states: np.ndarray) -> None:
         seen = states[..., None, :] * model.second.T  # and what the strong model's reading shows
+        self.states, self.seen = states, seen
         self.kept = _Successor(grid, states[..., S0], states.sum(axis=-1))
         self.rewritten = _Successor(grid, model.rewritten(states), states.sum(axis=-1))
         self.kept_verified = _Successor(grid, seen[..., S0], seen.sum(axis=-1))
@@ -251,14 +255,15 @@ def _judge(
         return values.reshape(*values.shape, *[1] * (seen + more))
 
     verify, rewrite = (wide(price[:, None] * table[step]) for table in (model.verify, model.rewrite))
-    last = wide(price[:, None] * model.rewrite_verified[step], 1)
+    last, unit, spared = wide(price[:, None] * model.rewrite_verified[step], 1), price[:, None], model.spared[step]
     # After verification.
     again = drafts.rewritten_verified.value(read) - last * drafts.rewritten_verified.mass
+    again += wide(unit, 1) * (drafts.seen @ spared)
     kept = drafts.kept_verified.value(read)
     rewritten = again > kept
     keeping = drafts.kept.value(upper[:, further])
     verifying = np.where(rewritten, again, kept).sum(axis=-1) - verify * drafts.kept.mass
-    rewriting = drafts.rewritten.value(read) - rewrite * drafts.rewritten.mass
+    rewriting = drafts.rewritten.value(read) - rewrite * drafts.rewritten.mass + wide(unit) * (drafts.states @ spared)
     keeps, verifies = keeping >= np.maximum(verifying, rewriting), verifying >= rewriting
     # The same choices, by the plans of the nearest points.
     verified = np.where(
@@ -272,7 +277,12 @@ def _judge(
     by_state = np.empty((*paid.shape, 3))
     # A first wrong step stays if it is kept, and is mended by a rewrite.
     for state, kept_as, rewritten_as in ((S0, 0, 0), (S1, 1, 1), (S2, 1, 0)):
-        other = np.where(verifies, read_plan[..., state], rewritten_plan[..., rewritten_as])
+        less = wide(unit) * spared[state]
+        other = np.where(
+            verifies,
+            read_plan[..., state] + less * (rewritten @ model.second[state]),
+            rewritten_plan[..., rewritten_as] + less,
+        )
         by_state[..., state] = np.where(keeps, kept_plan[..., kept_as], other) - paid
     return np.maximum(keeping, np.maximum(verifying, rewriting)), by_state
 

@@ -168,8 +168,8 @@ def _regress(situations: Situations, prices: Sequence[float], chosen: Sequence[C
             keep, kept = worth.keep[tried], worth.keep_verified[tried]
             examples += [
                 ("verify", draft, drafted[tried], worth.verify[tried] - keep),
-                ("rewrite", draft, drafted[tried], worth.rewrite - keep),
-                ("rewrite_verified", opinion, verified[tried], worth.rewrite_verified - kept),
+                ("rewrite", draft, drafted[tried], worth.rewrite[tried] - keep),
+                ("rewrite_verified", opinion, verified[tried], worth.rewrite_verified[tried] - kept),
             ]
         if situations.tries > 1:
             weight = drafted[0] * situations.may_retry

@@ -46,6 +46,7 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, re
     again = _again(tree, points, states) if retries else np.zeros((3, 3))
     ends = hazard(counts[counts > 0], tree.max_steps)
     prices = _prices(tree, points, strong_points, ends, token_prices(costs, currency))
+    spared = prices.pop("others") * _repeating(tree, points, states)
     # A second draft that says the same need not be scored.
     retry = prices.pop("retry") + again.sum(axis=1)[states].mean() * prices.pop("other")
     return PricedModel(
@@ -56,6 +57,7 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, re
         p_weak=_rate(states),
         p_strong=_rate(strong_states),
         hazard=ends,
+        spared=spared,
         again=again,
         retry=retry[: RETRIED * retries],
         **prices,
@@ -72,6 +74,12 @@ def _again(tree: Tree, points: np.ndarray, states: np.ndarray) -> np.ndarray:
     return counts / np.maximum(np.bincount(states, minlength=3), 1)[:, None]
 
 
+def _repeating(tree: Tree, points: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """P(a rewrite repeats the draft, in a solution that goes on | state of the draft), shape (3,)."""
+    goes_on, repeats = tree.child[points, REGENERATE] >= 0, tree.unchanged()[0, points]
+    return np.bincount(states, repeats, minlength=3) / np.maximum(np.bincount(states, goes_on, minlength=3), 1)
+
+
 def _rate(states: np.ndarray) -> float:
     """Probability that a step is right, given that all before it are."""
     return float((states == S0).sum() / ((states == S0) | (states == S2)).sum())
@@ -86,8 +94,9 @@ def _prices(
 ) -> dict[str, np.ndarray]:
     """What actions cost at mean lengths, over what always-strong spends on a problem; see `PricedModel`.
 
-    Of a second draft the writing and the scoring apart. The others read what the strong model has written, and the
-    question where it began, if the solution goes on, with probability 1 - `ends`.
+    Of a second draft the writing and the scoring apart, and apart what the other models pay for reading the strong
+    model's step (`others`); they read it, and the question where it began, if the solution goes on, with probability
+    1 - `ends`.
     """
     prompt = {role: float(lengths.mean()) for role, lengths in tree.prompt_tokens().items()}
     weak, strong, prm = (prices[role] for role in ("weak", "strong", "prm"))
@@ -109,6 +118,7 @@ def _prices(
         "rewrite": reading + strong.written * step + others,
         "rewrite_verified": (strong.cached * standing + strong.written * step + others)[:, 0],
         "retry": known["weak"] + weak.written * draft,
+        "others": others,
         "other": known["prm"] + prm.read * draft,
     }
     return {name: price / whole for name, price in found.items()}

@@ -139,6 +139,15 @@ class Tree:
             nodes[i] = node
         return nodes
 
+    def unchanged(self) -> np.ndarray:
+        """Whether the strong model's step is the draft word for word, and one of two drafts, of solutions that go on.
+
+        Returns:
+            Shape (2, V); two steps are the same where they lead to the same point.
+        """
+        same = (self.child == self.child[:, [REGENERATE]]) & (self.child[:, [REGENERATE]] >= 0)
+        return np.stack([same[:, ACCEPT], same[:, ACCEPT] | same[:, RETRY]])
+
     def hashes(self) -> list[bytes]:
         """Of the accepted prefix of each point; see `Decisions.nodes`."""
         return [node.path[-1] for node in self._nodes]

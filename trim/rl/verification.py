@@ -72,9 +72,8 @@ class Worth:
 
     Attributes:
         draft, delegate: before there is a draft, shape (N,).
-        keep, verify: once there is one, and once there are two, shape (T, N).
-        keep_verified: once it is verified, shape (T, N).
-        rewrite, rewrite_verified: in place of any draft, shape (N,).
+        keep, verify, rewrite: once there is one, and once there are two, shape (T, N).
+        keep_verified, rewrite_verified: once it is verified, shape (T, N).
         retry: in place of the first, shape (N,); 0 where there are no second ones.
         value: of the choices that are made, shape (N,).
     """
@@ -83,8 +82,8 @@ class Worth:
     delegate: np.ndarray
     keep: np.ndarray
     verify: np.ndarray
-    keep_verified: np.ndarray
     rewrite: np.ndarray
+    keep_verified: np.ndarray
     rewrite_verified: np.ndarray
     retry: np.ndarray
     value: np.ndarray
@@ -103,9 +102,9 @@ class Situations:
         right: whether a solution that finishes with the draft, or the better of two, is right, shape (T, N).
         rewrite_right: whether one that finishes with the strong model's step is, shape (N,).
         prices: what it costs to have the strong model write unseen, to draft, verify, rewrite, rewrite after
-            verification, and draft again, to have the other models read what the strong one wrote (catch_up), and, at
-            a first step, the question (begin); in units of what always-strong spends on a problem, shape (N,) each,
-            of `verify` (T, N).
+            verification, and draft again, to have the other models read what the strong one wrote unseen (catch_up) or
+            in place of a draft that it may repeat (catch_up_drafted), and, at a first step, the question (begin); in
+            units of what always-strong spends on a problem, shape (N,) each, of `verify` and `catch_up_drafted` (T, N).
         before: what a policy sees before a draft, shape (N, F); see `observe`.
         draft, opinion: what it sees of a draft, and of a verified one, shape (T, N, F) each.
         may_retry: whether the weak model may try again, shape (N,).
@@ -219,6 +218,7 @@ class Situations:
             + weak.written * again
             + scored * differs * (known("prm") + prices["prm"].read * again),
             "catch_up": sum(new.values()) * rewrite,
+            "catch_up_drafted": sum(new.values()) * rewrite * ~tree.unchanged()[: self.tries, self.point],
             "begin": begin,
         }
         unit = self._always_strong(strong, prompt["strong"])
@@ -241,7 +241,7 @@ class Situations:
             choices: what is chosen afterwards; None for the best, known beforehand (a clairvoyant router).
         """
         many, one = (self.tries, len(self)), (len(self),)
-        found = Worth(*(np.zeros(shape) for shape in (one, one, many, many, many, one, one, one, one)))
+        found = Worth(*(np.zeros(shape) for shape in (one, one, many, many, many, many, many, one, one)))
         cost = {name: price * amount for name, amount in self.prices.items()}
         alone = np.full(len(self), -np.inf)  # return where the strong model writes all the rest, which nobody reads
         for level in reversed(self.levels):
@@ -253,19 +253,20 @@ class Situations:
             after = self.rewritten[level]
             ends = after == FINISHED
             last = np.where(ends, self.rewrite_right[level], alone[after])
-            more = np.where(ends, -np.inf, found.value[after] - cost["catch_up"][level])
-            rewritten = np.maximum(last, more)
+            more = np.where(ends, -np.inf, found.value[after])
+            unread = cost["catch_up"][level] + cost["begin"][level]
+            rewritten = np.maximum(last, more - cost["catch_up_drafted"][:, level])
             found.keep[:, level] = goes_on(self.kept, self.right)
-            found.delegate[level] = np.maximum(last, more - cost["begin"][level]) - cost["delegate"][level]
-            found.rewrite[level] = rewritten - cost["rewrite"][level]
+            found.delegate[level] = np.maximum(last, more - unread) - cost["delegate"][level]
+            found.rewrite[:, level] = rewritten - cost["rewrite"][level]
             found.keep_verified[:, level] = goes_on(self.verified, self.right)
-            found.rewrite_verified[level] = rewritten - cost["rewrite_verified"][level]
-            both = found.keep_verified[:, level], found.rewrite_verified[level]
+            found.rewrite_verified[:, level] = rewritten - cost["rewrite_verified"][level]
+            both = found.keep_verified[:, level], found.rewrite_verified[:, level]
             opinion = np.maximum(*both) if choices is None else np.where(choices.rewrite[:, level], *both[::-1])
             found.verify[:, level] = opinion - cost["verify"][:, level]
-            judged = found.rewrite[level]
+            judged = np.zeros(len(level))
             for tried in reversed(range(self.tries)):
-                ways = [found.keep[tried, level], found.verify[tried, level], found.rewrite[level]]
+                ways = [found.keep[tried, level], found.verify[tried, level], found.rewrite[tried, level]]
                 if tried + 1 < self.tries:
                     found.retry[level] = judged - cost["retry"][level]
                     ways.append(np.where(self.may_retry[level], found.retry[level], -np.inf))

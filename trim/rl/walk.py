@@ -15,6 +15,7 @@ class Walked(NamedTuple):
     Attributes:
         correct: whether they are right.
         strong: tokens that the strong model writes.
+        unread: those of them that the other models read, as they have not written or read the same as a draft.
         passes: tokens that it writes or reads, the prompt left out.
         drafts: tokens of all drafts.
         steps: number of drafts.
@@ -22,6 +23,7 @@ class Walked(NamedTuple):
 
     correct: np.ndarray
     strong: np.ndarray
+    unread: np.ndarray
     passes: np.ndarray
     drafts: np.ndarray
     steps: np.ndarray
@@ -30,14 +32,15 @@ class Walked(NamedTuple):
 def walk(tree: Tree, handed: np.ndarray) -> Walked:
     """Solve every problem where the drafts at some of V points are rewritten, shape (V,) bool."""
     at, open_ = tree.roots.copy(), np.arange(len(tree.roots))
-    found = Walked(*np.zeros((5, len(at))))
-    standing = np.zeros(len(at))
+    found = Walked(*np.zeros((6, len(at))))
+    standing, fresh = np.zeros(len(at)), ~tree.unchanged()[0] & (tree.child[:, REGENERATE] != FINISHED)
     while len(open_):
         again = handed[at]
         found.drafts[open_] += tree.tokens[at]
         found.steps[open_] += 1
         standing[open_] += np.where(again, tree.strong_tokens[at], tree.tokens[at])
         found.strong[open_] += np.where(again, tree.strong_tokens[at], 0)
+        found.unread[open_] += np.where(again & fresh[at], tree.strong_tokens[at], 0)
         found.passes[open_] = np.where(again, standing[open_], found.passes[open_])
         action = np.where(again, REGENERATE, ACCEPT)
         after, right = tree.child[at, action], tree.correct[at, action]

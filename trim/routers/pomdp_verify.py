@@ -114,7 +114,7 @@ class _Planned(Policy):
         """Worth of `KEEP`, `VERIFY` and `REWRITE` for weights of states after a score, shape (n, A, 3) -> (3, n, A)."""
         mass, none = states.sum(axis=-1), np.zeros_like(unread)
         kept = self._worth(step, unread + 1, states[..., S0], mass)
-        rewritten = self._worth(step, none, self._model.rewritten(states), mass)
+        rewritten = self._worth(step, none, self._model.rewritten(states), mass) + self._spared(states, step)
         read = self._read(states[:, :, None] * self._model.second.T, step)[0].sum(axis=-1)
         return np.stack(
             [
@@ -143,11 +143,14 @@ class _Planned(Policy):
         mass, none = states.sum(axis=-1), np.zeros(len(states), dtype=np.int64)
         kept = self._worth(step, none, states[..., S0], mass)
         again = self._worth(step, none, self._model.rewritten(states), mass)
-        again = again - self._price * self._model.rewrite_verified[step] * mass
+        again = again - self._price * self._model.rewrite_verified[step] * mass + self._spared(states, step)
         return np.maximum(kept, again), again > kept
 
     def _worth(self, step: int, unread: np.ndarray, right: np.ndarray, mass: np.ndarray) -> np.ndarray:
         return self._plan.worth(self._index, step, unread, right, mass)
+
+    def _spared(self, states: np.ndarray, step: int) -> np.ndarray:
+        return self._price * (states @ self._model.spared[step])
 
     def _cost(self, action: str, step: int, unread: np.ndarray) -> np.ndarray:
         prices = getattr(self._model, action)[step]
@@ -202,9 +205,15 @@ class PomdpVerify(PricedRouter):
 
     @cached_property
     def _found(self) -> tuple[PricedModel, PricedPlan]:
+        if "model.spared" not in self.fitted:
+            raise self.outdated()
         model = PricedModel(**{f.name: self.fitted[f"model.{f.name}"] for f in fields(PricedModel)})
         return model, PricedPlan(**{f.name: self.fitted[f"plan.{f.name}"] for f in fields(PricedPlan)})
 
     def policies(self) -> dict[str, Policy]:
-        """One setting per price, highest first, and one per fitted budget."""
+        """One setting per price, highest first, and one per fitted budget.
+
+        Raises:
+            TrimError: if it was fitted by an earlier version.
+        """
         return {name: _Planned(*self._found, index) for index, name in enumerate(self.by_setting())}

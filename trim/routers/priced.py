@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.policy import Policy
+from trim.errors import TrimError
 from trim.rl.settings import Currency
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, settings
@@ -41,6 +42,10 @@ class PricedRouter(Router):
         """The price that spends each budget on the validation split, between the policies of the sweep."""
         chosen = at_budgets(trial, np.log(self.sweep()).tolist(), policies, budgets)
         return {budget: float(np.exp(log)) for budget, log in chosen.items()}
+
+    def outdated(self) -> TrimError:
+        """An error that says that the fit is of an earlier version."""
+        return TrimError(f"{self.title}: fitted by an earlier version; `snakemake --cores all` fits it again")
 
     def by_setting(self) -> dict[str, float]:
         """The price of each setting: those of the sweep, and those that were fitted for budgets."""

@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.policy import Decisions, Policy
-from trim.errors import TrimError
 from trim.rl.settings import Action, Evidence
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter
@@ -112,7 +111,7 @@ class TrimVerify(PricedRouter):
             TrimError: if it was fitted by an earlier version.
         """
         if "chosen" not in self.fitted:
-            raise TrimError(f"{self.title}: fitted by an earlier version; `snakemake --cores all` fits it again")
+            raise self.outdated()
         prices = self.by_setting()
         return dict(zip(prices, self._policies(self.fitted, list(prices.values())), strict=True))
 

@@ -19,7 +19,7 @@ from trim.serve.points import Point
 _COLUMNS = (
     "writer", "decision", "tokens", "step", "setting", "rater", "draft_tokens", "read_tokens", "reread_tokens",
     "verdict_tokens", "rating_calls", "first_rater", "first_read", "first_reread",
-    "other_tokens", "other_read",
+    "other_tokens", "other_read", "repeats_draft", "repeats_other",
     *(f"{call}_{what}" for call in CALLS for what in ("billed", "cached")),
 )  # fmt: skip
 KINDS = ("calls", "read", "cached", "written")
@@ -138,6 +138,7 @@ def bill(episode: Episode, prompts: Mapping[str, int], models: Mapping[str, Mode
     steps = [*episode.discarded, *episode.steps]
     rows = [step_row(i, s) | {"setting": "-", "decision": "discard"} for i, s in enumerate(episode.discarded)]
     rows += [step_row(i, s) | {"setting": "-"} for i, s in enumerate(episode.steps)]
+    rows = [row | {f"repeats_{name}": row["text"] == row[name] for name in ("draft", "other")} for row in rows]
     whole, strong = sum(s.tokens for s in episode.steps), sum(s.strong_tokens for s in steps)
     thrown_away = sum(s.draft_tokens for s in steps if s.writer == "strong") + sum(s.tokens for s in episode.discarded)
     thrown_away += sum(s.retry.draft.tokens for s in steps if s.retry)

@@ -121,11 +121,11 @@ def _all_flops(walked: Walked, verifier: Verifier, tree: Tree, costs: dict[str, 
     """FLOPs of a problem, everything read and written by all models, each with its own cache."""
     prompt = tree.prompt_tokens()
     asked = walked.passes > 0
-    weak = costs["weak"].flops(prompt["weak"] + walked.drafts * (1 + verifier.samples) + walked.strong)
+    weak = costs["weak"].flops(prompt["weak"] + walked.drafts * (1 + verifier.samples) + walked.unread)
     strong = np.where(asked, prompt["strong"] + walked.passes, 0)
     if verifier.reader == "strong":  # it reads every draft, and the prompt of every problem
         strong = prompt["strong"] + walked.drafts + walked.strong + walked.steps
-    read = costs["prm"].flops(prompt["prm"] + walked.drafts + walked.strong) if verifier.reader == "prm" else 0.0
+    read = costs["prm"].flops(prompt["prm"] + walked.drafts + walked.unread) if verifier.reader == "prm" else 0.0
     return float((weak + costs["strong"].flops(strong) + read).mean())
 
 
