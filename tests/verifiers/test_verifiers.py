@@ -32,6 +32,8 @@ def test_walking_the_tree_is_what_the_engine_does():
         last = [max((i + 1 for i, s in enumerate(e.steps) if s.writer == "strong"), default=0) for e in episodes]
         passes = [sum(s.tokens for s in e.steps[:n]) for e, n in zip(episodes, last, strict=True)]
         np.testing.assert_array_equal(found.passes, passes)
+        unread = [sum(s.tokens for s in e.steps[:-1] if s.writer == "strong" and s.text != s.draft) for e in episodes]
+        np.testing.assert_array_equal(found.unread, unread)
 
 
 def test_the_way_of_the_weak_model_is_always_weak_s():
