@@ -3,9 +3,10 @@ r"""The answer that a solution marks: ``\boxed{5}``, ``\fbox{5}``, ``\boxed 5``.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import NamedTuple
 
-from trim.answers.text import braced, normalise, number
+from trim.answers.text import LONGEST, normalise, number
 
 _SAID = re.compile(r"answer is:?\s+([^\n]+)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
@@ -25,31 +26,61 @@ _ASKS = re.compile(
 )
 
 
+_BEFORE = 80  # characters before a box that may ask for it
+
+
 class _Box(NamedTuple):
     content: str
     start: int
     end: int
 
 
+def _braces(text: str) -> dict[int, int]:
+    """The place after the closing brace of each opening one that has one."""
+    ends: dict[int, int] = {}
+    opened: list[int] = []
+    for sign in re.finditer(r"\\.|[{}]", text, re.DOTALL):
+        if sign[0] == "{":
+            opened.append(sign.start())
+        elif sign[0] == "}" and opened:
+            ends[opened.pop()] = sign.end()
+    return ends
+
+
+def _stray(text: str, start: int) -> int | None:
+    r"""The place after the ``\}`` that ends a box without a closing brace, ``\boxed{185\}``; no ``\{`` is open."""
+    depth = 0
+    for sign in re.finditer(r"\\\\|\\[{}]", text[start:]):
+        if sign[0] == r"\}" and not depth:
+            return start + sign.end()
+        depth += {r"\{": 1, r"\}": -1}.get(sign[0], 0)
+    return None
+
+
 def _boxes(text: str) -> list[_Box]:
-    """All boxes that hold something, in order."""
-    found: list[_Box] = []
-    place = 0
+    """All boxes that hold something, in order; linear in the length of the text."""
+    boxes: list[_Box] = []
+    ends, place = _braces(text), 0
     while match := _BOX.search(text, place):
         place = match.end()
         if text.startswith("{", place):
-            end = braced(text, place)
+            end = ends.get(place)
+            if end is None and not _BOX.search(text, place):
+                end = _stray(text, place)
             content = text[place + 1 : end - 1] if end else None
         else:
             bare = _COMMAND.match(text, place) or _BARE.match(text, place)
             end, content = (bare.end(), bare[0]) if bare else (None, None)
-        mentioned = content is not None and (
-            _PLACEHOLDER.fullmatch(content) or (content.strip("{} ") in "XYN" and _ASKS.search(text, 0, match.start()))
-        )
-        if end and content is not None and not mentioned:
-            found.append(_Box(content.strip(), match.start(), end))
+        if end and content is not None and not _mentioned(text, match.start(), content):
+            boxes.append(_Box(content.strip(), match.start(), end))
             place = end
-    return found
+    return boxes
+
+
+def _mentioned(text: str, start: int, content: str) -> bool:
+    """Whether a box is a placeholder, or named by the request to fill it."""
+    asks = content.strip("{} ") in "XYN" and _ASKS.search(text, max(0, start - _BEFORE), start)
+    return bool(asks or _PLACEHOLDER.fullmatch(content))
 
 
 def boxed(text: str) -> str | None:
@@ -66,8 +97,12 @@ def boxed(text: str) -> str | None:
             break
         joined.insert(0, box)
     # One value in two forms is one answer.
-    forms = {number(box.content) or normalise(box.content): box.content for box in reversed(joined)}
+    forms = {_form(box.content): box.content for box in reversed(joined)}
     return ", ".join(reversed(forms.values()))
+
+
+def _form(content: str) -> Fraction | str:
+    return content if len(content) > LONGEST else number(content) or normalise(content)
 
 
 def unboxed(text: str) -> str | None:
@@ -90,4 +125,6 @@ def is_boxed(text: str) -> bool:
 def is_open(text: str) -> bool:
     """Whether a text ends within a box."""
     last = max(_BOX.finditer(text), key=lambda match: match.end(), default=None)
-    return last is not None and text.startswith("{", last.end()) and braced(text, last.end()) is None
+    if last is None or not text.startswith("{", last.end()):
+        return False
+    return last.end() not in _braces(text) and _stray(text, last.end()) is None

@@ -7,14 +7,19 @@ import unicodedata
 from fractions import Fraction
 from functools import lru_cache
 
+from trim.answers.environments import environments, rows_ended
+
+LONGEST = 1000  # characters of an answer that is worth reading
 _SIGNS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-",
     "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∕": "/",
     "⁄": "/", "±": r"\pm ", "∓": r"\mp ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ",
     "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "∠": r"\angle ", "°": r"^\circ ", "º": r"^\circ ",
     "′": "'", "″": "''", "，": ", ", "、": ", ", "；": "; ", "：": ":", "或": ", ", "和": ", ", "与": ", ",
+    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
     "€": r"\text{€}", "£": r"\text{£}", "¥": r"\text{¥}", "µ": r"\mu ", "ℏ": r"\hbar ", "…": r"\ldots ", "√": r"\sqrt ",
 }  # fmt: skip
+_NUMBER_SETS = {"R": "real", "Z": "integer", "N": "natural", "Q": "rational", "C": "complex"}
 _OF_MATHS = ("boxed", "fbox", "mathbf", "boldsymbol", "bm", "mathbb", "mathcal", "mathit")
 _SMALL = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi "
@@ -36,7 +41,7 @@ _LEADING_NUMBER = re.compile(
 )
 _COLOURED = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}")
 _DROPPED = re.compile(
-    r"\\(?:displaystyle|textstyle|limits|left|right|[bB]igg?[lrm]?|quad|qquad|nonumber|space|rm|bf|it|centering)"
+    r"\\(?:displaystyle|textstyle|limits|left|right|[bB]igg?[lrm]?|quad|qquad|nonumber|hline|space|rm|bf|it|centering)"
     r"(?![a-zA-Z])|"
     r"\\hspace\*?\{[^{}]*\}|\\phantom\{[^{}]*\}|\\(?:label|tag)\{[^{}]*\}"
 )
@@ -64,6 +69,14 @@ _ABOUT = re.compile(
     r"(?:\\approx(?![a-z])|=)\s*)",
     re.I,
 )
+_EVERYTHING = re.compile(
+    r"(?:[a-z] (?:is|can be) )?(?:(?:the )?set of(?: all)?(?: the)?|all|any|every) "
+    rf"({'|'.join(_NUMBER_SETS.values())})s?"
+    r"(?: numbers?| values?)?(?: (?:of )?[a-z])?",
+    re.I,
+)
+# Words that are a list: \text{A, D}, \text{red and blue}.
+_LISTED = re.compile(r"(?:^|(?<=[,;({]))\s*\\text\{\s*(\(?\w+\)?(?:\s*,\s*\(?\w+\)?)+)\s*\}")
 _NOTHING = re.compile(
     r"(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?|values?|such [a-z]+)|empty set)(?: exists?)?|"
     r"\\\{\s*\\\}",
@@ -101,6 +114,8 @@ def braced(text: str, start: int) -> int | None:
 
 def _styled(command: str, content: str) -> str:
     r"""What a style command holds: words stay marked as ``\text{}``, mathematics stands for itself."""
+    if command == "mathbb" and content.strip() in _NUMBER_SETS:
+        return rf"\mathbb{{{content.strip()}}}"
     bare = re.sub(r"\\[a-zA-Z]+", "", _WORDS.sub("", content))
     if command in _OF_MATHS or not re.search(r"[A-Za-zÀ-ɏ€£¥]", bare):
         return f" {content} " if command == "text" else content
@@ -121,8 +136,9 @@ def _unstyled(text: str) -> str:
             # Mathematics may hold a style too; words stay as they are.
             place = match.start() + (0 if shown.strip() == content.strip() else len(shown))
     # A list's "and" and "or" are commas.
-    text = re.sub(r"\\text\{\s*(?:,\s*)?(?:and|or)\s*\}", ", ", text)
-    text = re.sub(r"(?<![A-Za-z\\{])(?:,\s*)?\b(?:and|or)\b(?![A-Za-z])", ", ", text)
+    text = re.sub(r"(?:,\s*)?\\text\{\s*(?:,\s*)?(?:and|or)\s*\}", ", ", text)
+    text = re.sub(r"(?:,\s*)?(?<![A-Za-z\\{])(?:,\s*)?\b(?:and|or)\b(?![A-Za-z])", ", ", text)
+    text = _LISTED.sub(lambda m: ", ".join(rf"\text{{{word.strip()}}}" for word in m[1].split(",")), text)
     return re.sub(r"\\text\{\s*([^A-Za-z{}€£¥]*?)\s*\}", r" \1 ", text)
 
 
@@ -138,11 +154,11 @@ def normalise(answer: str) -> str:
     Units, names and percent signs stay; `trim.answers.parts` reads them.
     """
     text = _unicode(answer).replace("**", " ").replace("__", " ").replace("`", "")
-    text = re.sub(r"\\(?:left|right)\s*\.", "", text)
+    text = re.sub(r"\\(?:left|right)\s*\.", "", rows_ended(text))
     text = _COMMAND.sub(lambda m: "\\" + _ALIASES.get(m[1], m[1]), text)
     text = re.sub(r"\\?\$+|\\[()\[\]]", "", text)
     text = _DROPPED.sub(" ", _unstyled(text))
-    text = _spaced(text).strip()
+    text = re.sub(r"\\+$", "", environments(_spaced(text)).strip())
     while len(text) > 1 and text[0] == "{" and braced(text, 0) == len(text):
         text = text[1:-1].strip()
     text = _ABOUT.sub("", _ANSWER_IS.sub("", text)).strip().lstrip(",; ").rstrip(",;. ")
@@ -156,8 +172,12 @@ def normalise(answer: str) -> str:
     text = _SCRIPT.sub(r"\1{\2}", re.sub(r"\s*([_^{}])\s*", r"\1", text))
     text = re.sub(r"\^\{?\\circ\}?", r"\\circ ", text)
     text = re.sub(r"\s+", " ", text).strip()
-    if _NOTHING.fullmatch(re.sub(r"\\text\{([^{}]*)\}", r"\1", text).strip()):
+    words = re.sub(r"\\text\{([^{}]*)\}", r" \1 ", text)
+    words = re.sub(r"\s+", " ", words).strip()
+    if _NOTHING.fullmatch(words):
         return r"\emptyset"
+    if everything := _EVERYTHING.fullmatch(words):
+        return next(rf"\mathbb{{{sign}}}" for sign, word in _NUMBER_SETS.items() if word == everything[1].lower())
     return text
 
 

@@ -11,6 +11,7 @@ in inch inches|ft foot feet|yd yard|mi mile|mph|kph|s sec second|ms millisecond|
 year yr|g gram|kg kilogram|mg milligram|lb pound|oz ounce|l L liter litre|ml mL milliliter millilitre|J joule
 kJ kilojoule|eV|erg|N newton|dyne|W watt|kW kilowatt|V volt|A amp ampere|C coulomb|F farad|H henry|T tesla|Hz hertz
 Pa pascal|atm|K kelvin|mol mole|deg degree circ|rad radian|sr|unit|cent|dollar USD|AU|pc parsec|ly|M molar|percent
+AM am|PM pm|increase increased more|decrease decreased less reduction
 """.replace("\n", "|")
 _NAMES = {word: line.split()[0] for line in _CALLED.split("|") if line.strip() for word in line.split()}
 _TEXT = r"\\text\{[^{}]*\}"
@@ -27,6 +28,7 @@ _BARE = (
 )
 _UNIT = re.compile(rf"\s*((?:(?:{_ATOM}|{_BARE})(?:\s|\\cdot|\\times|/|\*|\.)*)+|\(\s*(?:[a-z]{{3,}}\s*)+\))$")
 _PERCENT = re.compile(r"\s*(?:\\%|(?:\\text\{)?\s*per\s?cent\s*\}?)$")
+_OF_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?:\^\{-?\d+\})?\s*[^()+]*$")
 _CURRENCY = re.compile(r"^\\text\{[€£¥]\}\s*")
 
 
@@ -35,10 +37,14 @@ def split_unit(text: str) -> tuple[str, str, bool]:
     text = _CURRENCY.sub("", text)
     if percent := _PERCENT.search(text):
         return text[: percent.start()].strip(), "", True
+    text = re.sub(r"(?<![A-Za-z])([ap])\.\s?m\.?(?![A-Za-z])", r"\1m", text)
     found = _UNIT.search(text)
     if not found or not (core := text[: found.start()].strip()) or core[-1] in "+-*/=^_{,<>" or _only_words(core):
         return text, "", False
-    return core, _plain(found[1]), False
+    if _OF_FUNCTION.search(core) and "circ" in found[1]:
+        return text, "", False
+    percent = _PERCENT.search(core)
+    return core[: percent.start()].strip() if percent else core, _plain(found[1]), bool(percent)
 
 
 def _only_words(core: str) -> bool:

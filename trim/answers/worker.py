@@ -93,7 +93,7 @@ class Worker:
 def main(limit: float) -> None:
     """Answer questions until there are no more."""
     from trim.answers.algebra import compare
-    from trim.answers.parts import equal
+    from trim.answers.equality import equal
 
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a parser prints is no answer

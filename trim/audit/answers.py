@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.box import SIMPLE
 from rich.table import Table
 
-from trim.answers import boxed, number
+from trim.answers import boxed, normalise, number
 from trim.engine.judge import AnswerJudge
 from trim.engine.store import Draws
 from trim.problems import Problem
@@ -25,6 +26,12 @@ _PLAIN = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
 _FRACTION = re.compile(r"(-?)\\frac\{(\d+)\}\{(\d+)\}")
 _LIST = re.compile(r"[^,(){}\[\]=]+(?:, [^,(){}\[\]=]+)+")
 _SINGLE = re.compile(r"(?:[^,=<>]|\{,\})+")
+_EXPRESSION = re.compile(r"(?!-?[\d.]+$)(?:(?!\\text)[^,=<>A-Z]|\{,\})*\d(?:(?!\\text|\\circ)[^,=<>A-Z]|\{,\})*")
+_PAIR = re.compile(r"(?:\\left)?\(([^,()\[\]=]+),([^,()\[\]=]+)(?:\\right)?\)")
+_NAMED = re.compile(r"([a-zA-Z])(\([a-z]\))?\s*=[^=,]*")
+_MATRIX = re.compile(r"\\begin\{pmatrix\}(.*)\\end\{pmatrix\}", re.DOTALL)
+_COLUMN = re.compile(r"\\begin\{pmatrix\}[^&]*\\end\{pmatrix\}", re.DOTALL)
+_SLASH = re.compile(r"(-?)(\d+)/(\d+)")
 Change = Callable[[str], str | None]
 
 
@@ -51,14 +58,11 @@ def _when(pattern: re.Pattern[str], change: Change) -> Change:
 
 def _scientific(answer: str) -> str | None:
     answer = answer.strip("$")
-    if not _PLAIN.fullmatch(answer) or not float(answer):
+    if not _PLAIN.fullmatch(answer) or not Decimal(answer):
         return None
-    digits = answer.replace("-", "").replace(".", "").lstrip("0")
-    power = len(f"{abs(float(answer)):f}".split(".")[0]) - 1
-    if abs(float(answer)) < 1:
-        power = -(len(re.match(r"0*", answer.replace("-", "").lstrip("0").lstrip("."))[0]) + 1)  # type: ignore[index]
-    sign = "-" if answer.startswith("-") else ""
-    return rf"{sign}{digits[0]}.{digits[1:] or '0'} \times 10^{{{power}}}"
+    sign, digits, _ = Decimal(answer).as_tuple()
+    shown = f"{'-' * sign}{digits[0]}.{''.join(map(str, digits[1:])) or '0'}"
+    return rf"{shown} \times 10^{{{Decimal(answer).adjusted()}}}"
 
 
 def _grouped(mark: str) -> Change:
@@ -71,6 +75,14 @@ def _mixed(answer: str) -> str | None:
         return None
     whole, rest = divmod(int(found[2]), int(found[3]))
     return rf"{found[1]}{whole}\frac{{{rest}}}{{{found[3]}}}"
+
+
+def _array(answer: str) -> str | None:
+    matrix = _MATRIX.fullmatch(answer.strip("$"))
+    if not matrix:
+        return None
+    columns = "c" * (matrix[1].split("\\\\")[0].count("&") + 1)
+    return rf"\left[\begin{{array}}{{{columns}}}{matrix[1]}\\\end{{array}}\right]"
 
 
 # Right answers, otherwise written.
@@ -88,6 +100,16 @@ REWRITINGS: Mapping[str, Change] = {
     "a/b": _when(_FRACTION, lambda answer: _FRACTION.sub(r"\1\2/\3", answer.strip("$"))),
     "mixed number": _mixed,
     "other order": _when(_LIST, lambda answer: ", ".join(reversed(answer.strip("$").split(", ")))),
+    "chain": _when(_PLAIN, lambda answer: rf"S = 1 \cdot {answer.strip('$')} = {answer.strip('$')}"),
+    "left side": _when(_SINGLE, lambda answer: rf"|r - s| = {answer.strip('$')}"),
+    "words before": _when(_PLAIN, lambda answer: rf"\text{{Total: }} {answer.strip('$')}"),
+    "qualifier": _when(_SINGLE, lambda answer: rf"{answer.strip('$')} \text{{ for }} k \in \mathbb{{Z}}"),
+    "names in a tuple": _when(_PAIR, lambda answer: f"(p, q) = {answer.strip('$')}"),
+    "names in a list": _when(_PAIR, lambda answer: _PAIR.sub(r"p = \1, q = \2", answer.strip("$"))),
+    "bmatrix": _when(_MATRIX, lambda answer: answer.replace("pmatrix", "bmatrix")),
+    "array": _array,
+    "fractions in a matrix": _when(_MATRIX, lambda answer: _SLASH.sub(r"\1\\frac{\2}{\3}", answer)),
+    "backslash after it": lambda answer: f"{answer.strip('$')}\\",
     "Unicode": lambda answer: answer.replace("-", "−").replace(r"\pi", "π") if re.search(r"-|\\pi", answer) else None,
 }
 
@@ -112,8 +134,12 @@ NEAR_MISSES: Mapping[str, Change] = {
     "first number + 1": lambda a: _DIGITS.sub(_higher, a, count=1) if _DIGITS.search(a) else None,
     "last number + 1": _last,
     "all numbers + 1": lambda a: _DIGITS.sub(_higher, a) if len(_DIGITS.findall(a)) > 1 else None,
-    "other sign": _when(_PLAIN, lambda a: f"-{a}".replace("--", "") if float(a.strip("$")) else None),
-    "ten times": _when(_PLAIN, lambda a: rf"{a.strip('$')} \times 10^{{1}}" if float(a.strip("$")) else None),
+    "other sign": _when(_PLAIN, lambda a: f"-{a}".replace("--", "") if Decimal(a.strip("$")) else None),
+    "ten times": _when(_PLAIN, lambda a: rf"{a.strip('$')} \times 10^{{1}}" if Decimal(a.strip("$")) else None),
+    "minus one": _when(_EXPRESSION, lambda a: f"{a.strip('$')} - 1"),
+    "other name": _when(_NAMED, lambda a: ("u" if a.strip("$")[0] != "u" else "v") + a.strip("$")[1:]),
+    "row for column": _when(_COLUMN, lambda a: a.replace("\\\\", "&")),
+    "other order in a tuple": _when(_PAIR, lambda a: _PAIR.sub(r"(\2, \1)", a.strip("$"))),
     "one more": lambda a: f"{a.strip('$')}, 7",
     "one less": _when(_LIST, lambda a: a.strip("$").rsplit(", ", 1)[0]),
     "other letter": _letter,
@@ -124,7 +150,7 @@ def _differs(problem: Problem, changed: str) -> bool:
     """Whether a changed answer is another one within the problem's tolerance."""
     one, other = number(problem.answer), number(changed)
     if one is None or other is None:
-        return changed != problem.answer
+        return normalise(changed) != normalise(problem.answer)
     return abs(one - other) > problem.tolerance * max(abs(one), abs(other))
 
 

@@ -14,7 +14,7 @@ from trim.engine.store import Draw, DrawStore
 from trim.problems.problem import Problem
 from trim.rng import digest
 
-_VERSION = 2  # of the rules by which answers are read and compared
+_VERSION = 3  # of the rules by which answers are read and compared
 _log = logging.getLogger(__name__)
 
 

@@ -1,0 +1,190 @@
+"""Two answers are equal: exactly where they are numbers, part by part where they are lists, else by SymPy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+
+from trim.answers.parts import Part, is_name, read, read_piece, split
+from trim.answers.text import LONGEST, normalise
+from trim.answers.units import alike
+
+# Whether two expressions are equal within a relative tolerance; None where one of them cannot be read.
+Algebra = Callable[[str, str, float], bool | None]
+_OPTION = re.compile(r"(?:\\text\{)?\(?([A-J])\)?[.:)]?\}?")
+_OPTION_WITH_TEXT = re.compile(
+    r"(?:\\text\{(?P<a>[A-J])[.:]?\}(?!\s*-)|\\text\{\((?P<b>[A-J])\)[.:]?\}|\((?P<c>[A-J])\)|(?P<d>[A-J])[.:)])[.:]?\s*"
+    r"(?P<text>[^\s,}*^_/=+].*)"
+)
+_BASED = re.compile(r"(\w+)_\{(\w+)\}")
+_WORDS = re.compile(r"\\(?:text|mathbb)\{([^{}]*)\}")
+_LETTERS = re.compile(r"\\overline\{([A-Z]{2})\}|^m(?=\\angle)")
+_FILLERS = {"the", "a", "an", "is", "are", "was", "of", "equals", "exactly", "value"}
+
+
+def equal(gold: str, found: str, tolerance: float = 0.0, algebra: Algebra | None = None) -> bool | None:
+    """Whether two answers have the same value.
+
+    Args:
+        gold: the right answer.
+        found: the one to judge.
+        tolerance: relative, of numbers.
+        algebra: compares expressions; without it the verdict is None where it hangs on one.
+    """
+    if not gold.strip() or not found.strip() or max(len(gold), len(found)) > LONGEST:
+        return False
+    one, other = normalise(gold), normalise(found)
+    if one == other:
+        return True
+    if option := _OPTION.fullmatch(one):
+        chosen = _OPTION.fullmatch(other) or _OPTION_WITH_TEXT.fullmatch(other)
+        if chosen:
+            return option[1] in chosen.groups()
+    elif chosen := _OPTION_WITH_TEXT.fullmatch(other):
+        return equal(gold, chosen["text"], tolerance, algebra)
+    golds, founds = read(gold), read(found)
+    if len(golds) != len(founds):
+        golds, founds = _ambiguous(one, golds, founds), _ambiguous(other, founds, golds)
+    if len(golds) != len(founds):
+        return _list_and_tuple(golds, founds, tolerance, algebra)
+    return _lists(golds, founds, tolerance, algebra)
+
+
+def _ambiguous(text: str, parts: tuple[Part, ...], others: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts of a text whose commas may part digits or numbers, as the other answer has them."""
+    pieces = [part for piece in split(text) for part in read_piece(piece)]
+    return tuple(pieces) if len(pieces) == len(others) > len(parts) else parts
+
+
+def _list_and_tuple(
+    golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None
+) -> bool | None:
+    """Whether a tuple holds a list's values in their order, or each under its name.
+
+    A list of values without names is not an answer where a tuple is asked for.
+    """
+    if len(founds) == 1 and founds[0].ends == "()":
+        founds = founds[0].items
+    elif len(golds) == 1 and golds[0].ends == "()" and all(part.name for part in founds):
+        golds = golds[0].items
+    return _sequences(golds, founds, tolerance, algebra)
+
+
+def _sequences(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None) -> bool | None:
+    """Whether two sequences hold equal values in one order; in any, if all have names."""
+    if len(golds) != len(founds) or not golds:
+        return False
+    if all(part.name for part in (*golds, *founds)):
+        return _lists(golds, founds, tolerance, algebra)
+    return _all(_parts(*pair, tolerance, algebra) for pair in zip(golds, founds))
+
+
+def _all(verdicts: Iterable[bool | None]) -> bool | None:
+    """False if any is, else None if any is."""
+    verdicts = set(verdicts)
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def _lists(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None) -> bool | None:
+    """Whether two lists hold equal values, in any order."""
+    if len(golds) != len(founds) or not golds:
+        return False
+    if len(golds) == 1:
+        return _parts(golds[0], founds[0], tolerance, algebra)
+    left, unsure = list(founds), False
+    for gold in golds:
+        verdicts = [_parts(gold, part, tolerance, algebra) for part in left]
+        if True in verdicts:
+            left.pop(verdicts.index(True))
+        elif None in verdicts:
+            unsure = True
+        else:
+            return False
+    return None if unsure else True
+
+
+def _parts(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
+    """Whether two values are equal; units and names that both have must agree, equations may be multiples."""
+    if gold.name and not found.name and not is_name(gold.name):
+        return False
+    if not gold.name or not found.name or _same_name(gold.name, found.name):
+        return _values(gold, found, tolerance, algebra)
+    if gold.ends or found.ends or (gold.value is not None and found.value is not None and _simple(gold, found)):
+        return False
+    if algebra is None:
+        return None
+    return bool(algebra(_equation(gold), _equation(found), tolerance))
+
+
+def _equation(part: Part) -> str:
+    return f"{part.name}={part.text}"
+
+
+def _simple(*parts: Part) -> bool:
+    return all(re.fullmatch(r"\\?[A-Za-z]+'*(?:_\{[^{}]*\})?", part.name) for part in parts)
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Whether two names may be of one quantity: the same words or symbols, or words for a symbol."""
+    words, others = (_name_words(name) for name in (one, other))
+    if words is None or others is None:
+        return words is not others or _LETTERS.sub(r"\1", _plain(one)) == _LETTERS.sub(r"\1", _plain(other))
+    return bool(words & others) or not words or not others
+
+
+def _name_words(name: str) -> set[str] | None:
+    return set(_words(name).split()) - _FILLERS if _is_text(name.rstrip(":")) else None
+
+
+def _values(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
+    if gold.unit and found.unit and not alike(gold.unit, found.unit):
+        return False
+    if gold.ends or found.ends:
+        return _brackets(gold, found, tolerance, algebra)
+    scales = [Fraction(1)]
+    if gold.percent != found.percent:  # a percentage may be written as its value, with the sign or without
+        scales.append(Fraction(1, 100) if found.percent else Fraction(100))
+    if gold.value is not None and found.value is not None:
+        return any(close(gold.value, found.value * scale, tolerance) for scale in scales)
+    one, other = _plain(gold.text), _plain(found.text)
+    if one == other:
+        return True
+    if _is_text(gold.text) or _is_text(found.text):
+        return _words(gold.text) == _words(found.text)
+    if _BASED.fullmatch(one) and _BASED.fullmatch(other) and one[0].isdigit():
+        return False
+    if algebra is None:
+        return None
+    verdict = algebra(gold.text, found.text, tolerance)
+    if verdict is False and len(scales) > 1:
+        scaled = (f"({found.text})/100", f"({found.text})*100")[found.percent is False]
+        verdict = algebra(gold.text, scaled, tolerance)
+    return bool(verdict)
+
+
+def _brackets(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
+    if gold.ends != found.ends:
+        return False
+    compare = _lists if gold.ends == "{}" else _sequences
+    return compare(gold.items, found.items, tolerance, algebra)
+
+
+def close(one: Fraction, other: Fraction, tolerance: float) -> bool:
+    """Whether two numbers are equal within a relative tolerance; exact, whatever their size."""
+    return one == other or abs(one - other) <= Fraction(tolerance) * max(abs(one), abs(other))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", "", _WORDS.sub(r"\1", text))
+
+
+def _is_text(text: str) -> bool:
+    """Whether a part is words, not mathematics."""
+    return bool(re.fullmatch(r"(?:\\text\{[^{}]*\}|[A-Za-z]{3,}|[\s.,'-])+", text)) and bool(
+        re.search("[A-Za-z]{2}", text)
+    )
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", _WORDS.sub(r" \1 ", text).lower()))
