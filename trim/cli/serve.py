@@ -30,6 +30,14 @@ def serve(
         str, typer.Option(help="Address to listen on; other machines need a key, in the variable TRIM_API_KEY.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name of this machine, such as host.docker.internal; not needed with a key."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Site whose pages may ask and read the answers (CORS), such as http://localhost:5173."),
+    ] = None,
     keys: Annotated[
         Path | None, typer.Option(help="YAML file of clients, with the variable of each one's key, budget and cap.")
     ] = None,
@@ -62,11 +70,13 @@ def serve(
 
     Example: trim serve --router trim_budget --budget 0.2
     """
+    from trim.serve.access import Access
     from trim.serve.server import Options, serve
     from trim.serve.settings import Limits
 
     point = f"{router}@{setting or f'budget={0.2 if budget is None else budget:g}'}"
     kept = None if in_memory else store
     limits = Limits(running, waiting, seconds, without_prm=without_prm, without_strong=without_strong)
+    access = Access(tuple(allow_host or ()), tuple(allow_origin or ()))
     where = (host, port, keys, kept, keep, drain, log_content)
-    serve(Options(params, results, benchmark, point, budget, *where, limits))
+    serve(Options(params, results, benchmark, point, budget, *where, limits, access))

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from sse_starlette import EventSourceResponse
@@ -24,6 +23,8 @@ from starlette.types import Receive, Scope, Send
 
 from trim.engine.budget import Account
 from trim.engine.episode import Step
+from trim.section import shown
+from trim.serve.access import Access
 from trim.serve.answers import Bill, delta, message, told_step, usage
 from trim.serve.errors import ApiError
 from trim.serve.page import Page
@@ -33,7 +34,7 @@ from trim.serve.service import Call, Service
 
 AppStatus.disable_automatic_graceful_drain()  # streams end by themselves, within the limit of a request
 _PING = 15  # seconds between signs of life in a stream
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_SERVED = ("/v1/chat/completions", "/v1/models", "/v1/decision")
 _log = logging.getLogger(__name__)
 
 
@@ -42,12 +43,12 @@ class Api:
 
     Args:
         service: does the work.
-        local: only this machine is served, so that other hosts' names and pages are turned away.
+        access: hosts and pages that may ask a server without a key.
         log_content: write questions and answers into the log.
     """
 
-    def __init__(self, service: Service, local: bool = True, log_content: bool = False) -> None:
-        self._service, self._local, self._log_content = service, local, log_content
+    def __init__(self, service: Service, access: Access | None = None, log_content: bool = False) -> None:
+        self._service, self._access, self._log_content = service, access or Access(), log_content
         self.scheduler, self.description = service.scheduler, service.points.default.description
         self._page = Page(service.points, service.keys.needed)
         self.ready = False
@@ -74,7 +75,9 @@ class Api:
             Route("/health", self.health),
             Route("/metrics", self._guarded(self.metrics, keyless=True)),
         ]
-        return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error})
+        handlers = {HTTPException: _http_error}
+        middleware = self._access.middleware
+        return Starlette(routes=routes, lifespan=lifespan, middleware=middleware, exception_handlers=handlers)
 
     async def chat(self, request: Request, account: Account) -> Response:
         """POST /v1/chat/completions."""
@@ -133,14 +136,16 @@ class Api:
 
     async def models(self, request: Request, account: Account) -> Response:
         """GET /v1/models."""
-        default = self._service.points.default
-        listed = [self._listed(DEFAULT, f"what the operator chose: {default.description}", None)]
+        listed = [self._default()]
         listed += [self._listed(p.id, p.description, p.reached) for p in self._service.points]
         return JSONResponse({"object": "list", "data": listed})
 
     async def model(self, request: Request, account: Account) -> Response:
         """GET /v1/models/{id}."""
-        point = self._service.points.find(request.path_params["id"])
+        name = request.path_params["id"]
+        point = self._service.points.find(name)
+        if name == DEFAULT:
+            return JSONResponse(self._default())
         return JSONResponse(self._listed(point.id, point.description, point.reached))
 
     async def page(self, request: Request, account: Account | None) -> Response:
@@ -169,7 +174,8 @@ class Api:
         async def handle(request: Request) -> Response:
             start, path = time.monotonic(), request.scope["route"].path
             try:
-                self._check_host(request)
+                if not self._service.keys.needed:
+                    self._access.check(request.headers.get("host", ""), request.headers.get("origin"))
                 account = self._service.keys.account(request.headers.get("authorization"))
                 if account is None and not keyless:
                     raise ApiError(401, "no such key; send it as `Authorization: Bearer KEY`", "invalid_api_key")
@@ -192,16 +198,11 @@ class Api:
 
         return handle
 
-    def _check_host(self, request: Request) -> None:
-        """Turn away what a page of another site sends to this machine."""
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if self._local and _address(f"//{host}").hostname not in LOOPBACK:
-            raise ApiError(403, f"host {host[:100]!r} is not this machine", "forbidden")
-        if origin is not None and _address(origin).netloc != host:
-            raise ApiError(403, f"pages of {origin[:100]!r} may not ask here", "forbidden")
-
     async def _body(self, request: Request) -> bytes:
         limits, parts, size = self._service.limits, [], 0
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise ApiError(415, f"Content-Encoding {shown(encoding)}: send the body as it is", "unsupported_encoding")
         try:
             async with asyncio.timeout(limits.upload):
                 async for part in request.stream():
@@ -253,12 +254,16 @@ class Api:
                         yield json.dumps(head.chunk([delta(number, {"content": event.text})], **told))
                     if event.finish:
                         finishes[number] = event.finish
-                        yield json.dumps(head.chunk([delta(number, {}, event.finish)]))
+                        last = delta(number, {}, event.finish)
+                        if len(finishes) < len(call.jobs):
+                            yield json.dumps(head.chunk([last]))
             bills, closed = self._service.close(call), True
             body = self._keep(call, asked, bills, steps, finishes)
             summary = {name: value for name, value in body["trim"].items() if name != "steps"}
-            with_usage = asked.stream_options and asked.stream_options.include_usage
-            yield json.dumps(head.chunk([], trim=summary, **({"usage": body["usage"]} if with_usage else {})))
+            yield json.dumps(head.chunk([last], trim=summary))
+            # Clients read the first choice of every chunk, but for that of the usage, if they asked for one.
+            if asked.stream_options and asked.stream_options.include_usage:
+                yield json.dumps(head.chunk([], usage=body["usage"]))
             yield "[DONE]"
         except ApiError as error:
             if not begun:
@@ -288,6 +293,9 @@ class Api:
         if self._log_content:
             for text in texts:
                 _log.info("%s: %s", name, json.dumps(text))
+
+    def _default(self) -> dict[str, Any]:
+        return self._listed(DEFAULT, f"what the operator chose: {self._service.points.default.description}", None)
 
     def _listed(self, name: str, description: str, reached: Any) -> dict[str, Any]:
         listed = {"id": name, "object": "model", "created": 0, "owned_by": "trim", "description": description}
@@ -334,14 +342,6 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _address(url: str) -> SplitResult:
-    """The parts of an address, all empty if it is none, as `[::1` is."""
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return urlsplit("")
-
-
 def _note(steps: list[dict[str, Any]], choice: int, step: Step, asked: ChatRequest) -> None:
     """Put down what is told of one more step of an answer."""
     index = sum(told["choice"] == choice for told in steps)
@@ -375,5 +375,16 @@ def _headers(call: Call) -> dict[str, str]:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    said = f"{request.method} {request.url.path[:200]}: {error.detail}"
-    return JSONResponse(ApiError(error.status_code, said, code).body(), error.status_code)
+    reason = _cure(request.url.path) if error.status_code == 404 else error.detail
+    message = f"{request.method} {request.url.path[:100]}: {reason}"
+    return JSONResponse(ApiError(error.status_code, message, code).body(), error.status_code)
+
+
+def _cure(path: str) -> str:
+    """The path to use in place of one that there is not: base_url may lack /v1 or have it twice."""
+    meant = "/v1/" + "/".join(part for part in path.split("/") if part not in ("", "v1"))
+    if meant in _SERVED and meant != path:
+        return f"use {meant}; base_url ends in one /v1"
+    if meant in ("/v1/responses", "/v1/completions"):
+        return "use /v1/chat/completions, in which clients have this server's answers"
+    return f"no such path; there are {', '.join(_SERVED)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -16,27 +16,35 @@ Request = TypeVar("Request", bound=BaseModel)
 Metadata = Annotated[  # with OpenAI's limits
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
-# What OpenAI's interface has and this server does not: only the value that changes nothing is taken.
-_WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
-    "audio": (None,),
-    "frequency_penalty": (None, 0),
-    "function_call": (None, "none"),
-    "functions": (None, []),
-    "logit_bias": (None, {}),
-    "logprobs": (None, False),
-    "modalities": (None, ["text"]),
-    "parallel_tool_calls": (None, True, False),
-    "prediction": (None,),
-    "presence_penalty": (None, 0),
-    "reasoning_effort": (None,),
-    "response_format": (None, {"type": "text"}),
-    "service_tier": (None, "auto", "default"),
-    "store": (None, True, False),
-    "tool_choice": (None, "none"),
-    "tools": (None, []),
-    "top_logprobs": (None, 0),
-    "web_search_options": (None,),
+# Parameters that this server does not have, with the values at which they change no answer; any other is refused.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "audio": (),
+    "best_of": (1,),
+    "frequency_penalty": (0,),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "min_p": (0,),
+    "modalities": (["text"],),
+    "prediction": (),
+    "presence_penalty": (0,),
+    "reasoning_effort": ("none",),
+    "repetition_penalty": (1,),
+    "response_format": ({"type": "text"},),
+    "service_tier": ("auto", "default"),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_k": (0, -1),
+    "top_logprobs": (0,),
+    "verbosity": ("medium",),
+    "web_search_options": (),
 }
+# Parameters that concern other servers' caches, accounts and tools: they change no answer at any value.
+_UNREAD = ("parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store")
+# The same of a message, which may be an answer of this server or of another one.
+_NEUTRAL_IN_MESSAGE: dict[str, tuple[Any, ...]] = {"audio": (), "function_call": (), "refusal": (), "tool_calls": ([],)}
+_UNREAD_IN_MESSAGE = ("annotations", "name", "provider_specific_fields", "reasoning", "reasoning_content")
 _MOST_STOPS = 4
 _LONGEST_NAME = 100  # characters of an unknown parameter that are repeated
 _LONGEST_STOP = 500  # characters
@@ -52,12 +60,10 @@ class Message(_Strict):
     Attributes:
         role: who speaks; a developer's turn is a system turn.
         content: the text, or a list of its parts.
-        name: of who speaks; told to no model, and so refused.
     """
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str
-    name: None = None
 
     @field_validator("content", mode="before")
     @classmethod
@@ -76,10 +82,15 @@ class Message(_Strict):
 
 
 class StreamOptions(_Strict):
-    """What a stream tells beside the text."""
+    """Options of a stream; those that this server does not have concern no answer, and are not read.
+
+    Attributes:
+        include_usage: one more chunk at the end, without choices, holds the usage.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     include_usage: bool = False
-    include_obfuscation: bool = False
 
 
 class TrimOptions(_Strict):
@@ -106,17 +117,27 @@ class Conversation(_Strict):
     @field_validator("messages")
     @classmethod
     def _ends_with_a_question(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        if messages[-1].role != "user":
+        *before, question = messages
+        if question.role != "user":
             raise ValueError("the last turn must be the user's; an answer that was begun cannot be continued")
-        if any(message.role in ("system", "developer") for message in messages[1:]):
-            raise ValueError("a system turn can only be the first")
-        return messages
+        roles = [role for role, _ in (message.turn for message in messages)]
+        if "system" in roles[_leading(roles) :]:
+            raise ValueError("a system turn after other turns; put it first, or write it as the user's")
+        # Editors and forms leave line breaks there, and models would answer another question.
+        return (*before, question.model_copy(update={"content": question.content.rstrip()}))
 
     def prefix(self, separator: str, temperature: float | None = None, top_p: float | None = None) -> Prefix:
-        """The beginning of the solution."""
-        *before, question = self.messages
-        turns = tuple(message.turn for message in before)
-        return Prefix(question.content, separator=separator, before=turns, temperature=temperature, top_p=top_p)
+        """The beginning of the solution; several system turns become one, as chat templates have one place for them."""
+        *before, (_, question) = (message.turn for message in self.messages)
+        count = _leading([role for role, _ in before])
+        system = [("system", "\n\n".join(text for _, text in before[:count]))] if count else []
+        turns = (*system, *before[count:])
+        return Prefix(question, separator=separator, before=turns, temperature=temperature, top_p=top_p)
+
+
+def _leading(roles: Sequence[str]) -> int:
+    """Number of system turns at the beginning."""
+    return next((index for index, role in enumerate(roles) if role != "system"), len(roles))
 
 
 class ChatRequest(Conversation):
@@ -125,11 +146,11 @@ class ChatRequest(Conversation):
     Attributes:
         stream: send each step as it stands.
         stream_options: what the stream tells beside.
-        max_tokens, max_completion_tokens: the answer ends before the step that passes it.
+        max_tokens, max_completion_tokens: the answer ends before the step that passes it; -1 is no limit.
         temperature, top_p: in place of the experiment's.
         seed: another seed gives another answer; the same request always gives the same one.
         n: number of answers.
-        stop: texts that the answer ends before.
+        stop: texts that the answer ends before; an empty one is none.
         user, metadata: written into the record of the request.
         trim: this server's own options.
     """
@@ -142,7 +163,7 @@ class ChatRequest(Conversation):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     n: Annotated[int, Field(ge=1, le=16)] | None = None
-    stop: tuple[Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)], ...] = Field((), max_length=_MOST_STOPS)
+    stop: tuple[Annotated[str, Field(max_length=_LONGEST_STOP)], ...] = Field((), max_length=_MOST_STOPS)
     user: Annotated[str, Field(max_length=500)] | None = None
     metadata: Metadata | None = None
     trim: TrimOptions = TrimOptions()
@@ -150,9 +171,13 @@ class ChatRequest(Conversation):
     @field_validator("stop", mode="before")
     @classmethod
     def _listed(cls, stop: Any) -> Any:
-        if isinstance(stop, list):
-            return tuple(stop)
-        return () if stop is None else (stop,) if isinstance(stop, str) else stop
+        texts = [stop] if isinstance(stop, str) else stop
+        return tuple(text for text in texts if text != "") if isinstance(texts, list) else stop
+
+    @field_validator("max_tokens", "max_completion_tokens", mode="before")
+    @classmethod
+    def _limit(cls, limit: Any) -> Any:
+        return None if limit == -1 else limit
 
     @property
     def most_tokens(self) -> int | None:
@@ -188,24 +213,66 @@ class DecisionRequest(Conversation):
 
 
 def read(body: bytes, cls: type[Request]) -> Request:
-    """A request from its JSON.
+    """A request from its JSON. A null is the same as a parameter that is left out, and 1.0 the same as 1.
 
     Raises:
         ApiError: if it is no JSON, or a parameter is wrong, unknown, or one that the server does not do.
     """
     try:
-        found = json.loads(body)
+        given = json.loads(body, object_pairs_hook=_without_nulls, parse_float=_number)
+        json.dumps(given, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise refused(_torn(given), "half of a character (a lone surrogate); send whole characters") from None
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "the body is no JSON in UTF-8", "invalid_json") from error
-    if not isinstance(found, dict):
+    if not isinstance(given, dict):
         raise ApiError(400, "the body is no JSON object", "invalid_json")
     if cls is ChatRequest:
-        for name, allowed in _WITHOUT_EFFECT.items():
-            if name in found and not any(found[name] == value for value in allowed):
-                raise refused(name, f"{shown(found[name])} is not supported; leave it out")
-        found = {name: value for name, value in found.items() if name not in _WITHOUT_EFFECT}
+        given = _meant(given, _NEUTRAL, _UNREAD)
+    if isinstance(given.get("messages"), list):
+        given["messages"] = [
+            _meant(message, _NEUTRAL_IN_MESSAGE, _UNREAD_IN_MESSAGE, f"messages[{index}].")
+            for index, message in enumerate(given["messages"])
+        ]
     try:
-        return cls.model_validate_json(json.dumps(found), strict=True)
+        return cls.model_validate_json(json.dumps(given), strict=True)
     except ValidationError as error:
         where = ".".join(str(part)[:_LONGEST_NAME] for part in error.errors()[0]["loc"]) or None
         raise ApiError(400, explain(error), "invalid_value", where) from error
+
+
+def _without_nulls(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _number(text: str) -> float:
+    """A number with a point or an exponent, as an integer where it is one that integers are wanted for."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 2**63 else value
+
+
+def _meant(given: Any, neutral: Mapping[str, Sequence[Any]], unread: Sequence[str], place: str = "") -> Any:
+    """A section without the parameters that change no answer."""
+    if not isinstance(given, dict):
+        return given
+    for name, values in neutral.items():
+        if name in given and given[name] not in values:
+            raise refused(f"{place}{name}", f"{shown(given[name])} is not supported; leave it out")
+    return {name: value for name, value in given.items() if name not in neutral and name not in unread}
+
+
+def _torn(given: Any) -> str:
+    """The place of a text, or of a key's section, that holds half of a character."""
+    left: list[tuple[str, Any]] = [("", given)]
+    for place, value in left:
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return place.lstrip(".")[:100] or "the body"
+        elif isinstance(value, Mapping):
+            left += [(place, key) for key in value]  # before the values, whose places name them
+            left += [(f"{place}.{key if key.isidentifier() else shown(key)}", inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{place}[{index}]", inner) for index, inner in enumerate(value)]
+    raise AssertionError("all texts are whole")

@@ -23,7 +23,8 @@ from trim.experiment.guarantee import guaranteed_setting, validation_path
 from trim.experiment.load import load
 from trim.experiment.runner import Runner
 from trim.progress import Tracker
-from trim.serve.app import LOOPBACK, Api
+from trim.serve.access import LOOPBACK, Access
+from trim.serve.app import Api
 from trim.serve.errors import ApiError
 from trim.serve.metrics import Metrics
 from trim.serve.points import Points, operating_points
@@ -54,6 +55,7 @@ class Options:
         drain: seconds that requests under way may still take once the server is told to stop.
         log_content: write questions and answers into the log.
         limits: how much is done at once.
+        access: hosts and pages that may ask a server without a key.
     """
 
     params: Path | None = None
@@ -69,6 +71,7 @@ class Options:
     drain: float = 60.0
     log_content: bool = False
     limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
 
 
 class _Counted(Tracker):
@@ -116,7 +119,7 @@ def make_api(options: Options) -> Api:
     for model in runner.models.values():
         model.load()
     service = Service(runner, points, keys, options.limits, metrics)
-    return Api(service, options.host in LOOPBACK, options.log_content)
+    return Api(service, options.access, options.log_content)
 
 
 class _Protocol(HttpToolsProtocol):
