@@ -118,7 +118,7 @@ def test_without_the_weak_model_nothing_goes_but_what_needs_it_not(backends):
 
 
 def test_a_model_that_comes_back_is_used_again(backends, monkeypatch):
-    monkeypatch.setattr("trim.serve.scheduler._PAUSE", 0.3)
+    monkeypatch.setattr("trim.serve.health.PAUSE", 0.3)
     servers, options = backends
     servers["prm"].faults = [500] * 8
     with serving(**options) as server:

@@ -65,15 +65,67 @@ def test_the_oldest_are_dropped():
     assert store.answer("2999", "") == {}
 
 
-def test_a_changed_draw_and_a_foreign_file_are_named(tmp_path):
+@pytest.mark.parametrize("value", ["'other'", "CAST(x'ff' AS TEXT)", "NULL", "7"])
+@pytest.mark.parametrize("column", ["text", "tokens", "stop", "crc"])
+def test_a_damaged_draw_is_made_again(tmp_path, column, value):
     path = tmp_path / "store.sqlite"
     store = ServerStore(path, 1000)
-    store.put([(digest(b"x"), Draw(3, "text", "end"))])
+    keys = [digest(b"x"), digest(b"y")]
+    store.put([(key, Draw(3, "text", "end")) for key in keys])
     store.close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE draws SET text = 'other'")
-    with pytest.raises(TrimError, match="checksum"):
-        ServerStore(path, 1000).get([digest(b"x")])
+        database.execute(f"UPDATE draws SET {column} = {value} WHERE number = 1")
+    database.close()
+    store = ServerStore(path, 1000)
+    assert store.get(keys) == [None, Draw(3, "text", "end")]
+    store.put([(keys[0], Draw(4, "again", "end"))])
+    assert store.get(keys) == [Draw(4, "again", "end"), Draw(3, "text", "end")]
+    assert store.works()
+
+
+def test_a_damaged_answer_is_none(tmp_path):
+    store = ServerStore(None, 1000)
+    store.keep_answer("a", "alice", {"answer": 7})
+    store._connection.execute("UPDATE answers SET content = '{'")
+    assert store.answer("a", "alice") is None
+
+
+@pytest.mark.parametrize("value", ["'much'", "NULL", "-1.0", "9e999"])
+def test_accounts_that_are_no_numbers_are_named_at_the_start(tmp_path, value):
+    store = ServerStore(None, 1000)
+    store.spend("alice", 1, 2, 0.5, 1)
+    store._connection.execute(f"UPDATE accounts SET money = {value}")
+    with pytest.raises(TrimError, match="the account alice"):
+        store.spent("alice")
+
+
+def test_a_full_disk_loses_no_answer_and_no_money(caplog):
+    store = ServerStore(None, 1000)
+    store.put([(digest(b"x"), Draw(3))])
+    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    large = [(digest(bytes([i])), Draw(3, "text" * 1000)) for i in range(9)]
+    store.put(large)
+    store.put(large)
+    assert store.get([large[0][0], digest(b"x")]) == [None, Draw(3)]
+    assert len(caplog.records) == 1
+    store._connection.execute(f"PRAGMA max_page_count = {10 * pages}")
+    assert store.works()
+    store.put(large)
+    assert store.get([large[0][0]]) == [large[0][1]]
+
+
+def test_a_file_that_others_may_read_becomes_private(tmp_path):
+    path = tmp_path / "store.sqlite"
+    for name in (path, path.with_name("store.sqlite-wal")):
+        name.touch(0o644)
+        name.chmod(0o644)
+    ServerStore(path, 1000).put([(digest(b"x"), Draw(3))])
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_foreign_file_is_named(tmp_path):
+    path = tmp_path / "store.sqlite"
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(TrimError, match="cannot be used"):
         ServerStore(path, 1000)

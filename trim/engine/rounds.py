@@ -101,11 +101,19 @@ class Rounds:
         self._waiting["draft" if policy.logprobs else "rate"].append(turn)
         return turn
 
-    def leave(self, episode: Episode) -> None:
-        """Close an episode; what is being made for it is dropped when it comes."""
+    def leave(self, episode: Episode) -> Turn | None:
+        """Close an episode; what is being made for it is dropped when it comes.
+
+        Returns:
+            the turn with the step that it was at, None if it does not wait for anything of a step.
+        """
         self._open.pop(id(episode), None)
-        for turns in self._waiting.values():
+        left = None
+        for stage, turns in self._waiting.items():
+            if stage != "verify":
+                left = next((turn for turn in turns if turn.episode is episode), left)
             turns[:] = [turn for turn in turns if turn.episode is not episode]
+        return left
 
     def take(self, stage: Stage) -> list[Turn]:
         """All that waits for something, for `work` and then `settle`; in an order that depends on the joining alone."""

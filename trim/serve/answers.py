@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from trim.engine.episode import Episode, Step
+from trim.engine.episode import Episode, Step, Turn
 from trim.engine.records import step_row
-from trim.evaluation.costs import ROLES, count_calls, in_units, totals
+from trim.evaluation.costs import PAYERS, ROLES, count_calls, in_units, totals
 from trim.evaluation.schema import CALLS
 from trim.models.cost import ModelCost
 from trim.serve.points import Point
@@ -136,22 +136,57 @@ def bill(episode: Episode, prompts: Mapping[str, int], models: Mapping[str, Mode
         models: what each model costs.
     """
     steps = [*episode.discarded, *episode.steps]
-    rows = [step_row(i, s) | {"setting": "-", "decision": "discard"} for i, s in enumerate(episode.discarded)]
-    rows += [step_row(i, s) | {"setting": "-"} for i, s in enumerate(episode.steps)]
-    rows = [row | {f"repeats_{name}": row["text"] == row[name] for name in ("draft", "other")} for row in rows]
     whole, strong = sum(s.tokens for s in episode.steps), sum(s.strong_tokens for s in steps)
     thrown_away = sum(s.draft_tokens for s in steps if s.writer == "strong") + sum(s.tokens for s in episode.discarded)
     thrown_away += sum(s.retry.draft.tokens for s in steps if s.retry)
     kept = sum(s.tokens for s in episode.steps if s.writer == "weak")
     money, tokens = 0.0, {role: dict.fromkeys(KINDS, 0) for role in ROLES}
-    if rows:
-        table = {name: np.array([row[name] for row in rows]) for name in _COLUMNS}
-        calls = count_calls(table, {role: np.full(len(rows), prompts[role]) for role in ROLES})
-        total = totals(table, calls, "billed")
+    if steps:
+        _, total = _totals([episode], [prompts])
         tokens = {role: {kind: int(total[f"{role}_{kind}"].sum()) for kind in KINDS} for role in ROLES}
         money = float(np.sum(in_units(total, models)["money"]))
     alone = models["strong"].money(prompts["strong"], 0, whole)
     return Bill(tokens, money, strong, whole, float(alone), prompts["strong"], thrown_away, kept)
+
+
+def costs(
+    episodes: Sequence[Episode], prompts: Sequence[Mapping[str, int]], models: Mapping[str, ModelCost]
+) -> list[float]:
+    """The money of the bill of each episode; of many at once, as one alone takes almost as long."""
+    if not any(episode.steps or episode.discarded for episode in episodes):
+        return [0.0] * len(episodes)
+    of, total = _totals(episodes, prompts)
+    return np.bincount(of, in_units(total, models)["money"], len(episodes)).tolist()
+
+
+def _totals(
+    episodes: Sequence[Episode], prompts: Sequence[Mapping[str, int]]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The episode of each step, by its number, and what the step took; see `trim.evaluation.costs.totals`."""
+    rows = []
+    for number, episode in enumerate(episodes):
+        own = {"number": number, "setting": str(number)}
+        # Steps that are thrown away are so once others follow them, in a table of several episodes.
+        thrown_away = own | ({"decision": "discard"} if episode.steps else {})
+        rows += [step_row(i, step) | thrown_away for i, step in enumerate(episode.discarded)]
+        rows += [step_row(i, step) | own for i, step in enumerate(episode.steps)]
+    rows = [row | {f"repeats_{name}": row["text"] == row[name] for name in ("draft", "other")} for row in rows]
+    table = {name: np.array([row[name] for row in rows]) for name in (*_COLUMNS, "number")}
+    known = {role: np.array([prompts[number][role] for number in table["number"]]) for role in ROLES}
+    return table["number"], totals(table, count_calls(table, known), "billed")
+
+
+def verdict_bill(
+    turn: Turn, prompts: Mapping[str, int], models: Mapping[str, ModelCost]
+) -> list[tuple[str, dict[str, int], float]]:
+    """What a verdict took: role, tokens by kind, and money, of each rating of the draft and the steps given with it."""
+    found = []
+    for rating in filter(None, (turn.first_rating, turn.rating)):
+        role = PAYERS.get(rating.rater, "weak")
+        read, written = prompts[role] + rating.read + rating.reread, rating.verdict_tokens
+        tokens = {"calls": rating.rating_calls, "read": read, "cached": 0, "written": written}
+        found.append((role, tokens, float(models[role].money(read, 0, written))))
+    return found
 
 
 def usage(bills: Sequence[Bill]) -> dict[str, Any]:

@@ -33,8 +33,10 @@ from trim.serve.requests import ChatRequest, DecisionRequest, read
 from trim.serve.service import Call, Service
 
 AppStatus.disable_automatic_graceful_drain()  # streams end by themselves, within the limit of a request
+_UP = {True: "up", False: "down"}
 _PING = 15  # seconds between signs of life in a stream
 _SERVED = ("/v1/chat/completions", "/v1/models", "/v1/decision")
+_UNEXPECTED = ApiError(500, "unexpected error", "internal_error")
 _log = logging.getLogger(__name__)
 
 
@@ -158,14 +160,14 @@ class Api:
 
     async def live(self, request: Request) -> Response:
         """GET /health/live: whether the process works at all."""
-        alive = self._service.scheduler.alive
+        alive = self._service.scheduler.moves
         return JSONResponse({"live": alive}, 200 if alive else 503)
 
     async def health(self, request: Request) -> Response:
         """GET /health, /health/ready: whether requests are answered, as far as can be told."""
-        scheduler = self._service.scheduler
-        ready = self.ready and scheduler.alive and not scheduler.refusing
-        state = {"live": scheduler.alive, "ready": ready, "models": scheduler.health()}
+        scheduler, kept = self._service.scheduler, await run_in_threadpool(self._service.store.works)
+        ready = self.ready and scheduler.moves and not scheduler.refusing and kept
+        state = {"live": scheduler.moves, "ready": ready, "models": scheduler.health(), "store": _UP[kept]}
         return JSONResponse(state, 200 if ready else 503)
 
     def _guarded(self, handler: Any, keyless: bool = False) -> Callable[[Request], Awaitable[Response]]:
@@ -187,7 +189,7 @@ class Api:
                 response = JSONResponse(error.body(), error.status, headers)
             except Exception:
                 _log.exception("%s", path)
-                response = JSONResponse(ApiError(500, "unexpected error", "internal_error").body(), 500)
+                response = JSONResponse(_UNEXPECTED.body(), 500)
             model = response.headers.get("x-trim-model", "")
             seconds = time.monotonic() - start
             self._service.metrics.request(path, model, response.status_code, seconds)
@@ -269,6 +271,11 @@ class Api:
             if not begun:
                 raise
             yield json.dumps(error.body())
+        except Exception:
+            if not begun:
+                raise
+            _log.exception("a stream")
+            yield json.dumps(_UNEXPECTED.body())
         finally:
             if not closed:
                 self._service.close(call)

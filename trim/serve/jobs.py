@@ -29,6 +29,7 @@ class Job:
         deadline: `time.monotonic()` at which it is given up.
         shown: number of steps that were told.
         prompts: tokens of each model's prompt.
+        charged: money that its account was charged.
     """
 
     episode: Episode
@@ -41,6 +42,7 @@ class Job:
     deadline: float
     shown: int = 0
     prompts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
+    charged: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -15,49 +15,26 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from trim.engine.budget import Capped
 from trim.engine.episode import Episode, Turn
-from trim.engine.rounds import STAGES, Rounds, Stage, asked_at
+from trim.engine.rounds import STAGES, Rounds, Stage
 from trim.errors import TrimError, first_line
-from trim.evaluation.costs import PAYERS
 from trim.experiment.runner import Runner
-from trim.models.base import Draft
+from trim.serve.books import Books
 from trim.serve.errors import ApiError
+from trim.serve.health import PAUSE, Health
 from trim.serve.jobs import Event, Job
 from trim.serve.metrics import Metrics
 from trim.serve.settings import Limits
 from trim.serve.text import Finish
+from trim.serve.turns import NAMES, cut, place, role_of, unexpected, unfinished
 
 _THREADS = 4  # for each answer that is made; those whose client is gone hold one until their server answers
-_FAILURES = 3  # in a row, after which a model is left alone for a while
-_PAUSE = 5.0  # seconds
+_STUCK = 60.0  # seconds that a batch may take in any case
 _LOOK = 0.2  # seconds between two looks at the time, where nothing else happens
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Health:
-    """Failures of a model behind a server."""
-
-    failures: int = 0
-    until: float = 0.0
-
-    def down(self) -> bool:
-        """Whether it is left alone at this moment; at the end of the pause one try is made."""
-        if self.failures < _FAILURES:
-            return False
-        if time.monotonic() < self.until:
-            return True
-        self.until = time.monotonic() + _PAUSE
-        return False
-
-    def note(self, failed: bool) -> None:
-        """How a call went."""
-        self.failures = self.failures + 1 if failed else 0
-        if self.failures >= _FAILURES:
-            self.until = time.monotonic() + _PAUSE
 
 
 class Scheduler:
@@ -67,13 +44,14 @@ class Scheduler:
         runner: the models.
         limits: how much is done at once, and what happens where a model cannot be reached.
         metrics: counts.
+        books: what was made is charged there.
 
     Attributes:
         alive: whether `run` is under way.
     """
 
-    def __init__(self, runner: Runner, limits: Limits, metrics: Metrics) -> None:
-        self._limits, self._metrics = limits, metrics
+    def __init__(self, runner: Runner, limits: Limits, metrics: Metrics, books: Books) -> None:
+        self._limits, self._metrics, self._books = limits, metrics, books
         self._rounds: Rounds = runner.rounds(self._on_step)
         self._models, served = runner.models, dict(runner.params.models)
         self._served = {role for role, model in served.items() if model.server}
@@ -81,17 +59,25 @@ class Scheduler:
             role: (model.server.context if model.server else model.engine.context) or runner.models[role].context
             for role, model in served.items()
         }
-        self._health = {role: _Health() for role in served}
+        self._health = {role: Health() for role in served}
         self._pool = ThreadPoolExecutor(_THREADS * limits.running, "model") if self._served else None
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._backlog: deque[Job] = deque()
         self._jobs: dict[int, Job] = {}
         self._flying: dict[tuple[str, ...], list[Turn]] = {}
+        self._told: list[tuple[Job, Event]] = []  # what jobs are told once it is charged
+        self._left: dict[Turn, Job] = {}  # turns that a server works on, and whose clients are gone
         self.alive, self._stopping, self._ended = False, False, threading.Event()
+        self._moved = time.monotonic()  # when the last batch began
+
+    @property
+    def moves(self) -> bool:
+        """Whether the rounds go on: `run` is under way, and no batch takes longer than an answer may."""
+        return self.alive and time.monotonic() - self._moved < max(_STUCK, self._limits.seconds)
 
     def health(self) -> dict[str, str]:
         """Whether each model is asked, or left alone for a while since it could not be reached."""
-        return {role: "down" if health.failures >= _FAILURES else "up" for role, health in self._health.items()}
+        return {role: "down" if state.failing else "up" for role, state in self._health.items()}
 
     @property
     def refusing(self) -> bool:
@@ -142,7 +128,11 @@ class Scheduler:
             self.alive = False
             if self._pool:
                 self._pool.shutdown(wait=False, cancel_futures=True)
-            self._ended.set()
+            try:
+                self._report()
+                self._books.write()
+            finally:
+                self._ended.set()
 
     def _turn_over(self) -> None:
         """All stages once, with what comes in between."""
@@ -153,9 +143,10 @@ class Scheduler:
 
     def _round(self, stage: Stage) -> None:
         """Have done what waits for one stage."""
+        self._moved = time.monotonic()
         here = []
         for turn in self._rounds.take(stage):
-            if _role(stage, turn) in self._served:
+            if role_of(stage, turn) in self._served:
                 self._send(stage, turn)
             else:
                 here.append(turn)
@@ -163,6 +154,7 @@ class Scheduler:
             self._work(stage, here)
         with self._metrics.own_time():
             self._expire()
+            self._report()
 
     def _receive(self, wait: bool) -> None:
         """Handle what came in; if nothing is to be done, wait for it, but look at the time now and then."""
@@ -177,6 +169,7 @@ class Scheduler:
                 joining.append(self._backlog.popleft())
             for job in self._with_prompts(joining):
                 self._join(job)
+            self._report()
             self._metrics.open(len(self._jobs), len(self._backlog))
 
     def _with_prompts(self, jobs: list[Job]) -> list[Job]:
@@ -189,7 +182,7 @@ class Scheduler:
         except Exception as error:  # such as a chat template that takes no system turn
             if len(jobs) > 1:
                 return [job for alone in jobs for job in self._with_prompts([alone])]
-            self._fail(jobs[0], ApiError(400, _unexpected(error).message, "invalid_messages", "messages"))
+            self._fail(jobs[0], ApiError(400, unexpected(error).message, "invalid_messages", "messages"))
             return []
         for index, job in enumerate(jobs):
             job.prompts = {role: found[index] for role, found in lengths.items()}
@@ -201,7 +194,7 @@ class Scheduler:
         for role, prompt in job.prompts.items():
             context, tokens = self._contexts[role], prompt + given
             if context is not None and tokens >= context:
-                message = f"{tokens} tokens, of which the {_NAMES[role]} reads at most {context}"
+                message = f"{tokens} tokens, of which the {NAMES[role]} reads at most {context}"
                 self._fail(job, ApiError(400, message, "context_length_exceeded", "messages"))
                 return False
         return True
@@ -214,7 +207,7 @@ class Scheduler:
             else:
                 self._rounds.consider(job.episode, job.policy, job.draft)
         except Exception as error:  # a policy's mistake is this job's, not the server's
-            self._fail(job, _unexpected(error))
+            self._fail(job, unexpected(error))
 
     def _drop(self, job: Job) -> None:
         if job in self._backlog:
@@ -238,7 +231,7 @@ class Scheduler:
                     self._work(stage, [turn])
                 return
             _log.warning("%s: %s", stage, first_line(error))
-            self._fail(self._jobs.get(id(turns[0].episode)), _unexpected(error))
+            self._fail(self._jobs.get(id(turns[0].episode)), unexpected(error), unfinished(stage, turns[0]))
             return
         self._settle(stage, turns)
 
@@ -248,12 +241,12 @@ class Scheduler:
                 self._close(self._rounds.settle(stage, turns))
             except Exception as error:
                 for turn in turns:
-                    self._fail(self._jobs.get(id(turn.episode)), _unexpected(error))
+                    self._fail(self._jobs.get(id(turn.episode)), unexpected(error))
 
     def _send(self, stage: Stage, turn: Turn) -> None:
         """Have a model behind a server work on a turn; equal turns wait for the one that is under way."""
         assert self._pool
-        role, at = _role(stage, turn), _place(stage, turn)
+        role, at = role_of(stage, turn), place(stage, turn)
         if self._health[role].down():
             self._without(stage, turn, TrimError(f"the {role} model cannot be reached"))
         elif at in self._flying:
@@ -274,7 +267,11 @@ class Scheduler:
 
     def _answered(self, stage: Stage, turn: Turn, at: tuple[str, ...], failure: Exception | None) -> None:
         first, *others = self._flying.pop(at)
-        self._health[_role(stage, turn)].note(failure is not None)
+        for gone in [gone for gone in (first, *others) if gone in self._left]:
+            job = self._left.pop(gone)
+            self._note_left(job, gone)
+            self._books.close(job)
+        self._health[role_of(stage, turn)].note(failure is not None)
         if failure is None:
             self._settle(stage, [first])
         else:
@@ -284,14 +281,15 @@ class Scheduler:
 
     def _without(self, stage: Stage, turn: Turn, failure: Exception) -> None:
         """Go on without a model that cannot be reached, as the operator chose."""
-        job, role = self._jobs.get(id(turn.episode)), _role(stage, turn)
+        job, role = self._jobs.get(id(turn.episode)), role_of(stage, turn)
         if job is None:
             return
         choice = self._choice(role)
         if choice == "refuse" or turn.judged_only or stage == "verify" or not isinstance(failure, TrimError):
-            message = f"the {_NAMES[role]} cannot be reached; try again later"
-            error = ApiError(503, message, f"{role}_unavailable", retry_after=_PAUSE)
-            self._fail(job, error if isinstance(failure, TrimError) else _unexpected(failure))
+            message = f"the {NAMES[role]} cannot be reached; try again later"
+            error = ApiError(503, message, f"{role}_unavailable", retry_after=PAUSE)
+            error = error if isinstance(failure, TrimError) else unexpected(failure)
+            self._fail(job, error, unfinished(stage, turn))
             return
         turn = turn.better()
         turn.without = "prm" if role == "prm" else "strong"
@@ -313,10 +311,20 @@ class Scheduler:
         if isinstance(job.policy, Capped) and job.policy.stopped:
             step = episode.steps[-1] = replace(step, without="budget")
         job.account.spend(episode)
+        self._books.note(job)
         self._metrics.step(job.router, step, job.account.name)
         # A whole solution that may still be thrown away is told when it is not.
         if not job.policy.verifier or episode.discarded:
             self._tell(job)
+
+    def _report(self) -> None:
+        """Charge what was made, and then tell of it."""
+        told, self._told = self._told, []
+        try:
+            self._books.settle()
+        finally:
+            for job, event in told:
+                job.tell(event)
 
     def _tell(self, job: Job) -> None:
         """Tell of the steps that were not told yet."""
@@ -325,9 +333,9 @@ class Scheduler:
             step = job.episode.steps[job.shown]
             job.shown += 1
             text = job.text.add(step.text, step.tokens)
-            job.tell(Event(step, text, job.text.finish))
-        if job.text.finish is not None:
-            self._end(job)
+            if job.text.finish is not None:
+                self._end(job)
+            self._told.append((job, Event(step, text, job.text.finish)))
 
     def _close(self, turns: Sequence[Turn]) -> None:
         """Tell of the end of those whose episodes are finished."""
@@ -336,59 +344,45 @@ class Scheduler:
             if job is None:
                 continue
             if job.text is None:
+                self._books.note(job, turn)
                 self._end(job)
-                job.tell(Event(verdict=turn))
+                self._told.append((job, Event(verdict=turn)))
                 continue
             self._tell(job)
             if job.text.finish is None:
                 stands = turn.rewrite or turn.draft
-                finish: Finish = "length" if _cut(stands, turn.episode, self._rounds.max_steps) else "stop"
-                job.tell(Event(None, job.text.end(finish), finish))
+                finish: Finish = "length" if cut(stands, turn.episode, self._rounds.max_steps) else "stop"
                 self._end(job)
+                self._told.append((job, Event(None, job.text.end(finish), finish)))
 
-    def _fail(self, job: Job | None, error: ApiError) -> None:
+    def _fail(self, job: Job | None, error: ApiError, turn: Turn | None = None) -> None:
+        """End a job with an error; a turn that it was at is charged as far as it came."""
         if job:
+            if turn:
+                self._note_left(job, turn)
             self._drop(job)
-            job.tell(Event(error=error))
+            self._told.append((job, Event(error=error)))
 
     def _end(self, job: Job) -> None:
-        self._jobs.pop(id(job.episode), None)
-        self._rounds.leave(job.episode)
+        """Forget a job, which may have ended before."""
+        waiting = self._rounds.leave(job.episode)
         self._settle_account(job)
+        asked = [(at[0], turn) for at, turns in self._flying.items() for turn in turns if turn.episode is job.episode]
+        flying = [turn for stage, turn in asked if unfinished(stage, turn)]
+        if self._jobs.pop(id(job.episode), None):
+            self._left.update(dict.fromkeys(flying, job))
+            for turn in filter(None, (waiting, *flying)):
+                self._note_left(job, turn)
+        if not flying:  # what a server may still bill stays set aside until it answers
+            self._books.close(job)
+
+    def _note_left(self, job: Job, turn: Turn) -> None:
+        """Charge what was made of a step that will never be finished."""
+        if turn.retry_of:
+            turn = turn.better() if turn.draft else turn.retry_of
+        self._books.note(job, turn)
 
     @staticmethod
     def _settle_account(job: Job) -> None:
         if isinstance(job.policy, Capped):
             job.policy.settle()
-
-
-_NAMES = {"weak": "weak model", "strong": "strong model", "prm": "reward model"}
-
-
-def _role(stage: Stage, turn: Turn) -> str:
-    """Whose work a turn waits for; nobody's, if there is only a verdict to be given that needs no rating."""
-    if stage in ("rate", "consult"):
-        rater = asked_at(stage, turn)
-        return PAYERS.get(rater, "weak") if rater else ""
-    if stage == "verify":
-        return PAYERS[str(turn.policy.verifier)]
-    return "weak" if stage in ("glimpse", "draft") else "strong"
-
-
-def _place(stage: Stage, turn: Turn) -> tuple[str, ...]:
-    """What two turns have in common for which the same is to be made."""
-    draft = turn.draft.text if stage in ("rate", "consult") and turn.draft else ""
-    writer = "again" if stage == "draft" and turn.retry_of else ""
-    return stage, writer or str(asked_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
-
-
-def _cut(stands: Draft | None, episode: Episode, max_steps: int) -> bool:
-    """Whether a solution ended because there was no more room."""
-    return bool(stands and stands.stop == "length") or (
-        len(episode.steps) >= max_steps and bool(stands and stands.stop == "separator")
-    )
-
-
-def _unexpected(error: Exception) -> ApiError:
-    message = str(error) if isinstance(error, TrimError) else f"unexpected {type(error).__name__}"
-    return ApiError(500, message, "internal_error")

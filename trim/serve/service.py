@@ -16,11 +16,11 @@ from trim.engine.budget import Account, Capped
 from trim.engine.episode import Episode, Step, Turn
 from trim.engine.policy import Policy
 from trim.engine.store import Node
-from trim.evaluation.costs import PAYERS
 from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.problems import Problem
-from trim.serve.answers import Bill, Head, bill
+from trim.serve.answers import Bill, Head, bill, verdict_bill
+from trim.serve.books import Books, most_of_answer
 from trim.serve.errors import ApiError, refused
 from trim.serve.jobs import Event, Job
 from trim.serve.metrics import Metrics
@@ -90,11 +90,10 @@ class Service:
         self.params, self.store, self.points = runner.params, runner.draws, points
         self.keys, self.limits, self.metrics = keys, limits, metrics
         self._costs = runner.costs()
-        self.scheduler = Scheduler(runner, limits, self.metrics)
+        self.books = Books(keys.accounts, self.store, self._costs)
+        self.scheduler = Scheduler(runner, limits, self.metrics, self.books)
         self._open = 0
         self._outbox: _Outbox | None = None
-        for account in keys.accounts:
-            account.strong, account.whole, account.money, account.answers = self.store.spent(account.name)
 
     def ask(self, request: ChatRequest, account: Account) -> Call:
         """Take a request for an answer.
@@ -137,7 +136,7 @@ class Service:
         self, request: Conversation, account: Account, roots: Sequence[Node], texts: Sequence[Text | None]
     ) -> Call:
         point = self.points.find(request.model)
-        self._check(request, account, len(roots))
+        self._check(request, len(roots))
         events = asyncio.Queue[tuple[int, Event]]()
         outbox = self._outbox = self._outbox or _Outbox(asyncio.get_running_loop())
 
@@ -155,13 +154,19 @@ class Service:
             policy = self._policy(request.model, point, account, stops=text is not None)
             deadline = arrived + self.limits.seconds
             jobs.append(Job(episode, policy, text, draft, account, point.router, partial(tell, number), deadline))
+        self.books.open(jobs, self._most(request, jobs[0].policy))
         self._open += len(jobs)
         self.scheduler.submit(jobs)
         return Call(head, jobs, account, arrived, events)
 
-    def _check(self, request: Conversation, account: Account, answers: int) -> None:
-        if account.exhausted:
-            raise ApiError(429, f"{account.name}: all of {account.cap:g} is spent", "insufficient_quota")
+    def _most(self, request: Conversation, policy: Policy) -> float:
+        """The most that one answer can cost; a token of a prompt is taken for a character at least."""
+        generation, prompt = self.params.generation, sum(len(message.content) for message in request.messages)
+        most_tokens = request.most_tokens if isinstance(request, ChatRequest) else None
+        size = generation.max_steps, generation.sampling.max_step_tokens, most_tokens
+        return most_of_answer(policy, self._costs, prompt, *size)
+
+    def _check(self, request: Conversation, answers: int) -> None:
         if self._open + answers > self.limits.running + self.limits.waiting:
             raise ApiError(429, "too many requests at once; try again later", "overloaded", retry_after=1)
         try:
@@ -201,27 +206,17 @@ class Service:
                 self.metrics.gone()
 
     def close(self, call: Call) -> list[Bill]:
-        """Write down what a call took, whatever became of it; returns the bill of each answer."""
+        """Count what a call took, whatever became of it; returns the bill of each answer."""
         bills = [bill(job.episode, job.prompts, self._costs) for job in call.jobs]
-        money = sum(b.money for b in bills)
-        call.account.money += money
         for one in bills:
             self.metrics.spent(one.tokens, one.money)
         self.metrics.account(call.account)
-        spent = sum(b.strong for b in bills), sum(b.whole for b in bills), money, len(bills)
-        self.store.spend(call.account.name, *spent)
         return bills
 
     def close_verdict(self, call: Call, turn: Turn) -> None:
-        """Write down what a verdict took: the reading of the draft, and of the steps that were given."""
-        for rating in filter(None, (turn.first_rating, turn.rating)):
-            role = PAYERS.get(rating.rater, "weak")
-            read = call.jobs[0].prompts[role] + rating.read + rating.reread
-            money = float(self._costs[role].money(read, 0, rating.verdict_tokens))
-            call.account.money += money
-            tokens = {"calls": rating.rating_calls, "read": read, "cached": 0, "written": rating.verdict_tokens}
+        """Count what a verdict took: the reading of the draft, and of the steps that were given."""
+        for role, tokens, money in verdict_bill(turn, call.jobs[0].prompts, self._costs):
             self.metrics.spent({role: tokens}, money)
-            self.store.spend(call.account.name, 0, 0, money, 0)
 
 
 def _standing(episode: Episode, request: DecisionRequest) -> Draft:

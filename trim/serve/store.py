@@ -6,10 +6,12 @@ Draws of a rule are loaded whole, since a rule reads them all; a server runs for
 from __future__ import annotations
 
 import json
+import logging
+import math
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,18 @@ from trim.errors import TrimError
 _AT_ONCE = 500  # keys of one query
 _PRUNED = 1000  # answers between two looks at the limit
 _NAMES = ", ".join(SCHEMA.names)
+_WAIT = 5.0  # seconds for another process that holds the file
+_log = logging.getLogger(__name__)
 
 
 class ServerStore:
     """An SQLite database, which takes each batch as it is made; see `trim.engine.store.DrawStore`.
 
+    A disk that is full, or a file that is damaged while the server runs, costs work but no answer: what cannot be read
+    is made again, and what cannot be written is not kept.
+
     Args:
-        path: the file; None keeps all in memory, of which the limit holds too.
+        path: the file, which only its owner may read; None keeps all in memory, of which the limit holds too.
         keep: most draws that are kept; the oldest are dropped.
 
     Raises:
@@ -35,11 +42,12 @@ class ServerStore:
     def __init__(self, path: Path | None, keep: int) -> None:
         self.folder = path.parent if path else None
         self._path, self._keep, self._lock = path, keep, threading.Lock()
+        self._failing = False
         try:
             if path:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch(0o600)
-            self._connection = sqlite3.connect(path or ":memory:", timeout=60, check_same_thread=False)
+                _make_private(path)
+            self._connection = sqlite3.connect(path or ":memory:", timeout=_WAIT, check_same_thread=False)
+            self._connection.text_factory = lambda text: text.decode(errors="replace")  # a checksum tells
             with self._connection as database:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
@@ -61,77 +69,125 @@ class ServerStore:
             raise self._damaged(error) from error
 
     def get(self, keys: Sequence[bytes]) -> list[Draw | None]:
-        """See `DrawStore.get`.
-
-        Raises:
-            TrimError: if a draw is damaged.
-        """
+        """See `DrawStore.get`; a damaged draw counts as one that was never made, and is dropped."""
         found: dict[bytes, Draw] = {}
-        with self._lock:
-            for start in range(0, len(keys), _AT_ONCE):
-                part = keys[start : start + _AT_ONCE]
-                marks = ", ".join("?" * len(part))
-                query = f"SELECT {_NAMES}, crc FROM draws WHERE key IN ({marks})"
-                for key, *values, crc in self._query(query, part):
-                    found[key] = Draw(*values)
-                    if found[key].crc(key) != crc:
-                        raise self._damaged("checksum")
+        damaged = list[tuple[bytes]]()
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(part))
+            for key, *values, crc in self._read(f"SELECT {_NAMES}, crc FROM draws WHERE key IN ({marks})", part):
+                found[key] = Draw(*values)
+                if found[key].crc(key) != crc:
+                    damaged.append((key,))
+                    del found[key]
+        if damaged:
+            _log.warning("%s: %d damaged draws, which are made again", self._path, len(damaged))
+            self._write(lambda database: database.executemany("DELETE FROM draws WHERE key = ?", damaged))
         return [found.get(key) for key in keys]
 
     def put(self, draws: Sequence[tuple[bytes, Draw]]) -> None:
         """See `DrawStore.put`."""
         marks = ", ".join("?" * (len(SCHEMA) + 1))
         query = f"INSERT OR IGNORE INTO draws ({_NAMES}, crc) VALUES ({marks})"
-        with self._lock, self._connection:
-            self._connection.executemany(query, [(key, *draw, draw.crc(key)) for key, draw in draws])
+        rows = [(key, *draw, draw.crc(key)) for key, draw in draws]
+        self._write(lambda database: database.executemany(query, rows))
 
     def keep_answer(self, name: str, owner: str, content: Mapping[str, Any]) -> None:
         """Keep a finished answer; the oldest answers and draws are dropped where there are too many."""
-        with self._lock, self._connection:
-            row = (name, owner, time.time(), json.dumps(content))
-            number = self._connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", row).lastrowid or 0
+        row = (name, owner, time.time(), json.dumps(content))
+
+        def keep(database: sqlite3.Connection) -> None:
+            number = database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", row).lastrowid or 0
             if number % _PRUNED == 0:
-                self._prune()
+                self._prune(database)
+
+        self._write(keep)
 
     def answer(self, name: str, owner: str) -> dict[str, Any] | None:
-        """An answer that was kept for an owner, None if there is none."""
-        with self._lock:
-            rows = self._query("SELECT content FROM answers WHERE id = ? AND owner = ?", (name, owner))
-        return json.loads(rows[0][0]) if rows else None
+        """An answer that was kept for an owner, None if there is none, or it is damaged."""
+        rows = self._read("SELECT content FROM answers WHERE id = ? AND owner = ?", (name, owner))
+        try:
+            return json.loads(rows[0][0]) if rows else None
+        except (ValueError, TypeError):
+            _log.warning("%s: the answer %s is damaged", self._path, name)
+            return None
 
     def spent(self, account: str) -> tuple[float, float, float, int]:
-        """Strong tokens, tokens of always-strong, money, and answers, of an account."""
-        with self._lock:
-            rows = self._query("SELECT strong, whole, money, answers FROM accounts WHERE name = ?", (account,))
+        """Strong tokens, tokens of always-strong, money, and answers, of an account.
+
+        Raises:
+            TrimError: if they are damaged.
+        """
+        rows = self._read("SELECT strong, whole, money, answers FROM accounts WHERE name = ?", (account,))
+        if self._failing or any(not isinstance(n, int | float) or not 0 <= n < math.inf for row in rows for n in row):
+            raise self._damaged(f"what the account {account} has spent is no number")
         return rows[0] if rows else (0.0, 0.0, 0.0, 0)
 
-    def spend(self, account: str, strong: float, whole: float, money: float, answers: int) -> None:
-        """Write down what more answers have spent."""
-        with self._lock, self._connection:
-            self._connection.execute("INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, 0, 0)", (account,))
-            self._connection.execute(
+    def spend(self, account: str, strong: float, whole: float, money: float, answers: int) -> bool:
+        """Write down what more was spent; returns whether it could be written."""
+
+        def spend(database: sqlite3.Connection) -> None:
+            database.execute("INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, 0, 0)", (account,))
+            database.execute(
                 "UPDATE accounts SET strong = strong + ?, whole = whole + ?, money = money + ?, "
                 "answers = answers + ? WHERE name = ?",
                 (strong, whole, money, answers, account),
             )
+
+        return self._write(spend)
+
+    def works(self) -> bool:
+        """Whether the last use succeeded; after one that did not, a small write is tried."""
+        if self._failing:
+            self._write(lambda database: database.execute("PRAGMA user_version = 1"))
+        return not self._failing
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._connection.close()
 
-    def _query(self, query: str, values: Sequence[Any]) -> list[Any]:
-        try:
-            return self._connection.execute(query, values).fetchall()
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise self._damaged(error) from error
+    def _read(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of a query; none if they cannot be read."""
+        with self._lock:
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                self._failed(error)
+                return []
 
-    def _prune(self) -> None:
-        self._connection.execute("DELETE FROM draws WHERE number <= (SELECT max(number) FROM draws) - ?", (self._keep,))
-        self._connection.execute(
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> bool:
+        """Do a transaction; returns whether it could be done."""
+        with self._lock:
+            try:
+                with self._connection as database:
+                    work(database)
+            except sqlite3.Error as error:
+                self._failed(error)
+                return False
+            self._failing = False
+            return True
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        if not self._failing:
+            _log.warning("%s: %s; until that is mended, nothing is kept in it", self._path, error)
+        self._failing = True
+
+    def _prune(self, database: sqlite3.Connection) -> None:
+        database.execute("DELETE FROM draws WHERE number <= (SELECT max(number) FROM draws) - ?", (self._keep,))
+        database.execute(
             "DELETE FROM answers WHERE made < (SELECT made FROM answers ORDER BY made DESC LIMIT 1 OFFSET ?)",
             (max(1, self._keep // 20),),
         )
 
     def _damaged(self, reason: object) -> TrimError:
         return TrimError(f"{self._path}: cannot be used ({reason}); delete it, or name another with --store")
+
+
+def _make_private(path: Path) -> None:
+    """Make a database if there is none, and have it and what SQLite lays beside it read by its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+        if file.exists():
+            file.chmod(0o600)

@@ -1,0 +1,150 @@
+"""The books of a server: what its accounts have spent, and what answers under way may still cost.
+
+An answer is taken as long as what is spent and set aside is below the cap; then the most that it can cost is set aside
+until it ends. So whatever runs at once, all but the last request taken is within the cap. What a step cost is written
+down when the step is there: a kill or a client that leaves loses the step under way at most.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from trim.engine.budget import Account
+from trim.engine.episode import Turn
+from trim.engine.policy import Policy
+from trim.evaluation.costs import PAYERS
+from trim.models.cost import ModelCost
+from trim.serve.answers import costs, verdict_bill
+from trim.serve.errors import ApiError
+from trim.serve.jobs import Job
+from trim.serve.store import ServerStore
+
+_FRAME = 200  # tokens that a chat template, or the question to a rater, has around a prompt
+
+
+class Books:
+    """All accounts; `open` may be called from any thread, the rest from the scheduler's.
+
+    Args:
+        accounts: the accounts; what they had spent before is read from the store.
+        store: where spending is written down. What it cannot take now is written with the next step.
+        costs: of each model.
+
+    Raises:
+        TrimError: if what the store has of an account is damaged.
+    """
+
+    def __init__(self, accounts: Iterable[Account], store: ServerStore, costs: Mapping[str, ModelCost]) -> None:
+        self._store, self._costs, self._accounts = store, costs, list(accounts)
+        self._reserved: dict[Job, float] = {}
+        self._due: dict[Job, Turn | None] = {}
+        self._ended: list[Job] = []
+        self._lock = threading.Lock()
+        for account in self._accounts:
+            account.strong, account.whole, account.money, account.answers = store.spent(account.name)
+        self._written = {account.name: _amounts(account) for account in self._accounts}
+
+    def reserved(self, account: Account) -> float:
+        """Money that is set aside for an account's answers under way."""
+        return sum(money for job, money in self._reserved.copy().items() if job.account is account)
+
+    def open(self, jobs: Sequence[Job], most: float) -> None:
+        """Set aside the most that each answer of a request can cost.
+
+        Raises:
+            ApiError: if the cap is used up, or may be by the requests under way.
+        """
+        account = jobs[0].account
+        if account.cap is None:
+            return
+        with self._lock:
+            if account.exhausted:
+                raise ApiError(429, f"{account.name}: all of {account.cap:g} is spent", "insufficient_quota")
+            if account.money + self.reserved(account) >= account.cap:
+                message = f"{account.name}: requests under way may use up the rest of {account.cap:g}; try again later"
+                raise ApiError(429, message, "quota_reserved", retry_after=1)
+            self._reserved.update(dict.fromkeys(jobs, most))
+
+    def note(self, job: Job, turn: Turn | None = None) -> None:
+        """Something was made for a job.
+
+        Args:
+            job: the job.
+            turn: the step that does not have its place yet, or the verdict.
+        """
+        self._due[job] = turn
+
+    def close(self, job: Job) -> None:
+        """A job has ended."""
+        self._ended.append(job)
+
+    def settle(self) -> None:
+        """Charge what was made since the last time, and set nothing aside for jobs that ended."""
+        due, ended, self._due, self._ended = self._due, self._ended, {}, []
+        if not (due or ended):
+            return
+        spent = self._spent(due)
+        with self._lock:
+            for job, money in spent.items():
+                more, job.charged = money - job.charged, money
+                job.account.money += more
+                if job in self._reserved:
+                    self._reserved[job] = max(0.0, self._reserved[job] - more)
+            for job in ended:
+                self._reserved.pop(job, None)
+        self.write({job.account.name: job.account for job in spent}.values())
+
+    def write(self, accounts: Iterable[Account] | None = None) -> None:
+        """Write down what accounts, by default all, have spent since that was written last."""
+        for account in self._accounts if accounts is None else accounts:
+            now, before = _amounts(account), self._written[account.name]
+            strong, whole, money, answers = (new - old for new, old in zip(now, before, strict=True))
+            if now != before and self._store.spend(account.name, strong, whole, money, int(answers)):
+                self._written[account.name] = now
+
+    def _spent(self, due: Mapping[Job, Turn | None]) -> dict[Job, float]:
+        """The money that was spent on each job so far."""
+        episodes, spent = {}, dict[Job, float]()
+        for job, turn in due.items():
+            if job.text:
+                begun = [turn.step()] if turn and (turn.draft or turn.rewrite) else []
+                episodes[job] = replace(job.episode, steps=[*job.episode.steps, *begun])
+            elif turn:
+                spent[job] = sum(money for *_, money in verdict_bill(turn, job.prompts, self._costs))
+        money = costs(list(episodes.values()), [job.prompts for job in episodes], self._costs)
+        return spent | dict(zip(episodes, money, strict=True))
+
+
+def most_of_answer(
+    policy: Policy, costs: Mapping[str, ModelCost], prompt: int, steps: int, length: int, most_tokens: int | None
+) -> float:
+    """The most money that an answer can cost, if no call reads from a cache.
+
+    Args:
+        policy: who decides.
+        costs: of each model.
+        prompt: tokens of the conversation.
+        steps: most steps of a solution.
+        length: most tokens of a step.
+        most_tokens: see `ChatRequest.most_tokens`.
+    """
+    whole = steps * length
+    if most_tokens is not None:  # it ends before the step that passes them, which is written too
+        steps, whole = min(steps, most_tokens + 1), min(whole, most_tokens + length)
+    drafts = 1 + policy.retries
+    calls = {"weak": steps * (drafts + policy.glimpses), "strong": steps, "prm": 0}
+    for rater in filter(None, (policy.rater, policy.second)):
+        calls[PAYERS.get(rater, "weak")] += steps * drafts
+    if policy.verifier:
+        calls[PAYERS[policy.verifier]] += policy.samples if policy.verifier == "self" else 1
+    read = prompt + whole + length + _FRAME
+    return sum(
+        float(costs[role].money(count * read, 0, 0 if role == "prm" else count * length))
+        for role, count in calls.items()
+    )
+
+
+def _amounts(account: Account) -> tuple[float, float, float, int]:
+    return account.strong, account.whole, account.money, account.answers

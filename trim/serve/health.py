@@ -1,0 +1,37 @@
+"""Models that cannot be reached are left alone for a while."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+_FAILURES = 3  # in a row, after which a model is left alone for a while
+PAUSE = 5.0  # seconds
+
+
+@dataclass
+class Health:
+    """Failures of a model behind a server."""
+
+    failures: int = 0
+    until: float = 0.0
+
+    @property
+    def failing(self) -> bool:
+        """Whether it has failed too often in a row."""
+        return self.failures >= _FAILURES
+
+    def down(self) -> bool:
+        """Whether it is left alone at this moment; at the end of the pause one try is made."""
+        if not self.failing:
+            return False
+        if time.monotonic() < self.until:
+            return True
+        self.until = time.monotonic() + PAUSE
+        return False
+
+    def note(self, failed: bool) -> None:
+        """How a call went."""
+        self.failures = self.failures + 1 if failed else 0
+        if self.failing:
+            self.until = time.monotonic() + PAUSE
