@@ -12,7 +12,7 @@ from trim.evaluation.costs import UNITS
 from trim.evaluation.published import published_budgets, published_costs, published_points
 from trim.evaluation.results import PER_PROBLEM, Results
 from trim.problems import Problem
-from trim.studies.claims import FAILS, HOLDS, OPEN, Finding
+from trim.report.finding import FAILS, HOLDS, OPEN, Finding
 from trim.studies.interventions import decisions, rates
 
 PROTOCOL = MeasureSettings("strong_tokens", "prefix", (0.1, 0.2, 0.3), (0.5, 0.8, 0.95), 200, 0.95, 0)
@@ -135,7 +135,7 @@ def test_the_published_run_misses_what_is_claimed_of_it():
     share = (0.364 + 0.95 * 0.366 - before["accuracy"]) / (after["accuracy"] - before["accuracy"])
     expected = before["strong_fraction"] + share * (after["strong_fraction"] - before["strong_fraction"])
     assert table.loc["cpt95", "value"] == pytest.approx(expected)
-    assert Finding(*table.loc["cpt95"]).at_most(0.2) == FAILS
+    assert Finding.of_row(table.loc["cpt95"]).at_most(0.2) == FAILS
     assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
 
 

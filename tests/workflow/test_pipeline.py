@@ -56,7 +56,7 @@ def test_the_contract_of_the_outputs(project):
     assert ",".join(summary.columns).startswith(contract)
     assert set(summary["router"]) == set(yaml.safe_load((project / "params.yaml").read_text())["routers"])
     budgets = pd.read_csv(project / "results/measures.csv")
-    assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high", "spread"]
+    assert list(budgets.columns) == ["benchmark", "router", "measure", "value", "low", "high", "spread", "reached"]
     assert set(budgets.dropna(subset=["spread"])["router"]) == {"trim_agg", "trim_budget"}
     assert {"cpt50", "cpt80", "cpt95", "apgr", "aiq", "ibc", "acc@10", "acc@30"} <= set(budgets["measure"])
     metrics = json.loads((project / "results/metrics.json").read_text())
