@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from trim.answers.parts import Part, is_name, read, read_piece, split
+from trim.answers.parts import VARIABLE, Part, is_name, read, read_piece, split
 from trim.answers.text import LONGEST, normalise
 from trim.answers.units import alike
 
@@ -17,9 +17,11 @@ _OPTION_WITH_TEXT = re.compile(
     r"(?:\\text\{(?P<a>[A-J])[.:]?\}(?!\s*-)|\\text\{\((?P<b>[A-J])\)[.:]?\}|\((?P<c>[A-J])\)|(?P<d>[A-J])[.:)])[.:]?\s*"
     r"(?P<text>[^\s,}*^_/=+].*)"
 )
+_WORDY = re.compile(r"(?=.*[A-Za-z]{3})(?:\\text\{[\w ]*\}|[\w ])+")  # June 20
 _BASED = re.compile(r"(\w+)_\{(\w+)\}")
 _WORDS = re.compile(r"\\(?:text|mathbb)\{([^{}]*)\}")
-_LETTERS = re.compile(r"\\overline\{([A-Z]{2})\}|^m(?=\\angle)")
+_UNSAID = re.compile(r"^m(?=\\angle)|\\overline(?=\{[A-Z]{2}\})|_\{\\?[a-z]{2,}\}|[{}]")  # in a name
+_ARGUMENTS = re.compile(r"\(.*\)$")
 _FILLERS = {"the", "a", "an", "is", "are", "was", "of", "equals", "exactly", "value"}
 
 
@@ -35,20 +37,25 @@ def equal(gold: str, found: str, tolerance: float = 0.0, algebra: Algebra | None
     if not gold.strip() or not found.strip() or max(len(gold), len(found)) > LONGEST:
         return False
     one, other = normalise(gold), normalise(found)
-    if one == other:
+    if one == other or (_WORDY.fullmatch(one) and _words(one) == _words(other)):
         return True
-    if option := _OPTION.fullmatch(one):
-        chosen = _OPTION.fullmatch(other) or _OPTION_WITH_TEXT.fullmatch(other)
-        if chosen:
-            return option[1] in chosen.groups()
-    elif chosen := _OPTION_WITH_TEXT.fullmatch(other):
-        return equal(gold, chosen["text"], tolerance, algebra)
+    option, chosen = _option(one), _option(other)
+    if option and chosen:
+        return option[0] == chosen[0]
+    if texts := [part[1] for part in (option, chosen) if part and part[1]]:
+        return equal(texts[0], found, tolerance, algebra) if option else equal(gold, texts[0], tolerance, algebra)
     golds, founds = read(gold), read(found)
     if len(golds) != len(founds):
         golds, founds = _ambiguous(one, golds, founds), _ambiguous(other, founds, golds)
     if len(golds) != len(founds):
         return _list_and_tuple(golds, founds, tolerance, algebra)
     return _lists(golds, founds, tolerance, algebra)
+
+
+def _option(text: str) -> tuple[str, str] | None:
+    """The letter of an option and the text after it."""
+    match = _OPTION.fullmatch(text) or _OPTION_WITH_TEXT.fullmatch(text)
+    return (next(filter(None, match.groups())), match.groupdict().get("text", "")) if match else None
 
 
 def _ambiguous(text: str, parts: tuple[Part, ...], others: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -110,7 +117,8 @@ def _parts(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -
         return False
     if not gold.name or not found.name or _same_name(gold.name, found.name):
         return _values(gold, found, tolerance, algebra)
-    if gold.ends or found.ends or (gold.value is not None and found.value is not None and _simple(gold, found)):
+    numbers = gold.value is not None and found.value is not None
+    if gold.ends or found.ends or (numbers and all(VARIABLE.fullmatch(part.name) for part in (gold, found))):
         return False
     if algebra is None:
         return None
@@ -121,16 +129,19 @@ def _equation(part: Part) -> str:
     return f"{part.name}={part.text}"
 
 
-def _simple(*parts: Part) -> bool:
-    return all(re.fullmatch(r"\\?[A-Za-z]+'*(?:_\{[^{}]*\})?", part.name) for part in parts)
-
-
 def _same_name(one: str, other: str) -> bool:
     """Whether two names may be of one quantity: the same words or symbols, or words for a symbol."""
     words, others = (_name_words(name) for name in (one, other))
-    if words is None or others is None:
-        return words is not others or _LETTERS.sub(r"\1", _plain(one)) == _LETTERS.sub(r"\1", _plain(other))
-    return bool(words & others) or not words or not others
+    if words is None and others is None:
+        return _same_symbol(*(_UNSAID.sub("", _plain(name)) for name in (one, other)))
+    return not words or not others or bool(words & others)
+
+
+def _same_symbol(one: str, other: str) -> bool:
+    """Whether two symbols may be of one quantity: f for f(x), and y for f(x)."""
+    if one == other or {one, other} == {"y", "f(x)"}:
+        return True
+    return other == _ARGUMENTS.sub("", one) or one == _ARGUMENTS.sub("", other)
 
 
 def _name_words(name: str) -> set[str] | None:

@@ -14,7 +14,7 @@ from trim.answers.units import split_unit
 _OPENING, _CLOSING = ("(", "[", "{", "\\{", "\\begin"), (")", "]", "}", "\\}", "\\end")
 _SIGN = re.compile(r"\\(?:begin|end)(?![A-Za-z])|\\.|.", re.DOTALL)
 _SYMBOL = r"\\?[A-Za-z]+'*(?:_\{[^{}]*\})?"
-_VARIABLE = re.compile(_SYMBOL)
+VARIABLE = re.compile(_SYMBOL)
 _ORDER = re.compile(r"\\le(?![a-z])|\\ge(?![a-z])|<|>")
 _FALLING = {">": "<", r"\ge": r"\le"}
 _EQUALS = re.compile(r"=|\\(?:equiv|in)(?![a-z])")
@@ -105,7 +105,7 @@ def unqualified(text: str) -> str:
     if not match:
         return text
     body = text[: match.start()].rstrip(",; ")
-    return body if body and (match["words"] or not _VARIABLE.fullmatch(body)) else text
+    return body if body and (match["words"] or not VARIABLE.fullmatch(body)) else text
 
 
 def read_piece(text: str) -> list[Part]:
@@ -173,11 +173,11 @@ def _inequality(text: str) -> Part | None:
     sides, signs = [side.strip() for side in _ORDER.split(text)], _ORDER.findall(text)
     if signs and signs[0] in _FALLING:
         sides, signs = sides[::-1], [_FALLING.get(sign, "") for sign in reversed(signs)]
-    if len(signs) == 1 and _VARIABLE.fullmatch(sides[0]) and sides[0] != r"\infty":
+    if len(signs) == 1 and VARIABLE.fullmatch(sides[0]) and sides[0] != r"\infty":
         sides, signs = [r"-\infty", *sides], ["<", *signs]
     elif len(signs) == 1:
         sides, signs = [*sides, r"\infty"], [*signs, "<"]
-    if len(sides) != 3 or not set(signs) <= set(_FALLING.values()) or not _VARIABLE.fullmatch(sides[1]):
+    if len(sides) != 3 or not set(signs) <= set(_FALLING.values()) or not VARIABLE.fullmatch(sides[1]):
         return None
     low, name, high = sides
     if not low or not high or "," in low + high:

@@ -135,6 +135,7 @@ def _unstyled(text: str) -> str:
             text = text[: match.start()] + shown + text[end:]
             # Mathematics may hold a style too; words stay as they are.
             place = match.start() + (0 if shown.strip() == content.strip() else len(shown))
+    text = re.sub(r"(?<=\S)\s*\\text\{\s*(?:is|equals|is equal to)\s*\}(?=\s*\S)", " = ", text)
     # A list's "and" and "or" are commas.
     text = re.sub(r"(?:,\s*)?\\text\{\s*(?:,\s*)?(?:and|or)\s*\}", ", ", text)
     text = re.sub(r"(?:,\s*)?(?<![A-Za-z\\{])(?:,\s*)?\b(?:and|or)\b(?![A-Za-z])", ", ", text)
@@ -153,7 +154,7 @@ def normalise(answer: str) -> str:
 
     Units, names and percent signs stay; `trim.answers.parts` reads them.
     """
-    text = _unicode(answer).replace("**", " ").replace("__", " ").replace("`", "")
+    text = _unicode(answer).replace("**", " ").replace("__", " ").replace("`", "").replace("...", r"\ldots ")
     text = re.sub(r"\\(?:left|right)\s*\.", "", rows_ended(text))
     text = _COMMAND.sub(lambda m: "\\" + _ALIASES.get(m[1], m[1]), text)
     text = re.sub(r"\\?\$+|\\[()\[\]]", "", text)

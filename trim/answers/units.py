@@ -27,7 +27,7 @@ _BARE = (
     rf"{_RAISED}(?![A-Za-z(])"
 )
 _UNIT = re.compile(rf"\s*((?:(?:{_ATOM}|{_BARE})(?:\s|\\cdot|\\times|/|\*|\.)*)+|\(\s*(?:[a-z]{{3,}}\s*)+\))$")
-_PERCENT = re.compile(r"\s*(?:\\%|(?:\\text\{)?\s*per\s?cent\s*\}?)$")
+_PERCENT = re.compile(r"\s*(?:\\%|(?:\\text\{)?\s*(?:per\s?cent(?:age)?|pct\.?)\s*\}?)$")
 _OF_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?:\^\{-?\d+\})?\s*[^()+]*$")
 _CURRENCY = re.compile(r"^\\text\{[€£¥]\}\s*")
 
