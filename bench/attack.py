@@ -35,7 +35,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from trim.answers import boxed, equal, is_boxed, number
+from trim.answers import boxed, equal, is_boxed, is_open, normalise, number
+from trim.answers.algebra import compare
+from trim.audit.answers import NEAR_MISSES, REWRITINGS
 from trim.engine.store import Draw, Draws
 from trim.errors import TrimError, printable
 from trim.evaluation.published import published_model
@@ -441,6 +443,21 @@ SIGNS = [
     "\n\n",
     "\\sqrt",
     "10^{9}",
+    "!",
+    "&",
+    "\\\\",
+    "\\begin{pmatrix}",
+    "\\end{pmatrix}",
+    "\\begin{cases}",
+    "\\end{cases}",
+    "\\text{A, D}",
+    "\\text{ for }",
+    "\\in",
+    "\\mathbb{Z}",
+    "\\approx",
+    "|",
+    "i",
+    " a.m.",
 ]
 
 
@@ -453,6 +470,64 @@ def answers(stream: random.Random, folder: Path) -> Case:
         boxed(found), is_boxed(found)
         assert equal(gold, gold) is bool(gold.strip()), f"{gold!r} is not itself"
         return "read" if equal(gold, found) is not False else "refused"
+
+    return case
+
+
+def _gold(stream: random.Random) -> str:
+    """A right answer of a kind that rewritings and near misses are made of."""
+
+    def n(largest: int = 999) -> int:
+        return stream.randint(2, largest)
+
+    def fraction() -> str:
+        top, bottom = stream.sample(range(1, 99), 2)
+        return f"{'-' * stream.randrange(2)}{top}/{bottom}"
+
+    match stream.randrange(8):
+        case 0:
+            return str(n(10 ** stream.randint(1, 400)))
+        case 1:
+            top, bottom = stream.sample(range(1, 99), 2)
+            return rf"\frac{{{top}}}{{{bottom}}}"
+        case 2:
+            return ", ".join(map(str, stream.sample(range(999), stream.randint(2, 5))))
+        case 3:
+            return f"({fraction()}, {n()})"
+        case 4:
+            rows, columns = stream.randint(1, 3), stream.randint(1, 3)
+            inside = "\\\\ ".join(" & ".join(fraction() for _ in range(columns)) for _ in range(rows))
+            return f"\\begin{{pmatrix}}{inside}\\end{{pmatrix}}"
+        case 5:
+            return f"{stream.choice('xyk')} = {fraction()}"
+        case 6:
+            return f"{n(50)}^{{{n()}}}"
+        case _:
+            return f"{n()}\\sqrt{{{n()}}} + {n()}"
+
+
+def answer_kinds(stream: random.Random, folder: Path) -> Case:
+    """An answer of each kind otherwise written, which must be equal, or a near miss of it, which must not."""
+    gold = _gold(stream)
+    right = stream.random() < 0.5
+    changed = [change(gold) for change in (REWRITINGS if right else NEAR_MISSES).values()]
+    found = stream.choice([text for text in changed if text and (right or normalise(text) != normalise(gold))])
+
+    def case() -> str:
+        assert bool(equal(gold, found, 0.0, compare)) is right, f"{found!r} against {gold!r}"
+        return "read" if right else "refused"
+
+    return case
+
+
+def long_solutions(stream: random.Random, folder: Path) -> Case:
+    """Boxes, open, closed and within one another, through 100 kB of a solution."""
+    pieces = ["\\boxed{", "\\boxed ", "\\{", "\\}", "{", "}", "answer as ", "X", "3", ", ", "\\\\", "\n"]
+    piece = "".join(stream.choices(pieces, weights=[5] + [1] * (len(pieces) - 1), k=stream.randint(1, 6)))
+    text = piece * (100_000 // len(piece))
+
+    def case() -> str:
+        return "refused" if boxed(text) is None or not is_boxed(text) or is_open(text) else "read"
 
     return case
 
@@ -551,10 +626,10 @@ ATTACKS = (
     records,
     problem_files,
     server_answers,
-    records,
-    server_answers,
     moving_answers,
     answers,
+    answer_kinds,
+    long_solutions,
     networks,
     calibrations,
     layers,
