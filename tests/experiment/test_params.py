@@ -77,6 +77,14 @@ def test_a_missing_key_is_named(raw):
         check(wrong)
 
 
+def test_the_ends_alone_compare_nothing(raw):
+    wrong = copy.deepcopy(raw) | {"trees": [], "transfer": {}, "robustness": {"routers": ["always_weak"]}}
+    wrong["routers"] = {"always_weak": {}, "always_strong": {}}
+    wrong["evaluation"]["baselines"] = ["always_weak"]
+    with pytest.raises(TrimError, match=r"routers: the ends of the scale alone, so that nothing is compared; add one"):
+        check(wrong)
+
+
 def test_both_ends_are_needed(raw):
     wrong = copy.deepcopy(raw)
     del wrong["routers"]["always_strong"]
@@ -313,6 +321,8 @@ def test_local_files_and_folders_are_looked_for_before_work(raw, tmp_path, monke
         (("benchmarks", "mine"), {"path": "p.jsonl"}, "fitted on mine, which has no validation problems"),
         (("calibration", "solutions"), "nowhere.jsonl", "calibration.solutions: nowhere.jsonl: No such file"),
         (("models", "weak", "path"), "nowhere", "models.weak.path: nowhere/config.json: No such file"),
+        (("models", "prm", "path"), "embedded/weak", "models.prm.path: .*/weak: not a reward model: it lacks weights"),
+        (("models", "strong", "path"), "embedded/prm", "models.strong.path: .*/prm: a reward model, where a language"),
     ):
         with pytest.raises(TrimError, match=message):
             check_surroundings(check(changed(raw, value, *keys)))

@@ -553,6 +553,18 @@ def test_dvc_only_locks_what_snakemake_made(project):
     assert remote.is_dir()
 
 
+def test_an_experiment_in_a_folder_of_its_own_makes_only_what_it_changes(project):
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "run")
+    done = run(project, "dvc", "exp", "run", "--temp", "-n", "own", "-S", "evaluation.bootstrap=25", "evaluation")
+    made = re.findall(r"^ *\d+/\d+ +[\d:]+ +(\w+)", done.stdout + done.stderr, re.MULTILINE)
+    assert made == ["evaluate", "all_evaluation"]
+    (ref,) = run(project, "git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/own").stdout.split()
+    stages = yaml.safe_load(run(project, "git", "show", f"{ref}:dvc.lock").stdout)["stages"].values()
+    files = [file for stage in stages for file in stage.get("deps", []) + stage.get("outs", [])]
+    assert len({(file["path"], file["md5"]) for file in files}) == len({file["path"] for file in files})
+
+
 def test_pretraining_at_smoke_size(project, raw):
     small = yaml.safe_load((project / "params.yaml").read_text())
     small["pretrain"]["probe"] = 10

@@ -1,6 +1,7 @@
 """What a run computes is what was planned, wherever the project lies, and whatever is edited or named meanwhile."""
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from project import environment, make_project, run
+from project import BIN, environment, make_project, run
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +114,7 @@ def test_shards_change_no_byte_of_a_table(project, tmp_path):
 
 
 def test_it_runs_in_another_folder(project, tmp_path):
-    """With --directory, and from a folder that has nothing but its own experiment, or not even that."""
+    """With --directory; and, the environment not activated, from a folder that has not even an experiment."""
     other = tmp_path / "other"
     other.mkdir()
     shutil.copy(project / "params.yaml", other / "params.yaml")
@@ -123,9 +124,8 @@ def test_it_runs_in_another_folder(project, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     options = ("-s", str(project / "Snakefile"), "--cores", "1", "--quiet", "all")
-    done = subprocess.run(
-        ["snakemake", *options, "--", target], cwd=empty, env=environment(project), capture_output=True, text=True
-    )
+    command, plain = [f"{BIN}/snakemake", *options, "--", target], environment(project) | {"PATH": os.defpath}
+    done = subprocess.run(command, cwd=empty, env=plain, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (empty / target).read_bytes() == (project / target).read_bytes()
 

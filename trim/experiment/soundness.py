@@ -38,6 +38,8 @@ def _ends(params: Params) -> Iterator[str]:
             yield f"routers.{name}: missing; both ends of the scale are needed"
         elif changed := set(params.routers[name]) - {"title", "group"}:
             yield f"routers.{name}.{min(changed)}: an end of the scale has no such key; leave it out"
+    if set(params.routers) == set(_ENDS):
+        yield "routers: the ends of the scale alone, so that nothing is compared; add one, such as random: {}"
 
 
 def _names(params: Params) -> Iterator[str]:
@@ -158,7 +160,7 @@ def check_surroundings(params: Params) -> list[str]:
 
 
 def _folders(params: Params) -> Iterator[str]:
-    from trim.models.files import on_hub
+    from trim.models.files import check_kind, folder, on_hub
     from trim.models.load import name
 
     for role in type(params.models).model_fields:
@@ -168,6 +170,8 @@ def _folders(params: Params) -> Iterator[str]:
             continue
         try:
             name(model)
+            if not model.server:
+                check_kind(folder(model), scores=role == "prm")
         except TrimError as error:
             raise TrimError(f"models.{role}.path: {error}") from error
 

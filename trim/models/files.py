@@ -73,15 +73,33 @@ def parameters(folder: Path) -> int:
     Raises:
         TrimError: if a file is damaged.
     """
-    count = 0
+    return sum(map(math.prod, _shapes(folder).values()))
+
+
+def check_kind(folder: Path, scores: bool) -> None:
+    """Whether a folder holds a reward model (`scores`) or a language model, by the names of its weights.
+
+    Raises:
+        TrimError: if it holds the other kind, or a file is damaged.
+    """
+    heads = [name for name in _shapes(folder) if name.startswith("score.")]
+    if scores and not heads:
+        raise TrimError(f"{folder}: not a reward model: it lacks weights score.*; name the folder of one")
+    if heads and not scores:
+        raise TrimError(f"{folder}: a reward model, where a language model is needed: it holds weights {heads[0]}")
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    """Shape of each tensor, from the headers of the safetensors files."""
+    shapes = {}
     for path in weight_files(folder):
         try:
             with path.open("rb") as file:
                 header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-            count += sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+            shapes |= {name: [int(n) for n in t["shape"]] for name, t in header.items() if name != "__metadata__"}
         except (OSError, OverflowError, MemoryError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TrimError(f"{path}: not a safetensors file; restore the model folder") from error
-    return count
+    return shapes
 
 
 def on_hub(model: Model) -> bool:

@@ -72,12 +72,15 @@ def panels(names: Mapping[str, str], height: float = 3.1) -> tuple[Figure, dict[
 
 
 def legend(figure: Figure) -> Figure:
-    """One legend under all panels, of what any of them shows."""
+    """One legend under all panels, of what any of them shows; where none shows anything, the figure says so."""
     known: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             known.setdefault(label, handle)
     labels, handles = list(known), list(known.values())
+    if not labels:
+        figure.text(0.5, 0.5, "the experiment has no router of this kind", ha="center", va="center")
+        return figure
     column = 0.065 * max(map(len, labels)) + 0.5  # inches, about
     figure.legend(handles, labels, loc="outside lower center", ncols=max(1, int(figure.get_figwidth() // column)))
     return figure
@@ -221,9 +224,11 @@ def _bars(results: Path, params: Params) -> Figure:
 def _scores(results: Path, params: Params) -> Figure:
     """Distribution of PRM scores of the drafts under the first of TRIM's routers, by the solution's fate."""
     reading = params.needing("train_logprobs")  # whose scores are not the reward model's alone
-    scored = next(name for name in params.routers if params.group(name) == "trim" and name not in reading)
+    scored = next((name for name in params.routers if params.group(name) == "trim" and name not in reading), None)
     figure, axes_of = panels(titles(params)[0], height=2.4)
     for benchmark, axes in axes_of.items():
+        if scored is None or scored not in params.routers_on(benchmark):
+            continue
         scores: pd.DataFrame = read_scores(results / "episodes" / benchmark / f"{scored}.parquet")
         bins = np.linspace(0, 1, 21).tolist()
         for correct, colour, label in ((True, COLOURS[0], "solved"), (False, COLOURS[1], "not solved")):

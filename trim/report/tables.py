@@ -167,7 +167,7 @@ def _differences(results: Path, params: Params) -> pd.DataFrame:
     table, (_, names) = read_csv(results / "differences.csv"), titles(params)
     measures = [m for m in dict.fromkeys(table["measure"]) if m.startswith("acc@") or m in ("apgr", "aiq")]
     table = table[~table["router"].isin(_references(params))]
-    parts = []
+    parts = [pd.DataFrame(columns=["benchmark", "split", "router", "vs", *measures])]  # of one router, nothing differs
     for baseline, rows in table.groupby("baseline", sort=False):
         part = _wide(rows, measures, params)
         part.insert(3, "vs", names[str(baseline)])

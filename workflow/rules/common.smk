@@ -11,6 +11,8 @@ from trim.files import write_text
 from trim.problems import SPLITS
 from trim.provenance import digest_of
 from trim.rl.settings import CEILINGS
+from trim.stages.checkout import take_over
+from trim.stages.environment import use_own_commands
 from trim.studies import studies_of
 
 
@@ -31,6 +33,9 @@ elif workflow.execution_settings and workflow.execution_settings.no_hooks:
     )
 
 try:
+    use_own_commands()
+    if workflow.is_main_process:
+        take_over(Path.cwd())
     # Snakemake's own reading of YAML passes over what has two meanings.
     for path in workflow.configfiles:
         read_yaml(Path(path))
