@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -163,17 +164,25 @@ def _totals(
     episodes: Sequence[Episode], prompts: Sequence[Mapping[str, int]]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The episode of each step, by its number, and what the step took; see `trim.evaluation.costs.totals`."""
-    rows = []
-    for number, episode in enumerate(episodes):
-        own = {"number": number, "setting": str(number)}
-        # Steps that are thrown away are so once others follow them, in a table of several episodes.
-        thrown_away = own | ({"decision": "discard"} if episode.steps else {})
-        rows += [step_row(i, step) | thrown_away for i, step in enumerate(episode.discarded)]
-        rows += [step_row(i, step) | own for i, step in enumerate(episode.steps)]
-    rows = [row | {f"repeats_{name}": row["text"] == row[name] for name in ("draft", "other")} for row in rows]
-    table = {name: np.array([row[name] for row in rows]) for name in (*_COLUMNS, "number")}
-    known = {role: np.array([prompts[number][role] for number in table["number"]]) for role in ROLES}
-    return table["number"], totals(table, count_calls(table, known), "billed")
+    steps = [(i, s) for e in episodes for part in (e.discarded, e.steps) for i, s in enumerate(part)]
+    table = dict(zip(_COLUMNS, map(np.array, zip(*(_row(*step) for step in steps)))))
+    sizes = [len(e.discarded) + len(e.steps) for e in episodes]
+    of = np.repeat(np.arange(len(episodes)), sizes)
+    # Steps that are thrown away are so once others follow them, in a table of several episodes.
+    thrown_away = [
+        bool(part is e.discarded and e.steps) for e in episodes for part in (e.discarded, e.steps) for _ in part
+    ]
+    table |= {"setting": of, "decision": np.where(thrown_away, "discard", table["decision"])}
+    prompt = {role: np.array([tokens[role] for tokens in prompts])[of] for role in ROLES}
+    return of, totals(table, count_calls(table, prompt), "billed")
+
+
+@lru_cache(maxsize=1 << 12)
+def _row(number: int, step: Step) -> tuple[Any, ...]:
+    """The columns of a step's costs; open answers are counted again and again."""
+    row = step_row(number, step)
+    row |= {"setting": ""} | {f"repeats_{name}": row["text"] == row[name] for name in ("draft", "other")}
+    return tuple(row[name] for name in _COLUMNS)
 
 
 def verdict_bill(
