@@ -10,10 +10,12 @@ would move a terminal, if it takes longer than ten seconds, or if a damaged file
 from __future__ import annotations
 
 import argparse
+import atexit
 import copy
 import gzip
 import io
 import json
+import logging
 import os
 import queue
 import random
@@ -620,6 +622,92 @@ def terminal_texts(stream: random.Random, folder: Path) -> Case:
     return case
 
 
+@cache
+def _serving() -> tuple[str, int]:
+    """Address of a server of the embedded models, in threads of this process until it ends."""
+    from trim.serve.server import Options, _listen, _Server, http_config, make_api
+
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    api, listening = make_api(Options(store=None, params=ROOT / "params.yaml")), _listen("127.0.0.1", 0)
+    server = _Server(http_config(api, 1, log_level="critical"))
+    threads = [
+        threading.Thread(target=api.scheduler.run, daemon=True),
+        threading.Thread(target=server.run, args=([listening],), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+
+    def stop() -> None:
+        server.should_exit = True
+        for thread in threads:
+            thread.join(10)
+
+    atexit.register(stop)
+    return listening.getsockname()[:2]
+
+
+def _answered(request: bytes, patience: float = LIMIT) -> tuple[int, bytes]:
+    """Status and body of the answer to raw bytes; 0 if there was none, after which the client hangs up."""
+    with socket.create_connection(_serving(), timeout=patience) as connection:
+        answer = b""
+        with suppress(ConnectionError):
+            connection.sendall(request)
+        with suppress(ConnectionError, TimeoutError):
+            while part := connection.recv(1 << 16):
+                answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]) if head else 0, body
+
+
+def _hostile_body(stream: random.Random, decision: bool) -> bytes:
+    question = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
+    body: Any = {"model": "always-weak", "messages": [{"role": "user", "content": question}]}
+    more = {"draft": "60 + 90 = 50", "steps": [{"text": "1"}]} if decision else {"stop": "x", "max_tokens": 1, "n": 1}
+    body |= more | {"metadata": {"a": "b"}, "user": "u"}
+    for _ in range(stream.randint(0, 2)):
+        place = stream.choice([place for place in _places(body) if place])
+        section = body
+        for key in place[:-1]:
+            section = section[key]
+        section[place[-1]] = stream.choice(
+            [*copy.deepcopy(ODD), stream.choice("a1 \n😀") * stream.choice([10**3, 10**5, 2 * 10**5])]
+        )
+    if stream.random() < 0.2:
+        body[stream.choice([odd for odd in ODD if isinstance(odd, str)]) * stream.choice([1, 300])] = 1
+    return _json_text(stream, body).encode("utf-8", "surrogatepass")
+
+
+def hostile_requests(stream: random.Random, folder: Path) -> Case:
+    """Requests to the server with odd values, heads and bytes; the next client is answered."""
+    _serving()
+    decision = stream.random() < 0.3
+    body = _hostile_body(stream, decision)
+    odd = stream.choice(["", "Host: [::1", "Origin: http://[", "Authorization: Bearer", "Content-Encoding: br"])
+    odd = stream.choice(
+        [odd, odd, f"X: {'a' * stream.choice([10, 10**5, 10**6])}", "X: a\r\n" * stream.choice([10, 10**5])]
+    )
+    path = "/v1/decision" if decision else "/v1/chat/completions"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n{odd}"
+    request = bytearray(head.strip().encode() + b"\r\n\r\n" + body)
+    damaged = stream.random() < 0.2
+    if damaged:
+        for _ in range(stream.randint(1, 9)):
+            request[stream.randrange(min(200, len(request)))] = stream.randrange(256)
+    if damaged and stream.random() < 0.5:
+        del request[stream.randrange(len(request)) :]
+
+    def case() -> str:
+        status, answer = _answered(bytes(request), 0.3 if damaged else LIMIT)
+        assert status < 500, f"{status}: {answer[:200]!r}"
+        live, _ = _answered(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert live == 200, "the next client is not answered"
+        if status == 200:
+            return "read"
+        return refused(Exception(json.loads(answer)["error"]["message"])) if answer[:1] == b"{" else "refused"
+
+    return case
+
+
 ATTACKS = (
     parameter_files,
     parameter_bombs,
@@ -634,6 +722,7 @@ ATTACKS = (
     calibrations,
     layers,
     terminal_texts,
+    hostile_requests,
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from trim.errors import printable
+
 
 class ApiError(Exception):
     """A request that fails.
@@ -20,7 +22,7 @@ class ApiError(Exception):
         self, status: int, message: str, code: str, param: str | None = None, retry_after: float | None = None
     ) -> None:
         super().__init__(message)
-        self.status, self.message, self.code = status, message, code
+        self.status, self.message, self.code = status, printable(" ".join(message.split())), code
         self.param, self.retry_after = param, retry_after
 
     def body(self) -> dict[str, Any]:
