@@ -40,11 +40,12 @@ import yaml
 from trim.answers import boxed, equal, is_boxed, is_open, normalise, number
 from trim.answers.algebra import compare
 from trim.audit.answers import NEAR_MISSES, REWRITINGS
+from trim.audit.sealed import unchanged
 from trim.engine.store import Draw, Draws
 from trim.errors import TrimError, printable
 from trim.evaluation.published import published_model
 from trim.experiment.load import load
-from trim.files import read_arrays, write_arrays
+from trim.files import read_arrays, read_sealed, write_arrays, write_sealed
 from trim.models.backends.openai import ServedLM
 from trim.models.base import Prefix
 from trim.models.connection import Malformed
@@ -54,6 +55,7 @@ from trim.models.settings import Model, Sampling, Server
 from trim.pomdp.model import StepModel
 from trim.problems.jsonl import read_jsonl
 from trim.rng import digest
+from trim.stages.manifest import make_manifest
 from trim.steps import PLAIN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -598,6 +600,56 @@ def layers(stream: random.Random, folder: Path) -> Case:
     return case
 
 
+NAMES: list[Any] = [
+    "/dev/zero",
+    "../outside.csv",
+    "a/../summary.csv",
+    "\0",
+    "summary.csv\0",
+    "\ud800",
+    ".",
+    "a" * 5000,
+    "",
+]
+
+
+def manifests(stream: random.Random, folder: Path) -> Case:
+    """A run's manifest sealed again with other contents, or pipes and devices among the results."""
+    results = folder / f"{stream.random()}"
+    (results / "tables").mkdir(parents=True)
+    for name in ("summary.csv", "tables/main.md"):
+        (results / name).write_text(name)
+    make_manifest(results)
+    found = read_sealed(results / "manifest.json")
+    files, lie = found["files"], stream.randrange(7)
+    if lie == 0:
+        found["files"] = stream.choice(ODD)
+    elif lie == 1:
+        files[stream.choice(NAMES)] = stream.choice([files["summary.csv"], *ODD])
+    elif lie == 2:
+        files[stream.choice(list(files))] = stream.choice(ODD)
+    elif lie == 3:
+        del files[stream.choice(list(files))]
+    elif lie == 4:
+        os.mkfifo(results / "tables" / "more.csv")
+    elif lie == 5:
+        (results / "summary.csv").unlink()
+        (results / "summary.csv").symlink_to(stream.choice(["/dev/zero", "nowhere", "summary.csv"]))
+    write_sealed(results / "manifest.json", found)
+
+    def case() -> str:
+        try:
+            faults = [f"{check.what}: {check.detail}" for check in unchanged(results) if check.outcome == "fail"]
+        except TrimError as error:
+            return refused(error)
+        assert bool(faults) == (lie < 6), "a lie that passes" if lie < 6 else f"named without need: {faults}"
+        for fault in faults:
+            refused(TrimError(printable(fault, 400)))
+        return "refused" if faults else "read"
+
+    return case
+
+
 def terminal_texts(stream: random.Random, folder: Path) -> Case:
     """Texts of models on a terminal."""
     text = "".join(
@@ -721,6 +773,7 @@ ATTACKS = (
     networks,
     calibrations,
     layers,
+    manifests,
     terminal_texts,
     hostile_requests,
 )

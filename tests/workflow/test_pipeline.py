@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,15 @@ from project import shrink
 from playwright.sync_api import sync_playwright
 from project import environment, make_project, run
 
-from trim.audit.recompute import unchanged
+from trim.audit.retraced import retraced
+from trim.audit.sealed import unchanged
 from trim.audit.selection import choices
 from trim.evaluation.results import read_scores
 from trim.evaluation.schema import SCHEMA
-from trim.experiment.load import check
-from trim.files import read_table
+from trim.experiment.load import check, load
+from trim.files import read_table, write_table
+from trim.problems import read_problems, write_problems
+from trim.stages.manifest import make_manifest
 from trim import verifiers
 
 pytestmark = pytest.mark.slow
@@ -205,20 +209,83 @@ def test_the_audit_passes_and_finds_what_was_changed(project):
     assert re.search(r"all \d+ checks passed", done.stdout)
     assert "Snakemake, episodes" in done.stdout
     assert "not recorded" in done.stdout  # DVC was not asked yet
-    for path, column in (("results/summary.csv", "accuracy"), ("results/studies/interventions/standard.csv", "caught")):
-        whole, table = (project / path).read_text(), pd.read_csv(project / path)
-        table.loc[1, column] = 0.123
-        table.to_csv(project / path, index=False)
-        done = run(project, "trim", "audit", "--no-lineage", check=False)
-        (project / path).write_text(whole)
-        assert done.returncode == 1
-        assert f"line 3, {column}: 0.123 found" in " ".join(done.stdout.split())
     table = pd.read_csv(reference)
     table.loc[table["measure"] == "apgr", ["value", "low", "high"]] = [9, 8, 10]
     table.to_csv(reference, index=False)
+    edited = (
+        "summary.csv", "metrics.json", "studies/interventions/standard.csv", "tables/main.tex", "figures/curves.svg",
+        "figures/units.png", "report.html",
+    )  # fmt: skip
+    paths = [project / "results" / name for name in edited]
+    whole = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+    for name, column in (("summary.csv", "accuracy"), ("studies/interventions/standard.csv", "caught")):
+        table = pd.read_csv(project / "results" / name)
+        table.loc[1, column] = 0.123
+        table.to_csv(project / "results" / name, index=False)
+    for path in paths:
+        if path.suffix != ".csv":
+            path.write_bytes(re.sub(rb"0\.\d\d|IEND", b"0.99", path.read_bytes(), count=1))
     done = run(project, "trim", "audit", "--no-lineage", "--against", "reference.csv", check=False)
+    for path, (content, time_ns) in whole.items():
+        path.write_bytes(content)
+        os.utime(path, ns=(time_ns, time_ns))
+    shown = " ".join(done.stdout.split())
     assert done.returncode == 1
-    assert "apgr" in done.stdout
+    assert "line 3, accuracy: 0.123 found" in shown and "line 3, caught: 0.123 found" in shown and "apgr" in shown
+    again = re.findall(r"again +(\S+) +fail", done.stdout)
+    assert set(edited) <= set(again)
+
+
+def test_a_lie_about_episodes_is_named_although_all_else_follows_from_it(project, tmp_path):
+    shutil.copytree(project / "results", tmp_path / "results", ignore=shutil.ignore_patterns(".*"))
+    results, params = tmp_path / "results", load(project / "results/params.yaml")
+
+    def tell(router, lie):
+        path = results / f"episodes/standard/{router}.parquet"
+        table, header = read_table(path, SCHEMA)
+        rows = table.to_pylist()
+        told = lie(rows, header)
+        write_table(path, pa.Table.from_pylist(rows if told is None else told, SCHEMA), header)
+
+    def solved(rows, header):
+        for row in rows:
+            row["correct"] = True
+
+    def other_texts(rows, header):
+        for row in rows[: len(rows) // 2]:
+            row["text"] = row["text"].replace("1", "2")
+
+    def fewer_tokens(rows, header):
+        rows[-1]["tokens"] -= 1
+
+    def higher_scores(rows, header):
+        next(row for row in rows if row["score"] is not None)["score"] += 0.01
+
+    def cheaper(rows, header):
+        header["models"]["strong"]["parameters"] //= 2
+
+    def without_the_hardest(rows, header):
+        hardest = next(row["problem"] for row in rows if not row["correct"])
+        return [row for row in rows if row["problem"] != hardest]
+
+    def stopped_early(rows, header):
+        return rows[:-1]
+
+    lies = {
+        "trim_budget": (solved, "correct"), "trim_thr": (other_texts, "text|draft"),
+        "always_strong": (fewer_tokens, "text"), "trim_agg": (higher_scores, "score"), "random": (cheaper, "models"),
+        "always_weak": (without_the_hardest, "not every problem"), "specreason": (stopped_early, "too early"),
+    }  # fmt: skip
+    for router, (lie, _) in lies.items():
+        tell(router, lie)
+    problems = read_problems(results / "problems/renamed.parquet")
+    write_problems(results / "problems/renamed.parquet", [replace(p, answer="7") for p in problems])
+    make_manifest(results)
+    assert {check.outcome for check in unchanged(results)} == {"pass"}
+    failed = {Path(check.what).stem: check for check in retraced(params, results) if check.outcome != "pass"}
+    assert {name for name, check in failed.items() if "standard" in check.what} == set(lies)
+    for router, (_, detail) in lies.items():
+        assert failed[router].outcome == "fail" and re.search(detail, failed[router].detail), failed[router]
 
 
 def test_an_audit_names_every_file_that_was_changed(project):

@@ -1,59 +1,42 @@
-"""Audit: every number again from the episodes, where each result came from, and how it compares with a reference."""
+"""Audit: every table, figure and page again from the episodes, and how the numbers compare with a reference."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from trim.audit.check import Check
 from trim.errors import TrimError
 from trim.experiment.params import Params
-from trim.files import file_digest, read_sealed, read_text
-from trim.report.tables import read_csv, write, write_tables
+from trim.files import read_text
+from trim.page.page import write_page
+from trim.problems import read_problems
+from trim.report.figures import draw_figures
+from trim.report.tables import read_csv, write_tables
 from trim.stages.evaluate import make_evaluation
-from trim.stages.manifest import MANIFEST
+from trim.stages.problems import make_problems
 from trim.studies import studies_of
 
-Outcome = Literal["pass", "fail", "not recorded"]
 GIVEN = ("problems", "episodes", "routers", "validation", "calibration")
 _EXACT = 1e-5  # relative: tables are written with six digits
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        kind: "unchanged", "again", "lineage" or "reference".
-        what: a file, stage or figure.
-        outcome: see above.
-        detail: what was found, where it does not pass.
-    """
-
-    kind: str
-    what: str
-    outcome: Outcome
-    detail: str = ""
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def recomputed(params: Params, results: Path) -> Iterator[Check]:
-    """Make every table again, from the episodes and what was fitted, and compare it with the one that is there.
+    """Make every table, figure and page again, from the episodes and the fits, and compare each with that of the run.
 
     Raises:
         TrimError: if an episodes table is missing or damaged.
     """
     with TemporaryDirectory() as folder, _named_where_they_lie(Path(folder), results):
         again = Path(folder)
+        yield from _problems(params, results, again / "problems.parquet")
         for name in GIVEN:
             if (results / name).exists():
                 (again / name).symlink_to((results / name).resolve())
@@ -68,9 +51,10 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
         for study in studies.values():
             for benchmark in study.measurement.benchmarks(params) if study.measurement else ():
                 yield from _compared(results, again, study.measure(params, benchmark, again))
-        yield from _compared(results, again, write_tables(again, params))
-        for name, study in studies.items():
-            yield from _compared(results, again, write(again, name, study.table(again, params)))
+        yield from _compared(results, again, write_tables(again, params) + draw_figures(again, params))
+        for study in studies.values():
+            yield from _compared(results, again, study.show(params, again))
+        yield from _compared(results, again, [write_page(again, params)])
 
 
 @contextmanager
@@ -82,43 +66,54 @@ def _named_where_they_lie(again: Path, results: Path) -> Iterator[None]:
         raise TrimError(str(error).replace(str(again), str(results))) from error
 
 
-def unchanged(results: Path) -> Iterator[Check]:
-    """Whether every file is still as the run left it, by results/manifest.json."""
-    path = results / MANIFEST
-    try:
-        listed = read_sealed(path)["files"]
-    except (TrimError, KeyError, TypeError) as error:
-        yield Check("unchanged", MANIFEST, "fail", str(error))
-        return
-    changed = []
-    for name, digest in listed.items():
+def _problems(params: Params, results: Path, made: Path) -> Iterator[Check]:
+    """Compare problems with those that are generated or read again; downloaded ones are given."""
+    for benchmark, source in params.benchmarks.items():
+        name = f"problems/{benchmark}.parquet"
+        if source.hub:
+            continue
         try:
-            detail = "" if file_digest(results / name) == digest else "its content is another than when it was made"
-        except OSError as error:
-            detail = str(error.strerror)
-        if detail:
-            changed.append(Check("unchanged", name, "fail", detail))
-    yield from changed
-    yield Check("unchanged", f"{len(listed) - len(changed)} of {len(listed)} files", "pass" if listed else "fail")
+            make_problems(params, benchmark, made)
+        except TrimError as error:
+            yield Check("again", name, "not recorded", str(error))
+            continue
+        same = read_problems(made) == read_problems(results / name)
+        yield Check("again", name, "pass" if same else "fail", "" if same else "its problems are not the source's")
 
 
 def _evaluation(params: Params, again: Path) -> list[Path]:
     make_evaluation(params, [again / path for b in params.benchmarks for path in params.episodes(b)], again)
-    return [again / f"{name}.csv" for name in ("summary", "measures", "differences", "ratios", "units")]
+    return [*sorted(again.glob("*.csv")), again / "metrics.json"]
 
 
 def _compared(results: Path, again: Path, paths: list[Path]) -> Iterator[Check]:
-    """Compare files: CSV by its values, other formats of a table by their text."""
+    """Compare files: CSV by its values, other text by its words and numbers, pictures by their bytes."""
     for path in paths:
         name = path.relative_to(again)
         try:
-            if path.suffix == ".csv":
+            if not (results / name).is_file():
+                detail = "missing, or no file"
+            elif path.suffix == ".csv":
                 detail = _apart(read_csv(results / name), read_csv(path))
+            elif path.suffix == ".png":
+                detail = "" if (results / name).read_bytes() == path.read_bytes() else "its content is different"
             else:
-                detail = "" if read_text(results / name) == read_text(path) else "its text is another"
+                detail = _texts_apart(read_text(results / name), read_text(path))
         except TrimError as error:
             detail = str(error)
         yield Check("again", str(name), "fail" if detail else "pass", detail)
+
+
+def _texts_apart(found: str, again: str) -> str:
+    """The first number in which two texts differ; empty if they do not."""
+    if found == again:
+        return ""
+    if _NUMBER.split(found) != _NUMBER.split(again):
+        return "its text is different"
+    one, other = (np.array(_NUMBER.findall(text), dtype=float) for text in (found, again))
+    same = np.isclose(one, other, rtol=_EXACT, atol=1e-9)
+    first = int(np.argmin(same))
+    return "" if same.all() else f"{one[first]:g} found, {other[first]:g} made again"
 
 
 def _apart(found: pd.DataFrame, again: pd.DataFrame) -> str:
@@ -135,59 +130,6 @@ def _apart(found: pd.DataFrame, again: pd.DataFrame) -> str:
             row = int(np.argmin(same))
             return f"line {row + 2}, {column}: {one.iloc[row]} found, {other.iloc[row]} made again"
     return ""
-
-
-def lineage(root: Path, overlays: Sequence[Path] = ()) -> Iterator[Check]:
-    """What Snakemake and DVC recorded of the results: parameters, code and the hashes of inputs, against those of now.
-
-    Args:
-        root: the project's folder.
-        overlays: files that the run's `--configfile` named.
-
-    Raises:
-        TrimError: if one of the tools fails.
-    """
-    over = ["--configfile", *(str(path.absolute()) for path in overlays)] if overlays else []
-    listed = _said(root, "snakemake", "--summary", "--quiet", "all", *over, "--", "all")
-    rows = [line.split("\t") for line in listed.splitlines() if "\t" in line]
-    if rows:
-        names = rows[0]
-        files = [dict(zip(names, row, strict=False)) for row in rows[1:]]
-        stale = [file for file in files if file["plan"] != "no update" or file["status"] != "ok"]
-        missing = [file for file in files if file["date"] in ("-", "")]
-        counts = Counter(file["rule"] for file in files if file not in missing)
-        for rule, count in sorted(counts.items()):
-            own = [file for file in stale if file["rule"] == rule]
-            detail = f"{own[0]['output_file']}: {own[0]['status']}; {own[0]['plan']}" if own else ""
-            yield Check("lineage", f"Snakemake, {rule}: {count} files", "fail" if own else "pass", detail)
-        for file in missing:
-            yield Check("lineage", f"Snakemake, {file['rule']}", "fail", f"{file['output_file']} is missing")
-    if not (root / "dvc.lock").exists():
-        yield Check("lineage", "DVC", "not recorded", "dvc.lock is missing; `dvc repro` records the run")
-        return
-    changed = json.loads(_said(root, "dvc", "status", "--json") or "{}")
-    recorded = (root / "dvc.lock").read_text(encoding="utf-8")
-    for stage in _said(root, "dvc", "stage", "list", "--name-only").split():
-        if f"\n  {stage}:" not in recorded:
-            yield Check("lineage", f"DVC, {stage}", "not recorded", "`dvc repro` records it")
-        else:
-            detail = json.dumps(changed[stage]) if stage in changed else ""
-            yield Check("lineage", f"DVC, {stage}", "fail" if detail else "pass", detail)
-
-
-def _said(root: Path, *command: str) -> str:
-    """What one of the tools beside this Python prints."""
-    tool = Path(sys.executable).parent / command[0]
-    try:
-        done = subprocess.run([tool, *command[1:]], cwd=root, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise TrimError(
-            f"{command[0]}: {error.strerror}; install it, or leave the lineage out with --no-lineage"
-        ) from error
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise TrimError(f"{' '.join(command)}: {last[0] if last else 'failed'}; --no-lineage leaves the lineage out")
-    return done.stdout
 
 
 def against(reference: Path, results: Path) -> Iterator[Check]:

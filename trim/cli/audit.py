@@ -26,7 +26,7 @@ from trim.progress import display
 from trim.terminal import cell
 
 if TYPE_CHECKING:
-    from trim.audit.recompute import Check
+    from trim.audit.check import Check
     from trim.experiment.params import Params
 
 audits = typer.Typer()
@@ -48,27 +48,26 @@ def audit(
         ),
     ] = False,
     lineage: Annotated[bool, typer.Option(help="Ask Snakemake and DVC what they recorded.")] = True,
-    configfile: Annotated[
-        list[Path] | None, typer.Option(help="Overlay that Snakemake was given for the run; as often as there are.")
-    ] = None,
     results: Results = DEFAULT_RESULTS,
     params: RunParams = None,
 ) -> None:
-    """Make every table again from the episodes, and check that no result was changed and where each came from.
+    """Make every result again that needs no model, and check that none was changed and where each came from.
 
     Exit status 1 if anything fails. With --selection: how much was chosen, for the figures at the middle budget.
 
     Example: trim audit --against workflow/reference/embedded.csv
     """
-    from trim.audit.recompute import against, recomputed, unchanged
-    from trim.audit.recompute import lineage as recorded
+    from trim.audit.lineage import lineage as recorded
+    from trim.audit.recompute import against, recomputed
+    from trim.audit.retraced import retraced
+    from trim.audit.sealed import unchanged
 
     found = load_run(params, results)
     if selection:
         _show_selection(found, results)
         return
-    kinds: list[Iterator[Check]] = [unchanged(results), recomputed(found, results)]
-    kinds += [recorded(results.parent, configfile or ())] if lineage else []
+    kinds: list[Iterator[Check]] = [unchanged(results), retraced(found, results), recomputed(found, results)]
+    kinds += [recorded(results.parent, params or results / "params.yaml")] if lineage else []
     kinds += [against(reference, results)] if reference else []
     checks = []
     with display("audit") as tracker:

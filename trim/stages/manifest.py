@@ -4,21 +4,53 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trim.errors import TrimError
+from trim.experiment.strict_yaml import read_yaml
 from trim.files import file_digest, write_sealed
+from trim.provenance import digest_of_values
 
 MANIFEST = "manifest.json"
+_PARAMS = "params.yaml"
+_CHANGES_NOTHING = ("shards", "replay", "pretrain")  # sections that no result depends on
 
 
 def make_manifest(results: Path) -> int:
     """Write results/manifest.json; returns the number of files in it.
 
-    Left out are work in progress, the copy of the parameters, and the manifest itself.
+    Raises:
+        TrimError: if the results hold a pipe, a device or a link to nothing.
     """
-    found = {}
+    digests = {name: file_digest(path) for name, path in result_files(results).items()}
+    write_sealed(results / MANIFEST, {"files": digests, "params": params_digest(results)})
+    return len(digests)
+
+
+def result_files(results: Path) -> dict[str, Path]:
+    """Files by their names below the results, without work in progress, the parameters and the manifest.
+
+    Raises:
+        TrimError: if one is neither a file nor a folder.
+    """
+    files = {}
     for path in sorted(results.rglob("*")):
         name = path.relative_to(results)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if path.is_file() and not hidden and name.as_posix() not in (MANIFEST, "params.yaml"):
-            found[name.as_posix()] = file_digest(path)
-    write_sealed(results / MANIFEST, {"files": found})
-    return len(found)
+        if any(part.startswith(".") for part in name.parts) or path.is_dir():
+            continue
+        if not path.is_file():
+            raise TrimError(f"{path}: a pipe, a device or a link to nothing, not a result; remove it")
+        if name.as_posix() not in (MANIFEST, _PARAMS):
+            files[name.as_posix()] = path
+    return files
+
+
+def params_digest(results: Path) -> str | None:
+    """A digest of the values in results/params.yaml, None where there is no such file.
+
+    Raises:
+        TrimError: if it is not YAML.
+    """
+    path = results / _PARAMS
+    if not path.is_file():
+        return None
+    sections = dict(read_yaml(path))
+    return digest_of_values({name: sections[name] for name in sections.keys() - {*_CHANGES_NOTHING}})

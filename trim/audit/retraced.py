@@ -1,0 +1,334 @@
+"""Episodes against the stored draws: each step, score and verdict follows from them and from the gold answers.
+
+No model is needed. The decisions of a router are not made again: those that another router could have made pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import chdir
+from dataclasses import asdict
+from itertools import starmap
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from trim.audit.check import Check
+from trim.engine.cached import CachedLM
+from trim.engine.judge import AnswerJudge
+from trim.engine.rounds import goes_on, write_steps
+from trim.engine.scorers import GradeScorer, LogprobScorer, StepScorer
+from trim.engine.store import Draws, Node
+from trim.errors import TrimError
+from trim.evaluation.costs import ROLES
+from trim.evaluation.schema import SCHEMA
+from trim.experiment.fitting import fitted_policies
+from trim.experiment.layout import Layout
+from trim.experiment.params import Params
+from trim.experiment.runner import Runner
+from trim.files import read_table
+from trim.models.base import Draft
+from trim.problems import SPLITS, Problem, read_problems
+from trim.progress import Tracker
+from trim.section import shown
+
+_SAME = 1e-9  # relative difference of scores that other processors may make
+
+
+class Row(NamedTuple):
+    """The columns of an episodes table that follow from the draws."""
+
+    problem: str
+    setting: str
+    step: int
+    writer: str
+    decision: str
+    text: str
+    draft: str | None
+    glimpse: float | None
+    logprob: float | None
+    score: float | None
+    tokens: int
+    draft_tokens: int
+    rater: str | None
+    first_score: float | None
+    first_rater: str | None
+    first_read: int
+    read_tokens: int
+    other: str | None
+    other_score: float | None
+    other_logprob: float | None
+    other_tokens: int
+    correct: bool
+
+
+class _Place(NamedTuple):
+    """A score of a row, the node that it is of, and the tokens that were read for it, 0 if none are counted there."""
+
+    row: Row
+    column: str
+    value: float
+    node: Node
+    read: int
+
+
+class _Fault(Exception):
+    """A row that does not follow from the draws; the message says which, and why."""
+
+
+def retraced(params: Params, results: Path) -> Iterator[Check]:
+    """Follow every episode through the stored draws, and judge its answer again.
+
+    Args:
+        params: the experiment of the run.
+        results: its results; paths of models are taken from the folder above.
+    """
+    results, replay = results.resolve(), params.model_copy(update={"replay": True})
+    for benchmark in params.benchmarks:
+        with chdir(results.parent):
+            checks = list(_benchmark(replay, benchmark, results))
+        yield from checks
+
+
+def _benchmark(params: Params, benchmark: str, results: Path) -> Iterator[Check]:
+    try:
+        stored = _Stored(params, benchmark, results)
+    except TrimError as error:
+        yield Check("draws", benchmark, "fail", str(error))
+        return
+    for router, path in zip(params.routers_on(benchmark), params.episodes(benchmark), strict=True):
+        try:
+            runner = Runner(params.as_run(router), stored.draws, Tracker.silent())
+            costs = runner.costs()
+            models = {role: asdict(costs[role]) for role in runner.models}
+        except TrimError as error:  # the files of a model, by which its draws are named, are not here
+            yield Check("draws", path, "not recorded", str(error))
+            continue
+        try:
+            table, written = read_table(results / path, SCHEMA)
+            _same_header(written, {"models": models} | _header(runner, router, benchmark, results, stored.problems))
+            _Episodes(runner, stored, written, table).retrace()
+            yield Check("draws", path, "pass")
+        except (TrimError, _Fault) as error:
+            yield Check("draws", path, "fail", str(error))
+
+
+class _Stored:
+    """Draws of a benchmark's test problems, and what its episodes share: the trees of solutions and the verdicts."""
+
+    def __init__(self, params: Params, benchmark: str, results: Path) -> None:
+        self.problems = read_problems(results / "problems" / f"{benchmark}.parquet", "test")
+        layout = Layout(params, SPLITS)
+        names = [*layout.layers(benchmark, "test"), *layout.logprobs(benchmark, "test")]
+        layers = [results / Path(name).relative_to("results") for name in names]
+        layers.append(results / "draws" / benchmark / "test.parquet")
+        self.draws = Draws([path for path in layers if path.is_file()])
+        separator = params.generation.sampling.separator
+        self.roots = {problem.id: Node.root(problem.question, separator) for problem in self.problems}
+        self._judge = AnswerJudge(Draws(), numbers=params.generation.answer == "number")
+        self._verdicts: dict[Node, bool] = {}
+        self._steps: dict[bytes, dict[Node, Draft]] = {}
+
+    def steps(self, writer: CachedLM, nodes: Sequence[Node]) -> dict[Node, Draft]:
+        """The step that a model wrote after each node."""
+        known = self._steps.setdefault(writer.identity, {})
+        missing = [node for node in dict.fromkeys(nodes) if node not in known]
+        known.update(zip(missing, write_steps(writer, missing), strict=True))
+        return known
+
+    def verdicts(self, problems: Sequence[Problem], nodes: Sequence[Node]) -> list[bool]:
+        """Whether each solution has its problem's answer; each is judged once."""
+        missing = {node: p for node, p in zip(nodes, problems, strict=True) if node not in self._verdicts}
+        right = self._judge.right(list(missing.values()), [node.prefix.text for node in missing])
+        self._verdicts.update(zip(missing, right, strict=True))
+        return [self._verdicts[node] for node in nodes]
+
+
+def _header(runner: Runner, router: str, benchmark: str, results: Path, problems: Sequence[Problem]) -> dict[str, Any]:
+    """The header that a router's episodes must have; settings of bounds follow from the models, and are left out."""
+    params = runner.params
+    header = {
+        "benchmark": benchmark,
+        "split": "test",
+        "router": router,
+        "title": params.title(router),
+        "reference": params.router_type(router).is_reference,
+        "prompts": runner.prompt_tokens(problems, *ROLES),
+    }
+    if not params.router_type(router).hindsight:
+        policies = fitted_policies(params, router, benchmark, results / "routers")
+        header |= {"settings": list(policies), "seeds": [policy.seed for policy in policies.values()]}
+    return header
+
+
+def _same_header(written: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name, value in expected.items():
+        if written.get(name) != value:
+            raise _Fault(f"{name} of the file: {shown(written.get(name))} found, {shown(value)} follows from the run")
+
+
+class _Episodes:
+    """The episodes of one router, retraced step by step.
+
+    Args:
+        runner: the models of the router's experiment, behind the draws alone.
+        stored: the benchmark's draws.
+        header: the header of the episodes' file.
+        table: its rows.
+    """
+
+    def __init__(self, runner: Runner, stored: _Stored, header: dict[str, Any], table: pa.Table) -> None:
+        self._runner, self._stored = runner, stored
+        self._problems = {problem.id: problem for problem in stored.problems}
+        steps = table.select(["setting", "problem", "step", "decision"]).to_pandas()
+        self._rows: list[Row] = list(starmap(Row, zip(*(table[name].to_pylist() for name in Row._fields), strict=True)))
+        self._first = self._order(header, steps)
+        self._last = np.append(self._first[1:], True)
+        self._nodes: list[Node | None] = [None] * len(steps)  # the node after each row
+        self._raters: dict[str | None, StepScorer] = {
+            "weak": LogprobScorer(runner.weak, own=True),
+            "strong": LogprobScorer(runner.strong, own=False),
+            "grade": GradeScorer(runner.strong),
+            "prm": runner.scorer,
+        }
+
+    def retrace(self) -> None:
+        """Check every row.
+
+        Raises:
+            _Fault: at the first that does not follow from the draws.
+            TrimError: if a draw is missing.
+        """
+        step = np.array([row.step for row in self._rows])
+        for level in range(step.max() + 1):
+            rows = np.flatnonzero(step == level).tolist()
+            before = [self._stored.roots[self._rows[i].problem] if level == 0 else self._nodes[i - 1] for i in rows]
+            self._retrace_texts(rows, before)
+            self._retrace_scores(rows, before)
+        self._judge()
+
+    def _order(self, header: dict[str, Any], steps: pd.DataFrame) -> np.ndarray:
+        """Whether each row begins a solution, once every problem was found under every setting, in order."""
+        solution = steps[["setting", "problem"]].assign(discarded=steps["decision"] == "discard")
+        first = (solution != solution.shift()).any(axis=1).to_numpy()
+        begun = solution[first & ~solution["discarded"]]
+        wanted = [(setting, problem) for setting in header["settings"] for problem in self._problems]
+        if list(zip(begun["setting"], begun["problem"], strict=True)) != wanted:
+            raise _Fault("not every problem under every setting, in the order of problems and settings")
+        start = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
+        if not np.array_equal(steps["step"], np.arange(len(first)) - start):
+            raise _Fault("steps that are not numbered from 0 on")
+        return first
+
+    def _retrace_texts(self, rows: Sequence[int], before: Sequence[Node]) -> None:
+        """Compare texts and lengths with the draws at each node, and go on to the next."""
+        drafted, rewritten, retried = [], [], []
+        for i, node in zip(rows, before, strict=True):
+            row = self._rows[i]
+            drafted += [node] if _draft(row) else []
+            rewritten += [node] if row.writer == "strong" else []
+            retried += [node] if row.other is not None else []
+        weak = self._stored.steps(self._runner.weak, drafted)
+        again = self._stored.steps(self._runner.again, retried)
+        strong = self._stored.steps(self._runner.strong, rewritten)
+        generation = self._runner.params.generation
+        for i, node in zip(rows, before, strict=True):
+            row = self._rows[i]
+            drafts = [weak[node]] if _draft(row) else []
+            drafts += [again[node]] if row.other is not None else []
+            rewrite = [strong[node]] if row.writer == "strong" else []
+            stands = self._same_texts(row, drafts, rewrite)
+            if goes_on(stands, row.step + 1, generation.max_steps, generation.ends) == self._last[i]:
+                raise _Fault(f"{_place(row)}: the solution ends {'too early' if self._last[i] else 'before it'}")
+            self._nodes[i] = node.child(stands.text)
+
+    def _same_texts(self, row: Row, drafts: Sequence[Draft], rewrite: Sequence[Draft]) -> Draft:
+        """The step that stands, if the texts and lengths of a row are those that were drawn."""
+        draft = _draft(row)
+        texts = [*([draft] if draft else []), *([(row.other, row.other_tokens)] if row.other is not None else [])]
+        if sorted(texts) != sorted((d.text, d.tokens) for d in drafts):
+            raise _differs(row, "draft", texts, [(d.text, d.tokens) for d in drafts])
+        if rewrite and (row.text, row.tokens) != (rewrite[0].text, rewrite[0].tokens):
+            raise _differs(row, "text", (row.text, row.tokens), (rewrite[0].text, rewrite[0].tokens))
+        begun = int(row.glimpse is not None)
+        if row.decision != _decision(row) or row.draft_tokens != (draft[1] if draft else begun):
+            raise _Fault(f"{_place(row)}: decision or draft_tokens do not follow from its writer and its draft")
+        return rewrite[0] if rewrite else next(d for d in drafts if (d.text, d.tokens) == draft)
+
+    def _retrace_scores(self, rows: Sequence[int], before: Sequence[Node]) -> None:
+        """Compare scores, log-probabilities and entropies with those that were stored."""
+        places: dict[str | None, list[_Place]] = {}
+
+        def look(kind: str | None, row: Row, column: str, node: Node, read: int = 0) -> None:
+            value = getattr(row, column)
+            if value is not None:
+                places.setdefault(kind, []).append(_Place(row, column, value, node, read))
+
+        for i, node in zip(rows, before, strict=True):
+            row, draft = self._rows[i], _draft(self._rows[i])
+            look("glimpse", row, "glimpse", node)
+            if draft:
+                after = node.child(draft[0])
+                look("logprob", row, "logprob", after)
+                look(row.rater, row, "score", after, row.read_tokens)
+                look(row.first_rater, row, "first_score", after, row.first_read)
+            if row.other is not None:
+                after = node.child(row.other)
+                look("logprob", row, "other_logprob", after)
+                look(row.first_rater or row.rater, row, "other_score", after)
+        for kind, found in places.items():
+            self._same_scores(kind, found)
+
+    def _same_scores(self, kind: str | None, places: Sequence[_Place]) -> None:
+        nodes = [place.node for place in places]
+        if kind == "glimpse":
+            stored = self._runner.weak.first_entropies(nodes)
+        elif kind == "logprob":
+            stored = self._runner.weak.mean_logprobs(nodes)
+        elif kind in self._raters:
+            stored = [scores[-1] for scores in self._raters[kind].score(nodes, [1] * len(nodes))]
+        else:
+            return  # sampled verdicts on a whole solution are no score of a step
+        for (row, column, value, _, read), score in zip(places, stored, strict=True):
+            if not np.isclose(value, score.score, rtol=_SAME, atol=_SAME):
+                raise _differs(row, column, value, score.score)
+            if read and read != score.tokens_read:
+                raise _differs(row, f"tokens read for {column}", read, score.tokens_read)
+
+    def _judge(self) -> None:
+        """Compare the verdict in every row of an episode with that on its last text."""
+        ends = [i for i, row in enumerate(self._rows) if self._last[i] and row.decision != "discard"]
+        rows, nodes = [self._rows[i] for i in ends], [node for i in ends if (node := self._nodes[i])]
+        right = iter(self._stored.verdicts([self._problems[row.problem] for row in rows], nodes))
+        verdict, judged = False, -1
+        for i, row in enumerate(self._rows):
+            if i > judged:
+                verdict, judged = next(right), ends.pop(0)
+            if row.correct != verdict:
+                raise _differs(row, "correct", row.correct, f"{verdict} by its text")
+
+
+def _draft(row: Row) -> tuple[str, int] | None:
+    """Text and length of the weak model's draft, the better of two; None if the strong model wrote unasked."""
+    if row.writer == "strong" or row.decision == "discard":
+        return None if row.draft is None else (row.draft, row.draft_tokens)
+    return row.text, row.tokens
+
+
+def _decision(row: Row) -> str:
+    if row.decision == "discard" and row.writer == "weak" and row.text == "" and row.draft is not None:
+        return "discard"
+    if row.writer == "weak":
+        return "accept" if row.draft is None else ""
+    return "delegate" if row.draft is None else "regenerate"
+
+
+def _differs(row: Row, column: str, written: object, expected: object) -> _Fault:
+    return _Fault(f"{_place(row)}: {column}: {shown(written)} found, {shown(expected)} expected")
+
+
+def _place(row: Row) -> str:
+    return f"problem {shown(row.problem)} with {shown(row.setting)}, step {row.step + 1}"

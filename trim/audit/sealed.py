@@ -1,0 +1,45 @@
+"""Results against the manifest that the run ended with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from trim.audit.check import Check
+from trim.errors import TrimError
+from trim.files import file_digest, read_sealed
+from trim.stages.manifest import MANIFEST, params_digest, result_files
+
+
+def unchanged(results: Path) -> Iterator[Check]:
+    """Check that every file is as the run left it, that none was added, and that the parameters are the run's.
+
+    Raises:
+        TrimError: if the results hold a pipe, a device or a link to nothing; reading it might never end.
+    """
+    present = result_files(results)
+    try:
+        manifest = read_sealed(results / MANIFEST)
+    except TrimError as error:
+        yield Check("unchanged", MANIFEST, "fail", str(error))
+        return
+    listed = manifest.get("files")
+    if not isinstance(listed, dict) or not listed:
+        yield Check("unchanged", MANIFEST, "fail", "`files` is not a mapping of names to digests; run `trim manifest`")
+        return
+    # A name is never opened unless it was seen in the folder: it may be /dev/zero, or lie outside.
+    faults = {name: "no file of the results" for name in listed.keys() - present.keys()}
+    faults |= {name: "not in the manifest" for name in present.keys() - listed.keys()}
+    for name in listed.keys() & present.keys():
+        if file_digest(present[name]) != listed[name]:
+            faults[name] = "its content has changed since the run"
+    for name in sorted(faults):
+        yield Check("unchanged", name, "fail", faults[name])
+    passed = len(listed.keys() & present.keys()) - len(faults.keys() & listed.keys() & present.keys())
+    yield Check("unchanged", f"{passed} of {len(listed)} files", "pass")
+    if manifest.get("params") is None:
+        yield Check("unchanged", "params.yaml", "not recorded", "`trim manifest` records it")
+    elif manifest["params"] != params_digest(results):
+        yield Check("unchanged", "params.yaml", "fail", "its values have changed since the run")
+    else:
+        yield Check("unchanged", "params.yaml", "pass")
