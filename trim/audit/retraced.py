@@ -121,10 +121,10 @@ class _Stored:
 
     def __init__(self, params: Params, benchmark: str, results: Path) -> None:
         self.problems = read_problems(results / "problems" / f"{benchmark}.parquet", "test")
-        layout = Layout(params, SPLITS)
-        names = [*layout.layers(benchmark, "test"), *layout.logprobs(benchmark, "test")]
+        # What was drawn over other layers lies in the last one, which holds nothing that was in them: it goes first, as
+        # trees may have been made since.
+        names = [f"results/draws/{benchmark}/test.parquet", *Layout(params, SPLITS).layers(benchmark, "test")]
         layers = [results / Path(name).relative_to("results") for name in names]
-        layers.append(results / "draws" / benchmark / "test.parquet")
         self.draws = Draws([path for path in layers if path.is_file()])
         separator = params.generation.sampling.separator
         self.roots = {problem.id: Node.root(problem.question, separator) for problem in self.problems}

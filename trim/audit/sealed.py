@@ -28,15 +28,14 @@ def unchanged(results: Path) -> Iterator[Check]:
         yield Check("unchanged", MANIFEST, "fail", "`files` is not a mapping of names to digests; run `trim manifest`")
         return
     # A name is never opened unless it was seen in the folder: it may be /dev/zero, or lie outside.
-    faults = {name: "no file of the results" for name in listed.keys() - present.keys()}
-    faults |= {name: "not in the manifest" for name in present.keys() - listed.keys()}
-    for name in listed.keys() & present.keys():
-        if file_digest(present[name]) != listed[name]:
-            faults[name] = "its content has changed since the run"
+    both = listed.keys() & present.keys()
+    changed = [name for name in both if file_digest(present[name]) != listed[name]]
+    faults = dict.fromkeys(listed.keys() - both, "no file of the results")
+    faults |= dict.fromkeys(present.keys() - both, "not in the manifest")
+    faults |= dict.fromkeys(changed, "its content has changed since the run")
     for name in sorted(faults):
         yield Check("unchanged", name, "fail", faults[name])
-    passed = len(listed.keys() & present.keys()) - len(faults.keys() & listed.keys() & present.keys())
-    yield Check("unchanged", f"{passed} of {len(listed)} files", "pass")
+    yield Check("unchanged", f"{len(both) - len(changed)} of {len(listed)} files", "pass")
     if manifest.get("params") is None:
         yield Check("unchanged", "params.yaml", "not recorded", "`trim manifest` records it")
     elif manifest["params"] != params_digest(results):
