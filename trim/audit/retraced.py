@@ -5,6 +5,7 @@ No model is needed. The decisions of a router are not made again: those that ano
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import chdir
 from dataclasses import asdict
@@ -39,11 +40,12 @@ _SAME = 1e-9  # relative difference of scores that other processors may make
 
 
 class Row(NamedTuple):
-    """The columns of an episodes table that follow from the draws."""
+    """The columns of an episodes table that follow from the draws; all after the fourth are alike at alike steps."""
 
     problem: str
     setting: str
     step: int
+    correct: bool
     writer: str
     decision: str
     text: str
@@ -62,7 +64,6 @@ class Row(NamedTuple):
     other_score: float | None
     other_logprob: float | None
     other_tokens: int
-    correct: bool
 
 
 class _Place(NamedTuple):
@@ -205,17 +206,26 @@ class _Episodes:
         step = np.array([row.step for row in self._rows])
         for level in range(step.max() + 1):
             rows = np.flatnonzero(step == level).tolist()
-            before = [self._stored.roots[self._rows[i].problem] if level == 0 else self._nodes[i - 1] for i in rows]
-            self._retrace_texts(rows, before)
-            self._retrace_scores(rows, before)
+            like: dict[tuple[Any, ...], int] = {}  # settings share most of their steps: each is looked up once
+            first = [like.setdefault((self._before(i), self._last[i], *self._rows[i][4:]), i) for i in rows]
+            self._retrace_texts(list(like.values()))
+            self._retrace_scores(list(like.values()))
+            for row, same in zip(rows, first, strict=True):
+                self._nodes[row] = self._nodes[same]
         self._judge()
+
+    def _before(self, row: int) -> Node:
+        """The node that a row's step was written at."""
+        node = self._stored.roots[self._rows[row].problem] if self._first[row] else self._nodes[row - 1]
+        assert node
+        return node
 
     def _order(self, header: dict[str, Any], steps: pd.DataFrame) -> np.ndarray:
         """Whether each row begins a solution, once every problem was found under every setting, in order."""
         solution = steps[["setting", "problem"]].assign(discarded=steps["decision"] == "discard")
         first = (solution != solution.shift()).any(axis=1).to_numpy()
         begun = solution[first & ~solution["discarded"]]
-        wanted = [(setting, problem) for setting in header["settings"] for problem in self._problems]
+        wanted = [(setting, problem) for setting in header.get("settings", ()) for problem in self._problems]
         if list(zip(begun["setting"], begun["problem"], strict=True)) != wanted:
             raise _Fault("not every problem under every setting, in the order of problems and settings")
         start = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
@@ -223,11 +233,11 @@ class _Episodes:
             raise _Fault("steps that are not numbered from 0 on")
         return first
 
-    def _retrace_texts(self, rows: Sequence[int], before: Sequence[Node]) -> None:
+    def _retrace_texts(self, rows: Sequence[int]) -> None:
         """Compare texts and lengths with the draws at each node, and go on to the next."""
         drafted, rewritten, retried = [], [], []
-        for i, node in zip(rows, before, strict=True):
-            row = self._rows[i]
+        for i in rows:
+            row, node = self._rows[i], self._before(i)
             drafted += [node] if _draft(row) else []
             rewritten += [node] if row.writer == "strong" else []
             retried += [node] if row.other is not None else []
@@ -235,8 +245,8 @@ class _Episodes:
         again = self._stored.steps(self._runner.again, retried)
         strong = self._stored.steps(self._runner.strong, rewritten)
         generation = self._runner.params.generation
-        for i, node in zip(rows, before, strict=True):
-            row = self._rows[i]
+        for i in rows:
+            row, node = self._rows[i], self._before(i)
             drafts = [weak[node]] if _draft(row) else []
             drafts += [again[node]] if row.other is not None else []
             rewrite = [strong[node]] if row.writer == "strong" else []
@@ -258,7 +268,7 @@ class _Episodes:
             raise _Fault(f"{_place(row)}: decision or draft_tokens do not follow from its writer and its draft")
         return rewrite[0] if rewrite else next(d for d in drafts if (d.text, d.tokens) == draft)
 
-    def _retrace_scores(self, rows: Sequence[int], before: Sequence[Node]) -> None:
+    def _retrace_scores(self, rows: Sequence[int]) -> None:
         """Compare scores, log-probabilities and entropies with those that were stored."""
         places: dict[str | None, list[_Place]] = {}
 
@@ -267,8 +277,9 @@ class _Episodes:
             if value is not None:
                 places.setdefault(kind, []).append(_Place(row, column, value, node, read))
 
-        for i, node in zip(rows, before, strict=True):
-            row, draft = self._rows[i], _draft(self._rows[i])
+        for i in rows:
+            row, node = self._rows[i], self._before(i)
+            draft = _draft(row)
             look("glimpse", row, "glimpse", node)
             if draft:
                 after = node.child(draft[0])
@@ -293,7 +304,7 @@ class _Episodes:
         else:
             return  # sampled verdicts on a whole solution are no score of a step
         for (row, column, value, _, read), score in zip(places, stored, strict=True):
-            if not np.isclose(value, score.score, rtol=_SAME, atol=_SAME):
+            if not math.isclose(value, score.score, rel_tol=_SAME, abs_tol=_SAME):
                 raise _differs(row, column, value, score.score)
             if read and read != score.tokens_read:
                 raise _differs(row, f"tokens read for {column}", read, score.tokens_read)
