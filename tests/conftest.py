@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from fakes.scripted import Scripted
+from fakes.served import served  # noqa: F401 - a fixture
 from hypothesis import settings
 
 from trim.engine.cached import CachedLM, CachedPRM

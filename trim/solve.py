@@ -71,7 +71,8 @@ class Solution:
     @property
     def saving(self) -> float:
         """Share of always-strong's tokens that were saved, by that estimate."""
-        return 1 - self.strong_tokens / self.always_strong_tokens
+        whole = self.always_strong_tokens
+        return 1 - self.strong_tokens / whole if whole else 0.0
 
 
 class Solver:

@@ -37,7 +37,7 @@ _LARGEST = 64 << 20  # bytes of an answer
 _MOST_TOKENS = 10**8  # of one answer; more is a mistake of the server
 _LONGEST_WAIT = 60.0  # seconds, whatever a server asks for
 _PASSING = (408, 409, 425, 429)  # and all from 500
-_PATIENCE = 2.0  # seconds that a request waits for room under the cap without a line in the log
+_PATIENCE = 2.0  # seconds that a request waits without a line in the log
 _STALL = 60.0  # seconds that a request may be held up on this machine
 _log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Connection:
             keep: called with index and answer, or None.
 
         Raises:
-            TrimError: if one fails for good; those under way are waited for and kept.
+            TrimError: if one fails for good; those under way are waited for and kept. So for whatever `keep` raises.
         """
         try:
             asyncio.get_running_loop()
@@ -165,7 +165,8 @@ class Connection:
 
     async def _each(self, requests: Sequence[Callable[[], Awaitable[T]]], keep: Any) -> list[T]:
         answers: dict[int, T] = {}
-        failures: list[TrimError] = []
+        failures: list[Exception] = []
+        self._waited = False
         waiting = iter(range(len(requests)))
 
         async def work() -> None:
@@ -176,7 +177,7 @@ class Connection:
                     answers[index] = await requests[index]()
                     if keep:
                         keep(index, answers[index])
-                except TrimError as error:
+                except Exception as error:
                     failures.append(error)
                     return
 
@@ -201,6 +202,7 @@ class Connection:
         tries = AsyncRetrying(
             stop=stop_after_attempt(self.server.retries + 1),
             wait=self._pause,
+            before_sleep=self._note_retry,
             retry=retry_if_exception_type((Malformed, Passing, TimeoutError, httpx.TransportError)),
             reraise=True,
         )
@@ -310,6 +312,12 @@ class Connection:
     def _without_key(self, text: str) -> str:
         text = " ".join(text.split())
         return (text.replace(self._key, "***") if self._key else text)[:300]
+
+    def _note_retry(self, state: RetryCallState) -> None:
+        error, pause = state.outcome.exception() if state.outcome else None, state.upcoming_sleep
+        level = logging.WARNING if pause > _PATIENCE or isinstance(error, TimeoutError) else logging.INFO
+        words = self._without_key(str(error)) or "no whole answer in time"
+        _log.log(level, "%s: %s; tried again in %.1f s", self.name, words, pause)
 
     @staticmethod
     def _pause(state: RetryCallState) -> float:

@@ -267,7 +267,7 @@ class ServedLM:
             body |= self._template
             most = self._connection.prices(len(json.dumps(body).encode()) + _TEMPLATE, 1)
             try:
-                counts.append(await self._post("/chat/completions", body, most, lambda a: a["usage"]["prompt_tokens"]))
+                counts.append(await self._post("/chat/completions", body, most, lambda a: usage(a).read))
             except Refused as error:
                 raise self._connection.failure(error) from None
         if counts[0] == counts[1]:
