@@ -10,7 +10,7 @@ _LAST_ROW_END = re.compile(r"\s*(?:\\\\\s*)+(?=\\end)")
 _ARRAY_OF_CASES = re.compile(
     rf"\\\{{\s*\\begin\{{array\}}\{{[^{{}}]*\}}{_INSIDE}\\end\{{array\}}(?!\s*\\\}})", re.DOTALL
 )
-_MATRIX = re.compile(r"\\(begin|end)\{(?:[bB]|p|small)?(?:matrix|array)\}(?:\{[lcr|@ ]*\})?")
+_MATRIX = re.compile(r"\\(begin|end)\{(?:[bBp]|small)?(?:matrix|array)\*?\}(?:\{[lcr|@ ]*\}|\[[lcr]\])?")
 _AROUND_MATRIX = re.compile(rf"[(\[]\s*(\\begin\{{pmatrix\}}{_INSIDE}\\end\{{pmatrix\}})\s*[)\]]", re.DOTALL)
 _CASES = re.compile(rf"(?:\\\{{\s*)?\\begin\{{([dr]?cases|aligned|gathered)\}}{_INSIDE}\\end\{{\1\}}", re.DOTALL)
 _ALIGNMENT = re.compile(r"&\s*(?=[=<>]|\\[gl]e(?![a-z]))|(?<=[=<>])\s*&")

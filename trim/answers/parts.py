@@ -22,12 +22,16 @@ _APPROXIMATELY = re.compile(r"\\approx(?![a-z])")
 _COMMA = re.compile(r"[,;]\s*|\\cup(?![a-z])\s*")
 _LIST_COMMA = re.compile(r",(?!\d{3}(?!\d))\s*|;\s*|\\cup(?![a-z])\s*")
 _SUM = re.compile(r"(?<=[^\s({\[=])\s*[-+]")
-# Words before a value name it: "The area is 5", "Area: 5", "Day 5"; unless one of them changes it.
-_SAID = re.compile(r"(\\text\{[^{}0-9]*\}|[A-Za-z][a-z]{2,}[A-Za-z' ]*(?=[ :]))\s*:?\s*(?=[-+\d\\$(.])")
-_CHANGING = re.compile(
-    r"(?<![A-Za-z])(?:not?|never|less|more|least|most|than|under|over|above|below|minus|plus|negative|positive|half|twice|"
-    r"double|triple|between|except|without|if|when|unless|for|where|only|sin|cos|tan|cot|sec|csc|log|exp|sqrt|square|root|"
-    r"lim|max|min|gcd|lcm|mod|det|or|and|to|up|hundred|thousand|million|billion)(?![A-Za-z])",
+# Words before a value name it: "The area is (3, 4)", "Area: -5", "Day 5"; without a verb, unless one changes it.
+_SAYS = re.compile(
+    r"((?:\\text\{[^{}]*|[A-Za-z][a-z]{2,}[A-Za-z' ]*)(?:\b(?<!\\)(?:is|are|was|equals)|:)\s*\}?:?)\s*(?=[-+\d\\$(.])"
+)
+_LABELS = re.compile(r"(\\text\{[^{}0-9]*\}|[A-Za-z][a-z]{2,}[A-Za-z' ]*(?= ))\s*(?=[\d$.]|\\(?:frac|sqrt)(?![a-z]))")
+_CHANGES = re.compile(
+    r"\b(?:no|not|never|cannot|neither|nor|less|more|fewer|least|most|than|greater|larger|smaller|under|over|above|below|"
+    r"before|after|until|minus|negative|half|third|quarter|twice|double|triple|between|except|without|but|other|if|when|"
+    r"unless|for|where|or|and|to|up|sin|cos|tan|cot|sec|csc|log|exp|root|square|squared|reciprocal|inverse|opposite|"
+    r"hundred|thousand|million|billion)\b",
     re.IGNORECASE,
 )
 _SET = r"(?:\\mathbb\{[NZQRC]\}|[NZQRC])"
@@ -134,8 +138,9 @@ def read_piece(text: str) -> list[Part]:
 
 def _named(text: str) -> tuple[str, str]:
     r"""The first and the last side of a chain of equations: S and 6 of ``S = 2 + 4 = 6 \approx 6.0``."""
-    if (said := _SAID.match(text)) and not _CHANGING.search(said[1]):
-        return said[1], text[said.end() :]
+    words = _SAYS.match(text) or _LABELS.match(text)
+    if words and (words.re is _SAYS or not _CHANGES.search(words[1])):
+        return words[1], _named(text[words.end() :])[1]
     exact, *rounded = split(text, _APPROXIMATELY) or [text]
     sides = split(exact, _EQUALS)
     if len(sides) == 1 and rounded and number(split_unit(rounded[-1])[0]) is not None and _has_variable(exact):
