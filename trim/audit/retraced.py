@@ -11,7 +11,7 @@ from contextlib import chdir
 from dataclasses import asdict
 from itertools import starmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ import pyarrow as pa
 from trim.audit.check import Check
 from trim.engine.cached import CachedLM
 from trim.engine.judge import AnswerJudge
+from trim.engine.policy import Rater
 from trim.engine.rounds import goes_on, write_steps
 from trim.engine.scorers import GradeScorer, LogprobScorer, StepScorer
 from trim.engine.store import Draws, Node
@@ -36,6 +37,7 @@ from trim.problems import SPLITS, Problem, read_problems
 from trim.progress import Tracker
 from trim.section import shown
 
+_FILLED = ("text", "correct", "tokens", "draft_tokens", "first_read", "read_tokens", "other_tokens")
 _SAME = 1e-9  # relative difference of scores that other processors may make
 
 
@@ -184,6 +186,9 @@ class _Episodes:
     def __init__(self, runner: Runner, stored: _Stored, header: dict[str, Any], table: pa.Table) -> None:
         self._runner, self._stored = runner, stored
         self._problems = {problem.id: problem for problem in stored.problems}
+        empty = [name for name in _FILLED if table[name].null_count]
+        if empty:
+            raise _Fault(f"rows without {empty[0]}")
         steps = table.select(["setting", "problem", "step", "decision"]).to_pandas()
         self._rows: list[Row] = list(starmap(Row, zip(*(table[name].to_pylist() for name in Row._fields), strict=True)))
         self._first = self._order(header, steps)
@@ -228,6 +233,10 @@ class _Episodes:
         wanted = [(setting, problem) for setting in header.get("settings", ()) for problem in self._problems]
         if list(zip(begun["setting"], begun["problem"], strict=True)) != wanted:
             raise _Fault("not every problem under every setting, in the order of problems and settings")
+        episode = solution[["setting", "problem"]]
+        followed = (episode == episode.shift(-1)).all(axis=1)
+        if (solution["discarded"] & ~followed).any():
+            raise _Fault("a solution was thrown away, and no other follows")
         start = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
         if not np.array_equal(steps["step"], np.arange(len(first)) - start):
             raise _Fault("steps that are not numbered from 0 on")
@@ -266,6 +275,8 @@ class _Episodes:
         begun = int(row.glimpse is not None)
         if row.decision != _decision(row) or row.draft_tokens != (draft[1] if draft else begun):
             raise _Fault(f"{_place(row)}: decision or draft_tokens do not follow from its writer and its draft")
+        if not _complete(row):
+            raise _Fault(f"{_place(row)}: an unknown writer or rater, or numbers of a call that was not made")
         return rewrite[0] if rewrite else next(d for d in drafts if (d.text, d.tokens) == draft)
 
     def _retrace_scores(self, rows: Sequence[int]) -> None:
@@ -335,6 +346,15 @@ def _decision(row: Row) -> str:
     if row.writer == "weak":
         return "accept" if row.draft is None else ""
     return "delegate" if row.draft is None else "regenerate"
+
+
+def _complete(row: Row) -> bool:
+    """Whether writer and raters are known, and scores and lengths belong to a draft and a rater."""
+    known = row.writer in ("weak", "strong") and {row.rater, row.first_rater} <= {*get_args(Rater), None}
+    rated = row.rater is not None or (row.score, row.read_tokens) == (None, 0)
+    first = row.first_rater is not None or (row.first_score, row.first_read) == (None, 0)
+    other = row.other is not None or (row.other_score, row.other_logprob, row.other_tokens) == (None, None, 0)
+    return known and rated and first and other
 
 
 def _differs(row: Row, column: str, written: object, expected: object) -> _Fault:
