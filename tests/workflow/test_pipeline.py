@@ -1,5 +1,6 @@
 """The whole chain at smoke size, through Snakemake and DVC, as a user runs it."""
 
+import html
 import json
 import os
 import random
@@ -32,6 +33,7 @@ from trim.evaluation.results import read_scores
 from trim.evaluation.schema import SCHEMA
 from trim.experiment.load import check, load
 from trim.files import read_table, write_table
+from trim.page.policy import hashed
 from trim.problems import read_problems, write_problems
 from trim.stages.manifest import make_manifest
 from trim import verifiers
@@ -151,6 +153,8 @@ def test_the_page_needs_nothing_else(project):
     markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r'(?:src|href)="(?!data:|#)', markup)
     assert "<script src" not in page
+    (script,) = re.findall(r'<script type="module">(.*?)</script>', page, flags=re.DOTALL)
+    assert f"script-src {hashed(script)};" in html.unescape(page[:2000])
     assert 'src="data:image/svg+xml' in page
     assert len(page) < 5e6
 
@@ -200,6 +204,10 @@ def test_the_page_works_in_a_browser(project, width, scheme):
         table.locator("input.filter").fill("trim-thr")
         assert 0 < table.locator("tbody tr:visible").count() < rows
         assert said == []
+        plant = "document.body.append(Object.assign(document.createElement('script'), {textContent: 'planted = 1'}))"
+        page.evaluate(plant)
+        assert page.evaluate("typeof planted") == "undefined"
+        assert "Content Security Policy" in said[0]
         assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
         browser.close()
 

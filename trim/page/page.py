@@ -16,6 +16,7 @@ from trim.errors import TrimError
 from trim.experiment.params import Params
 from trim.files import write_text
 from trim.page.browser import chart, episodes
+from trim.page.policy import hashed
 from trim.report.tables import format_interval, headline_measure, read_csv, titles
 from trim.studies import studies_of
 
@@ -72,6 +73,9 @@ def write_page(results: Path, params: Params) -> Path:
     ]
     environment = Environment(loader=PackageLoader("trim.page", "."), autoescape=select_autoescape(default=True))
     environment.filters["json"] = _json
+    script = f"{javascript_bundle('window.vegaEmbed = vegaEmbed;')}\n{_own('page.js')}"
+    # Vega writes style attributes; no text of a model reaches the page as markup.
+    policy = f"default-src 'none'; script-src {hashed(script)}; style-src 'unsafe-inline'; img-src data:; "
     page = environment.get_template("page.html.jinja").render(
         figures=figures,
         tables=tables,
@@ -82,8 +86,8 @@ def write_page(results: Path, params: Params) -> Path:
         chart=chart(results, params),
         episodes=episodes(results, params),
         css=_own("page.css"),
-        script=_own("page.js"),
-        vega=Markup(javascript_bundle("window.vegaEmbed = vegaEmbed;")),
+        script=Markup(script),
+        policy=policy + "base-uri 'none'; form-action 'none'",
     )
     path = results / "report.html"
     write_text(path, page)

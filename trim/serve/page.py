@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from importlib.resources import files
 from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
+from trim.page.policy import hashed
 from trim.serve.points import DEFAULT, Points
 
 EXAMPLE = "Start with 60, add 90, multiply by 41, add 4, subtract 8."
@@ -37,14 +36,10 @@ class Page:
         self.html = template.render(
             style=Markup(style), script=Markup(script), routers=routers, example=EXAMPLE, key_needed=key_needed
         )
-        policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
+        policy = f"default-src 'none'; script-src {hashed(script)}; style-src {hashed(style)}; connect-src 'self'; "
         self.headers = {
             "Content-Security-Policy": policy
             + "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
         }
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
