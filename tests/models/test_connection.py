@@ -198,6 +198,14 @@ def test_one_problems_failure_ends_that_problem_once(served, tmp_path, caplog, f
     assert len(server.requests) == requests
 
 
+def test_a_server_that_refuses_every_text_for_no_reason_ends_the_batch(served):
+    _, model = served([(422, {"detail": "no"})] * 40, api="chat", concurrency=1)
+    lm = language_model(model)
+    with pytest.raises(TrimError, match="status 422: no"):
+        lm.next_steps(PREFIXES, KEYS)
+    assert lm.refused == 3
+
+
 @pytest.mark.parametrize("ends", ["stop", "box"])
 def test_a_refused_step_ends_its_solution(ends):
     assert not goes_on(Draft("", 0, "refused"), 1, 30, ends)

@@ -209,6 +209,7 @@ REFUSED = [
     (400, "Invalid prompt: your prompt was flagged as potentially violating our usage policy."),
     (403, "Your chosen model requires moderation and your input was flagged"),
     (422, "the messages cannot be processed"),
+    (400, "The system detected potentially unsafe or sensitive content in input or generation."),
 ]
 ERRORS = [
     (400, "`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens` is less than the "
@@ -222,6 +223,8 @@ ERRORS = [
     (400, "no"),
     (401, "the content policy"),
     (403, "no"),
+    (403, "this key has no access to the safety system"),
+    (400, "the names of models are case sensitive"),
     (404, "no such model"),
 ]  # fmt: skip
 

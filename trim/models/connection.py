@@ -311,7 +311,7 @@ class Connection:
 
     def _without_key(self, text: str) -> str:
         text = " ".join(text.split())
-        return (text.replace(self._key, "***") if self._key else text)[:300]
+        return (text.replace(self._key, "***") if self._key else text)[:400]
 
     def _note_retry(self, state: RetryCallState) -> None:
         error, pause = state.outcome.exception() if state.outcome else None, state.upcoming_sleep

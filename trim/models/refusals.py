@@ -37,15 +37,17 @@ _FULL = (
     r"|too long|too many tokens|reduce the length|(?:exceeds?|over) the maximum number of tokens|token limit"
     r"|inputs`? (?:tokens \+|must have less than)|range of input length"
 )
+_MODERATED = r"content[_ -]?(?:filter|management|polic)|moderation|flagged"
 _FILTER = (
-    r"content[_ -]?(?:filter|management|polic)|responsible ?ai|moderation|flagged|inappropriate|safety|sensitive"
-    r"|content exists risk|data_inspection|prohibited|usage polic"
+    _MODERATED + r"|responsible ?ai|content exists risk|data_inspection|usage polic|prohibited[_ ]content"
+    r"|safety (?:filter|setting|system|polic|reason)|(?:inappropriate|unsafe|sensitive|harmful) (?:content|text|word)"
 )
 # The first row that holds: status, words of the server, and the concern; None is an error that ends the run.
 _REFUSALS: tuple[tuple[tuple[int, ...], str, Concern | None], ...] = (
     ((400, 413, 422), _LIMIT, None),
     ((400, 413, 422), _FULL, "full"),
-    ((400, 403, 422, 451), _FILTER, "refused"),
+    ((400, 422, 451), _FILTER, "refused"),
+    ((403,), _MODERATED, "refused"),
     ((413,), "", "full"),
     ((422,), r"extra[_ ](?:forbidden|inputs|fields)|max_\w*tokens|not permitted|unsupported|unknown", None),
     ((422,), "", "refused"),

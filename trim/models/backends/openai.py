@@ -41,6 +41,7 @@ _NEXT = (
 )
 _TEMPLATE = 1024  # tokens that a chat template may add
 _LEAST = 16  # tokens that are worth asking for where the context is nearly full
+_DOUBT = 3  # texts refused for no named reason before any is answered, after which the request may be at fault
 _TEXTS = {"messages", "prompt", "model"}  # of a request; what else is in it are parameters
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class ServedLM:
         self._prompt = None
         self._probed, self._probing = self._api != "prefill", threading.Lock()
         self.full = self.refused = 0
+        self._answered = False
         if self._api == "completions":
             self._prompt = Prompt(read_tokenizer(folder(model)), chat, model.thinking)
 
@@ -216,13 +218,16 @@ class ServedLM:
         while room >= 1:
             most, limit = self._connection.prices(length, room), self._limit
             try:
-                return await self._post(path, {**body, limit: room}, most, lambda a: read_reply(a, self._api))
+                draft: Draft = await self._post(path, {**body, limit: room}, most, lambda a: read_reply(a, self._api))
+                self._answered = True
+                return draft
             except Refused as error:
                 if limit == "max_tokens" and "max_completion_tokens" in error.said and "context" not in error.said:
                     self._limit = "max_completion_tokens"
                     continue
                 reason = concern(error.status, error.said, body.keys() - _TEXTS)
-                if reason is None:
+                doubtful = error.status == 422 and not self._answered and self.refused >= _DOUBT
+                if reason is None or (reason == "refused" and doubtful):
                     raise self._connection.failure(error) from None
                 if reason == "refused" or room <= _LEAST:
                     raise NoStep(reason, str(error)) from None
