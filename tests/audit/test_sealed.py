@@ -30,6 +30,16 @@ def test_a_file_that_was_added_or_left_out_of_the_manifest_is_named(tmp_path):
     assert faults(tmp_path) == ["/dev/zero", "metrics.json", "tables/more.csv"]
 
 
+def test_what_is_made_after_a_run_is_no_fault(tmp_path):
+    run(tmp_path)
+    for name in ("serving/store.sqlite", "validation/standard.json"):
+        write_text(tmp_path / name, "later")
+    assert faults(tmp_path) == []
+    assert [check.what for check in unchanged(tmp_path) if check.outcome == "not recorded"] == [
+        "validation/standard.json"
+    ]
+
+
 def test_parameters_are_known_by_the_values_that_results_depend_on(tmp_path):
     run(tmp_path)
     write_text(tmp_path / "params.yaml", yaml.safe_dump({"shards": 2, "evaluation": {"bootstrap": 20}}))

@@ -217,7 +217,7 @@ def test_the_audit_passes_and_finds_what_was_changed(project):
     shutil.copy(project / "results/measures.csv", reference)
     done = run(project, "trim", "audit", "--against", "reference.csv")
     assert re.search(r"all \d+ checks passed", done.stdout)
-    assert "Snakemake, episodes" in done.stdout
+    assert "Snakemake, episodes" in done.stdout and "Snakemake, other files" not in done.stdout
     assert "not recorded" in done.stdout  # DVC was not asked yet
     table = pd.read_csv(reference)
     table.loc[table["measure"] == "apgr", ["value", "low", "high"]] = [9, 8, 10]

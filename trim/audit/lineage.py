@@ -50,7 +50,7 @@ def _snakemake(root: Path, params: Path) -> Iterator[Check]:
     extra = [name for name in result_files(root / "results") if not outputs & _above(PurePosixPath("results", name))]
     if extra:
         more = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
-        detail = f"{', '.join(extra[:_SHOWN])}{more}: not made by this run; remove what is not needed"
+        detail = f"{', '.join(extra[:_SHOWN])}{more}: no outputs of `snakemake all` with the run's parameters"
         yield Check("lineage", "Snakemake, other files", "not recorded", detail)
 
 

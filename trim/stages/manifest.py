@@ -11,6 +11,7 @@ from trim.provenance import digest_of_values
 
 MANIFEST = "manifest.json"
 _PARAMS = "params.yaml"
+_SERVING = "serving"  # the store of `trim serve`
 _CHANGES_NOTHING = ("shards", "replay", "pretrain")  # sections that no result depends on
 
 
@@ -26,7 +27,7 @@ def make_manifest(results: Path) -> int:
 
 
 def result_files(results: Path) -> dict[str, Path]:
-    """Files by their names below the results, without work in progress, the parameters and the manifest.
+    """Files by their names below the results, without work in progress, the server's, the parameters and the manifest.
 
     Raises:
         TrimError: if one is neither a file nor a folder.
@@ -34,7 +35,7 @@ def result_files(results: Path) -> dict[str, Path]:
     files = {}
     for path in sorted(results.rglob("*")):
         name = path.relative_to(results)
-        if any(part.startswith(".") for part in name.parts) or path.is_dir():
+        if any(part.startswith(".") for part in name.parts) or name.parts[0] == _SERVING or path.is_dir():
             continue
         if not path.is_file():
             raise TrimError(f"{path}: a pipe, a device or a link to nothing, not a result; remove it")
