@@ -179,6 +179,43 @@ def test_a_prompt_that_no_context_holds_is_refused(backends):
         assert server.ask("Start with 6, add 7, add 8, add 9.", "trim-thr@0.9").status_code == 200
 
 
+def test_a_verdict_that_takes_too_long_or_whose_client_left_is_given_up(backends):
+    servers, options = backends
+    servers["prm"].faults = [0.9, 0.9]  # seconds
+    body = {"model": "trim-thr@0.9", "messages": [{"role": "user", "content": QUESTION}], "draft": "60 + 90 = 50"}
+    with serving(**options, limits=Limits(seconds=0.3)) as server:
+        began = time.monotonic()
+        assert server.client.post("/v1/decision", json=body).status_code == 504
+        assert time.monotonic() - began < 0.9
+        with suppress(httpx.TimeoutException):
+            server.client.post("/v1/decision", json=body | {"draft": "60 + 90 = 51"}, timeout=0.1)
+        for _ in range(50):
+            if not server.service._open:
+                break
+            time.sleep(0.01)
+        assert server.service._open == 0
+
+
+def test_a_call_that_is_answered_after_its_client_left_is_charged(backends):
+    servers, options = backends
+    params = yaml.safe_load(options["params"].read_text())
+    params["models"]["weak"]["price_out"] = 1.0
+    options["params"].write_text(yaml.safe_dump(params, sort_keys=False))
+    servers["weak"].faults = [0.6]  # seconds
+    with serving(**options) as server:
+        account = server.service.keys.account(None)
+        with pytest.raises(httpx.TimeoutException):
+            body = {"model": "always-weak", "messages": [{"role": "user", "content": QUESTION}]}
+            server.client.post("/v1/chat/completions", json=body, timeout=0.2)
+        assert account.money == 0
+        for _ in range(100):
+            if account.money:
+                break
+            time.sleep(0.05)
+        assert account.money > 0
+        assert server.service.store.spent(account.name)[2] == pytest.approx(account.money)
+
+
 def test_equal_steps_under_way_are_asked_for_once(backends):
     servers, options = backends
     servers["strong"].faults = [0.3]

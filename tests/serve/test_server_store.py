@@ -95,6 +95,7 @@ def test_accounts_that_are_no_numbers_are_named_at_the_start(tmp_path, value):
     store = ServerStore(None, 1000)
     store.spend("alice", 1, 2, 0.5, 1)
     store._connection.execute(f"UPDATE accounts SET money = {value}")
+    assert not store.spend("alice", 1, 2, 0.5, 1)  # it would count from 0
     with pytest.raises(TrimError, match="the account alice"):
         store.spent("alice")
 

@@ -119,7 +119,7 @@ class ServerStore:
             TrimError: if they are damaged.
         """
         rows = self._read("SELECT strong, whole, money, answers FROM accounts WHERE name = ?", (account,))
-        if self._failing or any(not isinstance(n, int | float) or not 0 <= n < math.inf for row in rows for n in row):
+        if self._failing or not all(map(_are_amounts, rows)):
             raise self._damaged(f"what the account {account} has spent is no number")
         return rows[0] if rows else (0.0, 0.0, 0.0, 0)
 
@@ -128,6 +128,9 @@ class ServerStore:
 
         def spend(database: sqlite3.Connection) -> None:
             database.execute("INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, 0, 0)", (account,))
+            query = "SELECT strong, whole, money, answers FROM accounts WHERE name = ?"
+            if not _are_amounts(database.execute(query, (account,)).fetchone()):
+                raise sqlite3.DataError(f"what the account {account} has spent is no number")
             database.execute(
                 "UPDATE accounts SET strong = strong + ?, whole = whole + ?, money = money + ?, "
                 "answers = answers + ? WHERE name = ?",
@@ -182,6 +185,10 @@ class ServerStore:
 
     def _damaged(self, reason: object) -> TrimError:
         return TrimError(f"{self._path}: cannot be used ({reason}); delete it, or name another with --store")
+
+
+def _are_amounts(row: Sequence[Any]) -> bool:
+    return all(isinstance(amount, int | float) and 0 <= amount < math.inf for amount in row)
 
 
 def _make_private(path: Path) -> None:
