@@ -289,3 +289,15 @@ def test_a_stream_that_is_never_sent_frees_its_place(backends):
         api.scheduler.stop()
         scheduler.join(10)
         api._service.store.close()
+
+
+def test_a_question_that_a_model_refuses_ends_with_its_reason(backends):
+    servers, options = backends
+    refused = {"index": 0, "finish_reason": "content_filter", "message": {"content": "We", "refusal": None}}
+    servers["strong"].faults = [refused]
+    with serving(**options) as server:
+        answer = server.ask(QUESTION, "always-strong").json()
+        assert answer["choices"][0]["finish_reason"] == "content_filter"
+        assert not answer["choices"][0]["message"]["content"]
+        assert len(servers["strong"].requests) == 1
+        assert server.ask(QUESTIONS[0], "always-strong").json()["choices"][0]["finish_reason"] == "length"

@@ -187,7 +187,7 @@ class Connection:
         return [answers[index] for index in range(len(requests))]
 
     async def post(self, url: str, body: Mapping[str, Any], most: float, read: Callable[[Any], T]) -> T:
-        """What `read` makes of the first answer that is one.
+        """Ask, and read the first answer that is one.
 
         Args:
             url: full address.
@@ -326,7 +326,7 @@ class Connection:
         return max(grown, min(error.after or 0.0, _LONGEST_WAIT)) if isinstance(error, Passing) else grown
 
     def prices(self, read: int, written: int, cached: int = 0) -> float:
-        """What tokens cost: those read, of which some from the server's cache, and those written."""
+        """The price of tokens that are read, of which some from the server's cache, and written."""
         return self._cost.money(read - cached, cached, written)
 
     def _reason(self, error: Exception) -> str:
@@ -347,7 +347,7 @@ class Connection:
 
 
 def _is_here(host: str) -> bool:
-    """Whether a host is this machine."""
+    """True for a host that is this machine."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -91,7 +91,7 @@ def check_kind(folder: Path, scores: bool) -> None:
 
 def _shapes(folder: Path) -> dict[str, list[int]]:
     """Shape of each tensor, from the headers of the safetensors files."""
-    shapes = {}
+    shapes: dict[str, list[int]] = {}
     for path in weight_files(folder):
         try:
             with path.open("rb") as file:

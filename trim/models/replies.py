@@ -93,7 +93,7 @@ def _ending(choice: Mapping[str, Any], inner: Mapping[str, Any], billed: Usage) 
 
 
 def _thinks(inner: Mapping[str, Any], used: Mapping[str, Any], billed: Usage) -> bool:
-    """Whether there was reasoning beside the text: in the message, in its parts, or in the bill."""
+    """True if there was reasoning beside the text: in the message, in its parts, or in the bill."""
     content, details = inner.get("content"), used.get("completion_tokens_details")
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
     return (
@@ -149,7 +149,7 @@ def _whole_reply(text: str, ending: Ending, choice: Mapping[str, Any]) -> Draft:
 
 
 def _introduces(piece: str) -> bool:
-    """Whether a paragraph only says that a step follows."""
+    """True for a paragraph that only announces a step."""
     return bool(_HEADING.fullmatch(piece)) or (len(piece) <= _LONGEST_PREFACE and bool(_PREFACE.fullmatch(piece)))
 
 

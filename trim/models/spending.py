@@ -1,4 +1,4 @@
-"""What servers have cost, and what requests under way may cost: a cap holds over processes and crashes."""
+"""The ledger of servers: money spent, and reserved for requests under way. A cap holds over processes and crashes."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Ledger:
 
 
 def _runs(process: int, started: int | None) -> bool:
-    """Whether a process of this host is the one that made a reservation: numbers of processes are used again.
+    """True if a process of this host is the one that made a reservation: numbers of processes are used again.
 
     Earlier versions did not write down when it was started.
     """

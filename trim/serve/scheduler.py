@@ -352,6 +352,7 @@ class Scheduler:
             if job.text.finish is None:
                 stands = turn.rewrite or turn.draft
                 finish: Finish = "length" if cut(stands, turn.episode, self._rounds.max_steps) else "stop"
+                finish = "content_filter" if stands and stands.stop == "refused" else finish
                 self._end(job)
                 self._told.append((job, Event(None, job.text.end(finish), finish)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "content_filter"]
 
 
 class Text:

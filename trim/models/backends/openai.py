@@ -142,7 +142,7 @@ class ServedLM:
     async def _one_token(
         self, tokens: list[int], asked: dict[str, Any], read: Callable[[Any], StepScore], full: StepScore
     ) -> StepScore:
-        """What is read off the answer to a prompt that is to be continued by one token; `full` if there is no room."""
+        """The score in the answer to a prompt that is continued by one token; `full` if there is no room."""
         context = self._connection.server.context
         if context and len(tokens) >= context:
             return full
