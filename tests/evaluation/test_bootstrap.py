@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trim.evaluation.bootstrap import MeasureSettings, estimate, seed_weights
-from trim.evaluation.comparison import comparisons, differences, kept, measures, paired_ratio, units
+from trim.evaluation.comparison import comparisons, differences, headline, kept, measures, paired_ratio, units
 from trim.evaluation.results import PER_PROBLEM, Results
 
 PROTOCOL = MeasureSettings("strong_tokens", "prefix", (0.2,), (0.5, 0.95), 4000, 0.95, 0)
@@ -117,6 +117,14 @@ def test_what_is_kept_pairs_the_resamples():
     assert row["value"] == pytest.approx(0.9)
     unpaired = measures(part).set_index(["router", "measure"]).loc[("r", "acc@20")]
     assert row["high"] - row["low"] < (unpaired["high"] - unpaired["low"]) / 0.5 / 2
+
+
+def test_metrics_say_how_often_a_number_is_reached():
+    (comparison,) = comparisons([*ends(200), solving("r", [0.5])], PROTOCOL)
+    numbers = headline(measures(comparison))["b"]["r"]
+    assert numbers["cpt50"] == pytest.approx(0.2)
+    assert 0.4 < numbers["cpt50_reached"] < 0.6
+    assert "acc@20_reached" not in numbers and "cpt95_reached" not in numbers
 
 
 def test_one_seed_is_kept_as_it_is():

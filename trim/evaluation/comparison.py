@@ -232,8 +232,8 @@ def kept(comparison: Comparison, whole: Comparison, measure: str) -> pd.DataFram
     """
     rows = []
     for name, result in comparison.routers.items():
-        pair = (c.measures[name][measure].to_numpy() for c in (comparison, whole))
-        (value, low, high, reached), _ = paired_ratio(*pair, comparison.settings.confidence)
+        one, other = (c.measures[name][measure].to_numpy() for c in (comparison, whole))
+        (value, low, high, reached), _ = paired_ratio(one, other, comparison.settings.confidence)
         rows.append((result.benchmark, name, "kept", value, low, high, np.nan, reached))
     return pd.DataFrame(rows, columns=MEASURE_COLUMNS)
 
@@ -289,9 +289,11 @@ def nearest_setting(settings: Sequence[str], spent: np.ndarray, budget: float) -
 
 
 def headline(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Benchmark -> router -> measure -> value, for `dvc metrics`."""
+    """Benchmark -> router -> measure -> value, for `dvc metrics`; and MEASURE_reached, where not all resamples do."""
     nested: dict[str, dict[str, dict[str, float | None]]] = {}
     for row in table.itertuples():
-        value = None if np.isnan(row.value) else round(float(row.value), 6)
-        nested.setdefault(row.benchmark, {}).setdefault(row.router, {})[row.measure] = value
+        numbers = nested.setdefault(row.benchmark, {}).setdefault(row.router, {})
+        numbers[row.measure] = None if np.isnan(row.value) else round(float(row.value), 6)
+        if 0 < row.reached < 1:
+            numbers[f"{row.measure}_reached"] = round(float(row.reached), 6)
     return nested

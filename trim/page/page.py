@@ -36,7 +36,7 @@ SECTIONS = {
     ),
     "thresholds": (
         "Fitted settings",
-        "Chosen on validation for each budget; spent and reached on test.",
+        "Chosen on validation for each budget; spent and reached on test, a mean over seeds where there are several.",
     ),
 }
 

@@ -192,6 +192,8 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
                 ]
                 if len(row):
                     found = row[["strong_fraction", "accuracy", "accuracy_low", "accuracy_high"]].mean()
+                    if len(row) > 1:  # the intervals are each network's own
+                        found[["accuracy_low", "accuracy_high"]] = np.nan
                     rows.append(
                         {
                             "benchmark": benchmark,
@@ -200,7 +202,7 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
                             "fitted (validation)": round(value, 4),
                             "strong fraction (test)": round(found["strong_fraction"], 4),
                             "accuracy (test)": format_interval(
-                                found["accuracy"], found["accuracy_low"], found["accuracy_high"]
+                                found["accuracy"], found["accuracy_low"], found["accuracy_high"], row["accuracy"].std()
                             ),
                         }
                     )
