@@ -36,6 +36,7 @@ test-real: vllm ## the tests with a real language model, from a PyPI package
 test-clients: install ## the tests of `trim serve` with clients that people use, in an environment of their own
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --requirement requirements-clients.lock
+	if command -v npm > /dev/null; then npm ci --prefix tests/clients/node --no-audit --no-fund --silent; fi
 	python -m pytest tests/serve/test_clients.py
 
 wheel: install ## build the wheel, and solve a question with it in an empty folder

@@ -96,6 +96,29 @@ def test_every_chunk_has_a_choice_where_no_usage_is_asked_for(server, n, options
     assert chunks[-1]["trim"]["router"] == "trim_thr"
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"stream": True},
+        {"stream": True, "stream_options": {"include_usage": True}},
+        {"stream": False, "max_completion_tokens": 1000, "temperature": 0.7},
+        {"stream": True, "temperature": 0.7, "top_p": 1.0, "frequency_penalty": 0.0, "seed": None, "stop": []},
+        {"stream": True, "tool_choice": "auto", "tools": [], "min_p": 0, "repetition_penalty": 1.0, "max_tokens": -1},
+    ],
+)
+def test_chat_pages_such_as_open_webui_are_answered(server, more):
+    """They list the models, then send what their forms hold."""
+    assert server.client.get("/v1/models", headers={"Authorization": "Bearer "}).status_code == 200
+    whole = server.ask(QUESTION).json()["choices"][0]["message"]["content"]
+    response = server.ask(QUESTION, **more)
+    assert response.status_code == 200
+    if more["stream"]:
+        chunks = [chunk for chunk in events(response) if chunk["choices"]]
+        assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == whole
+    else:
+        assert response.json()["choices"][0]["message"]["content"] == whole
+
+
 def test_blanks_at_a_questions_end_change_no_answer(server):
     texts = {server.ask(QUESTION + end).json()["choices"][0]["message"]["content"] for end in ("", "\n", " \r\n")}
     assert len(texts) == 1
