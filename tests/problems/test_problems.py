@@ -290,7 +290,7 @@ def test_a_question_that_is_there_again_is_taken_once(tmp_path, caplog, answer):
         {"question": "q  q", "answer": answer},
     )
     assert [p.question for p in read_jsonl(written(tmp_path, *records))] == ["q q", "p"]
-    assert "1 questions taken once" in caplog.text and "lines 1 and 3" in caplog.text
+    assert "x.jsonl:3: the question of line 1 again with the same answer, taken once (1 in all)" in caplog.text
 
 
 def test_answers_that_read_like_sentences_are_named(tmp_path, caplog):

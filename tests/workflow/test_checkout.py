@@ -45,7 +45,7 @@ def test_what_is_the_same_keeps_its_record_and_its_time(folders):
 
 @pytest.mark.parametrize("name", ["results/a.csv", "results/training/r/x/y.tsv"])
 def test_what_differs_is_made_again(folders, name):
-    workspace, checkout = folders
+    _, checkout = folders
     (checkout / name).write_text("another run's")
     (checkout / "results/unknown.csv").write_text("without a record")
     take_over(checkout)

@@ -64,7 +64,7 @@ def test_every_folder_that_dvc_locks_is_there_in_the_smallest_experiment(root, t
 
 
 def test_jobs_find_the_commands_beside_python(root, tmp_path):
-    with pytest.raises(TrimError, match="trim: not beside .* and not on PATH"):
+    with pytest.raises(TrimError, match=r"trim: not beside .* and not on PATH"):
         use_own_commands()
     command(tmp_path / "elsewhere", "trim", "")
     use_own_commands()

@@ -66,8 +66,8 @@ def with_records(path: Path, split: str | None = None) -> list[tuple[Problem, Ma
     if not taken:
         raise TrimError(f"{path}: holds no problem")
     if again:
-        _log.warning("%s: %d questions taken once that are there again, the first in lines %d and %d",
-                     path, len(again), again[0][1], again[0][0])  # fmt: skip
+        _log.warning("%s:%d: the question of line %d again with the same answer, taken once (%d in all)",
+                     path, *again[0], len(again))  # fmt: skip
     _name_sentences(path, [(number, problem.answer) for number, problem, _ in taken.values()])
     return [(problem, record) for _, problem, record in taken.values()]
 
