@@ -23,7 +23,7 @@ from trim.models.cost import ModelCost
 from trim.problems import Problem
 from trim.problems.generated import generate
 from trim.serve.answers import bill, costs
-from trim.serve.books import Books, most_of_answer
+from trim.serve.books import Books, Size, most_of_answer
 from trim.serve.errors import ApiError
 
 QUESTIONS = [problem.question for problem in generate("standard", {"test": 40}, 80)]
@@ -121,7 +121,8 @@ def test_no_bill_is_above_the_most_that_an_answer_can_cost(steps, prompt, most_t
             )
         )  # fmt: skip
     cost = bill(episode, dict.fromkeys(COSTS, prompt), COSTS).money
-    assert 0 < cost <= most_of_answer(policy, COSTS, prompt, 6, 20, most_tokens)
+    size = Size(prompt, 6, 20, most_tokens)
+    assert 0 < cost <= most_of_answer(policy, size, COSTS, list(COSTS) if billed else [])
 
 
 @given(st.lists(st.tuples(STEPS, st.booleans()), min_size=1, max_size=5), st.integers(1, 50))

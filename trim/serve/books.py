@@ -8,8 +8,9 @@ down when the step is there: a kill or a client that leaves loses the step under
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from trim.engine.budget import Account
 from trim.engine.episode import Turn
@@ -117,33 +118,49 @@ class Books:
         return spent | dict(zip(episodes, money, strict=True))
 
 
-def most_of_answer(
-    policy: Policy, costs: Mapping[str, ModelCost], prompt: int, steps: int, length: int, most_tokens: int | None
-) -> float:
-    """The most money that an answer can cost, if no call reads from a cache.
+@dataclass(frozen=True)
+class Size:
+    """The greatest size of an answer.
+
+    Attributes:
+        prompt: tokens of the conversation.
+        steps: steps.
+        length: tokens of a step.
+        tokens: the answer ends before the step that passes them, which is written too; None for no limit.
+    """
+
+    prompt: int
+    steps: int
+    length: int
+    tokens: int | None
+
+
+def most_of_answer(policy: Policy, size: Size, costs: Mapping[str, ModelCost], servers: Collection[str]) -> float:
+    """The most money that an answer can cost.
 
     Args:
         policy: who decides.
+        size: of the answer.
         costs: of each model.
-        prompt: tokens of the conversation.
-        steps: most steps of a solution.
-        length: most tokens of a step.
-        most_tokens: see `ChatRequest.most_tokens`.
+        servers: the models behind servers, which may bill the whole prompt of every call; others read a token once.
     """
-    whole = steps * length
-    if most_tokens is not None:  # it ends before the step that passes them, which is written too
-        steps, whole = min(steps, most_tokens + 1), min(whole, most_tokens + length)
-    drafts = 1 + policy.retries
-    calls = {"weak": steps * (drafts + policy.glimpses), "strong": steps, "prm": 0}
-    for rater in filter(None, (policy.rater, policy.second)):
+    steps, whole = size.steps, size.steps * size.length
+    if size.tokens is not None:
+        steps, whole = min(steps, size.tokens + 1), min(whole, size.tokens + size.length)
+    drafts, raters = 1 + policy.retries, [rater for rater in (policy.rater, policy.second) if rater]
+    calls = Counter({"weak": steps * (drafts + policy.glimpses), "strong": steps})
+    for rater in raters:
         calls[PAYERS.get(rater, "weak")] += steps * drafts
     if policy.verifier:
         calls[PAYERS[policy.verifier]] += policy.samples if policy.verifier == "self" else 1
-    read = prompt + whole + length + _FRAME
-    return sum(
-        float(costs[role].money(count * read, 0, 0 if role == "prm" else count * length))
-        for role, count in calls.items()
-    )
+    # Who is asked about a text in words of its own reads all of it each time.
+    again = {*servers, *(PAYERS[rater] for rater in (*raters, policy.verifier) if rater in ("grade", "self"))}
+    most = 0.0
+    for role, count in calls.items():
+        once = size.prompt + (drafts + 1) * whole + _FRAME
+        read = count * (size.prompt + whole + size.length + _FRAME) if role in again else once
+        most += float(costs[role].money(read, 0, 0 if role == "prm" else count * size.length))
+    return most
 
 
 def _amounts(account: Account) -> tuple[float, float, float, int]:

@@ -20,7 +20,7 @@ from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.problems import Problem
 from trim.serve.answers import Bill, Head, bill, verdict_bill
-from trim.serve.books import Books, most_of_answer
+from trim.serve.books import Books, Size, most_of_answer
 from trim.serve.errors import ApiError, refused
 from trim.serve.jobs import Event, Job
 from trim.serve.metrics import Metrics
@@ -163,8 +163,9 @@ class Service:
         """The most that one answer can cost; a token of a prompt is taken for a character at least."""
         generation, prompt = self.params.generation, sum(len(message.content) for message in request.messages)
         most_tokens = request.most_tokens if isinstance(request, ChatRequest) else None
-        size = generation.max_steps, generation.sampling.max_step_tokens, most_tokens
-        return most_of_answer(policy, self._costs, prompt, *size)
+        size = Size(prompt, generation.max_steps, generation.sampling.max_step_tokens, most_tokens)
+        servers = [role for role, model in self.params.models if model.server]
+        return most_of_answer(policy, size, self._costs, servers)
 
     def _check(self, request: Conversation, answers: int) -> None:
         if self._open + answers > self.limits.running + self.limits.waiting:
