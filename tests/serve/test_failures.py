@@ -18,6 +18,7 @@ from fakes.serving import QUESTION, serving
 from trim.models.connection import Connection
 from trim.problems.generated import generate
 from trim.routers import trim_thr
+from trim.serve import service
 from trim.serve.server import Options, make_api
 from trim.serve.settings import Limits
 from trim.solve import SHIPPED
@@ -301,3 +302,20 @@ def test_a_question_that_a_model_refuses_ends_with_its_reason(backends):
         assert not answer["choices"][0]["message"]["content"]
         assert len(servers["strong"].requests) == 1
         assert server.ask(QUESTIONS[0], "always-strong").json()["choices"][0]["finish_reason"] == "length"
+
+
+def test_a_conversation_with_answers_of_this_server_is_held(backends, monkeypatch):
+    servers, options = backends
+    monkeypatch.setattr(service, "check_question", lambda *_: None)  # these models have embedded tokenizers alone
+    with serving(**options) as server:
+        turns = [{"role": "system", "content": "Be short."}, {"role": "developer", "content": "Be kind."}]
+        for question in ("How much is 2 + 2?\n", "And twice that?"):
+            turns.append({"role": "user", "name": "user", "content": question})
+            response = server.ask(model="always-weak", messages=turns)
+            assert response.status_code == 200, response.text
+            turns.append(response.json()["choices"][0]["message"])
+    _, sent, _ = servers["weak"].requests[-1]
+    roles = [turn["role"] for turn in sent["messages"]]
+    assert roles[:4] == ["system", "user", "assistant", "user"]
+    assert sent["messages"][0]["content"] == "Be short.\n\nBe kind."
+    assert all(set(turn) == {"role", "content"} for turn in sent["messages"])

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trim.serve.answers import message
 from trim.serve.errors import ApiError
@@ -114,6 +116,32 @@ def test_a_whole_number_may_have_a_point(name):
     assert chat(**{name: 1.0}) == chat(**{name: 1})
     with pytest.raises(ApiError, match=name):
         chat(**{name: 1e300})
+
+
+@given(st.fixed_dictionaries({}, optional={name: st.sampled_from([None, *v]) for name, v in _NEUTRAL.items() if v}))
+def test_any_of_them_together_change_no_answer(more):
+    assert chat(**more) == chat()
+
+
+TEXTS = st.text(st.characters(categories=None), max_size=5) | st.sampled_from(["\ud800", "x" * 10_000, "\x1b[31m"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from([*ChatRequest.model_fields, *_NEUTRAL, *_UNREAD, "content", "role", "x" * 10_000]), VALUES)
+def test_any_value_is_read_or_refused_in_one_short_line(name, value):
+    turn = ASKED["messages"][0] | ({name: value} if name in ("content", "role") else {})
+    more = {"messages": [turn]} if name in ("content", "role") else {name: value}
+    try:
+        chat(**more)
+    except ApiError as error:
+        assert error.status == 400
+        assert len(error.message) < 500
+        assert error.message.isprintable()
+        json.dumps(error.body(), ensure_ascii=False).encode()
 
 
 BEFORE = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}]
