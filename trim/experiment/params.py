@@ -123,7 +123,7 @@ class Evaluation(Section):
             server billed (billed).
         budgets: shares of always-strong's cost at which accuracy is reported.
         levels: shares of the accuracy gap whose cost is reported.
-        bootstrap: number of resamples of the problems, paired between routers.
+        bootstrap: number of resamples of problems and training seeds, paired between routers.
         confidence: share of the resamples that an interval holds.
         seed: seed of the resampling.
         baselines: the routers that the others are compared with.
