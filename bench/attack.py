@@ -468,6 +468,9 @@ SIGNS = [
 def answers(stream: random.Random, folder: Path) -> Case:
     """Answers made of pieces of LaTeX."""
     gold, found = ("".join(stream.choices(SIGNS, k=stream.randint(1, 25))) for _ in range(2))
+    if stream.random() < 0.2:  # the longest that is read
+        words = stream.choices([*SIGNS, "for ", "all ", "numbers ", "and "], k=stream.randint(1, 6))
+        found = ("".join(words) * 1000)[:1000]
 
     def case() -> str:
         number(found)

@@ -192,7 +192,7 @@ def _plain(text: str) -> str:
 
 def _is_text(text: str) -> bool:
     """Whether a part is words, not mathematics."""
-    return bool(re.fullmatch(r"(?:\\text\{[^{}]*\}|[A-Za-z]{3,}|[\s.,'-])+", text)) and bool(
+    return bool(re.fullmatch(r"(?:\\text\{[^{}]*\}|[A-Za-z]{3,}+|[\s.,'-])++", text)) and bool(
         re.search("[A-Za-z]{2}", text)
     )
 

@@ -22,9 +22,12 @@ _APPROXIMATELY = re.compile(r"\\approx(?![a-z])")
 _COMMA = re.compile(r"[,;]\s*|\\cup(?![a-z])\s*")
 _LIST_COMMA = re.compile(r",(?!\d{3}(?!\d))\s*|;\s*|\\cup(?![a-z])\s*")
 _SUM = re.compile(r"(?<=[^\s({\[=])\s*[-+]")
+_CALCULATED = re.compile(
+    r"\\(?:frac|binom|sqrt|pi|cdot|times|circ|sin|cos|tan|cot|sec|csc|log|ln|exp|pm|[lr](?:floor|ceil))(?![A-Za-z])"
+)
 # Words before a value name it: "The area is (3, 4)", "Area: -5", "Day 5"; without a verb, unless one changes it.
 _SAYS = re.compile(
-    r"((?:\\text\{[^{}]*|[A-Za-z][a-z]{2,}[A-Za-z' ]*)(?:\b(?<!\\)(?:is|are|was|equals)|:)\s*\}?:?)\s*(?=[-+\d\\$(.])"
+    r"((?:\\text\{[^{}]*|[A-Za-z][a-z]{2,}[A-Za-z' ]*)(?:\b(?:is|are|was|equals)|:)\s*\}?:?)\s*(?=[-+\d\\$(.])"
 )
 _LABELS = re.compile(r"(\\text\{[^{}0-9]*\}|[A-Za-z][a-z]{2,}[A-Za-z' ]*(?= ))\s*(?=[\d$.]|\\(?:frac|sqrt)(?![a-z]))")
 _CHANGES = re.compile(
@@ -35,11 +38,9 @@ _CHANGES = re.compile(
     re.IGNORECASE,
 )
 _SET = r"(?:\\mathbb\{[NZQRC]\}|[NZQRC])"
-_QUALIFIER = re.compile(
-    r"(?:[,;\s]|(?=\\text|\())\s*\(?\s*(?:"
-    rf"(?P<words>(?:\\text\{{\s*)?,?\s*(?:for|where|with)\b[^=<>]*?(?:\\in\s*{_SET}|\b(?:integers?|numbers?)\b)[^=<>]*)|"
-    rf"{_SYMBOL}\s*\\in\s*{_SET})\)?$|,\s*{_SYMBOL}(?:,\s*{_SYMBOL})+\s*\\in\s*{_SET}$"
-)
+_CLAUSE = re.compile(r"(?:[,;\s(]|(?=\\text))\s*(?:\\text\{\s*)?,?\s*(?:for|where|with)\b")
+_OVER = re.compile(rf"\\in\s*{_SET}|\b(?:integers?|numbers?)\b")
+_MEMBER = re.compile(rf"(?:,\s*{_SYMBOL}(?:,\s*{_SYMBOL})*|[\s(]\(?{_SYMBOL})\s*\\in\s*{_SET}\)?$")
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,13 @@ def read(answer: str) -> tuple[Part, ...]:
 
 def unqualified(text: str) -> str:
     r"""A normalised answer without a last ``\text{for } k \in \mathbb{Z}``; ``x, y \in \mathbb{R}`` stays."""
-    match = _QUALIFIER.search(text)
-    if not match:
-        return text
-    body = text[: match.start()].rstrip(",; ")
-    return body if body and (match["words"] or not VARIABLE.fullmatch(body)) else text
+    for clause in _CLAUSE.finditer(text):
+        rest = text[clause.end() :]
+        if _OVER.search(rest) and not re.search("[=<>]", rest):
+            return text[: clause.start()].rstrip(",; ") or text
+    member = _MEMBER.search(text)
+    body = text[: member.start()].rstrip(",; ") if member else ""
+    return body if body and not VARIABLE.fullmatch(body) else text
 
 
 def read_piece(text: str) -> list[Part]:
@@ -145,15 +148,15 @@ def _named(text: str) -> tuple[str, str]:
     sides = split(exact, _EQUALS)
     if len(sides) == 1 and rounded and number(split_unit(rounded[-1])[0]) is not None and _has_variable(exact):
         sides.append(rounded[-1])  # |r - s| \approx 2.2, unlike \sqrt{5} \approx 2.2
-    if len(sides) < 2:
-        return "", exact
+    if len(sides) < 2 or not any(VARIABLE.fullmatch(side) or _has_variable(side) for side in sides):
+        return "", sides[-1] if sides else text
     if is_name(sides[-1]) and number(sides[0]) is not None:
         sides.reverse()
     return sides[0], sides[-1]
 
 
 def _has_variable(text: str) -> bool:
-    return bool(re.search(r"[A-Za-z]", re.sub(r"\\[a-zA-Z]+", "", re.sub(r"\\(?:angle|text|over)", "x", text))))
+    return bool(re.search(r"[A-Za-df-hj-z]|\\", _CALCULATED.sub("", text)))
 
 
 def is_name(text: str) -> bool:

@@ -23,10 +23,10 @@ _ATOM = (
     rf"\\frac\{{(?:\s|\\mu|\\cdot|{_WORD})+\}}\{{(?:\s|\\cdot|{_WORD})+\}})"
 )
 _BARE = (
-    rf"(?<![A-Za-z\\])(?:(?:{_KNOWN})s?(?:/(?:{_KNOWN}|[smh])s?)?|(?<=\s)[A-Za-z]{{4,}}(?:\s[a-z]{{2,}})*)"
+    rf"(?<![A-Za-z\\])(?:(?:{_KNOWN})s?(?:/(?:{_KNOWN}|[smh])s?)?|(?<=\s)[A-Za-z]{{4,}}(?:\s[a-z]{{2,}})*+)"
     rf"{_RAISED}(?![A-Za-z(])"
 )
-_UNIT = re.compile(rf"\s*((?:(?:{_ATOM}|{_BARE})(?:\s|\\cdot|\\times|/|\*|\.)*)+|\(\s*(?:[a-z]{{3,}}\s*)+\))$")
+_UNIT = re.compile(rf"\s*((?:(?:{_ATOM}|{_BARE})(?:\s|\\cdot|\\times|/|\*|\.)*+)++|\(\s*(?:[a-z]{{3,}}\s*+)++\))$")
 _PERCENT = re.compile(r"\s*(?:\\%|(?:\\text\{)?\s*(?:per\s?cent(?:age)?|pct\.?)\s*\}?)$")
 _OF_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?:\^\{-?\d+\})?\s*[^()+]*$")
 _CURRENCY = re.compile(r"^\\text\{[€£¥]\}\s*")
@@ -48,7 +48,7 @@ def split_unit(text: str) -> tuple[str, str, bool]:
 
 
 def _only_words(core: str) -> bool:
-    return bool(re.fullmatch(rf"(?:{_TEXT}|[A-Za-z]{{2,}}|\s)+", core))
+    return bool(re.fullmatch(rf"(?:{_TEXT}|[A-Za-z]{{2,}}+|\s)++", core))
 
 
 def _plain(unit: str) -> str:
