@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from trim.audit.check import Check
 from trim.errors import TrimError
+from trim.stages.environment import find
 from trim.stages.manifest import result_files
 
 _SHOWN = 3  # files of a list
@@ -73,10 +73,11 @@ def _dvc(root: Path) -> Iterator[Check]:
 
 
 def _said(root: Path, *command: str) -> str:
-    """What one of the tools beside this Python prints."""
-    tool = Path(sys.executable).parent / command[0]
+    """The output of a tool, which lies beside this Python or on PATH."""
     try:
-        done = subprocess.run([tool, *command[1:]], cwd=root, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [find(command[0]) or command[0], *command[1:]], cwd=root, capture_output=True, text=True, check=False
+        )
     except OSError as error:
         raise TrimError(
             f"{command[0]}: {error.strerror}; install it, or leave the lineage out with --no-lineage"
