@@ -330,7 +330,7 @@ class _Episodes:
             if i > judged:
                 verdict, judged = next(right), ends.pop(0)
             if row.correct != verdict:
-                raise _differs(row, "correct", row.correct, f"{verdict} by its text")
+                raise _differs(row, "correct", row.correct, verdict)
 
 
 def _draft(row: Row) -> tuple[str, int] | None:
