@@ -9,23 +9,23 @@ const questions = readFileSync(0, "utf8").trim().split("\n").map((line) => JSON.
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 0 });
 const provider = createOpenAICompatible({ name: "trim", baseURL: `${url}/v1`, apiKey: "unused", includeUsage: true });
 const turns = (question) => [{ role: "user", content: question }];
-const found = { whole: [], streamed: [], helped: [], generated: [], flowing: [] };
+const texts = { whole: [], streamed: [], helped: [], generated: [], flowing: [] };
 
 for (const question of questions) {
   const messages = turns(question);
   const answer = await client.chat.completions.create({ model, messages });
-  found.whole.push(answer.choices[0].message.content);
+  texts.whole.push(answer.choices[0].message.content);
   const chunks = await client.chat.completions.create({ model, messages, stream: true });
   let text = "";
   for await (const chunk of chunks) text += chunk.choices[0].delta.content ?? ""; // no look at whether there is a choice
-  found.streamed.push(text);
-  found.helped.push(await client.chat.completions.stream({ model, messages }).finalContent());
+  texts.streamed.push(text);
+  texts.helped.push(await client.chat.completions.stream({ model, messages }).finalContent());
   const generated = await generateText({ model: provider(model), prompt: question, maxRetries: 0 });
   if (!(generated.usage.outputTokens > 0)) throw new Error("the AI SDK was given no usage");
-  found.generated.push(generated.text);
+  texts.generated.push(generated.text);
   const flowing = streamText({ model: provider(model), prompt: question, maxRetries: 0 });
   let pieces = "";
   for await (const piece of flowing.textStream) pieces += piece;
-  found.flowing.push(pieces);
+  texts.flowing.push(pieces);
 }
-console.log(JSON.stringify(found));
+console.log(JSON.stringify(texts));
