@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from project import BIN, environment, make_project, run
+
+from trim.problems import read_problems, write_problems
 
 pytestmark = pytest.mark.slow
 
@@ -85,6 +88,17 @@ def test_what_is_edited_during_a_run_changes_nothing_of_it(project, tmp_path):
     assert (copy / "results/metrics.json").read_bytes() == expected
     assert yaml.safe_load((copy / "results/params.yaml").read_text())["generation"]["seed"] == 10
     assert nothing_to_do(copy)
+
+
+def test_a_run_that_was_stopped_before_its_fits_leaves_nothing_of_other_problems(project, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy, symlinks=True)
+    path = copy / "results/problems/standard.parquet"
+    write_problems(path, read_problems(path)[:-1])
+    run(copy, "snakemake", "--touch", "--cores", "1", "--quiet", "all", "--", "all_rollouts", "all_scores")
+    listed = run(copy, "snakemake", "-n", "--", "results/metrics.json").stdout
+    assert set(re.findall(r"^rule (\w+):", listed, re.MULTILINE)) == {"fit", "draws", "episodes", "evaluate"}
+    assert listed.count("rule episodes:") == len(KEPT)
 
 
 def test_a_project_may_be_moved_renamed_and_checked_out_again(project, tmp_path):

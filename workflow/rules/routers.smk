@@ -61,9 +61,7 @@ rule fit:
         train=lambda w: (
             LAYOUT.alone(w.benchmark, "train") if LAYOUT.learns(w.router) else []
         ),
-        explored=lambda w: [
-            ancient(path) for path in LAYOUT.explored(w.benchmark, w.router)
-        ],
+        explored=lambda w: LAYOUT.explored(w.benchmark, w.router),
         calibration=lambda w: (
             LAYOUT.calibrations(w.benchmark)
             if LAYOUT.needs(w.router, "pomdp") and not LAYOUT.calibrates(w.router)
@@ -195,13 +193,14 @@ rule serving:
         expand("results/validation/{benchmark}.json", benchmark=BENCHMARKS),
 
 
-# Neither the code of single routers nor the time of what was fitted counts here: after an edit, `episodes` of that
-# router makes what the layer lacks, and the other routers' episodes stand.
+# The code of single routers does not count here: after an edit, `episodes` of that router makes what the layer lacks,
+# and the other routers' episodes stay. No input is `ancient`: where only such inputs are made again, Snakemake passes
+# over what else is new, and a run that was stopped between problems and fits would end with draws of other problems.
 rule draws:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
-        fits=lambda w: [ancient(path) for path in LAYOUT.fits(w.benchmark)],
+        fits=lambda w: LAYOUT.fits(w.benchmark),
         reward_models=lambda w: LAYOUT.scoring(EXPERIMENT.routers_on(w.benchmark)),
         models=LAYOUT.models(),
     output:
