@@ -90,15 +90,29 @@ def test_what_is_edited_during_a_run_changes_nothing_of_it(project, tmp_path):
     assert nothing_to_do(copy)
 
 
+def pending(project: Path) -> list[str]:
+    """The rules of the jobs up to the evaluation that a run would start."""
+    listed = run(project, "snakemake", "-n", "--", "results/metrics.json").stdout
+    return re.findall(r"^(?:local)?rule (\w+):", listed, re.MULTILINE)
+
+
 def test_a_run_that_was_stopped_before_its_fits_leaves_nothing_of_other_problems(project, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(project, copy, symlinks=True)
     path = copy / "results/problems/standard.parquet"
     write_problems(path, read_problems(path)[:-1])
     run(copy, "snakemake", "--touch", "--cores", "1", "--quiet", "all", "--", "all_rollouts", "all_scores")
-    listed = run(copy, "snakemake", "-n", "--", "results/metrics.json").stdout
-    assert set(re.findall(r"^rule (\w+):", listed, re.MULTILINE)) == {"fit", "draws", "episodes", "evaluate"}
-    assert listed.count("rule episodes:") == len(KEPT)
+    listed = pending(copy)
+    assert set(listed) == {"test_inputs", "fit", "draws", "episodes", "evaluate"}
+    assert listed.count("episodes") == len(KEPT)
+
+
+def test_an_edit_of_a_router_makes_its_own_fit_and_episodes_again(project, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy, symlinks=True)
+    with (copy / "trim/routers/trim_thr.py").open("a") as file:
+        file.write("\n_EDITED = True\n")
+    assert sorted(pending(copy)) == ["episodes", "evaluate", "fit"]
 
 
 def test_a_project_may_be_moved_renamed_and_checked_out_again(project, tmp_path):

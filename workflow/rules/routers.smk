@@ -1,3 +1,7 @@
+localrules:
+    test_inputs,
+
+
 # Solution trees made whole: what any policy can meet, for training and for ceilings. They and the
 # trainings come first, since nothing else has so much waiting for it.
 rule trees:
@@ -193,16 +197,32 @@ rule serving:
         expand("results/validation/{benchmark}.json", benchmark=BENCHMARKS),
 
 
-# The code of single routers does not count here: after an edit, `episodes` of that router makes what the layer lacks,
-# and the other routers' episodes stay. No input is `ancient`: where only such inputs are made again, Snakemake passes
-# over what else is new, and a run that was stopped between problems and fits would end with draws of other problems.
-rule draws:
+# All that decides the test draws but the fits. Behind a job that must run, Snakemake passes over whatever else is new to
+# a rule if all of that job's files are `ancient` to it; `draws` hears of it from here.
+rule test_inputs:
     input:
         problems="results/problems/{benchmark}.parquet",
         layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
-        fits=lambda w: LAYOUT.fits(w.benchmark),
         reward_models=lambda w: LAYOUT.scoring(EXPERIMENT.routers_on(w.benchmark)),
         models=LAYOUT.models(),
+    output:
+        touch("results/draws/{benchmark}/test.inputs"),
+    params:
+        code=model_code("trim.stages.draws"),
+        identities=LAYOUT.identities,
+        routers=SECTIONS["routers"],
+        distortion=SECTIONS["models"]["prm"]["distortion"],
+        generation=SECTIONS["generation"],
+
+
+# Neither the code of single routers nor the time of what was fitted counts here: after an edit, `episodes` of that
+# router makes what the layer lacks, and the other routers' episodes stay.
+rule draws:
+    input:
+        "results/draws/{benchmark}/test.inputs",
+        problems="results/problems/{benchmark}.parquet",
+        layers=lambda w: LAYOUT.layers(w.benchmark, "test"),
+        fits=lambda w: [ancient(path) for path in LAYOUT.fits(w.benchmark)],
     output:
         "results/draws/{benchmark}/test.parquet",
     log:
@@ -213,11 +233,6 @@ rule draws:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=model_code("trim.stages.draws"),
-        identities=LAYOUT.identities,
-        routers=SECTIONS["routers"],
-        distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
     shell:
         "trim draws --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " --split test {input.layers:q} --fitted results/routers --out {output:q}"
