@@ -201,7 +201,8 @@ def test_every_cause_of_a_text_is_in_the_models_name(params):
         ]
         assert name(both[0]) != name(both[1]), field
     for field in fields(Server, "Server"):
-        assert name(served(**{field: OTHER[field]})) != name(served()), field
+        other = {**OTHER, "seed": False}[field]
+        assert name(served(**{field: other})) != name(served()), field
 
 
 def keys(raw: dict[str, Any]) -> tuple[bytes, bytes]:

@@ -21,6 +21,7 @@ def causes(model: Model) -> dict[str, Any]:
     found |= {"dtype": model.dtype, "thinking": model.thinking}
     if model.server:
         found |= {"model": model.server.model, "api": model.server.api, "context": model.server.context}
+        found |= {} if model.server.seed else {"seed": False}
     elif model.backend == "vllm":
         found |= {"context": model.engine.context}
     return found
