@@ -74,7 +74,8 @@ def read_measured(results: Path, study: str, benchmarks: Iterable[str], part: st
 
     from trim.report.tables import read_csv
 
-    return pd.concat([read_csv(results / measured_path(study, benchmark, part)) for benchmark in benchmarks])
+    tables = [read_csv(results / measured_path(study, benchmark, part)) for benchmark in benchmarks]
+    return pd.concat(tables, ignore_index=True)
 
 
 @dataclass(frozen=True)
