@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trim.evaluation.bootstrap import MeasureSettings
-from trim.evaluation.comparison import comparisons, nearest_setting, ratios, units
+from trim.evaluation.comparison import NEAR_ZERO, comparisons, nearest_setting, ratios, units
 from trim.evaluation.costs import UNITS
 from trim.evaluation.published import published_budgets, published_costs, published_points
 from trim.evaluation.results import PER_PROBLEM, Results
@@ -106,8 +106,8 @@ def test_ratios_are_those_of_the_measures(study):
 def test_there_is_no_ratio_to_a_rival_at_zero(study):
     table = ratios(study, ["thrifty"], ["dear"]).set_index("measure")
     low, _ = study.interval(study.measures["dear"]["ibc"].to_numpy()[1:])
-    assert table.loc["ibc", "at_zero"] == (low <= 0)
-    assert np.isnan(table.loc["ibc", "value"]) == (low <= 0)
+    assert table.loc["ibc", "at_zero"] == (low <= NEAR_ZERO)
+    assert np.isnan(table.loc["ibc", "value"]) == (low <= NEAR_ZERO)
     assert not table.loc["slope", "at_zero"]
 
 
