@@ -296,3 +296,8 @@ def test_a_decimal_is_exact(share):
     assume(share.denominator > 1)
     shown = f"{float(share):.3f}"
     assert same(latex(share, "frac"), shown) == (Fraction(shown) == share)
+
+
+@given(st.text("SsTUuNn. ", min_size=1, max_size=6))
+def test_any_letters_after_a_value_are_compared(letters):
+    assert equal(r"5\text{ seconds}", rf"5\text{{ {letters}}}") in (True, False, None)

@@ -66,12 +66,13 @@ def _canonical(unit: str) -> tuple[list[str], bool]:
         if word in ("square", "sq", "cubic"):
             power = squared[word]
             continue
-        name = _NAMES.get(word) or _NAMES.get(word.removesuffix("s")) or _NAMES.get(word.lower().removesuffix("s"))
+        singular = word.lower().removesuffix("s") or word
+        name = _NAMES.get(word) or _NAMES.get(word.removesuffix("s")) or _NAMES.get(singular)
         if word in ("squared", "cubed"):
             name = squared[word]
         mark = word[0] in "^/"
         known &= mark or name is not None
-        short.append(re.sub(r"[{}]", "", word) if mark else name or word.lower().removesuffix("s"))
+        short.append(re.sub(r"[{}]", "", word) if mark else name or singular)
         if power and not mark:
             short.append(power)
             power = ""
