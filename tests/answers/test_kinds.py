@@ -301,3 +301,30 @@ def test_a_decimal_is_exact(share):
 @given(st.text("SsTUuNn. ", min_size=1, max_size=6))
 def test_any_letters_after_a_value_are_compared(letters):
     assert equal(r"5\text{ seconds}", rf"5\text{{ {letters}}}") in (True, False, None)
+
+
+@pytest.mark.parametrize(
+    ("gold", "found"),
+    [
+        (r"n\text{ even}", r"n\text{ odd}"),
+        (r"p\text{ prime}", r"p\text{ composite}"),
+        (
+            r"\begin{cases}1&\text{if }n\text{ is even}\\0&\text{if }n\text{ is odd}\end{cases}",
+            r"\begin{cases}0&\text{if }n\text{ is even}\\1&\text{if }n\text{ is odd}\end{cases}",
+        ),
+        (r"3\text{ miles north}", r"3\text{ miles south}"),
+        (r"5\text{ wins}", r"5\text{ losses}"),
+        (r"5\text{ BC}", r"5\text{ AD}"),
+    ],
+)
+def test_contrary_words_after_a_value_make_another(gold, found):
+    assert equal(gold, found, 0.0, compare) is False
+    assert equal(gold, gold.replace(r"\text{ ", r"\text{  "), 0.0, compare)
+
+
+@pytest.mark.parametrize("word", ["dozen", "hundred", "thousand", "million", "thirds", "squared", "factorial"])
+@given(st.integers(1, 10**6))
+def test_a_factor_in_words_makes_another_value(word, value):
+    assert equal(str(value), rf"{value}\text{{ {word}}}", 0.0, compare) is False
+    assert equal(rf"{value}\text{{ {word}}}", str(value), 0.0, compare) is False
+    assert equal(rf"{value}\text{{ {word}}}", rf"{value} \text{{ {word} apples}}", 0.0, compare)

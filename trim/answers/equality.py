@@ -149,7 +149,7 @@ def _name_words(name: str) -> set[str] | None:
 
 
 def _values(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
-    if gold.unit and found.unit and not alike(gold.unit, found.unit):
+    if not alike(gold.unit, found.unit):
         return False
     if gold.ends or found.ends:
         return _brackets(gold, found, tolerance, algebra)

@@ -13,6 +13,21 @@ kJ kilojoule|eV|erg|N newton|dyne|W watt|kW kilowatt|V volt|A amp ampere|C coulo
 Pa pascal|atm|K kelvin|mol mole|deg degree circ|rad radian|sr|unit|cent|dollar USD|AU|pc parsec|ly|M molar|percent
 AM am|PM pm|increase increased more|decrease decreased less reduction
 """.replace("\n", "|")
+# Words that make another value, alone or beside a unit.
+_FACTORS = re.compile(
+    r"^squared|^cubed|\b(?:dozen|hundred|thousand|million|billion|trillion|halve(?=s)|third(?=s)|fourth(?=s)|fifth(?=s)|"
+    r"sixth(?=s)|seventh(?=s)|eighth(?=s)|ninth(?=s)|tenth(?=s)|factorial)(?=s?\b)",
+    re.IGNORECASE,
+)
+# Of each line only one can be right.
+_CONTRARIES = [
+    set(line.split())
+    for line in (
+        "even odd", "prime composite", "rational irrational", "positive negative", "north south east west",
+        "left right", "up down", "upward downward", "clockwise counterclockwise", "win loss los lose losse",
+        "profit loss los losse", "bc ad", "bce ce", "convex concave", "open closed", "inside outside",
+    )
+]  # fmt: skip
 _NAMES = {word: line.split()[0] for line in _CALLED.split("|") if line.strip() for word in line.split()}
 _TEXT = r"\\text\{[^{}]*\}"
 _KNOWN = "|".join(sorted((w for w in _NAMES if len(w) > 1 and w not in ("in", "circ")), key=len, reverse=True))
@@ -80,8 +95,18 @@ def _canonical(unit: str) -> tuple[list[str], bool]:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two units may mean the same: equal if both are known, else of the same powers."""
+    """Whether two units may mean the same: equal if both are known, else of the same powers, factors and directions.
+
+    A value without a unit (the empty text) may mean one with any, but for words that make another value.
+    """
     (first, known), (second, known_too) = _canonical(one), _canonical(other)
+    if set(_FACTORS.findall(one.strip())) != set(_FACTORS.findall(other.strip())):
+        return False
+    if not first or not second:
+        return True
     if known and known_too:
         return first == second
+    words, others = (set(map(str.lower, unit)) for unit in (first, second))
+    if any(len((words ^ others) & line) > 1 for line in _CONTRARIES):
+        return False
     return [w for w in first if w[0] == "^"] == [w for w in second if w[0] == "^"]
