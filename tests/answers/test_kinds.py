@@ -328,3 +328,17 @@ def test_a_factor_in_words_makes_another_value(word, value):
     assert equal(str(value), rf"{value}\text{{ {word}}}", 0.0, compare) is False
     assert equal(rf"{value}\text{{ {word}}}", str(value), 0.0, compare) is False
     assert equal(rf"{value}\text{{ {word}}}", rf"{value} \text{{ {word} apples}}", 0.0, compare)
+
+
+@given(st.lists(st.integers(-99, 99), min_size=2, max_size=4, unique=True))
+def test_a_set_is_a_list_and_no_tuple(values):
+    inside = ",".join(map(str, values))
+    assert equal(rf"\{{{inside}\}}", ",".join(map(str, reversed(values))), 0.0, compare)
+    assert equal(rf"\{{{inside}\}}", f"({inside})", 0.0, compare) is False
+    assert equal(f"({inside})", rf"\{{{inside}\}}", 0.0, compare) is False
+    assert equal(rf"\{{({inside})\}}", f"({inside})", 0.0, compare)
+
+
+def test_an_off_by_one_within_a_large_quotient_is_refused():
+    assert not equal(r"\frac{3^{100000}-1}{2}", r"\frac{3^{100000}+1}{2}", 0.0, compare)
+    assert equal("2^{100000}", "4^{50000}", 0.0, compare)

@@ -138,7 +138,7 @@ def _same_value(one: sympy.Expr, other: sympy.Expr, tolerance: float) -> bool | 
         return True
     exponent = max(0, int(sympy.log(largest, 10)))
     if exponent > _MOST_DIGITS:
-        return not (one.is_Add or other.is_Add)
+        return not (one.has(sympy.Add) or other.has(sympy.Add))
     exact = [_exact(expression) for expression in (one, other)]
     if all(value.is_Rational for value in exact):
         return bool(exact[0] == exact[1])

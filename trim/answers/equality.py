@@ -45,11 +45,21 @@ def equal(gold: str, found: str, tolerance: float = 0.0, algebra: Algebra | None
     if texts := [part[1] for part in (option, chosen) if part and part[1]]:
         return equal(texts[0], found, tolerance, algebra) if option else equal(gold, texts[0], tolerance, algebra)
     golds, founds = read(gold), read(found)
+    members = _members(golds), _members(founds)
+    is_tuple = any(len(parts) == 1 and parts[0].ends == "()" for parts in (golds, founds))
+    if is_tuple and members != (golds, founds) and len(members[0]) != len(members[1]):
+        return False  # a set is no tuple and no interval
+    golds, founds = members
     if len(golds) != len(founds):
         golds, founds = _ambiguous(one, golds, founds), _ambiguous(other, founds, golds)
     if len(golds) != len(founds):
         return _list_and_tuple(golds, founds, tolerance, algebra)
     return _lists(golds, founds, tolerance, algebra)
+
+
+def _members(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The values of a list; a set is a list that says so."""
+    return parts[0].items if len(parts) == 1 and parts[0].ends == "{}" and parts[0].items else parts
 
 
 def _option(text: str) -> tuple[str, str] | None:

@@ -97,11 +97,7 @@ def _bracketed(text: str) -> tuple[str, str] | None:
 def read(answer: str) -> tuple[Part, ...]:
     """The parts of an answer: one, or those of a list."""
     text = unqualified(normalise(answer))
-    parts = [part for piece in split(ungrouped(text), _LIST_COMMA) for part in read_piece(piece)]
-    # A set is a list that says so.
-    if len(parts) == 1 and parts[0].ends == "{}" and parts[0].items:
-        return parts[0].items
-    return tuple(parts)
+    return tuple(part for piece in split(ungrouped(text), _LIST_COMMA) for part in read_piece(piece))
 
 
 def unqualified(text: str) -> str:
