@@ -1,9 +1,11 @@
 """The manifest against the folder: bench/attack.py has hostile ones."""
 
+import pytest
 import yaml
 
 from trim.audit.recompute import _texts_apart
 from trim.audit.sealed import unchanged
+from trim.errors import TrimError
 from trim.files import read_sealed, write_sealed, write_text
 from trim.stages.manifest import make_manifest
 
@@ -52,3 +54,12 @@ def test_texts_are_compared_by_their_words_and_numbers():
     assert _texts_apart('{"apgr": 0.9}', '{"apgr": 0.9000000001}') == ""
     assert _texts_apart('{"apgr": 0.999}', '{"apgr": 0.9}') == "0.999 found, 0.9 made again"
     assert _texts_apart('{"apgr": 0.9}', '{"aiq": 0.9}')
+
+
+@pytest.mark.parametrize("text", ["5", "[a, b]"])
+def test_parameters_of_another_form_are_one_line(tmp_path, text):
+    run(tmp_path)
+    write_text(tmp_path / "params.yaml", text)
+    for work in (make_manifest, faults):
+        with pytest.raises(TrimError, match="params.yaml: holds no parameters"):
+            work(tmp_path)

@@ -86,6 +86,10 @@ def test_a_refusal_is_no_step():
         "<thinking>Okay.</thinking>",
         "[THINK]Okay.\n\nIt is 42.[/THINK]",
         "◁think▷Okay.◁/think▷",
+        "<THINK>Okay.</THINK>",
+        "<seed:think>Okay.</seed:think>",
+        "<|START_THINKING|>Okay.<|END_THINKING|>",
+        "<|begin_of_thought|>Okay.\n\n42.<|end_of_thought|>\n\n",
         "<|channel|>analysis<|message|>Okay.\n\n42.<|end|><|start|>assistant<|channel|>final<|message|>",
     ],
 )
@@ -95,9 +99,20 @@ def test_reasoning_is_no_step(reasoning, api):
         read_reply(reply(reasoning), api)
 
 
+@pytest.mark.parametrize("mark", ["<|im_end|>", "</s>", "\n<|eot_id|>", "<end_of_turn>\n"])
+def test_marks_of_the_end_that_a_server_leaves_are_no_text(mark):
+    assert read_reply(reply(STEP + mark), "chat").text == STEP
+
+
 def test_marks_of_the_end_are_no_text():
     assert read_reply(reply(f"<|channel|>final<|message|>{STEP}<|return|>"), "chat").text == STEP
     assert read_reply(reply(f"{STEP}<think>And"), "chat").text == STEP
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_step_that_is_billed_as_nothing_is_malformed(api):
+    with pytest.raises(Malformed, match="billed as 0 tokens"):
+        read_reply(reply(STEP) | {"usage": {"prompt_tokens": 21, "completion_tokens": 0}}, api)
 
 
 @pytest.mark.parametrize("kind", ["thinking", "reasoning"])
@@ -220,6 +235,10 @@ ERRORS = [
     (422, "[{'type': 'extra_forbidden', 'loc': ['body', 'seed'], 'msg': 'Extra inputs are not permitted'}]"),
     (422, "`temperature` must be strictly positive"),
     (400, "Invalid value at 'generation_config.seed' (TYPE_INT32)"),
+    (413, "Request too large for model on tokens per minute (TPM): Limit 6000, Requested 7000"),
+    (400, "Invalid 'stop': array too long. Expected an array with maximum length 4"),
+    (400, "API key expired; too many tokens used this month"),
+    (400, "Your account was flagged"),
     (400, "no"),
     (401, "the content policy"),
     (403, "no"),

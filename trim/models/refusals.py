@@ -34,9 +34,12 @@ _LIMIT = (
 )
 _FULL = (
     r"context[_ ](?:length|window|size|limit)|maximum (?:context|prompt) length|exceeds? (?:the )?max(?:imum)? length"
-    r"|too long|too many tokens|reduce the length|(?:exceeds?|over) the maximum number of tokens|token limit"
+    r"|(?<!array )(?<!list )too long|too many tokens|reduce the length|(?:exceeds?|over) the maximum number of tokens"
+    r"|token limit"
     r"|inputs`? (?:tokens \+|must have less than)|range of input length"
 )
+# The account's, not the text's.
+_ACCOUNT = r"per (?:minute|hour|day|month)|this (?:minute|hour|day|month)|rate.?limit|quota|\baccount\b|api.?key"
 _MODERATED = r"content[_ -]?(?:filter|management|polic)|moderation|flagged"
 _FILTER = (
     _MODERATED + r"|responsible ?ai|content exists risk|data_inspection|usage polic|prohibited[_ ]content"
@@ -44,6 +47,7 @@ _FILTER = (
 )
 # The first row that holds: status, words of the server, and the concern; None is an error that ends the run.
 _REFUSALS: tuple[tuple[tuple[int, ...], str, Concern | None], ...] = (
+    ((400, 403, 413, 422, 451), _ACCOUNT, None),
     ((400, 413, 422), _LIMIT, None),
     ((400, 413, 422), _FULL, "full"),
     ((400, 422, 451), _FILTER, "refused"),

@@ -11,12 +11,19 @@ from trim.models.connection import Malformed, usage
 from trim.models.refusals import FINISH_REASONS, Ending, NoStep, message
 from trim.steps import SEPARATOR, first, is_degenerate, separated
 
-_MARK = "(?:think|thinking|thought|reasoning)"
+_MARK = "(?:think|thinking|thought|thoughts|reasoning|seed:think|analysis|scratchpad)"
 # Reasoning ends at the last of these; some templates open it in the prompt, so that only its end is in the reply.
-_CLOSING = re.compile(rf"</{_MARK}>|\[/THINK\]|◁/think▷|<\|channel\|>final[^<]{{0,40}}<\|message\|>")
+_CLOSING = re.compile(
+    rf"</{_MARK}>|\[/THINK\]|◁/think▷|<\|end_thinking\|>|<\|end_of_thought\|>|<\|channel\|>final[^<]{{0,40}}<\|message\|>",
+    re.IGNORECASE,
+)
 # Here reasoning begins that was not finished, or the text ends (harmony, of gpt-oss).
-_OPENING = re.compile(rf"<{_MARK}>|\[THINK\]|◁think▷|<\|(?:channel|start|end|return)\|>")
+_OPENING = re.compile(
+    rf"<{_MARK}>|\[THINK\]|◁think▷|<\|(?:channel|start|end|return|start_thinking|begin_of_thought)\|>", re.IGNORECASE
+)
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # keys beside the text, and types of its parts
+# Marks of the end that some servers leave in the text.
+_END = re.compile(r"(?:\s*(?:<\|(?:im_end|eot_id|endoftext|end_of_text)\|>|</s>|<end_of_turn>))+\s*\Z")
 _LONGEST_TOKEN = 512  # characters
 
 _HEADING = re.compile(r"\s*(?:#{1,6}\s.*|\*\*[^*\n]{1,80}\*\*:?|(?:Step\s+\d+\s*[.:]?))\s*")
@@ -53,8 +60,8 @@ def read_reply(answer: Any, api: str) -> Draft:
         raise Malformed("an answer without a message")
     ending = _ending(choice, inner, billed)
     thinks = _thinks(inner, answer["usage"], billed)
-    whole = _text(inner, "text" if api == "completions" else "content", thinks)
-    if len(whole) > _LONGEST_TOKEN * (billed.written + 1):
+    whole = _END.sub("", _text(inner, "text" if api == "completions" else "content", thinks))
+    if len(whole) > _LONGEST_TOKEN * (billed.written + 1) or (whole.strip() and not billed.written):
         raise Malformed(f"an answer of {len(whole)} characters that is billed as {billed.written} tokens")
     *reasoning, said = _CLOSING.split(whole)
     text, *rest = _OPENING.split(said, maxsplit=1)

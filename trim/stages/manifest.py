@@ -48,10 +48,12 @@ def params_digest(results: Path) -> str | None:
     """A digest of the values in results/params.yaml, None where there is no such file.
 
     Raises:
-        TrimError: if it is not YAML.
+        TrimError: if it is not YAML, or holds no parameters.
     """
     path = results / _PARAMS
     if not path.is_file():
         return None
-    sections = dict(read_yaml(path))
+    sections = read_yaml(path)
+    if not isinstance(sections, dict):
+        raise TrimError(f"{path}: holds no parameters; `snakemake --cores all` writes it again")
     return digest_of_values({name: sections[name] for name in sections.keys() - {*_CHANGES_NOTHING}})
