@@ -61,5 +61,5 @@ def test_parameters_of_another_form_are_one_line(tmp_path, text):
     run(tmp_path)
     write_text(tmp_path / "params.yaml", text)
     for work in (make_manifest, faults):
-        with pytest.raises(TrimError, match="params.yaml: holds no parameters"):
+        with pytest.raises(TrimError, match=r"params\.yaml: holds no parameters"):
             work(tmp_path)
