@@ -1,6 +1,7 @@
 """What a server keeps."""
 
 import sqlite3
+import time
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,18 @@ def test_a_full_disk_loses_no_answer_and_no_money(caplog):
     assert store.works()
     store.put(large)
     assert store.get([large[0][0]]) == [large[0][1]]
+
+
+def test_a_file_that_another_process_holds_is_waited_for_once(tmp_path):
+    store, other = ServerStore(tmp_path / "store.sqlite", 1000), sqlite3.connect(tmp_path / "store.sqlite")
+    other.execute("BEGIN IMMEDIATE")
+    assert not store.spend("alice", 1, 1, 0.1, 1)
+    begun = time.monotonic()
+    assert not any(store.spend("alice", 1, 1, 0.1, 1) for _ in range(100)) and not store.works()
+    assert time.monotonic() - begun < 1
+    other.rollback()
+    assert store.works() and store.spend("alice", 1, 1, 0.1, 1)
+    assert store.spent("alice") == (1, 1, 0.1, 1)
 
 
 def test_a_file_that_others_may_read_becomes_private(tmp_path):

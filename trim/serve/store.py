@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from trim.errors import TrimError
 _AT_ONCE = 500  # keys of one query
 _PRUNED = 1000  # answers between two looks at the limit
 _NAMES = ", ".join(SCHEMA.names)
-_WAIT = 5.0  # seconds for another process that holds the file
+# Milliseconds for another process that holds the file; none once that was too short, until a write succeeds.
+_WAIT = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -46,9 +48,10 @@ class ServerStore:
         try:
             if path:
                 _make_private(path)
-            self._connection = sqlite3.connect(path or ":memory:", timeout=_WAIT, check_same_thread=False)
+            self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
             self._connection.text_factory = lambda text: text.decode(errors="replace")  # a checksum tells
             with self._connection as database:
+                database.execute(f"PRAGMA busy_timeout = {_WAIT}")
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
                 columns = "tokens INTEGER, text TEXT, stop TEXT, score REAL"
@@ -168,12 +171,16 @@ class ServerStore:
             except sqlite3.Error as error:
                 self._failed(error)
                 return False
-            self._failing = False
+            if self._failing:
+                self._failing = False
+                self._connection.execute(f"PRAGMA busy_timeout = {_WAIT}")
             return True
 
     def _failed(self, error: sqlite3.Error) -> None:
         if not self._failing:
             _log.warning("%s: %s; until that is mended, nothing is kept in it", self._path, error)
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA busy_timeout = 0")
         self._failing = True
 
     def _prune(self, database: sqlite3.Connection) -> None:
