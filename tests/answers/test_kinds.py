@@ -342,3 +342,11 @@ def test_a_set_is_a_list_and_no_tuple(values):
 def test_an_off_by_one_within_a_large_quotient_is_refused():
     assert not equal(r"\frac{3^{100000}-1}{2}", r"\frac{3^{100000}+1}{2}", 0.0, compare)
     assert equal("2^{100000}", "4^{50000}", 0.0, compare)
+
+
+@given(st.lists(st.integers(1, 99), min_size=3, max_size=4, unique=True))
+def test_a_ratio_has_an_order(terms):
+    ratio, turned = ":".join(map(str, terms)), ":".join(map(str, [terms[0], *reversed(terms[1:])]))
+    assert equal(ratio, f"a : b : c = {ratio.replace(':', ' : ')}", 0.0, compare)
+    assert not equal(ratio, turned, 0.0, compare)
+    assert not equal(f"x:y:z={ratio}", f"x:y:z={turned}", 0.0, compare)

@@ -21,6 +21,7 @@ _EQUALS = re.compile(r"=|\\(?:equiv|in)(?![a-z])")
 _APPROXIMATELY = re.compile(r"\\approx(?![a-z])")
 _COMMA = re.compile(r"[,;]\s*|\\cup(?![a-z])\s*")
 _LIST_COMMA = re.compile(r",(?!\d{3}(?!\d))\s*|;\s*|\\cup(?![a-z])\s*")
+_COLON = re.compile(r"\s*:\s*")
 _SUM = re.compile(r"(?<=[^\s({\[=])\s*[-+]")
 _CALCULATED = re.compile(
     r"\\(?:frac|binom|sqrt|pi|cdot|times|circ|sin|cos|tan|cot|sec|csc|log|ln|exp|pm|[lr](?:floor|ceil))(?![A-Za-z])"
@@ -53,8 +54,8 @@ class Part:
         unit: the words that follow it.
         percent: whether a percent sign follows it.
         value: the value of a plain number.
-        items: the parts of a tuple, an interval or a set.
-        ends: the brackets of `items`; "{}" of a set, "" of a single value.
+        items: the parts of a tuple, an interval, a set or a ratio of three or more.
+        ends: the brackets of `items`; "{}" of a set, ":" of a ratio, "" of a single value.
     """
 
     text: str
@@ -124,6 +125,9 @@ def read_piece(text: str) -> list[Part]:
     if core == r"\mathbb{R}":
         core = r"(-\infty,\infty)"
     value = number(core)
+    if len(terms := split(core, _COLON)) > 2:  # a ratio, or a time, is no division
+        items = tuple(part for term in terms for part in read_piece(term))
+        return [Part(core, name, unit, percent, None, items, ":")]
     if value is None and (held := _bracketed(core)):
         ends, inside = held
         pieces = split(inside)
