@@ -104,7 +104,7 @@ def tokens(path, count):
 def simulate(episode, judged):
     """The caches of all three models after an episode, from the order of its calls.
 
-    Steps that a model writes one after another are one call, where no draft of the setting is judged in between.
+    Steps that a model writes one after another are one call, where no draft of the setting is judged or tried again.
     """
     caches = {role: Cache() for role in ROLES}
     for steps in (episode.discarded, episode.steps):
@@ -226,7 +226,7 @@ def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen, model):
     for index, episode in enumerate(episodes):
         place = divmod(index, len(PROBLEMS))
         own = [step for e in episodes if e.policy == episode.policy for step in e.steps]
-        caches = simulate(episode, any(step.draft is not None for step in own))
+        caches = simulate(episode, any(step.draft is not None or step.retry for step in own))
         for role, cache in caches.items():
             none, prefix = ({key: counted(total, role, key)[place] for key in KEYS} for total in costs.values())
             assert none == {"read": cache.prompts, "cached": 0, "written": cache.written}, role

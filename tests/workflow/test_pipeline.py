@@ -346,6 +346,16 @@ def test_two_runs_are_compared_on_the_same_resamples(project):
     )
 
 
+def known_already(rows):
+    """Tokens of drafts that the reward model has read, and that a rewrite in the same words has it need no more."""
+    called = rows["rater"].eq("prm") & (rows["read_tokens"] > 0) | rows["first_rater"].eq("prm")
+    last = rows[called].groupby("problem")["step"].max()
+    draft = np.where(rows["first_rater"] == "prm", rows["first_read"], rows["read_tokens"])
+    earlier = rows["step"] < rows["problem"].map(last)
+    tokens = np.where(rows["text"] == rows["draft"], draft, np.where(rows["text"] == rows["other"], rows["other_read"], 0))
+    return tokens[called & earlier & (rows["writer"] == "strong")].sum()
+
+
 def test_the_summary_follows_from_the_episodes_alone(project):
     summary = pd.read_csv(project / "results/summary.csv")
     summary = summary[summary["benchmark"] == "standard"].set_index(["router", "setting"])
@@ -367,6 +377,7 @@ def test_the_summary_follows_from_the_episodes_alone(project):
             read += (first["first_read"] + first["first_reread"]).sum()
             read += sum(scored[problem] for problem in {*rated["problem"], *first["problem"]})
             read += rows["other_read"].sum()  # the worse of two drafts
+            read -= known_already(rows)
             rejected = (rows["draft_tokens"] + rows["other_tokens"]).sum() - weak["tokens"].sum()
             expected = {
                 "n": n,
