@@ -267,7 +267,7 @@ def test_conversations_reach_the_model_through_the_server(folder, tmp_path):
     for role, path in (("weak", folder), ("strong", folder), ("prm", prm)):
         params["models"][role]["path"] = str(path)
     params["generation"] |= {"max_steps": 2, "sampling": {"temperature": 0, "max_step_tokens": 16}}
-    params["routers"] = {"always_weak": {}, "always_strong": {}}
+    params["routers"] = {"always_weak": {}, "always_strong": {}, "random": {}}
     params["evaluation"]["baselines"] = ["always_weak"]
     params |= {"studies": ["spent"], "trees": []}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
