@@ -31,11 +31,13 @@ from trim.audit.sealed import unchanged
 from trim.audit.selection import choices
 from trim.evaluation.results import read_scores
 from trim.evaluation.schema import SCHEMA
+from trim.experiment.guarantee import guarantee, read_validation
 from trim.experiment.load import check, load
 from trim.files import read_table, write_table
 from trim.page.policy import hashed
 from trim.problems import read_problems, write_problems
 from trim.stages.manifest import make_manifest
+from trim.studies.verification import PRICES
 
 pytestmark = pytest.mark.slow
 
@@ -110,8 +112,11 @@ def test_what_was_chosen_and_what_it_would_have_gained_on_test(project):
 
 
 def test_a_setting_is_chosen_by_its_promise(project):
-    told = run(project, "trim", "choose", "--spend", "0.9", "--router", "trim_thr", check=False)
-    assert told.returncode in (0, 1) and "trim_thr" in told.stdout
+    validation = read_validation(project / "results/validation/standard.json")
+    (found,) = guarantee(validation, "spend", 0.9, ["trim_thr"], 0.05)
+    shown = run(project, "trim", "choose", "--spend", "0.9", "--router", "trim_thr", check=False)
+    assert shown.returncode == (1 if found.setting is None else 0)
+    assert "trim_thr" in shown.stdout and (found.setting is None or f"{found.spent:.3f}" in shown.stdout)
     wrong = run(project, "trim", "choose", "--spend", "0.9", "--router", "nobody", check=False)
     assert wrong.returncode == 2 and "--router nobody: not measured" in wrong.stderr
 
@@ -119,8 +124,10 @@ def test_a_setting_is_chosen_by_its_promise(project):
 def test_no_policy_that_reads_is_above_the_clairvoyant_one(project):
     bounds = pd.read_csv(project / "results/studies/verification/standard.bounds.csv")
     for _, rows in bounds.groupby("currency"):
-        best = rows[rows["bound"] == "clairvoyant"]["accuracy"].max()
-        assert (rows["accuracy"] <= best + 0.02).all()
+        best = rows[rows["bound"] == "clairvoyant"]
+        for price, accuracy, spent in zip(PRICES, best["accuracy"], best["spent"], strict=True):
+            worth = rows["accuracy"] - price * rows["spent"]
+            assert (worth <= accuracy - price * spent + 1e-4).all()
     ladder = pd.read_csv(project / "results/studies/ladder/standard.csv")
     assert set(ladder["verifier"]) == {*verifiers.registry(), "reward_models.small", "evidence.prm"}
     assert ladder["flops"].max() > 0 and (ladder[ladder["verifier"] == "mean"]["flops"] == 0).all()
@@ -341,9 +348,8 @@ def test_two_runs_are_compared_on_the_same_resamples(project):
     figures = re.findall(r"(-?\d\.\d{3}) \[(-?\d\.\d{3}), (-?\d\.\d{3})\]", done.stdout)
     assert figures
     assert {float(part) for row in figures for part in row} == {0.0}
-    run(project, "trim", "diff", "results", "nowhere", check=False).stderr.startswith(
-        "trim: results and nowhere have no"
-    )
+    without = run(project, "trim", "diff", "results", "nowhere", check=False)
+    assert without.returncode == 2 and without.stderr.startswith("trim: results and nowhere have no")
 
 
 def known_already(rows):
@@ -352,7 +358,9 @@ def known_already(rows):
     last = rows[called].groupby("problem")["step"].max()
     draft = np.where(rows["first_rater"] == "prm", rows["first_read"], rows["read_tokens"])
     earlier = rows["step"] < rows["problem"].map(last)
-    tokens = np.where(rows["text"] == rows["draft"], draft, np.where(rows["text"] == rows["other"], rows["other_read"], 0))
+    tokens = np.where(
+        rows["text"] == rows["draft"], draft, np.where(rows["text"] == rows["other"], rows["other_read"], 0)
+    )
     return tokens[called & earlier & (rows["writer"] == "strong")].sum()
 
 

@@ -18,7 +18,7 @@ from trim.stages.fit import make_fit
 from trim.stages.manifest import make_manifest
 from trim.stages.operating_points import measure_points
 from trim.stages.problems import make_problems
-from trim.studies import registry, studies_of
+from trim.studies import main_columns, registry, studies_of
 
 pytestmark = pytest.mark.slow
 
@@ -91,7 +91,7 @@ def test_a_sound_experiment_ends(whole, raw, tmp_path, monkeypatch, shape):
     for study in studies_of(params).values():
         for benchmark in study.measurement.benchmarks(params) if study.measurement else ():
             study.measure(params, benchmark, tmp_path)
-    write_tables(tmp_path, params)
+    write_tables(tmp_path, params, main_columns(params))
     draw_figures(tmp_path, params)
     for study in studies_of(params).values():
         study.show(params, tmp_path)

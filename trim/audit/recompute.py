@@ -21,7 +21,7 @@ from trim.report.figures import draw_figures
 from trim.report.tables import read_csv, write_tables
 from trim.stages.evaluate import make_evaluation
 from trim.stages.problems import make_problems
-from trim.studies import studies_of
+from trim.studies import main_columns, studies_of
 
 GIVEN = ("problems", "episodes", "routers", "validation", "calibration")
 _EXACT = 1e-5  # relative: tables are written with six digits
@@ -51,7 +51,8 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
         for study in studies.values():
             for benchmark in study.measurement.benchmarks(params) if study.measurement else ():
                 yield from _compared(results, again, study.measure(params, benchmark, again))
-        yield from _compared(results, again, write_tables(again, params) + draw_figures(again, params))
+        tables = write_tables(again, params, main_columns(params))
+        yield from _compared(results, again, tables + draw_figures(again, params))
         for study in studies.values():
             yield from _compared(results, again, study.show(params, again))
         yield from _compared(results, again, [write_page(again, params)])

@@ -48,8 +48,10 @@ def answers(
 def tables(results: Results = DEFAULT_RESULTS, params: RunParams = None) -> None:
     """Write the main tables from the evaluation: results/tables/*.{md,csv,tex}."""
     from trim.report.tables import write_tables
+    from trim.studies import main_columns
 
-    for path in write_tables(results, load_run(params, results)):
+    experiment = load_run(params, results)
+    for path in write_tables(results, experiment, main_columns(experiment)):
         print(path)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from trim.errors import TrimError
 from trim.models.base import LanguageModel, Prefix, RewardModel, StepStates
 from trim.models.files import folder, identity, parameters, resolve
+from trim.models.lean import scikit_learn_later
 from trim.models.settings import Model, Sampling, backend_module
 from trim.steps import ChatFormat
 
@@ -60,7 +61,8 @@ def weights(model: Model) -> int:
 
 # A backend is imported when a model is loaded: a replay from the store needs no torch.
 def _backend(model: Model) -> Any:
-    return import_module(backend_module(model.backend))
+    with scikit_learn_later():
+        return import_module(backend_module(model.backend))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Problems: generated families and local JSON lines, in one table."""
+"""Problems: generated families, local files and datasets of the Hub, in one table."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tables, figures and the page, drawn from the evaluation's files alone."""
+"""Tables and figures of a run, drawn from its results without a model."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from trim.terminal import cell
 
 NOT_REACHED = "not reached"
 
+Column = Callable[[Path, str], dict[str, str]]
+"""The cell of each router in a column, from the results and the name of a benchmark."""
+
 
 def read_csv(path: Path) -> pd.DataFrame:
     """A table made by `trim evaluate`.
@@ -37,10 +41,10 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise TrimError(f"{path}: cannot be read ({reason}); delete it and run `snakemake --cores all`") from error
 
 
-def write_tables(results: Path, params: Params) -> list[Path]:
-    """Write every table into results/tables; returns the paths."""
+def write_tables(results: Path, params: Params, columns: Mapping[str, Column]) -> list[Path]:
+    """Write every table into results/tables, the main one with further columns by heading; returns the paths."""
     makers: dict[str, Callable[[Path, Params], pd.DataFrame]] = {
-        "main": _main,
+        "main": partial(_main, columns=columns),
         "budgets": _budgets,
         "operating_points": _operating_points,
         "differences": _differences,
@@ -109,8 +113,8 @@ def _references(params: Params) -> set[str]:
     return {"always_weak", "always_strong"} & set(params.routers)
 
 
-def _main(results: Path, params: Params) -> pd.DataFrame:
-    """The ends' accuracy, then each router's measures, accuracy at 20 % first."""
+def _main(results: Path, params: Params, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """The ends' accuracy, then each router's measures, accuracy at 20 % first, then the columns of studies."""
     summary, budgets = read_csv(results / "summary.csv"), read_csv(results / "measures.csv")
     measures = [headline_measure(params), *_levels(params), "apgr", "aiq", "ibc"]
     table = _wide(budgets[~budgets["router"].isin(_references(params))], measures, params)
@@ -122,22 +126,15 @@ def _main(results: Path, params: Params) -> pd.DataFrame:
             for r in rows.itertuples()
         }
         table.insert(2 + (column == "strong"), column, table["benchmark"].map(known))
-    return table if params.studies and "guarantee" not in params.studies else _with_guarantees(table, results, params)
-
-
-def _with_guarantees(table: pd.DataFrame, results: Path, params: Params) -> pd.DataFrame:
-    """The setting that keeps 95 % of always-strong's accuracy for sure, and what it reached of that, at what share.
-
-    It is chosen on the first benchmark's validation problems by the study of guarantees, where that was measured.
-    """
-    benchmarks, routers = titles(params)
-    told = {}
-    for name, title in benchmarks.items():
-        path = results / "studies" / "guarantee" / f"{name}.csv"
-        for row in read_csv(path).dropna(subset=["setting"]).itertuples() if path.is_file() else ():
-            told[title, routers[row.router]] = f"{row.setting}: {row.accuracy:.3f} at {row.spent:.3f}"
-    found = [told.get(pair, "") for pair in zip(table["benchmark"], table["router"], strict=True)]
-    return table.assign(**{"guarantee=0.95": found}) if told else table
+    for heading, column in columns.items():
+        cells = {
+            (title, params.title(router)): cell
+            for name, title in benchmarks.items()
+            for router, cell in column(results, name).items()
+        }
+        if cells:
+            table[heading] = [cells.get(pair, "") for pair in zip(table["benchmark"], table["router"], strict=True)]
+    return table
 
 
 def _levels(params: Params) -> list[str]:

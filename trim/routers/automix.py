@@ -112,8 +112,8 @@ class AutoMix(Router):
         confidence, weak = self._confidence(trial, "train")
         solved = trial.episodes(STRONG, "train")
         gain = np.array([episode.correct for episode in solved]).astype(int) - weak
-        separator = np.stack([_density(confidence[gain == g]) * (gain == g).mean() for g in (-1, 0, 1)])
-        belief = separator / np.maximum(separator.sum(axis=0), 1e-12)
+        joint = np.stack([_density(confidence[gain == g]) * (gain == g).mean() for g in (-1, 0, 1)])
+        belief = joint / np.maximum(joint.sum(axis=0), 1e-12)
         tokens = np.mean([sum(step.tokens for step in episode.steps) for episode in solved])
         return {"gain": belief[2] - belief[0], "tokens": float(tokens)}
 

@@ -1,4 +1,4 @@
-"""The ceiling: hand over exactly the steps that break a solution."""
+"""The oracle: hand over exactly the steps that break a solution."""
 
 from __future__ import annotations
 

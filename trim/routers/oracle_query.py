@@ -1,4 +1,4 @@
-"""The ceiling at the level of the query: hand over exactly the problems that this solves."""
+"""The oracle of whole questions: hand over exactly the problems that this solves."""
 
 from __future__ import annotations
 

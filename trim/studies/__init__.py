@@ -8,6 +8,7 @@ from importlib import import_module
 
 from trim.errors import TrimError
 from trim.experiment.params import Params
+from trim.report.tables import Column
 from trim.studies.base import Study
 
 
@@ -43,3 +44,8 @@ def studies_of(params: Params) -> dict[str, Study]:
     """
     check_names(params)
     return {name: study for name, study in registry().items() if study.made(params)}
+
+
+def main_columns(params: Params) -> dict[str, Column]:
+    """The columns that the studies of an experiment add to the main table, by heading."""
+    return {heading: column for study in studies_of(params).values() for heading, column in study.columns.items()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trim.experiment.params import Params
 from trim.files import write_text
+from trim.report.tables import Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,10 @@ class Study:
         measurement: how its numbers are measured, if they are not those of the evaluation.
         run: runs models for it, if it needs more than the episodes.
         cases: what `run` is called for on each benchmark: the names of its cases.
-        prose: whether its table is read, not scanned, and so stands at the top of the page.
+        columns: columns that it adds to the main table, by heading: the cell of each router, from the results and the
+            name of a benchmark.
+        test_trees: whether it needs solution trees of the test problems too.
+        prose: whether its table is read, not scanned, and so comes first on the page.
     """
 
     name: str
@@ -108,6 +112,8 @@ class Study:
     measurement: Measurement | None = None
     run: Callable[[Job], None] | None = None
     cases: Callable[[Params], list[str]] = lambda params: [""]
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    test_trees: bool = False
     prose: bool = False
 
     def made(self, params: Params) -> bool:

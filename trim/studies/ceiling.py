@@ -104,4 +104,5 @@ STUDY = Study(
         parts=("points", "distances"),
     ),
     run=_run,
+    test_trees=True,
 )

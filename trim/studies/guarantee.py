@@ -137,6 +137,12 @@ def _figure(results: Path, params: Params) -> Figure:
     return legend(picture)
 
 
+def _settings(results: Path, benchmark: str) -> dict[str, str]:
+    """The guaranteed setting of each router that has one, with its accuracy and tokens over always-strong's."""
+    rows = read_measured(results, "guarantee", [benchmark]).dropna(subset=["setting"])
+    return {row.router: f"{row.setting}: {row.accuracy:.3f} at {row.spent:.3f}" for row in rows.itertuples()}
+
+
 STUDY = Study(
     name="guarantee",
     title="Settings with a guarantee",
@@ -154,4 +160,5 @@ STUDY = Study(
     table=_table,
     figure=_figure,
     measurement=Measurement(benchmarks=lambda params: list(params.benchmarks), inputs=_measured_from, make=_measure),
+    columns={f"guarantee={_LEVEL:g}": _settings},
 )

@@ -213,4 +213,5 @@ STUDY = Study(
     figure=_figure,
     inputs=lambda params: [f"studies/ladder/{name}.csv" for name in params.trees],
     run=_run,
+    test_trees=True,
 )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 TARGETS: dict[Currency, float] = {"strong_tokens": 0.2, "flops": 0.65, "money": 0.5}
 PGR = 0.95
 _SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
-_PRICES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 2)
+PRICES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 2)
 _UNREAD: tuple[Action, ...] = ("delegate", "accept", "rewrite")
 _READING = ("trim_verify", "pomdp_verify")
 _FREE = "reward model for nothing"
@@ -67,7 +67,7 @@ def _run(job: Job) -> None:
         if checked:
             told = [Situations(tree, free, currency, ("weak", "prm")) for tree in checked]
             rows += [(currency, _CHECKED, *point) for point in _fitted(told, _UNREAD)]
-        rows += [(currency, _CLAIRVOYANT, *_foreseen(situations[-1], price)) for price in _PRICES]
+        rows += [(currency, _CLAIRVOYANT, *_foreseen(situations[-1], price)) for price in PRICES]
     table = pd.DataFrame(rows, columns=["currency", "bound", "spent", "accuracy"])
     write_text(job.out, table.to_csv(index=False, float_format="%.6g"))
 
@@ -88,8 +88,8 @@ def _fitted(splits: Sequence[Situations], actions: Sequence[Action]) -> Iterator
     from trim.rl.gains import action_sets, fit_sets
 
     train, validation, test = splits
-    gains, chosen, _ = fit_sets(train, validation, _PRICES, actions)
-    for price, name in zip(_PRICES, chosen, strict=True):
+    gains, chosen, _ = fit_sets(train, validation, PRICES, actions)
+    for price, name in zip(PRICES, chosen, strict=True):
         choices = gains[name].choices(test, price, action_sets(actions)[name])
         solved, paid = (test.worth(p, choices).value[test.roots].mean() for p in (0, 1))
         yield solved - paid, solved
@@ -110,10 +110,7 @@ def _comparison(params: Params, benchmark: str, results: Path, currency: Currenc
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
-    """Share of the gap of every router at shares of what always-strong spends, in each currency, with its interval.
-
-    With `vs`, the accuracy of the router that is fitted for FLOPs minus that of its special cases.
-    """
+    """Share of the gap of every router at shares of what always-strong spends, in each currency, with its interval."""
     rows = []
     for currency in TARGETS:
         comparison = _comparison(params, benchmark, results, currency)
@@ -121,30 +118,22 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
         for router, frame in comparison.measures.items():
             for share in _SHARES:
                 values = (frame[f"acc@{100 * share:g}"].to_numpy() - scale.weak) / scale.gap
-                rows.append((benchmark, currency, router, "", share, *comparison.estimate(values)))
-        if currency == "flops" and "verify_flops" in comparison.measures:
-            mine = comparison.measures["verify_flops"]
-            for case in [name for name in ("verify_never", "verify_always") if name in comparison.measures]:
-                for share in _SHARES:
-                    measure = f"acc@{100 * share:g}"
-                    apart = (mine[measure] - comparison.measures[case][measure]).to_numpy()
-                    row = ("verify_flops", case, share, *comparison.estimate(apart))
-                    rows.append((benchmark, currency, *row))
-    columns = ["benchmark", "currency", "router", "vs", "share", "value", "low", "high", "reached"]
+                rows.append((benchmark, currency, router, share, *comparison.estimate(values)))
+    columns = ["benchmark", "currency", "router", "share", "value", "low", "high", "reached"]
     return {"": pd.DataFrame(rows, columns=columns)}
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """In each currency: the best policies by their share of the gap at the target, with their place; then bounds."""
     (benchmark,) = _benchmarks(params)
-    found = read_measured(results, "verification", [benchmark]).fillna({"vs": ""})
+    found = read_measured(results, "verification", [benchmark])
     bounds = read_csv(results / f"studies/verification/{benchmark}.bounds.csv")
     summary = read_csv(results / "summary.csv")
     ends = summary[summary["benchmark"] == benchmark].set_index("router")["accuracy"]
     weak, gap = ends["always_weak"], ends["always_strong"] - ends["always_weak"]
     rows = []
     for currency, target in TARGETS.items():
-        mine = found[(found["currency"] == currency) & (found["vs"] == "")].dropna(subset=["value"])
+        mine = found[found["currency"] == currency].dropna(subset=["value"])
         at = mine[mine["share"] == target].sort_values("value", ascending=False)
         fitted = [name for name in _verifying(params) if params.router(name).params.currency == currency]
         shown = [*at["router"][:4], *fitted]
@@ -227,4 +216,5 @@ STUDY = Study(
         make=_measure,
     ),
     run=_run,
+    test_trees=True,
 )

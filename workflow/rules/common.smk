@@ -22,34 +22,28 @@ report: "../report/workflow.rst"
 # A run's parameters are written once it holds the lock, and its jobs, on this machine or another, read that copy
 # alone: what is edited or only looked at meanwhile changes nothing of it.
 PARAMS = "results/params.yaml"
-if not workflow.is_main_process and Path(PARAMS).is_file():
+CALL = invocation()
+if not CALL.schedules and Path(PARAMS).is_file():
     config.clear()
     config.update(yaml.safe_load(Path(PARAMS).read_text(encoding="utf-8")))
-elif not workflow.is_main_process:
+elif not CALL.schedules:
     write_text(Path(PARAMS), yaml.safe_dump(config, sort_keys=False))
-elif workflow.execution_settings and workflow.execution_settings.no_hooks:
+elif not CALL.hooks:
     raise WorkflowError(
         "--no-hooks leaves out what fixes a run's parameters; run without it"
     )
 
 try:
     use_own_commands()
-    if workflow.is_main_process:
+    if CALL.schedules:
         take_over(Path.cwd())
     # Snakemake's own reading of YAML passes over what has two meanings.
-    for path in workflow.configfiles:
-        read_yaml(Path(path))
+    for path in CALL.config_files:
+        read_yaml(path)
     EXPERIMENT = check(config)
     STUDIES = studies_of(EXPERIMENT)
-    # Bounds are computed on the test problems too.
-    LAYOUT = Layout(
-        EXPERIMENT,
-        (
-            SPLITS
-            if {"ceiling", "ladder", "verification"} & set(STUDIES)
-            else ("train", "validation")
-        ),
-    )
+    TEST_TREES = any(study.test_trees for study in STUDIES.values())
+    LAYOUT = Layout(EXPERIMENT, SPLITS if TEST_TREES else ("train", "validation"))
 except TrimError as error:
     raise WorkflowError(str(error)) from None
 

@@ -27,11 +27,12 @@ rule tables:
     input:
         EVALUATED,
         fits=LAYOUT.every_fit(),
-        guarantees=lambda w: (
-            [f"results/{path}" for path in STUDIES["guarantee"].measured(EXPERIMENT)]
-            if "guarantee" in STUDIES
-            else []
-        ),
+        columns=[
+            f"results/{path}"
+            for study in STUDIES.values()
+            if study.columns
+            for path in study.measured(EXPERIMENT)
+        ],
     output:
         report(
             TABLES,

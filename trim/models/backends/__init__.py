@@ -8,8 +8,3 @@ It has
 
 `spending` is the folder in which the cost of a server is written down.
 """
-
-import transformers.utils
-
-# Transformers imports scikit-learn for a way of generating that no backend uses, which takes two seconds of every job.
-transformers.utils.is_sklearn_available = lambda: False
