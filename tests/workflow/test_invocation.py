@@ -1,6 +1,7 @@
 """What the rules ask of Snakemake's internals, of the version that is installed."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -36,3 +37,18 @@ def test_a_run_without_hooks_is_refused_before_any_job(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "--no-hooks leaves out what fixes a run's parameters" in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_it_is_a_module_of_another_workflow_as_snakedeploy_writes_it(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "Snakefile").write_text(f"""
+configfile: "config/config.yaml"
+module trim:
+    snakefile: "{ROOT}/workflow/Snakefile"
+    config: config
+use rule * from trim
+""")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--quiet", "rules", "--", "all"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "episodes" in done.stdout and "manifest" in done.stdout
