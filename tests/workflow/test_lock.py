@@ -1,7 +1,9 @@
 """A finished run is locked where there is a DVC, wherever it lies."""
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,3 +72,32 @@ def test_jobs_find_the_commands_beside_python(root, tmp_path):
     use_own_commands()
     command(tmp_path / "bin", "trim", "")
     assert find("trim") == shutil.which("trim") == str(tmp_path / "bin/trim")
+
+
+def test_the_parameters_that_ran_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    stages = {
+        "some": {"cmd": "true", "params": ["a", "b.c"], "outs": [{"results": {"persist": True}}]},
+        "whole": {"cmd": "true", "deps": ["results"], "params": [{"params.yaml": None}]},
+    }
+    stages["whole"]["outs"] = [{"out": {"persist": True}}]
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    given = {"a": [1, 2], "b": {"c": 3, "d": 4}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(given))
+    (tmp_path / "results").mkdir()
+    ran = {"a": [1, 2], "b": {"c": 5, "d": 4}, "e": {"f": 6}}
+    (tmp_path / "results/params.yaml").write_text(yaml.safe_dump(ran))
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "-q"], cwd=tmp_path, check=True)
+    assert lock(tmp_path) == "dvc.lock: the run is recorded"
+    locked = yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]
+    assert locked["some"]["params"] == {"params.yaml": {"a": [1, 2], "b.c": 5}}
+    assert locked["whole"]["params"] == {"params.yaml": ran}
+    changed = json.loads(
+        subprocess.run([*dvc, "status", "--json"], cwd=tmp_path, capture_output=True, check=True).stdout
+    )
+    assert set(changed) == {"some", "whole"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(ran))
+    same = subprocess.run([*dvc, "status", "--json"], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert json.loads(same) == {}

@@ -228,6 +228,18 @@ def train(
 
 
 @stages.command(rich_help_panel=PIPELINE)
+def curves(
+    out: Annotated[Path, typer.Option(help="Folder to write curves.csv and metrics.json into.")],
+    folders: Annotated[list[Path] | None, typer.Argument(help="BENCHMARK/ROUTER/ of each training.")] = None,
+) -> None:
+    """Gather the curves of all trainings in one table, and their last values, for `dvc plots` and `dvc metrics`."""
+    from trim.stages.curves import make_curves
+
+    make_curves(folders or [], out)
+    print(f"{out}: curves.csv, metrics.json")
+
+
+@stages.command(rich_help_panel=PIPELINE)
 def draws(
     benchmark: Benchmark,
     problems: Problems,

@@ -196,6 +196,16 @@ class Layout:
             for form in ("json", "safetensors")
         ]
 
+    def trainings(self) -> list[str]:
+        """Folders of the curves of all trainings."""
+        trained = {
+            (self.params.source(router, benchmark), router)
+            for benchmark in self.params.benchmarks
+            for router in self.params.routers_on(benchmark)
+            if router in self.trained
+        }
+        return [f"results/training/{benchmark}/{router}" for benchmark, router in sorted(trained)]
+
     def every_fit(self) -> list[str]:
         """What is fitted in the experiment."""
         return sorted({path for benchmark in self.params.benchmarks for path in self.fits(benchmark)})

@@ -126,11 +126,11 @@ def _main(results: Path, params: Params, columns: Mapping[str, Column]) -> pd.Da
             for r in rows.itertuples()
         }
         table.insert(2 + (column == "strong"), column, table["benchmark"].map(known))
-    for heading, column in columns.items():
+    for heading, cells_of in columns.items():
         cells = {
             (title, params.title(router)): cell
             for name, title in benchmarks.items()
-            for router, cell in column(results, name).items()
+            for router, cell in cells_of(results, name).items()
         }
         if cells:
             table[heading] = [cells.get(pair, "") for pair in zip(table["benchmark"], table["router"], strict=True)]

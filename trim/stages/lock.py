@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from trim.errors import TrimError
+from trim.files import write_text
 from trim.stages.environment import find
 
-_EMPTY_FOLDERS = re.compile(r"mkdir -p ([^&]+)")
+_PARAMS = "params.yaml"
+_WHOLE = [{_PARAMS: None}]
 
 
 def lock(root: Path) -> str:
@@ -33,9 +37,9 @@ def lock(root: Path) -> str:
     if tool is None:
         return f"dvc.lock: no dvc beside {sys.executable} or on PATH, so nothing is locked; `dvc commit` does it later"
     for stage in yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values():
-        for folders in _EMPTY_FOLDERS.findall(stage["cmd"]):
-            for folder in folders.split():
-                (root / folder).mkdir(parents=True, exist_ok=True)
+        for path in (name for out in stage["outs"] for name in out):
+            if not Path(path).suffix:  # a folder; of an experiment that has no use for it, an empty one
+                (root / path).mkdir(parents=True, exist_ok=True)
     times = {path: path.stat().st_mtime_ns for path in (root / "results").rglob("*") if path.is_file()}
     done = subprocess.run([tool, "commit", "--force"], cwd=root, capture_output=True, text=True, check=False)
     for path, time in times.items():
@@ -44,4 +48,33 @@ def lock(root: Path) -> str:
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise TrimError(f"dvc commit: {said[0] if said else 'failed'}; `dvc repro` locks the run")
+    _record_parameters(root)
     return "dvc.lock: the run is recorded"
+
+
+def _record_parameters(root: Path) -> None:
+    """Replace the parameters that DVC took from params.yaml by those that ran, with an overlay or `--config`."""
+    path, ran = root / "dvc.lock", root / "results/params.yaml"
+    if not path.is_file() or not ran.is_file():
+        return
+    locked, parameters = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in (path, ran))
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    before = deepcopy(locked)
+    for name, stage in locked["stages"].items():
+        if "params" in stage:
+            keys = stages[name]["params"]
+            stage["params"][_PARAMS] = parameters if keys == _WHOLE else _values(parameters, keys)
+    if locked != before:
+        write_text(path, yaml.safe_dump(locked, sort_keys=False, allow_unicode=True))
+
+
+def _values(parameters: Any, keys: Sequence[str]) -> dict[str, Any]:
+    """The parameters of keys such as evaluation.budgets, without those that are not given."""
+    values = {}
+    for key in keys:
+        value = parameters
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is not None:
+            values[key] = value
+    return values

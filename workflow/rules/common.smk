@@ -52,6 +52,12 @@ onstart:
     write_text(Path(PARAMS), yaml.safe_dump(config, sort_keys=False))
 
 
+# Of all trainings; a replay has none.
+CURVES = (
+    []
+    if EXPERIMENT.replay
+    else ["results/training/curves.csv", "results/training/metrics.json"]
+)
 BENCHMARKS = list(EXPERIMENT.benchmarks)
 SECTIONS = LAYOUT.sections
 

@@ -132,6 +132,7 @@ rule manifest:
         STUDY_FILES,
         LAYOUT.episodes(),
         LAYOUT.every_fit(),
+        CURVES,
         expand("results/problems/{benchmark}.parquet", benchmark=BENCHMARKS),
         expand("results/draws/{benchmark}/test.parquet", benchmark=BENCHMARKS),
     output:

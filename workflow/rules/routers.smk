@@ -1,5 +1,6 @@
 localrules:
     test_inputs,
+    curves,
 
 
 # Solution trees made whole: what any policy can meet, for training and for ceilings. They and the
@@ -156,6 +157,23 @@ rule train:
         " --problems {input.problems:q} {input.layers:q} {input.logprobs:q} --out {params.out:q} --draws-out {output.draws:q}"
         " --curves {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.router:q}.sqlite"
         " > {log:q} 2>&1"
+
+
+# Of all trainings in one table, so that dvc.yaml need not name routers.
+rule curves:
+    input:
+        LAYOUT.trainings(),
+    output:
+        CURVES,
+    log:
+        "logs/curves.log",
+    benchmark:
+        "benchmarks/curves.tsv"
+    params:
+        code=code("trim.stages.curves"),
+        out=lambda w, output: Path(output[0]).parent,
+    shell:
+        "trim curves {input:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 # What each setting reaches on the validation problems, which `trim serve` lists; only made when it is asked for.
