@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from trim import studies
+from trim import studies, verifiers
 from trim.experiment.params import Params
 from trim.provenance import sources
 from trim.routers import registry
@@ -51,6 +51,7 @@ def modules(stage: str) -> set[str]:
         for function, pattern, name in re.findall(r"(\w*code)\(\s*(f?)\"([^\"]+)\"", block):
             found |= {f"trim.studies.{study}" for study in studies.names()} if pattern else {name}
             found |= set(BACKENDS) if function == "model_code" else set()
+        found |= set(verifiers.modules()) if "verifiers.modules()" in block else set()
         if "router_code" in block:
             found |= {router.__module__ for router in registry().values()}
     return found

@@ -38,7 +38,7 @@ def _run(job: Job) -> None:
     from trim.rl.walk import walk
     from trim.verifiers import registry
     from trim.verifiers.base import SAMPLES, calibrate, calibration_error, look
-    from trim.verifiers.prm import reading
+    from trim.verifiers.reader import reading
 
     params, runner = job.params, job.runner
     samples = [runner.with_sample(number).weak for number in range(1, SAMPLES + 1)]

@@ -1,4 +1,4 @@
-"""The ladder of verifiers: each file of this package but `base` is a rung, and ends with its `VERIFIER`."""
+"""The ladder of verifiers: each file of this package but `base` has rungs, its `VERIFIERS` by name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from importlib import import_module
 from trim.verifiers.base import READERS, Verifier
 
 
+def modules() -> list[str]:
+    """The modules that hold the rungs."""
+    return [f"{__name__}.{file.name}" for file in pkgutil.iter_modules(__path__) if file.name != "base"]
+
+
 @cache
 def registry() -> dict[str, Verifier]:
-    """Every rung by the name of its file, from what costs nothing to what the strong model reads."""
-    names = [found.name for found in pkgutil.iter_modules(__path__) if found.name != "base"]
-    known = {name: import_module(f"{__name__}.{name}").VERIFIER for name in names}
+    """Every rung by name, those that are free first, those that the strong model reads last."""
+    known: dict[str, Verifier] = {}
+    for module in modules():
+        known |= import_module(module).VERIFIERS
     return dict(sorted(known.items(), key=lambda rung: (READERS.index(rung[1].reader), rung[0])))

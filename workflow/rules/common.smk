@@ -3,6 +3,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from trim import verifiers
 from trim.errors import TrimError
 from trim.experiment.layout import Layout
 from trim.experiment.load import check

@@ -233,7 +233,7 @@ rule ladder:
         **LAYOUT.resources(),
     params:
         experiment=PARAMS,
-        code=model_code("trim.studies.ladder"),
+        code=model_code("trim.studies.ladder", *verifiers.modules()),
         identities=LAYOUT.identities,
         reads=LAYOUT.reported,
         distortion=SECTIONS["models"]["prm"]["distortion"],

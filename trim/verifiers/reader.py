@@ -1,4 +1,4 @@
-"""The score of a reward model, which reads the draft."""
+"""Verifiers that read the draft: a reward model, and the strong model by the draft's log-probability."""
 
 from __future__ import annotations
 
@@ -18,4 +18,9 @@ def reading(title: str, scorer: CachedPRM) -> Verifier:
     return Verifier(title, given(score), "prm")
 
 
-VERIFIER = Verifier("reward model", given(lambda seen: seen.tree.score[seen.points]), "prm")
+VERIFIERS = {
+    "prm": Verifier("reward model", given(lambda seen: seen.tree.score[seen.points]), "prm"),
+    "strong": Verifier(
+        "strong log-probability", given(lambda seen: seen.tree.logprobs("strong", seen.points)), "strong"
+    ),
+}
