@@ -267,6 +267,8 @@ def test_problems_are_the_same_in_every_form(tmp_path, name, packed, questions):
         ("x.jsonl.gz", gzip.compress(b'{"question": "q"}')[:-9], r"x\.jsonl\.gz: damaged gzip"),
         ("x.parquet", b"PAR1 and no more", r"x\.parquet: damaged Parquet"),
         ("x.jsonl", b'{"question": "q", "solution": "Add. Then go on. It is two."}', "no answer in"),
+        ("x.jsonl", b'{"question": "q", "answer": "$$"}', "no answer in"),
+        ("x.jsonl", b'{"question": "q", "answer": "\\\\boxed{ }"}', "no answer in"),
     ],
 )
 def test_files_of_other_forms_are_named_with_their_cure(tmp_path, name, content, message):

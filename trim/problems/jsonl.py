@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def _answer(record: Mapping[str, Any]) -> str:
         answer = _of_solution(solution)
     if answer is not None and not _is_value(answer):
         raise ValueError(f"the answer {shown(answer)} is no text and no number")
-    if answer is None or not str(answer).strip():
+    if answer is None or _is_empty(str(answer)):
         raise ValueError(f"no answer in 'answer', 'final_answer' or 'solution'; {_fields(record)}")
     _stored(str(answer), "the answer")
     return str(answer).strip()
@@ -169,6 +170,12 @@ def _marked(text: str) -> str | None:
     """The value that a text marks by a box, or by "answer is"."""
     text = _FRAMED.sub(r"\\boxed", text)
     return unboxed(text) if "answer is" in text.lower() else boxed(text)
+
+
+def _is_empty(answer: str) -> bool:
+    """Whether only marks are left, as in `$$` or `\\boxed{}`; an empty set, `\\{\\}` or `∅`, is an answer."""
+    text = answer.replace("\\boxed", "")
+    return not ("\\{" in text or any(c.isalnum() or unicodedata.category(c) == "Sm" for c in text))
 
 
 def _is_prose(answer: str) -> bool:
