@@ -89,6 +89,14 @@ def test_a_cascade_shows_what_it_throws_away():
     assert solution.answer == "46"
 
 
+def test_a_router_without_a_setting_takes_the_usual_or_its_only_one():
+    assert Solver.load(router="always_strong") and Solver.load(router="trim_thr")
+    with pytest.raises(TrimError, match=r"random: no setting 'budget=0\.2'; it has: p="):
+        Solver.load(ROOT / "params.yaml", router="random")
+    with pytest.raises(TrimError, match="oracle: compares steps with a reference solution"):
+        Solver.load(ROOT / "params.yaml", router="oracle")
+
+
 def test_what_cannot_be_used_is_named():
     with pytest.raises(TrimError, match=r"'nobody' is not in it; it has: .*trim_thr"):
         Solver.load(ROOT / "params.yaml", router="nobody")

@@ -32,6 +32,7 @@ from trim.section import shown
 
 # The embedded experiment, as it was when it was run for this version, and what was fitted in it.
 SHIPPED = Path(__file__).parent / "experiment" / "shipped"
+_USUAL = "budget=0.2"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Solver:
         cls,
         path: Path | None = None,
         router: str = "trim_budget",
-        setting: str = "budget=0.2",
+        setting: str | None = None,
         benchmark: str | None = None,
         results: Path = Path("results"),
     ) -> Solver:
@@ -102,7 +103,8 @@ class Solver:
             path: the experiment's file; by default params.yaml where there is one, else the embedded experiment.
             router: name of one of its routers.
             setting: one of the router's operating points, or the beginning of its name; guarantee=0.95 is the cheapest
-                that reaches 95 % of always-strong's accuracy with a probability of 95 % (`trim choose`).
+                that reaches 95 % of always-strong's accuracy with a probability of 95 % (`trim choose`). By default
+                budget=0.2, or the only one of a router that has one.
             benchmark: the benchmark that the router was fitted on; by default the experiment's first one.
             results: folder of the experiment's results. Where nothing was fitted yet, and the experiment has the
                 models and the router of the embedded one, what was fitted there is used.
@@ -111,9 +113,13 @@ class Solver:
             TrimError: if there is no such router, setting, benchmark or fit.
         """
         params = load(path or here(), benchmark, router)
+        if params.router_type(router).needs_reference:
+            raise TrimError(f"{router}: compares steps with a reference solution, which a question does not have")
         benchmark = benchmark or next(iter(params.benchmarks))
         folder = fitted_folder(params, router, benchmark, results)
         policies = fitted_policies(params, router, benchmark, folder)
+        if setting is None:
+            setting = next(iter(policies)) if len(policies) == 1 else _USUAL
         setting = guaranteed_setting(validation_path(folder, params.source(router, benchmark)), router, setting)
         for name, policy in policies.items():
             if name == setting or name.startswith(f"{setting} "):

@@ -1,6 +1,7 @@
 """Mistakes in params.yaml stop before any work, in one line."""
 
 import copy
+import json
 import os
 import time
 from pathlib import Path
@@ -317,7 +318,7 @@ def test_local_files_and_folders_are_looked_for_before_work(raw, tmp_path, monke
     assert check_surroundings(check(raw)) == []
     (tmp_path / "p.jsonl").write_text('{"problem": "q", "answer": "1", "split": "test"}\n')
     for keys, value, message in (
-        (("benchmarks", "mine"), {"path": "nowhere.jsonl"}, "nowhere.jsonl: No such file"),
+        (("benchmarks", "mine"), {"path": "nowhere.jsonl"}, "benchmarks.mine.path: nowhere.jsonl: no such file"),
         (("benchmarks", "mine"), {"path": "p.jsonl"}, "fitted on mine, which has no validation problems"),
         (("calibration", "solutions"), "nowhere.jsonl", "calibration.solutions: nowhere.jsonl: No such file"),
         (("models", "weak", "path"), "nowhere", "models.weak.path: nowhere/config.json: No such file"),
@@ -326,3 +327,32 @@ def test_local_files_and_folders_are_looked_for_before_work(raw, tmp_path, monke
     ):
         with pytest.raises(TrimError, match=message):
             check_surroundings(check(changed(raw, value, *keys)))
+
+
+def test_routers_that_a_benchmark_cannot_have_are_named_before_work(raw, tmp_path, monkeypatch):
+    from trim.experiment.soundness import check_surroundings
+
+    monkeypatch.chdir(tmp_path)
+    splits = [*["train"] * 29, "validation", "test"]
+    lines = [{"problem": f"q{i}", "answer": "1", "split": split} for i, split in enumerate(splits)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    small = yaml.safe_load((ROOT / "params.yaml").read_text()) | {
+        "benchmarks": {"mine": {"path": "p.jsonl"}},
+        "trees": [],
+    }
+    ends = {"always_weak": {}, "always_strong": {}}
+    small["evaluation"]["baselines"] = ["always_weak"]
+    planned = check(small | {"routers": ends | {"trim_pomdp": {"costs": [1, 2]}}})
+    with pytest.raises(
+        TrimError, match=r"routers.trim_pomdp: its POMDP is calibrated on .* mine, at least 30, .* are 29"
+    ):
+        check_surroundings(planned)
+    compared = check(small | {"routers": ends | {"random": {}, "oracle": {}}})
+    with pytest.raises(
+        TrimError, match=r"routers.oracle: compares steps with reference solutions, which mine does not"
+    ):
+        check_surroundings(compared)
+    with pytest.raises(
+        TrimError, match=r"routers.oracle: compares steps with reference solutions, which mine does not"
+    ):
+        check(small | {"benchmarks": {"mine": {"hub": "math500"}}, "routers": ends | {"oracle": {}}})

@@ -127,7 +127,7 @@ def test_difficulty_classes_are_found_from_the_outcomes():
         (lambda s: [Solution(np.full(5, 0.5), i % 3 - 1) for i in range(200)], "scores of S0 are constant"),
         (lambda s: [*s, Solution(np.array([0.5]), 1)], r"label 1 is not -1…0"),
         (lambda s: [*s, Solution(np.array([1.5]), 0)], r"scores must be in \[0, 1\]"),
-        (lambda s: [Solution(x.scores, -1) for x in s], r"0 observations of S1, at least 30"),
+        (lambda s: [Solution(x.scores, -1) for x in s], r"0 observations of S1 .steps after a wrong one., at least 30"),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused_with_its_cure(spoil, message):

@@ -33,7 +33,8 @@ def choose(
     """Choose the cheapest setting that keeps a promise, from what was measured on the validation problems.
 
     The promise holds with probability 1 - RISK over the draw of those problems, for problems of the same kind. Exit
-    status 1 if no setting can be told to keep it. `--setting guarantee=0.95` of `trim solve` takes what this finds.
+    status 1 if no setting can be told to keep it. The risk is shared out among the routers to choose among, so that
+    `--router NAME` alone may find a cheaper setting of it; `trim solve --setting guarantee=0.95` takes that one.
 
     Example: trim choose --accuracy 0.95 --risk 0.05 --router trim_budget
     """

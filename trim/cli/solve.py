@@ -25,9 +25,10 @@ def solve(
     question: Annotated[str | None, typer.Argument(help="A question; `-` reads lines from standard input.")] = None,
     file: Annotated[Path | None, typer.Option(help="A file of questions, one a line.")] = None,
     router: Annotated[str, typer.Option(help="A router of the experiment.")] = "trim_budget",
-    setting: Annotated[str, typer.Option(help="Its operating point, such as budget=0.2, tau=0.9 or cost=0.01.")] = (
-        "budget=0.2"
-    ),
+    setting: Annotated[
+        str | None,
+        typer.Option(help="Its operating point, such as tau=0.9 or cost=0.01; by default budget=0.2, or its only one."),
+    ] = None,
     benchmark: FittedOn = None,
     drafts: Annotated[bool, typer.Option("--drafts", help="Show drafts that were thrown away.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each question.")] = False,

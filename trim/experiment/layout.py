@@ -197,14 +197,14 @@ class Layout:
         ]
 
     def trainings(self) -> list[str]:
-        """Folders of the curves of all trainings."""
+        """All trainings, as BENCHMARK/ROUTER."""
         trained = {
             (self.params.source(router, benchmark), router)
             for benchmark in self.params.benchmarks
             for router in self.params.routers_on(benchmark)
             if router in self.trained
         }
-        return [f"results/training/{benchmark}/{router}" for benchmark, router in sorted(trained)]
+        return [f"{benchmark}/{router}" for benchmark, router in sorted(trained)]
 
     def every_fit(self) -> list[str]:
         """What is fitted in the experiment."""

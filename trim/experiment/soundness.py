@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from trim.errors import TrimError
 from trim.experiment.params import Params
+from trim.pomdp.model import LEAST
 
 _ENDS = ("always_weak", "always_strong")
 
@@ -23,6 +25,7 @@ def _faults(params: Params) -> Iterator[str]:
     yield from _trees(params)
     yield from _reward_models(params)
     yield from _splits(params, known_sizes(params))
+    yield from _references(params, [name for name, source in params.benchmarks.items() if source.hub])
 
 
 def _models(params: Params) -> Iterator[str]:
@@ -131,6 +134,23 @@ def _splits(params: Params, sizes: dict[str, dict[str, int]]) -> Iterator[str]:
                         f"routers.{name}: fitted on {source}, which has no {split} problems; "
                         "name another benchmark in its fit_on, or raise the benchmark's sizes"
                     )
+            train = sizes[source].get("train", 0) if source in sizes else LEAST
+            if "pomdp" in router_type.needs and train < LEAST:
+                yield (
+                    f"routers.{name}: its POMDP is calibrated on the train problems of {source}, at least {LEAST}, and "
+                    f"there are {train}; add some, name another benchmark in its fit_on, or leave the router out"
+                )
+
+
+def _references(params: Params, without: Iterable[str]) -> Iterator[str]:
+    """Routers that compare steps with reference solutions, on benchmarks `without` these."""
+    for benchmark in without:
+        for name in params.routers_on(benchmark):
+            if params.router_type(name).needs_reference:
+                yield (
+                    f"routers.{name}: compares steps with reference solutions, which {benchmark} does not have; "
+                    "leave it out, or list other benchmarks in its `only`"
+                )
 
 
 def check_surroundings(params: Params) -> list[str]:
@@ -141,14 +161,19 @@ def check_surroundings(params: Params) -> list[str]:
     """
     from trim.problems.jsonl import read_jsonl
 
-    sizes = known_sizes(params)
+    sizes, without = known_sizes(params), []
     for name, source in params.benchmarks.items():
         if source.path:
-            splits = [problem.split for problem in read_jsonl(Path(source.path))]
+            if not Path(source.path).exists():
+                raise TrimError(f"benchmarks.{name}.path: {source.path}: no such file; give the file of the problems")
+            problems = read_jsonl(Path(source.path))
+            splits = [problem.split for problem in problems]
             sizes[name] = {split: splits.count(split) for split in set(splits)}
             if not sizes[name].get("test"):
                 raise TrimError(f"benchmarks.{name}.path: {source.path} holds no test problems")
-    if found := next(_splits(params, sizes), None):
+            if not all(problem.reference for problem in problems):
+                without.append(name)
+    if found := next(chain(_splits(params, sizes), _references(params, without)), None):
         raise TrimError(found)
     if (
         params.calibration.solutions

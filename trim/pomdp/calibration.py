@@ -13,11 +13,11 @@ from scipy.special import ndtr
 
 from trim.errors import TrimError
 from trim.pomdp.difficulty import Outcomes, fit_classes
-from trim.pomdp.model import BINS, StepModel
+from trim.pomdp.model import BINS, LEAST, StepModel
 
-LEAST = 30  # observations of a state that a density is made from
 _HAZARD_BANDWIDTH = 0.1
 STATES = ("S0", "S1", "S2")
+_MEANINGS = ("right steps", "steps after a wrong one", "first wrong steps")
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ def calibrate(
         found = points[states == state]
         if len(found) < LEAST:
             raise TrimError(
-                f"calibration: {len(found)} observations of {name}, at least {LEAST} are needed; give more solutions"
+                f"calibration: {len(found)} observations of {name} ({_MEANINGS[state]}), at least {LEAST} are needed; "
+                "give more train problems, or labelled solutions as calibration.solutions"
             )
         if not np.ptp(found, axis=0).all():
             raise TrimError(f"calibration: the scores of {name} are constant; is the reward model right?")

@@ -24,6 +24,7 @@ from trim.files import read_sealed, write_sealed
 Calibrated = Literal["single", "rule", "classes"]  # see `trim.stages.calibrate`
 CALIBRATIONS: tuple[str, ...] = get_args(Calibrated)
 BINS = 20
+LEAST = 30  # observations of a state that a density is made from
 S0, S1, S2 = range(3)
 
 

@@ -233,7 +233,8 @@ def _scores(results: Path, params: Params) -> Figure:
         bins = np.linspace(0, 1, 21).tolist()
         for correct, colour, label in ((True, COLOURS[0], "solved"), (False, COLOURS[1], "not solved")):
             values = scores.loc[scores["correct"] == correct, "score"]
-            axes.hist(values, bins, density=True, histtype="step", color=colour, label=label)
+            if len(values):
+                axes.hist(values, bins, density=True, histtype="step", color=colour, label=label)
         axes.set_yscale("log")
         axes.set_xlabel("PRM score of a draft")
         axes.set_ylabel("density")

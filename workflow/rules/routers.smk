@@ -159,10 +159,11 @@ rule train:
         " > {log:q} 2>&1"
 
 
-# Of all trainings in one table, so that dvc.yaml need not name routers.
+# Of all trainings in one table, so that dvc.yaml need not name routers. A fit is written with its curves; its content,
+# unlike a folder's, tells whether anything is new.
 rule curves:
     input:
-        LAYOUT.trainings(),
+        [f"results/routers/{training}.json" for training in LAYOUT.trainings()],
     output:
         CURVES,
     log:
@@ -171,9 +172,10 @@ rule curves:
         "benchmarks/curves.tsv"
     params:
         code=code("trim.stages.curves"),
+        trainings=[f"results/training/{training}" for training in LAYOUT.trainings()],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim curves {input:q} --out {params.out:q} > {log:q} 2>&1"
+        "trim curves {params.trainings:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 # What each setting reaches on the validation problems, which `trim serve` lists; only made when it is asked for.
