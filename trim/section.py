@@ -142,7 +142,8 @@ def explain(error: ValidationError, above: tuple[str, ...] = ()) -> str:
     if found["type"] == "extra_forbidden":
         return f"{key}: unknown key; check its spelling"
     if found["type"] == "missing":
-        return f"{key}: missing"
+        unknown = [other["loc"][-1] for other in error.errors() if other["type"] == "extra_forbidden"]
+        return f"{key}: missing" + (f"; {shown(unknown[0])} is an unknown key, check its spelling" if unknown else "")
     if found["type"] == "value_error":
         inner = str(found["ctx"]["error"])
         return f"{key}.{inner}" if key and inner.partition(":")[0].isidentifier() else f"{key}: {inner}".lstrip(": ")

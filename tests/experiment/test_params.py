@@ -78,6 +78,13 @@ def test_a_missing_key_is_named(raw):
         check(wrong)
 
 
+def test_a_missing_key_is_named_with_the_one_that_may_be_meant(raw):
+    wrong = copy.deepcopy(raw)
+    wrong["router"] = wrong.pop("routers")
+    with pytest.raises(TrimError, match=r"routers: missing; 'router' is an unknown key, check its spelling"):
+        check(wrong)
+
+
 def test_the_ends_alone_compare_nothing(raw):
     wrong = copy.deepcopy(raw) | {"trees": [], "transfer": {}, "robustness": {"routers": ["always_weak"]}}
     wrong["routers"] = {"always_weak": {}, "always_strong": {}}
