@@ -28,6 +28,8 @@ def make_curves(folders: Sequence[Path], out: Path) -> None:
     metrics: dict[str, dict[str, object]] = {}
     tables = [pd.DataFrame(columns=["benchmark", "router", "update", *COLUMNS])]
     for folder in folders:
+        if not (folder / "plots").is_dir():  # of a router that is fitted on trees without updates
+            continue
         benchmark, router = folder.parts[-2:]
         curves = {name: _curve(folder / "plots/metrics" / name / "mean.tsv") for name in COLUMNS}
         table = pd.DataFrame(curves).rename_axis("update").reset_index()
