@@ -30,14 +30,14 @@ CEILINGS = {
     "trim/audit": (11.4, 0.0, 0.6, 0.6),
     "trim/cli": (5.8, 0.5, 0.9, 0.0),
     "trim/engine": (14.2, 3.1, 4.3, 3.1),
-    "trim/evaluation": (8.1, 0.9, 2.1, 0.9),
+    "trim/evaluation": (0.0, 0.0, 0.0, 0.0),
     "trim/experiment": (0.0, 0.0, 0.0, 0.0),
     "trim/models": (8.3, 1.8, 1.8, 0.2),
     "trim/page": (3.0, 0.0, 3.0, 0.0),
     "trim/pomdp": (8.2, 0.4, 0.7, 0.0),
     "trim/pretrain": (1.4, 2.7, 0.0, 0.0),
     "trim/problems": (4.6, 0.0, 2.3, 0.8),
-    "trim/report": (4.5, 0.0, 0.0, 0.0),
+    "trim/report": (0.0, 0.0, 0.0, 0.0),
     "trim/reward_models": (7.4, 1.3, 1.3, 0.0),
     "trim/rl": (16.0, 1.6, 1.1, 0.6),
     "trim/routers": (14.1, 0.9, 0.6, 1.9),
@@ -47,7 +47,7 @@ CEILINGS = {
     "trim/verifiers": (23.7, 0.0, 0.0, 7.1),
 }
 # Docstrings that begin with What, Whether, Of or All.
-OPENINGS = 209
+OPENINGS = 195
 _OPENING = re.compile(r"(?:What|Whether|Of|All)\b")
 _WORD = re.compile(r"[A-Za-z][\w'-]*")
 _SHOWN = 10  # of the worst places
