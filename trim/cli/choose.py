@@ -1,4 +1,4 @@
-"""Choosing an operating point that can be relied on."""
+"""Choosing an operating point with a guarantee."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def choose(
     results: Results = DEFAULT_RESULTS,
     params: OwnParams = None,
 ) -> None:
-    """Choose the cheapest setting that keeps a promise, from what was measured on the validation problems.
+    """Choose the cheapest setting that keeps a promise, from the measurements on the validation problems.
 
     The promise holds with probability 1 - RISK over the draw of those problems, for problems of the same kind. Exit
-    status 1 if no setting can be told to keep it. `--setting guarantee=0.95` of `trim solve` takes what this finds.
+    status 1 if no setting is certified. `--setting guarantee=0.95` of `trim solve` uses the setting chosen here.
 
     Example: trim choose --accuracy 0.95 --risk 0.05 --router trim_budget
     """

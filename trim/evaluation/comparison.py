@@ -30,7 +30,7 @@ _LEAST = 1e-9  # of a denominator, in single resamples
 
 @dataclass(frozen=True)
 class Comparison:
-    """All routers on one benchmark, over the same problems.
+    """The routers of one benchmark, over the same problems.
 
     Attributes:
         routers: results by router, both ends among them.
