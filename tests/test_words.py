@@ -23,7 +23,7 @@ HABITS = {
 }
 # Per 1,000 words of each part. Ceilings only fall: after a rewrite, `python tests/test_words.py` prints the new table.
 CEILINGS = {
-    "documents": (11.4, 0.6, 0.8, 0.7),
+    "documents": (10.4, 0.6, 0.8, 0.4),
     "snakemake_logger_plugin_trim": (16.2, 0.0, 0.0, 0.0),
     "trim": (11.3, 1.2, 3.0, 0.6),
     "trim/answers": (2.0, 0.0, 1.4, 0.0),
@@ -40,14 +40,14 @@ CEILINGS = {
     "trim/report": (0.0, 0.0, 0.0, 0.0),
     "trim/reward_models": (7.4, 1.3, 1.3, 0.0),
     "trim/rl": (16.0, 1.6, 1.1, 0.6),
-    "trim/routers": (14.1, 0.9, 0.6, 1.9),
+    "trim/routers": (0.0, 0.0, 0.0, 0.0),
     "trim/serve": (15.3, 3.2, 2.3, 0.9),
     "trim/stages": (0.0, 0.0, 0.0, 0.0),
     "trim/studies": (13.8, 0.3, 0.9, 1.2),
     "trim/verifiers": (23.7, 0.0, 0.0, 7.1),
 }
 # Docstrings that begin with What, Whether, Of or All.
-OPENINGS = 179
+OPENINGS = 160
 _OPENING = re.compile(r"(?:What|Whether|Of|All)\b")
 _WORD = re.compile(r"[A-Za-z][\w'-]*")
 _SHOWN = 10  # of the worst places
