@@ -29,7 +29,7 @@ CEILINGS = {
     "trim/answers": (2.0, 0.0, 1.4, 0.0),
     "trim/audit": (1.2, 0.0, 0.0, 0.0),
     "trim/cli": (0.0, 0.0, 0.0, 0.0),
-    "trim/engine": (14.2, 3.1, 4.3, 3.1),
+    "trim/engine": (0.3, 0.0, 0.0, 0.0),
     "trim/evaluation": (0.0, 0.0, 0.0, 0.0),
     "trim/experiment": (0.0, 0.0, 0.0, 0.0),
     "trim/models": (8.3, 1.8, 1.8, 0.2),
@@ -47,7 +47,7 @@ CEILINGS = {
     "trim/verifiers": (23.7, 0.0, 0.0, 7.1),
 }
 # Docstrings that begin with What, Whether, Of or All.
-OPENINGS = 160
+OPENINGS = 138
 _OPENING = re.compile(r"(?:What|Whether|Of|All)\b")
 _WORD = re.compile(r"[A-Za-z][\w'-]*")
 _SHOWN = 10  # of the worst places

@@ -40,7 +40,7 @@ class Calls:
     Attributes:
         role: the model that is called.
         kind: writing a draft (draft), another (retry) or a rewrite (rewrite); or rating a step (rating; by the first of
-        two raters: first) or the worse of two drafts (other).
+            two raters: first) or the worse of two drafts (other).
         count: calls.
         prompt: tokens of their prompts, summed over the calls.
         fresh: those of them that the model has neither read nor written before.

@@ -55,10 +55,10 @@ class AutoMix(Router):
         Attributes:
             verifier: source of the confidence: the reward model's scores (prm), or sampled verdicts of the weak
                 model (self).
-                aggregate: aggregate of a solution's scores; verdicts are averaged.
-                samples: number of verdicts on each solution.
-                meta: the decision rule on the confidence: a threshold, or AutoMix's POMDP (pomdp).
-                shares: shares of the problems that are solved again, one threshold each.
+            aggregate: aggregate of a solution's scores; verdicts are averaged.
+            samples: number of verdicts on each solution.
+            meta: the decision rule on the confidence: a threshold, or AutoMix's POMDP (pomdp).
+            shares: shares of the problems that are solved again, one threshold each.
             costs: costs of a strong token, one policy of the POMDP each.
         """
 

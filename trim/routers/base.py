@@ -89,8 +89,8 @@ class Router(ABC):
         title: the router's name in tables and figures.
         needs_fitting: True if `fit` must be called before `policies`.
         needs: inputs of `fit` beside the validation problems: the benchmark's POMDP, solutions of the train split by
-        either model alone, solution trees of the train split (the fit then takes long), and the
-        log-probabilities of all drafts in them.
+            either model alone, solution trees of the train split (the fit then takes long), and the
+            log-probabilities of all drafts in them.
         group: the group of routers in which it is shown.
         is_reference: True if it only marks an end of the scale or a bound.
         needs_reference: True if its policies compare steps with a problem's reference solution.

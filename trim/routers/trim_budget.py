@@ -32,7 +32,7 @@ class TrimBudget(TrimAgg):
         Attributes:
             costs: costs of a strong token, where a right solution is worth 1; one operating point each.
             repeats: number of costs per problem of a batch; TRIM-Agg's number of costs gives equal total training.
-                memory: true if the policy remembers earlier steps, as TRIM-Seq does.
+            memory: true if the policy remembers earlier steps, as TRIM-Seq does.
         """
 
         repeats: int = Field(6, ge=1)

@@ -57,7 +57,7 @@ class TrimPomdp(Router):
                 ("rule"), or with classes of difficulty ("classes").
             observation: observation of a step: the least earlier score and the draft's ("pair", as in the paper), or
                 the draft's alone ("score").
-                tracker: update of the belief: from the latest observation alone ("latest", as in the paper), or by
+            tracker: update of the belief: from the latest observation alone ("latest", as in the paper), or by
                 filtering all ("filter").
             restriction: act only where max(b) - b[S2] is below it (paper: 0.4).
         """

@@ -77,7 +77,7 @@ class TrimVerify(PricedRouter):
         Attributes:
             evidence: observation of every draft: the weak model's own log-probability (weak), which is free, the
                 reward model's score (prm), which is paid for, or both.
-                actions: the actions at a step; without "accept" every draft is read or rewritten.
+            actions: the actions at a step; without "accept" every draft is read or rewritten.
         """
 
         evidence: Annotated[tuple[Evidence, ...], Field(min_length=1)] = ("prm",)
