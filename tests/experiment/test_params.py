@@ -89,7 +89,7 @@ def test_the_ends_alone_compare_nothing(raw):
     wrong = copy.deepcopy(raw) | {"trees": [], "transfer": {}, "robustness": {"routers": ["always_weak"]}}
     wrong["routers"] = {"always_weak": {}, "always_strong": {}}
     wrong["evaluation"]["baselines"] = ["always_weak"]
-    with pytest.raises(TrimError, match=r"routers: the ends of the scale alone, so that nothing is compared; add one"):
+    with pytest.raises(TrimError, match=r"routers: only the two ends of the scale, so nothing is compared; add one"):
         check(wrong)
 
 
@@ -248,7 +248,7 @@ def test_titles_are_for_reading_and_names_are_keys(raw):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("studies: []", r"params\.yaml:\d+: the key 'studies' stands in line \d+ already"),
+        ("studies: []", r"params\.yaml:\d+: the key 'studies' is already in line \d+"),
         ("replay: yes", r"params\.yaml:\d+: yes would be read as true or false"),
         ("extra: 1:30", r"params\.yaml:\d+: 1:30 would be read as a number to base 60"),
         ("extra: 010", "010 would be read as a number to base 8"),

@@ -1,1 +1,1 @@
-"""Checks of a run and of its parts: recomputing, comparing, planning, and answers."""
+"""Checks of a run and of its parts: recomputing, comparing, planning, judging answers."""

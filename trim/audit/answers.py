@@ -1,4 +1,4 @@
-"""A check of the judge on benchmark files: right answers in other words, and wrong ones that look alike."""
+"""A check of the judge on benchmark files: right answers in other forms, and wrong ones that look similar."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ Change = Callable[[str], str | None]
 
 
 class Check(NamedTuple):
-    """How often the judge was right about one kind of answer.
+    """The judge's results on one kind of answer.
 
     Attributes:
         kind: the kind of answer; see `REWRITINGS` and `NEAR_MISSES`.
-        right: whether answers of this kind are to be accepted.
+        right: True if answers of this kind must be accepted.
         total: number of answers.
-        failures: of each answer judged wrongly, the problem's id, its answer, and what was held against it.
+        failures: for each misjudged answer, the problem's id, its answer, and the answer it was compared with.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Check(NamedTuple):
 
 
 def _when(pattern: re.Pattern[str], change: Change) -> Change:
-    """A change of the answers that are of a form, and of no other."""
+    """A change applied only to answers of a form."""
     return lambda answer: change(answer) if pattern.fullmatch(answer.strip("$")) else None
 
 
@@ -85,7 +85,7 @@ def _array(answer: str) -> str | None:
     return rf"\left[\begin{{array}}{{{columns}}}{matrix[1]}\\\end{{array}}\right]"
 
 
-# Right answers, otherwise written.
+# Right answers in other forms.
 REWRITINGS: Mapping[str, Change] = {
     "itself": lambda answer: answer,
     "bold": lambda answer: rf"\mathbf{{{answer.strip('$')}}}",
@@ -129,7 +129,7 @@ def _letter(answer: str) -> str | None:
     return None if _DIGITS.search(answer) else f"{answer} + z" if "\\" in answer or len(answer) < 3 else f"{answer}z"
 
 
-# Wrong answers that look alike.
+# Wrong answers that look similar.
 NEAR_MISSES: Mapping[str, Change] = {
     "first number + 1": lambda a: _DIGITS.sub(_higher, a, count=1) if _DIGITS.search(a) else None,
     "last number + 1": _last,
@@ -147,7 +147,7 @@ NEAR_MISSES: Mapping[str, Change] = {
 
 
 def _differs(problem: Problem, changed: str) -> bool:
-    """Whether a changed answer is another one within the problem's tolerance."""
+    """True if a changed answer differs by more than the problem's tolerance."""
     one, other = number(problem.answer), number(changed)
     if one is None or other is None:
         return normalise(changed) != normalise(problem.answer)
@@ -155,7 +155,7 @@ def _differs(problem: Problem, changed: str) -> bool:
 
 
 def check_answers(path: Path, judge: AnswerJudge | None = None, tolerance: float = 0.0) -> list[Check]:
-    """Hold the answers of a file of problems against their own solutions, rewritings and near misses.
+    """Compare the answers of a file of problems with their own solutions, rewritings and near misses.
 
     Raises:
         TrimError: if the file is not in the form of a benchmark.
@@ -181,7 +181,7 @@ def check_answers(path: Path, judge: AnswerJudge | None = None, tolerance: float
 
 
 def rich_checks(checks: Mapping[Path, Sequence[Check]]) -> Table:
-    """What the judge made of benchmark files for the terminal: rates by file and kind of answer."""
+    """The judge's results on benchmark files for the terminal: rates by file and kind of answer."""
     table = Table(box=SIMPLE, title="Answers judged as they should be")
     for column in ("file", "answer", "is", "judged rightly", "of"):
         table.add_column(column, justify="right" if column in ("judged rightly", "of") else "left")

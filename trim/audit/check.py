@@ -10,13 +10,13 @@ Outcome = Literal["pass", "fail", "not recorded"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """A check and its outcome.
 
     Attributes:
         kind: "unchanged", "draws", "again", "lineage" or "reference".
-        what: a file, stage or number.
+        what: the file, stage or number checked.
         outcome: see above.
-        detail: the difference, where it does not pass.
+        detail: the difference, if it does not pass.
     """
 
     kind: str

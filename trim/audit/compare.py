@@ -1,4 +1,4 @@
-"""Two runs of an experiment beside each other, on the same resamples of the same problems."""
+"""Two runs of an experiment compared, on the same resamples of the same problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trim.experiment.params import Params, measure_settings
 
 
 def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) -> pd.DataFrame:
-    """Measures of the second run minus those of the first, for each router that both have.
+    """Measures of the second run minus those of the first, for each router in both.
 
     Returns:
         Columns benchmark, router, measure, one, other, difference, low, high.
@@ -49,7 +49,7 @@ def difference(one: Path, other: Path, params: Params, measures: Sequence[str]) 
 
 
 def _comparison(folder: Path, params: Params) -> Comparison | None:
-    """All routers of a benchmark, by their files; None without both ends."""
+    """The routers of a benchmark, from their files; None without both ends."""
     paths = sorted(folder.glob("*.parquet"))
     if not {"always_weak", "always_strong"} <= {path.stem for path in paths}:
         return None

@@ -1,4 +1,4 @@
-"""What the jobs of a run took, as Snakemake measured it."""
+"""Time and memory of a run's jobs, as measured by Snakemake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Snakemake and DVC recorded of a run."""
+"""Snakemake's and DVC's records of a run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SHOWN = 3  # files of a list
 
 
 def lineage(root: Path, params: Path) -> Iterator[Check]:
-    """Compare what Snakemake and DVC recorded of the results with parameters, code and inputs as they are now.
+    """Compare Snakemake's and DVC's records of the results with the current parameters, code and inputs.
 
     Args:
         root: the project's folder.
-        params: the run's parameters, which Snakemake is asked about.
+        params: the run's parameters, for Snakemake.
 
     Raises:
         TrimError: if one of the tools fails.
@@ -73,7 +73,7 @@ def _dvc(root: Path) -> Iterator[Check]:
 
 
 def _said(root: Path, *command: str) -> str:
-    """The output of a tool, which lies beside this Python or on PATH."""
+    """The output of a tool that is beside this Python or on PATH."""
     try:
         done = subprocess.run(
             [find(command[0]) or command[0], *command[1:]], cwd=root, capture_output=True, text=True, check=False

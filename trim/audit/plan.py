@@ -1,7 +1,6 @@
-"""What an experiment needs before anything starts: tokens, hours, disk and money, from the published step statistics.
+"""Estimated needs of an experiment: tokens, hours, disk and money, from the published step statistics.
 
-Every figure is an upper bound but for the rollouts, since routers share draws that are counted here
-for each of them.
+Every number but those of the rollouts is an upper bound: draws that routers share are counted for each of them.
 """
 
 from __future__ import annotations
@@ -26,32 +25,32 @@ ROUTED_WEAK, ROUTED_STRONG, ROUTED_CALLS = 483.6, 163.5, 2
 ENDS = ("always_weak", "always_strong")
 _PROMPT = 150  # tokens of a question with its template
 _BYTES = 12  # a token on disk: its text in a layer and in a journal
-_EPOCHS = 10  # of a training, where the experiment does not say
-_READING = 4  # times as much of a GPU's operations as writing reaches
+_EPOCHS = 10  # of a training, if the experiment sets none
+_READING = 4  # times the share of a GPU's operations that writing reaches
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one phase takes: ROLE_calls, ROLE_read, ROLE_cached and ROLE_written, in tokens, by the name."""
+    """The work of one phase: ROLE_calls, ROLE_read, ROLE_cached and ROLE_written, in tokens, by name."""
 
     phase: str
     tokens: dict[str, float]
 
     def of(self, role: str, *what: str) -> float:
-        """Tokens of one model that are read, cached or written."""
+        """Tokens that one model reads, finds cached or writes."""
         return sum(self.tokens[f"{role}_{name}"] for name in what)
 
 
 @dataclass(frozen=True)
 class Need:
-    """What an experiment needs in all.
+    """The total needs of an experiment.
 
     Attributes:
         work: the work of each phase.
         hours: hours of one GPU, by model.
-        gpus: that its largest job takes.
+        gpus: GPUs of its largest job.
         disk: bytes.
-        money: money by model that is served.
+        money: money by served model.
     """
 
     work: list[Work]
@@ -62,15 +61,15 @@ class Need:
 
 
 def make_plan(params: Params, flops: float, use: float) -> Need:
-    """Estimate what an experiment needs.
+    """Estimate the needs of an experiment.
 
     Args:
         params: the experiment.
         flops: FLOPs of one GPU a second.
-        use: share of them that generation reaches; reading reaches four times as much.
+        use: share of them that generation reaches; reading reaches four times this share.
 
     Raises:
-        TrimError: if the size of a model is neither given nor known from its files.
+        TrimError: if a model's size is neither given nor known from its files.
     """
     models = {role: getattr(params.models, role) for role in ROLES}
     work = [Work(phase, tokens) for phase, tokens in _phases(params, models)]
@@ -92,10 +91,10 @@ def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: 
     """A typical solution as rows of an episodes table.
 
     Args:
-        writes: whether the strong model writes each step.
-        tokens: that it writes in all.
-        weak: tokens that the weak model writes in all, None if it writes nothing.
-        scored: every draft is scored.
+        writes: for each step, True if the strong model writes it.
+        tokens: all tokens that the strong model writes.
+        weak: all tokens that the weak model writes, None if it writes nothing.
+        scored: True if every draft is scored.
     """
     steps, strong = len(writes), np.asarray(writes)
     drafted = (weak or 0) / steps
@@ -125,11 +124,11 @@ def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: 
 
 
 def _tokens(rows: pd.DataFrame, models: Mapping[str, Model]) -> dict[str, float]:
-    """What a solution takes of each model, by the accounting of `trim.evaluation.costs`."""
+    """Tokens of each model for one solution, by the accounting of `trim.evaluation.costs`."""
     calls = count_calls(rows, {role: np.full(len(rows), _PROMPT) for role in ROLES})
     found: dict[str, float] = {}
     for role, model in models.items():
-        # Behind a server, and where vLLM scores, nothing is known to be kept between two calls.
+        # Behind a server, and where vLLM scores, a cache between two calls is not assumed.
         known = model.server is None and not (role == "prm" and model.backend == "vllm")
         total = totals(rows, calls, "prefix" if known else "none")
         found |= {name: values.sum() for name, values in total.items() if name.startswith(f"{role}_")}
@@ -155,7 +154,7 @@ def _phases(params: Params, models: Mapping[str, Model]) -> Iterable[tuple[str, 
         if router_type.group in ("query", "cascade"):
             continue
         if "train_logprobs" in router_type.needs:
-            # Whole trees, whose ways hardly ever meet again where models are large.
+            # Whole trees: with large models, paths hardly ever meet again.
             solved = sum(sizes[b][0] for b in fitted) * 2**STEPS / STEPS
         elif "train_trees" in router_type.needs:
             section = params.routers[name].get("training") or {}
@@ -165,14 +164,14 @@ def _phases(params: Params, models: Mapping[str, Model]) -> Iterable[tuple[str, 
         if solved:
             yield f"fit {name}", {what: solved * amount for what, amount in routed.items()}
     tested = sum(size[2] for size in sizes.values())
-    # What chooses one model for a whole problem finds its solutions among the rollouts.
+    # Routers of whole problems find their solutions among the rollouts.
     stepwise = [n for n in params.routers if n not in ENDS and params.router_type(n).group not in ("query", "cascade")]
     points = tested * sum(_points(params, name) for name in stepwise)
     yield "test draws", {what: points * amount for what, amount in routed.items()}
 
 
 def _points(params: Params, name: str) -> int:
-    """Operating points of a router: its listed settings, for each seed, and one for each budget that is fitted."""
+    """Number of a router's operating points: its listed settings for each seed, and one for each fitted budget."""
     own = params.router(name).params.model_dump()
     listed = max(
         (
@@ -187,7 +186,7 @@ def _points(params: Params, name: str) -> int:
 
 
 def _sizes(params: Params, name: str) -> tuple[int, int, int]:
-    """Problems of each split; of a local file, whose number is not known before it is read, none."""
+    """Problems of each split; 0 for a local file, whose sizes are unknown before it is read."""
     source = params.benchmarks[name]
     if source.hub:
         known = PUBLISHED[source.hub].sizes

@@ -1,4 +1,4 @@
-"""Audit: every table, figure and page again from the episodes, and how the numbers compare with a reference."""
+"""Audit: every table, figure and page recomputed from the episodes, and numbers compared with a reference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def recomputed(params: Params, results: Path) -> Iterator[Check]:
-    """Make every table, figure and page again, from the episodes and the fits, and compare each with that of the run.
+    """Recompute every table, figure and page from the episodes and the fits, and compare each with the run's.
 
     Raises:
         TrimError: if an episodes table is missing or damaged.
@@ -45,7 +45,7 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
         measured = {path for study in studies.values() for path in study.measured(params)}
         for path in sorted((results / "studies").glob("*/*")):
             target = again / path.relative_to(results)
-            if str(path.relative_to(results)) not in measured:  # what models were run for is given, as episodes are
+            if str(path.relative_to(results)) not in measured:  # results of models are given, as episodes are
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(path.resolve())
         for study in studies.values():
@@ -60,7 +60,7 @@ def recomputed(params: Params, results: Path) -> Iterator[Check]:
 
 @contextmanager
 def _named_where_they_lie(again: Path, results: Path) -> Iterator[None]:
-    """A damaged file is named by its own path, not by that of a link to it."""
+    """Name a damaged file by its own path, not by that of a link to it."""
     try:
         yield
     except TrimError as error:
@@ -68,7 +68,7 @@ def _named_where_they_lie(again: Path, results: Path) -> Iterator[None]:
 
 
 def _problems(params: Params, results: Path, made: Path) -> Iterator[Check]:
-    """Compare problems with those that are generated or read again; downloaded ones are given."""
+    """Compare problems with freshly generated or read ones; downloaded ones are given."""
     for benchmark, source in params.benchmarks.items():
         name = f"problems/{benchmark}.parquet"
         if source.hub:
@@ -134,16 +134,17 @@ def _apart(found: pd.DataFrame, again: pd.DataFrame) -> str:
 
 
 def against(reference: Path, results: Path) -> Iterator[Check]:
-    """Whether every number of a reference's table lies in the interval that the reference gives it.
+    """Check that every number of a reference's table is within the reference's interval.
 
-    One that the reference reached in some of its resamples only has no interval, and may be any or none elsewhere.
+    A number that the reference reached in only some of its resamples has no interval, and may have any value or none
+    elsewhere.
 
     Args:
         reference: columns benchmark, router, measure, value, low, high, and perhaps reached; as measures.csv.
         results: the folder of the run's results.
 
     Raises:
-        TrimError: if a table is missing or not one.
+        TrimError: if a table is missing or malformed.
     """
     keys = ["benchmark", "router", "measure"]
     expected, found = read_csv(reference), read_csv(results / "measures.csv")

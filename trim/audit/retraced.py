@@ -1,6 +1,6 @@
 """Episodes against the stored draws: each step, score and verdict follows from them and from the gold answers.
 
-No model is needed. The decisions of a router are not made again: those that another router could have made pass.
+No model is needed. The decisions of a router are not repeated: those that another router could have made pass.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from trim.progress import Tracker
 from trim.section import shown
 
 _FILLED = ("text", "correct", "tokens", "draft_tokens", "first_read", "read_tokens", "other_tokens")
-_SAME = 1e-9  # relative difference of scores that other processors may make
+_SAME = 1e-9  # relative difference of scores between processors
 
 
 class Row(NamedTuple):
-    """The columns of an episodes table that follow from the draws; all after the fourth are alike at alike steps."""
+    """The columns of an episodes table that follow from the draws; equal steps agree in all after the fourth."""
 
     problem: str
     setting: str
@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A score of a row, the node that it is of, and the tokens that were read for it, 0 if none are counted there."""
+    """A score of a row, its node, and the tokens that were read for it (0 if none are counted there)."""
 
     row: Row
     column: str
@@ -79,7 +79,7 @@ class _Place(NamedTuple):
 
 
 class _Fault(Exception):
-    """A row that does not follow from the draws; the message says which, and why."""
+    """A row that does not follow from the draws; the message names the row and the reason."""
 
 
 def retraced(params: Params, results: Path) -> Iterator[Check]:
@@ -107,7 +107,7 @@ def _benchmark(params: Params, benchmark: str, results: Path) -> Iterator[Check]
             runner = Runner(params.as_run(router), stored.draws, Tracker.silent())
             costs = runner.costs()
             models = {role: asdict(costs[role]) for role in runner.models}
-        except TrimError as error:  # the files of a model, by which its draws are named, are not here
+        except TrimError as error:  # a model's files, which name its draws, are not here
             yield Check("draws", path, "not recorded", str(error))
             continue
         try:
@@ -120,12 +120,11 @@ def _benchmark(params: Params, benchmark: str, results: Path) -> Iterator[Check]
 
 
 class _Stored:
-    """Draws of a benchmark's test problems, and what its episodes share: the trees of solutions and the verdicts."""
+    """Draws of a benchmark's test problems, with the trees of solutions and the verdicts that its episodes share."""
 
     def __init__(self, params: Params, benchmark: str, results: Path) -> None:
         self.problems = read_problems(results / "problems" / f"{benchmark}.parquet", "test")
-        # What was drawn over other layers lies in the last one, which holds nothing that was in them: it goes first, as
-        # trees may have been made since.
+        # The last layer holds only draws that no earlier one had. It goes first, since trees may have been made later.
         names = [f"results/draws/{benchmark}/test.parquet", *Layout(params, SPLITS).layers(benchmark, "test")]
         layers = [results / Path(name).relative_to("results") for name in names]
         self.draws = Draws([path for path in layers if path.is_file()])
@@ -136,14 +135,14 @@ class _Stored:
         self._steps: dict[bytes, dict[Node, Draft]] = {}
 
     def steps(self, writer: CachedLM, nodes: Sequence[Node]) -> dict[Node, Draft]:
-        """The step that a model wrote after each node."""
+        """The step of a model after each node."""
         known = self._steps.setdefault(writer.identity, {})
         missing = [node for node in dict.fromkeys(nodes) if node not in known]
         known.update(zip(missing, write_steps(writer, missing), strict=True))
         return known
 
     def verdicts(self, problems: Sequence[Problem], nodes: Sequence[Node]) -> list[bool]:
-        """Whether each solution has its problem's answer; each is judged once."""
+        """True for each solution with its problem's answer; each is judged once."""
         missing = {node: p for node, p in zip(nodes, problems, strict=True) if node not in self._verdicts}
         right = self._judge.right(list(missing.values()), [node.prefix.text for node in missing])
         self._verdicts.update(zip(missing, right, strict=True))
@@ -151,7 +150,7 @@ class _Stored:
 
 
 def _header(runner: Runner, router: str, benchmark: str, results: Path, problems: Sequence[Problem]) -> dict[str, Any]:
-    """The header that a router's episodes must have; settings of bounds follow from the models, and are left out."""
+    """The required header of a router's episodes; settings of bounds depend on the models, and are left out."""
     params = runner.params
     header = {
         "benchmark": benchmark,
@@ -211,7 +210,7 @@ class _Episodes:
         step = np.array([row.step for row in self._rows])
         for level in range(step.max() + 1):
             rows = np.flatnonzero(step == level).tolist()
-            like: dict[tuple[Any, ...], int] = {}  # settings share most of their steps: each is looked up once
+            like: dict[tuple[Any, ...], int] = {}  # settings share most of their steps; each is looked up once
             first = [like.setdefault((self._before(i), self._last[i], *self._rows[i][4:]), i) for i in rows]
             self._retrace_texts(list(like.values()))
             self._retrace_scores(list(like.values()))
@@ -220,13 +219,13 @@ class _Episodes:
         self._judge()
 
     def _before(self, row: int) -> Node:
-        """The node that a row's step was written at."""
+        """The node at which a row's step was written."""
         node = self._stored.roots[self._rows[row].problem] if self._first[row] else self._nodes[row - 1]
         assert node
         return node
 
     def _order(self, header: dict[str, Any], steps: pd.DataFrame) -> np.ndarray:
-        """Whether each row begins a solution, once every problem was found under every setting, in order."""
+        """True for each row that begins a solution; first checks that all problems and settings are there, in order."""
         solution = steps[["setting", "problem"]].assign(discarded=steps["decision"] == "discard")
         first = (solution != solution.shift()).any(axis=1).to_numpy()
         begun = solution[first & ~solution["discarded"]]
@@ -236,14 +235,14 @@ class _Episodes:
         episode = solution[["setting", "problem"]]
         followed = (episode == episode.shift(-1)).all(axis=1)
         if (solution["discarded"] & ~followed).any():
-            raise _Fault("a solution was thrown away, and no other follows")
+            raise _Fault("a solution was discarded, and no other follows")
         start = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
         if not np.array_equal(steps["step"], np.arange(len(first)) - start):
             raise _Fault("steps that are not numbered from 0 on")
         return first
 
     def _retrace_texts(self, rows: Sequence[int]) -> None:
-        """Compare texts and lengths with the draws at each node, and go on to the next."""
+        """Compare texts and lengths with the draws at each node, and go to the next."""
         drafted, rewritten, retried = [], [], []
         for i in rows:
             row, node = self._rows[i], self._before(i)
@@ -265,7 +264,7 @@ class _Episodes:
             self._nodes[i] = node.child(stands.text)
 
     def _same_texts(self, row: Row, drafts: Sequence[Draft], rewrite: Sequence[Draft]) -> Draft:
-        """The step that stands, if the texts and lengths of a row are those that were drawn."""
+        """The accepted step, if the texts and lengths of a row match the draws."""
         draft = _draft(row)
         texts = [*([draft] if draft else []), *([(row.other, row.other_tokens)] if row.other is not None else [])]
         if sorted(texts) != sorted((d.text, d.tokens) for d in drafts):
@@ -280,7 +279,7 @@ class _Episodes:
         return rewrite[0] if rewrite else next(d for d in drafts if (d.text, d.tokens) == draft)
 
     def _retrace_scores(self, rows: Sequence[int]) -> None:
-        """Compare scores, log-probabilities and entropies with those that were stored."""
+        """Compare scores, log-probabilities and entropies with the stored ones."""
         places: dict[str | None, list[_Place]] = {}
 
         def look(kind: str | None, row: Row, column: str, node: Node, read: int = 0) -> None:
@@ -321,7 +320,7 @@ class _Episodes:
                 raise _differs(row, f"tokens read for {column}", read, score.tokens_read)
 
     def _judge(self) -> None:
-        """Compare the verdict in every row of an episode with that on its last text."""
+        """Compare the verdict in every row of an episode with the one on its last text."""
         ends = [i for i, row in enumerate(self._rows) if self._last[i] and row.decision != "discard"]
         rows, nodes = [self._rows[i] for i in ends], [node for i in ends if (node := self._nodes[i])]
         right = iter(self._stored.verdicts([self._problems[row.problem] for row in rows], nodes))
@@ -334,7 +333,7 @@ class _Episodes:
 
 
 def _draft(row: Row) -> tuple[str, int] | None:
-    """Text and length of the weak model's draft, the better of two; None if the strong model wrote unasked."""
+    """Text and length of the weak model's draft, the better of two; None if the strong model wrote without one."""
     if row.writer == "strong" or row.decision == "discard":
         return None if row.draft is None else (row.draft, row.draft_tokens)
     return row.text, row.tokens
@@ -349,7 +348,7 @@ def _decision(row: Row) -> str:
 
 
 def _complete(row: Row) -> bool:
-    """Whether writer and raters are known, and scores and lengths belong to a draft and a rater."""
+    """True if writer and raters are known, and scores and lengths belong to a draft and a rater."""
     known = row.writer in ("weak", "strong") and {row.rater, row.first_rater} <= {*get_args(Rater), None}
     rated = row.rater is not None or (row.score, row.read_tokens) == (None, 0)
     first = row.first_rater is not None or (row.first_score, row.first_read) == (None, 0)

@@ -1,4 +1,4 @@
-"""Results against the manifest that the run ended with."""
+"""Results compared with the manifest of the finished run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from trim.errors import TrimError
 from trim.files import file_digest, read_sealed
 from trim.stages.manifest import MANIFEST, params_digest, result_files
 
-_ON_REQUEST = ("validation", "pretrain")  # folders of what a run makes when it is asked for, perhaps after its manifest
+_ON_REQUEST = ("validation", "pretrain")  # folders made on request, perhaps after the manifest
 
 
 def unchanged(results: Path) -> Iterator[Check]:
     """Check that every file is as the run left it, that none was added, and that the parameters are the run's.
 
     Raises:
-        TrimError: if the results hold a pipe, a device or a link to nothing; reading it might never end.
+        TrimError: if the results contain a pipe, a device or a dangling link; reading it might never end.
     """
     present = result_files(results)
     try:
@@ -29,7 +29,7 @@ def unchanged(results: Path) -> Iterator[Check]:
     if not isinstance(listed, dict) or not listed:
         yield Check("unchanged", MANIFEST, "fail", "`files` is not a mapping of names to digests; run `trim manifest`")
         return
-    # A name is never opened unless it was seen in the folder: it may be /dev/zero, or lie outside.
+    # Only names seen in the folder are opened: another may be /dev/zero, or outside.
     both = listed.keys() & present.keys()
     changed = [name for name in both if file_digest(present[name]) != listed[name]]
     faults = dict.fromkeys(listed.keys() - both, "no file of the results")

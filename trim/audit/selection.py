@@ -1,4 +1,4 @@
-"""How much was chosen: what tables would have gained from choices on the test problems, and what these can show."""
+"""Effects of selection: the gain from choices on the test problems, and the differences that these can show."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _POWER = 0.8
 
 
 class Choice(NamedTuple):
-    """Something that was chosen, and what another choice would have been worth.
+    """A choice, and the value of the best alternative.
 
     Attributes:
         benchmark: title of the benchmark.
-        what: what was chosen: a setting, a seed, a router; or a difference that the problems can show.
-        of: title of the router that it was chosen for.
-        chosen: accuracy with what was chosen on validation; NaN if nothing was.
-        on_test: accuracy with what would have been chosen on the test problems.
-        note: how to read it.
+        what: the object of the choice: a setting, a seed, a router; or a difference that the problems can show.
+        of: title of the router concerned.
+        chosen: accuracy with the choice on validation; NaN if none was made.
+        on_test: accuracy with the choice that the test problems would have given.
+        note: a remark for the reader.
     """
 
     benchmark: str
@@ -40,12 +40,12 @@ class Choice(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """What choosing on the test problems would have gained, or a difference."""
+        """The gain from choosing on the test problems, or a difference."""
         return self.on_test - self.chosen if np.isfinite(self.chosen) else self.on_test
 
 
 def choices(params: Params, results: Path) -> Iterator[Choice]:
-    """Every choice behind the figures at the middle budget, benchmark by benchmark, and those of the published run.
+    """Every choice behind the numbers at the middle budget, benchmark by benchmark, and those of the published run.
 
     Raises:
         TrimError: if a file of the run is missing or damaged.
@@ -69,7 +69,7 @@ def _measure(params: Params) -> str:
 
 
 def _settings(params: Params, comparison: Comparison, result: Results, title: str) -> Iterator[Choice]:
-    """The setting that was fitted for the middle budget, and the best on the test problems that spends no more."""
+    """The setting fitted for the middle budget, and the best on the test problems that spends no more."""
     name = f"budget={params.evaluation.headline_budget:g}"
     accuracy = result.correct.mean(axis=1)
     spent = comparison.fractions(result.router, "strong_tokens")[0]
@@ -86,7 +86,7 @@ def _same_seed(result: Results, index: int) -> np.ndarray:
 
 
 def _seeds(params: Params, comparison: Comparison, result: Results, title: str) -> Iterator[Choice]:
-    """Tables show the mean over the seeds of a training; the best of them would have been chosen on test."""
+    """The mean over the seeds of a training, as in tables, and the best of them, which test would have chosen."""
     values = [frame[_measure(params)].iloc[0] for frame in comparison.by_seed[result.router]]
     if len(values) > 1:
         note = f"the mean of {len(values)}, and the best"
@@ -94,7 +94,7 @@ def _seeds(params: Params, comparison: Comparison, result: Results, title: str) 
 
 
 def _router(params: Params, comparison: Comparison, validation: Path, title: str) -> Iterator[Choice]:
-    """The router that is best on validation at the middle budget, and the one that is best on test."""
+    """The best router on validation at the middle budget, and the best on test."""
     if not validation.is_file():
         return
     test = {r: frame[_measure(params)].iloc[0] for r, frame in comparison.measures.items()}
@@ -116,7 +116,7 @@ def _curve(settings: dict[str, dict[str, float]]) -> tuple[np.ndarray, np.ndarra
 
 
 def _smallest(params: Params, comparison: Comparison, title: str) -> Iterator[Choice]:
-    """The smallest difference from each baseline that so many problems show with a probability of 80 %."""
+    """The smallest difference from each baseline that this many problems show with a probability of 80 %."""
     settings, measure = comparison.settings, _measure(params)
     factor = (norm.ppf((1 + settings.confidence) / 2) + norm.ppf(_POWER)) / (
         2 * norm.ppf((1 + settings.confidence) / 2)
@@ -134,7 +134,7 @@ def _smallest(params: Params, comparison: Comparison, title: str) -> Iterator[Ch
 
 
 def _published() -> Iterator[Choice]:
-    """The released run has one set of problems, so that whatever was chosen was chosen on it."""
+    """Choices of the released run: it has one set of problems, so every choice was made on it."""
     for router in RELEASED:
         points = published_points(router)
         inside = points[points["strong_fraction"].between(0, 1, inclusive="neither")]
@@ -149,6 +149,6 @@ def _published() -> Iterator[Choice]:
 
 
 def _largest(count: int) -> float:
-    """Expected largest of so many standard normal numbers."""
+    """Expected maximum of `count` standard normal numbers."""
     grid = np.linspace(-6, 6, 4001)
     return float(np.trapezoid(grid * np.gradient(norm.cdf(grid) ** count, grid), grid))

@@ -1,4 +1,4 @@
-"""The command line: what people call by hand, and one command a stage, which Snakemake calls in order."""
+"""The command line: commands for people, and one command per stage, which Snakemake calls in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trim.cli.studies import studies
 from trim.errors import TrimError, printable
 
 _CURES = {
-    errno.ENOSPC: "the disk is full; make room, what was made is kept",
+    errno.ENOSPC: "the disk is full; make room (finished work is kept)",
     errno.EROFS: "the file system is read-only; run where you may write",
     errno.EACCES: "permission denied; run where you may write",
     errno.ENOENT: "make it with Snakemake, or name another",
@@ -52,24 +52,24 @@ app.add_typer(pretrain, name="pretrain", rich_help_panel=PIPELINE)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit status 2, a mistake of ours one line and status 1."""
-    # Millions of live steps, no cycles: looking for garbage often takes a fifth of a replay's time.
+    """Run the command line; a user's mistake gives one line and exit status 2, a bug of ours one line and status 1."""
+    # Millions of live steps, no cycles: frequent garbage collection takes a fifth of a replay's time.
     gc.set_threshold(200_000, 20, 100)
     logging.basicConfig(format="trim: %(message)s", level=logging.WARNING)
     try:
         app()
-    except Exception as error:  # the last resort: a traceback is for who asks for it
+    except Exception as error:  # the last resort: tracebacks are shown on request
         if os.environ.get("TRIM_TRACEBACK"):
             raise
         line, status = _explained(error)
-        # What cannot be written anywhere is known by its status.
+        # If nothing can be written, the exit status remains.
         with contextlib.suppress(OSError, AttributeError):
             print(f"trim: {printable(' '.join(line.split()))}", file=sys.stderr)
         sys.exit(status)
 
 
 def _explained(error: Exception) -> tuple[str, int]:
-    """One line that says what went wrong, and the exit status."""
+    """One line about the error, and the exit status."""
     if isinstance(error, TrimError):
         return str(error), 2
     if isinstance(error, BrokenPipeError):

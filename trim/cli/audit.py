@@ -44,16 +44,16 @@ def audit(
         bool,
         typer.Option(
             "--selection",
-            help="Show instead what choosing on the test problems would have gained, and what they can show.",
+            help="Show instead the gain from choosing on the test problems, and the smallest difference they can show.",
         ),
     ] = False,
-    lineage: Annotated[bool, typer.Option(help="Ask Snakemake and DVC what they recorded.")] = True,
+    lineage: Annotated[bool, typer.Option(help="Check the records of Snakemake and DVC.")] = True,
     results: Results = DEFAULT_RESULTS,
     params: RunParams = None,
 ) -> None:
-    """Make every result again that needs no model, and check that none was changed and where each came from.
+    """Recompute every result that needs no model, and check that none was changed and where each came from.
 
-    Exit status 1 if anything fails. With --selection: how much was chosen, for the figures at the middle budget.
+    Exit status 1 if anything fails. With --selection: the choices behind the numbers at the middle budget.
 
     Example: trim audit --against workflow/reference/embedded.csv
     """
@@ -110,7 +110,7 @@ def _show_selection(params: Params, results: Path) -> None:
 
 @audits.command(rich_help_panel=PIPELINE)
 def manifest(results: Results = DEFAULT_RESULTS) -> None:
-    """Write results/manifest.json, the digest of every result, by which `trim audit` names a changed one."""
+    """Write results/manifest.json, the digest of every result; with it `trim audit` detects changes."""
     from trim.stages.manifest import make_manifest
 
     print(f"{results / 'manifest.json'}: {make_manifest(results)} files")
@@ -129,7 +129,7 @@ def diff(
     one: Annotated[Path, typer.Argument(help="Results folder of a run.")],
     other: Annotated[Path, typer.Argument(help="Results folder of another run, on the same problems.")],
     measure: Annotated[list[str] | None, typer.Option(help="A measure, such as apgr; repeat for more.")] = None,
-    changed: Annotated[bool, typer.Option(help="Show only rows whose interval leaves out 0.")] = False,
+    changed: Annotated[bool, typer.Option(help="Show only rows whose interval excludes 0.")] = False,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Compare two runs' routers: the second minus the first, with paired intervals.

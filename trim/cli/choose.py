@@ -1,4 +1,4 @@
-"""Choosing an operating point that can be relied on."""
+"""Choosing an operating point with a guarantee."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def choose(
     results: Results = DEFAULT_RESULTS,
     params: OwnParams = None,
 ) -> None:
-    """Choose the cheapest setting that keeps a promise, from what was measured on the validation problems.
+    """Choose the cheapest setting that keeps a promise, from the measurements on the validation problems.
 
     The promise holds with probability 1 - RISK over the draw of those problems, for problems of the same kind. Exit
-    status 1 if no setting can be told to keep it. The risk is shared out among the routers to choose among, so that
-    `--router NAME` alone may find a cheaper setting of it; `trim solve --setting guarantee=0.95` takes that one.
+    status 1 if no setting is certified. The risk is shared out among the routers to choose among, so `--router NAME`
+    alone may find a cheaper setting; `trim solve --setting guarantee=0.95` uses that one.
 
     Example: trim choose --accuracy 0.95 --risk 0.05 --router trim_budget
     """

@@ -30,7 +30,7 @@ class Role(str, Enum):
 ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment's file.")]
 RunParams = Annotated[
     Path | None,
-    typer.Option("--params", help="The experiment's file; by default that of the run, in the results."),
+    typer.Option("--params", help="The experiment's file; by default the run's, in the results."),
 ]
 OwnParams = Annotated[
     Path | None,
@@ -44,14 +44,14 @@ FittedOn = Annotated[
 ]
 Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
 Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
-Layers = Annotated[list[Path] | None, typer.Argument(help="Tables of draws that were made before.")]
-Journal = Annotated[Path, typer.Option(help="Database that keeps every batch as it is made.")]
-Fitted = Annotated[Path | None, typer.Option(help="Folder of what was fitted, with a folder for each benchmark.")]
+Layers = Annotated[list[Path] | None, typer.Argument(help="Tables of existing draws.")]
+Journal = Annotated[Path, typer.Option(help="SQLite journal; an interrupted run resumes from it.")]
+Fitted = Annotated[Path | None, typer.Option(help="Folder of fitted parameters, with a folder for each benchmark.")]
 Labelled = Annotated[Path | None, typer.Option(help="A file of labelled solutions in ProcessBench's form.")]
 Out = Annotated[Path, typer.Option(help="File to write.")]
 Shard = Annotated[int, typer.Option(min=0, help="Number of the shard, from 0.")]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
-# Panels of `trim --help`; what people call by hand stands above them.
+# Panels of `trim --help`, below the commands for people.
 PIPELINE = "Stages of the pipeline, which Snakemake runs"
 STUDIES = "Studies, which Snakemake runs"
 DEFAULT_PARAMS = Path("params.yaml")
@@ -59,12 +59,12 @@ DEFAULT_RESULTS = Path("results")
 
 
 def load_run(path: Path | None, results: Path) -> Params:
-    """The parameters of the run that made the results, or of a file that is named in their place."""
+    """The parameters of the run that made the results, or of the file at `path`."""
     return load_params(path or results / "params.yaml")
 
 
 def load_params(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:
-    """See `trim.experiment.load.load`, which is imported only when it is needed."""
+    """See `trim.experiment.load.load`, imported only when needed."""
     from trim.experiment.load import load
 
     return load(path, benchmark, router)

@@ -1,4 +1,4 @@
-"""The POMDP by itself."""
+"""The POMDP on its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reward models of one's own."""
+"""Training reward models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def train(
 ) -> None:
     """Train a reward model on the solutions and trees of the train split, and write it into OUT.
 
-    Snakemake makes those that routers use: `snakemake --cores all results/reward_models/NAME/model.safetensors`.
+    Snakemake trains those that routers use: `snakemake --cores all results/reward_models/NAME/model.safetensors`.
 
     Example: trim prm train small --problems results/problems/standard.parquet --out results/reward_models/small ...
     """
@@ -49,7 +49,7 @@ def fuse(
     layers: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Fit one probability that a step is right to a reward model's score and the weak model's log-probability: OUT.
+    """Fuse a reward model's score and the weak model's log-probability into one probability of a right step: OUT.
 
     Snakemake does it for routers with `evidence: [weak, prm]`.
 

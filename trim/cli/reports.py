@@ -27,11 +27,11 @@ reports = typer.Typer()
 @reports.command()
 def answers(
     files: Annotated[list[Path], typer.Argument(help="Files of problems with the fields of a benchmark.")],
-    tolerance: Annotated[float, typer.Option(min=0, help="Relative error that a number may have.")] = 0.0,
+    tolerance: Annotated[float, typer.Option(min=0, help="Relative error allowed in a number.")] = 0.0,
 ) -> None:
     """Check the judge of answers: each answer against its own solution, rewritings and near misses.
 
-    Exit status 1 if any is judged wrongly. Example: trim answers math500.jsonl
+    Exit status 1 if any is misjudged. Example: trim answers math500.jsonl
     """
     from trim.audit.answers import check_answers, rich_checks
 
@@ -66,7 +66,7 @@ def figures(results: Results = DEFAULT_RESULTS, params: RunParams = None) -> Non
 
 @reports.command()
 def report(results: Results = DEFAULT_RESULTS, params: RunParams = None) -> None:
-    """Write the self-contained page of a run again: results/report.html.
+    """Write the self-contained page of a run: results/report.html.
 
     Example: trim report
     """
@@ -78,14 +78,14 @@ def report(results: Results = DEFAULT_RESULTS, params: RunParams = None) -> None
 @reports.command()
 def show(
     table: Annotated[
-        str | None, typer.Argument(help="A table of results/tables, such as spent; the main one if none.")
+        str | None, typer.Argument(help="A table of results/tables, such as spent; by default the main one.")
     ] = None,
     benchmark: Annotated[
         str | None, typer.Option(help="Show only the rows of this benchmark, by its title in the table.")
     ] = None,
     results: Results = DEFAULT_RESULTS,
 ) -> None:
-    """Print a table of the results; without a name the main one, and where the others are.
+    """Print a table of the results; without a name the main one, and the place of the others.
 
     Example: trim show spent --benchmark Standard
     """
@@ -120,7 +120,7 @@ def experiment(
 ) -> None:
     """Switch to another experiment: compose its overlays and write them to params.yaml.
 
-    Overlays without models of their own, such as full, are laid over the parameter file that is there.
+    Overlays without models of their own, such as full, are laid over the existing parameter file.
 
     Example: trim experiment math500
     """
@@ -134,7 +134,7 @@ def experiment(
     whole = check(found, name).model_dump(mode="json", exclude={"pretrain", "replay"})
     found = {section: found.get(section, value) for section, value in whole.items()}  # DVC asks for every section
     write_text(out, f"# Made by `trim experiment {name}`.\n" + yaml.safe_dump(found, sort_keys=False))
-    print(f"{out}: {name}; `trim plan` estimates what it needs, `git checkout {out}` brings the last one back")
+    print(f"{out}: {name}; `trim plan` estimates its needs, `git checkout {out}` restores the previous one")
 
 
 @reports.command()
@@ -143,10 +143,10 @@ def plan(
     use: Annotated[float, typer.Option(help="Share of these FLOPs that generation reaches.")] = 0.1,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Estimate the GPUs, hours, disk and money that an experiment needs, before anything starts.
+    """Estimate the GPUs, hours, disk and money that an experiment needs, before it starts.
 
-    Tokens follow from the parameters and the step statistics that were published with the paper. All but
-    the rollouts are upper bounds, since routers share their draws.
+    Tokens follow from the parameters and the step statistics published with the paper. All but the rollouts are
+    upper bounds, since routers share their draws.
 
     Example: trim plan --params params.yaml
     """

@@ -36,37 +36,37 @@ def serve(
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(help="Site whose pages may ask and read the answers (CORS), such as http://localhost:5173."),
+        typer.Option(help="Site whose pages may send requests and read answers (CORS), such as http://localhost:5173."),
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option(help="YAML file of clients, with the variable of each one's key, budget and cap.")
+        Path | None, typer.Option(help="YAML file of clients, each with the variable of its key, a budget and a cap.")
     ] = None,
-    store: Annotated[Path, typer.Option(help="Database of steps and answers; steps in it are not made again.")] = Path(
+    store: Annotated[Path, typer.Option(help="Database of steps and answers; stored steps are reused.")] = Path(
         "results/serving/store.sqlite"
     ),
     in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep nothing on disk.")] = False,
     keep: Annotated[
         int, typer.Option(min=1000, help="Most steps and scores to keep; the oldest are dropped.")
     ] = 2_000_000,
-    running: Annotated[int, typer.Option(min=1, max=4096, help="Most answers that are made at once.")] = 64,
-    waiting: Annotated[int, typer.Option(min=0, help="Most answers that wait; more are turned away with 429.")] = 256,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time after which an answer is given up.")] = 120.0,
+    running: Annotated[int, typer.Option(min=1, max=4096, help="Most answers in progress at once.")] = 64,
+    waiting: Annotated[int, typer.Option(min=0, help="Most waiting requests; more are refused with 429.")] = 256,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time limit of an answer.")] = 120.0,
     without_prm: Annotated[
         Literal["strong", "weak", "refuse"],
-        typer.Option(help="If the reward model cannot be reached: who writes the step, or refuse."),
+        typer.Option(help="If the reward model is unavailable: the model that writes the step, or refuse."),
     ] = "refuse",
     without_strong: Annotated[
         Literal["weak", "refuse"],
-        typer.Option(help="If the strong model cannot be reached: the weak draft stands, or refuse."),
+        typer.Option(help="If the strong model is unavailable: accept the weak draft, or refuse."),
     ] = "refuse",
-    drain: Annotated[float, typer.Option(min=0, help="Seconds that open requests have left after SIGTERM.")] = 60.0,
+    drain: Annotated[float, typer.Option(min=0, help="Seconds left for open requests after SIGTERM.")] = 60.0,
     log_content: Annotated[
         bool, typer.Option("--log-content", help="Write questions and answers into the log.")
     ] = False,
 ) -> None:
     """Serve hybrid inference behind OpenAI's API: http://127.0.0.1:8000/v1, and a page for people at /.
 
-    Requests choose an operating point by the name of a model, such as trim-thr@0.35; docs/serving.md says the rest.
+    Requests choose an operating point by the name of a model, such as trim-thr@0.35; see docs/serving.md.
 
     Example: trim serve --router trim_budget --budget 0.2
     """

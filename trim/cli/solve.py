@@ -1,4 +1,4 @@
-"""Solving one's own questions."""
+"""Solving the user's questions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 def solve(
     question: Annotated[str | None, typer.Argument(help="A question; `-` reads lines from standard input.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file of questions, one a line.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of questions, one per line.")] = None,
     router: Annotated[str, typer.Option(help="A router of the experiment.")] = "trim_budget",
     setting: Annotated[
         str | None,
         typer.Option(help="Its operating point, such as tau=0.9 or cost=0.01; by default budget=0.2, or its only one."),
     ] = None,
     benchmark: FittedOn = None,
-    drafts: Annotated[bool, typer.Option("--drafts", help="Show drafts that were thrown away.")] = False,
+    drafts: Annotated[bool, typer.Option("--drafts", help="Show discarded drafts.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each question.")] = False,
     results: Results = DEFAULT_RESULTS,
     params: OwnParams = None,
@@ -55,7 +55,7 @@ def solve(
 
 
 def _questions(question: str | None, file: Path | None) -> list[str]:
-    """From the argument, a file or standard input, in that order."""
+    """Questions from the argument, a file or standard input, in that order."""
     if question is not None and question != "-":
         if not question.isprintable() and question != question.encode("utf-8", "replace").decode():
             raise TrimError("the question is not UTF-8; save it in a file as UTF-8, and use --file")
@@ -74,7 +74,7 @@ def _questions(question: str | None, file: Path | None) -> list[str]:
 def _show(console: Console, episode: Episode, drafts: bool) -> None:
     step = episode.steps[-1]
     if episode.discarded and len(episode.steps) == 1:
-        console.print(Text("  The solution so far is thrown away; the strong model begins again.", style="dim"))
+        console.print(Text("  The solution so far is discarded; the strong model begins again.", style="dim"))
     thrown_away = [(step.retry.draft.text, step.retry.score)] if step.retry else []
     thrown_away += [(step.draft, step.score)] if step.draft is not None else []
     for draft, score in thrown_away if drafts else ():
@@ -84,7 +84,7 @@ def _show(console: Console, episode: Episode, drafts: bool) -> None:
 
 
 def _score(step: Step) -> str:
-    """Of the draft that stands; a rewritten step was not scored yet."""
+    """The score of an accepted draft; a rewritten step has none yet."""
     return "     " if math.isnan(step.score) or step.writer == "strong" else f"{step.score:.3f}"
 
 

@@ -34,7 +34,7 @@ DrawsOut = Annotated[Path, typer.Option(help="File for the draws made on the way
 
 @stages.command()
 def check(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Check an experiment file and say what it holds.
+    """Check an experiment file and print its contents.
 
     Example: trim check --params params.yaml
     """
@@ -64,7 +64,7 @@ def labelled(
     part: Annotated[str, typer.Argument(help="A part of ProcessBench: gsm8k, math, olympiadbench or omnimath.")],
     out: Out,
 ) -> None:
-    """Download solutions whose first wrong step is labelled, for calibration.
+    """Download solutions with labelled first errors, for calibration.
 
     Example: trim labelled math --out processbench.jsonl
     """
@@ -104,7 +104,7 @@ def rollouts(
     shard: Shard = 0,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Have one model solve every problem alone: OUT/SPLIT/MODEL.SHARD.parquet."""
+    """Solve every problem with one model alone: OUT/SPLIT/MODEL.SHARD.parquet."""
     from trim.stages.rollouts import make_rollouts
 
     with display(f"{model.value} rollouts") as tracker:
@@ -138,7 +138,7 @@ def trees(
     layers: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Expand every problem's full solution tree, for RL training and for upper bounds, and keep the draws in OUT."""
+    """Expand every problem's full solution tree, for RL training and upper bounds; writes the draws to OUT."""
     from trim.stages.trees import make_trees
 
     with display("trees") as tracker:
@@ -218,7 +218,7 @@ def train(
     layers: Layers = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Train a router by PPO on the train split, and keep the epoch that is best on the validation split."""
+    """Train a router by PPO on the train split, and keep the best epoch on the validation split."""
     from trim.stages.train import make_training
 
     found = load_params(params, benchmark, router)
@@ -250,7 +250,7 @@ def draws(
     fitted: Fitted = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Run all routers at once, so that what several of them need is made once, and keep the draws in OUT."""
+    """Run all routers at once, so that shared draws are made once; writes the draws to OUT."""
     from trim.stages.draws import make_draws
 
     with display(f"draws, {split.value}") as tracker:
@@ -287,10 +287,10 @@ def operating_points(
     out: Out,
     journal: Journal,
     layers: Layers = None,
-    fitted: Annotated[Path, typer.Option(help="Folder of what was fitted.")] = DEFAULT_RESULTS / "routers",
+    fitted: Annotated[Path, typer.Option(help="Folder of fitted parameters.")] = DEFAULT_RESULTS / "routers",
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Measure every setting of the fitted routers on the validation problems, for the list of `trim serve`, to OUT."""
+    """Measure every setting of the fitted routers on the validation problems, for `trim serve`; writes OUT."""
     from trim.stages.operating_points import measure_points
 
     found = load_params(params, benchmark)

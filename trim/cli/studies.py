@@ -1,4 +1,4 @@
-"""Studies beside the main comparison: running models for one, measuring it, and showing it."""
+"""Studies beside the main comparison: running their models, measuring them, showing them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 studies = typer.Typer()
 Name = Annotated[str, typer.Argument(help="A study: the name of its file in trim/studies/.")]
-Place = Annotated[str, typer.Option(help="The benchmark to run or measure it on.")]
+Place = Annotated[str, typer.Option(help="The benchmark to run or measure on.")]
 
 
 def _study(name: str, params: Params) -> Study:
@@ -56,7 +56,7 @@ def study(name: Name, results: Results = DEFAULT_RESULTS, params: ParamsFile = D
 def measure_study(
     name: Name, benchmark: Place, results: Results = DEFAULT_RESULTS, params: ParamsFile = DEFAULT_PARAMS
 ) -> None:
-    """Compute a study's numbers on one benchmark from files that were made before: results/studies/NAME/*.csv.
+    """Compute a study's numbers on one benchmark from existing files: results/studies/NAME/*.csv.
 
     Example: trim measure-study interventions --benchmark standard
     """
@@ -76,7 +76,7 @@ def run_study(
     problems: Problems,
     out: Annotated[Path, typer.Option(help="The file or folder to write.")],
     journal: Journal,
-    case: Annotated[str, typer.Option(help="Which case of the study, such as noise-1 of robustness.")] = "",
+    case: Annotated[str, typer.Option(help="A case of the study, such as noise-1 of robustness.")] = "",
     draws_out: Annotated[Path | None, typer.Option(help="File for the draws made on the way, to keep them.")] = None,
     layers: Layers = None,
     fitted: Fitted = None,

@@ -1,1 +1,1 @@
-"""The engine: the store of draws, models behind it, and the step loop that runs any policy."""
+"""The engine: the store of draws, the models behind it, and the step loop for any policy."""

@@ -1,9 +1,9 @@
-"""Budgets over a stream of requests: what was spent, how the next request is steered, and where spending stops.
+"""Budgets over a stream of requests: the spending, the next request's budget, and the limit.
 
-The unit is what always-strong would have written for the same answers, told by the length of what stands. A request
-is told a budget that is the more generous the less was spent before it, so that the average over the stream comes
-to the one that is wanted (integral control; the horizon is in requests). Beside that the strong model is cut off where
-the credit is used up, whatever a policy wants.
+The unit is always-strong's tokens for the same answers, estimated by the length of the accepted steps. A request gets a
+larger budget the less was spent before it, so that the average over the stream approaches the target (integral
+control; the horizon is in requests). In addition, the strong model is refused when the credit is used up, whatever the
+policy.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import numpy as np
 from trim.engine.episode import Episode
 from trim.engine.policy import Decisions, Policy
 
-HORIZON = 50.0  # requests in which a deviation is made up for
-BURST = 20.0  # requests whose budget may be spent ahead
-_USUAL = 80.0  # tokens of an answer, before any was made
+HORIZON = 50.0  # requests over which a deviation is compensated
+BURST = 20.0  # requests whose budget may be spent in advance
+_USUAL = 80.0  # tokens of an answer, until there is one
 
 
 @dataclass
 class Account:
-    """What a stream of requests, or those of one key, has spent.
+    """The spending of a stream of requests, or of one key's requests.
 
     Attributes:
         name: the account's name.
         budget: share of always-strong's tokens that may be spent on average, None for no limit.
-        cap: most money, None for no limit.
+        cap: maximum of money, None for no limit.
         strong: tokens that the strong model wrote.
         whole: tokens that always-strong would have written.
         money: money spent.
         answers: number of answers.
-        pending: strong tokens that are being written, as far as can be told.
+        pending: estimated strong tokens in progress.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Account:
 
     @property
     def usual(self) -> float:
-        """Tokens of an answer of always-strong, on average."""
+        """Mean tokens of an answer of always-strong."""
         return self.whole / self.answers if self.answers else _USUAL
 
     @property
@@ -56,7 +56,7 @@ class Account:
 
     @property
     def credit(self) -> float:
-        """Strong tokens that may still be spent at this moment, those of the burst included."""
+        """Strong tokens that may be spent now, those of the burst included."""
         if self.budget is None:
             return np.inf
         ahead = self.budget * (self.whole + BURST * self.usual)
@@ -64,18 +64,18 @@ class Account:
 
     @property
     def told(self) -> float:
-        """The budget that the next request is told, in [0, 1]."""
+        """The budget of the next request, in [0, 1]."""
         assert self.budget is not None
         saved = self.budget * self.whole - self.strong
         return float(np.clip(self.budget + saved / (HORIZON * self.usual), 0, 1))
 
     @property
     def exhausted(self) -> bool:
-        """Whether all the money is spent."""
+        """True if all the money is spent."""
         return self.cap is not None and self.money >= self.cap
 
     def spend(self, episode: Episode) -> None:
-        """An episode has one more step."""
+        """Record an episode's new step."""
         step = episode.steps[-1]
         self.strong += step.strong_tokens
         self.whole += step.tokens
@@ -85,14 +85,14 @@ class Account:
 
 
 class Capped(Policy):
-    """A policy whose strong steps an account must have the credit for; one episode's.
+    """A policy for one episode whose strong steps need an account's credit.
 
     Args:
-        policy: who decides otherwise.
-        account: who pays.
+        policy: the policy to limit.
+        account: the account that pays.
 
     Attributes:
-        stopped: whether the strong model was wanted for the present step and the credit did not allow it.
+        stopped: True if the current step was meant for the strong model, and the credit did not allow it.
     """
 
     def __init__(self, policy: Policy, account: Account) -> None:
@@ -107,11 +107,11 @@ class Capped(Policy):
         return self._allowed(self._policy.delegate(seen), seen)
 
     def retry(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.retry`; the weak model is always allowed to."""
+        """See `Policy.retry`; always allowed."""
         return self._policy.retry(seen)
 
     def consult(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.consult`; an opinion of the strong model is a token."""
+        """See `Policy.consult`; an opinion of the strong model costs one token."""
         return self._allowed(self._policy.consult(seen), seen, 1.0)
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
@@ -119,7 +119,7 @@ class Capped(Policy):
         return self._allowed(self._policy.regenerate(seen), seen)
 
     def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
-        """See `Policy.restart`; a solution that is written again takes as many tokens as it has."""
+        """See `Policy.restart`; rewriting a solution is assumed to take as many tokens as it has."""
         return self._allowed(self._policy.restart(seen, ratings), seen, float(seen.tokens.sum()))
 
     def explain(self, seen: Decisions) -> str:
@@ -127,7 +127,7 @@ class Capped(Policy):
         return self._policy.explain(seen)
 
     def settle(self) -> None:
-        """The step that was allowed is written, or given up."""
+        """Release the reservation of the allowed step, written or abandoned."""
         self._account.pending.pop(id(self), None)
 
     def _allowed(self, wanted: np.ndarray, seen: Decisions, needed: float | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Models behind the store of draws: what was drawn before is read, the rest is made and kept."""
+"""Models behind the store of draws: stored draws are read, missing ones are made and stored."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def _scored(keys: Sequence[bytes], scores: Sequence[StepScore]) -> list[tuple[by
 
 
 def _absent(what: str, identity: bytes, prefix: Prefix) -> TrimError:
-    """A draw that a replay needs and does not have."""
+    """The error for a missing draw in a replay."""
     after = f"after step {len(prefix.steps)}, {shown(prefix.steps[-1])}" if prefix.steps else "at the start"
     return TrimError(
         f"no {what} by {identity.decode().split('/{')[0]} for the problem {shown(prefix.question)} {after}: "
-        "pull the draws that are missing, or run without replay"
+        "pull the missing draws, or run without replay"
     )
 
 
@@ -60,10 +60,10 @@ class _Cached(Generic[Model]):
 
     Args:
         identity: everything but the text that decides a draw (model id, sampling, seed, sample).
-        model: called with no arguments when something has to be made; None forbids that.
+        model: called without arguments when a draw must be made; None forbids that.
         draws: the store.
         batch_size: steps made between two writes to the journal.
-        report: told what was done, how many steps and how many tokens.
+        report: called with the action, the number of steps and the number of tokens.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class _Cached(Generic[Model]):
         self.batch_size, self._report = batch_size, report
 
     def load(self) -> None:
-        """Load the model, and let it take all the memory that it will need; models of other processes take none."""
+        """Load the model and let it claim its memory; models of other processes claim none."""
         if self._model:
             getattr(self._model(), "claim_memory", lambda: None)()
 
     @property
     def context(self) -> int | None:
-        """Most tokens that the model can read, None if it does not say."""
+        """Maximum of tokens that the model can read, None if unknown."""
         return getattr(self._model(), "context", None) if self._model else None
 
     def prompt_tokens(self, roots: Sequence[Node]) -> list[int]:
-        """Tokens of each prompt before its first step, which are kept as draws are."""
+        """Tokens of each prompt before its first step; stored like draws."""
         keys = [digest(b"prompt", self.identity, node.path[-1]) for node in roots]
         known = dict(zip(keys, self._draws.get(keys), strict=True))
         missing = {key: node.prefix for key, node in zip(keys, roots, strict=True) if known[key] is None}
@@ -103,7 +103,7 @@ class _Cached(Generic[Model]):
 
 
 class CachedLM(_Cached[LanguageModel]):
-    """A language model behind the store: what was drawn before is read, the rest is generated."""
+    """A language model behind the store: stored draws are read, the rest is generated."""
 
     def next_steps(self, nodes: Sequence[Node]) -> list[Draft]:
         """The next step at each node; equal nodes are drawn once."""
@@ -124,17 +124,17 @@ class CachedLM(_Cached[LanguageModel]):
         return [found[node] for node in nodes]
 
     def mean_logprobs(self, nodes: Sequence[Node]) -> list[StepScore]:
-        """Mean log-probability of the step that each node ends with; see `LanguageModel.mean_logprobs`."""
-        return self._told(b"likelihood", "log-probability", "mean_logprobs", nodes)
+        """Mean log-probability of each node's last step; see `LanguageModel.mean_logprobs`."""
+        return self._measured(b"likelihood", "log-probability", "mean_logprobs", nodes)
 
     def first_entropies(self, nodes: Sequence[Node]) -> list[StepScore]:
         """Entropy of the first token of the step after each node; see `LanguageModel.first_entropies`."""
-        return self._told(b"glimpse", "entropy", "first_entropies", nodes)
+        return self._measured(b"glimpse", "entropy", "first_entropies", nodes)
 
-    def _told(
+    def _measured(
         self, kind: bytes, what: str, method: Literal["mean_logprobs", "first_entropies"], nodes: Sequence[Node]
     ) -> list[StepScore]:
-        """What the model tells of each node by one of its methods; equal nodes are asked about once."""
+        """Results of one of the model's methods for each node; equal nodes are computed once."""
         keys = [digest(kind, self.identity, node.path[-1]) for node in nodes]
 
         def size(prefix: Prefix) -> int:
@@ -158,14 +158,14 @@ class CachedLM(_Cached[LanguageModel]):
         what: str,
         done: str,
     ) -> dict[bytes, Draw | None]:
-        """The draw of each key: what is stored is read, the rest is made in batches of alike sizes and stored.
+        """The draw of each key: stored ones are read, the rest is made in batches of similar sizes and stored.
 
         Args:
             prefixes: the prefixes by key.
-            size: tells the size of a prefix.
-            make: the draws of a batch, by the model, from prefixes and keys.
-            what: what a draw is, for the message where one is missing and there is no model.
-            done: what is done with a draw, for the report; tokens are told of what is generated.
+            size: returns the size of a prefix.
+            make: makes the draws of a batch with the model, from prefixes and keys.
+            what: the kind of draw, for the error about a missing one.
+            done: the action, for the report; tokens are reported only for "generated".
         """
         known = dict(zip(prefixes, self._draws.get(list(prefixes)), strict=True))
         missing = [key for key, draw in known.items() if draw is None]
@@ -186,14 +186,14 @@ class CachedPRM(_Cached[RewardModel]):
     """A reward model behind the store.
 
     Attributes:
-        rereads: it reads whole solutions, so that every step that stands is scored too.
+        rereads: it reads whole solutions, so that every accepted step is scored too.
     """
 
     rereads: ClassVar[bool] = True
 
     @property
     def reading(self) -> bytes:
-        """Everything that decides a score as it is read."""
+        """The identity of the scores as they are read."""
         return self.identity
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
@@ -232,23 +232,23 @@ class CachedPRM(_Cached[RewardModel]):
 
 
 class Alteration(Protocol):
-    """What becomes of scores as they are read, alike for every router; the store keeps the true ones.
+    """A change of scores when they are read, the same for every router; the store keeps the true scores.
 
     Attributes:
-        reading: everything that decides it.
+        reading: its identity.
     """
 
     @property
     def reading(self) -> bytes: ...  # noqa: D102
 
     def __call__(self, scores: np.ndarray, nodes: Sequence[Node]) -> np.ndarray:
-        """Scores of the steps that n nodes end with, shape (n,), to others."""
+        """Altered scores of the last steps of n nodes, shape (n,)."""
         ...
 
 
 @dataclass(frozen=True)
 class Distorted:
-    """Scores distorted."""
+    """Distorts scores."""
 
     distortion: Distortion
 
@@ -264,7 +264,7 @@ class Distorted:
 
 @dataclass(frozen=True)
 class Fused:
-    """Scores together with the weak model's log-probabilities of its steps, and of those that it has read."""
+    """Fuses scores with the weak model's log-probabilities of its own steps and of steps that it has read."""
 
     fusion: Fusion
     weak: CachedLM
@@ -280,7 +280,7 @@ class Fused:
 
 
 class AlteredPRM(CachedPRM):
-    """A scorer whose scores are altered as they are read, one alteration after the other."""
+    """A scorer whose scores are altered when they are read, by one alteration after the other."""
 
     def __init__(self, alterations: Sequence[Alteration], *scorer: Any) -> None:
         super().__init__(*scorer)

@@ -24,9 +24,9 @@ class Retry:
 
     Attributes:
         draft: the draft.
-        first: whether it was the first of the two.
+        first: True if it was the first of the two.
         logprob, score: see `Step`.
-        rating: what its score took; None if it was not scored, or is the same text as the other one.
+        rating: cost of its score; None if it was not scored, or has the other one's text.
     """
 
     draft: Draft
@@ -38,28 +38,28 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as it stands, and what it cost.
+    """An accepted step, and its cost.
 
     Attributes:
-        writer: "weak" or "strong": who wrote the text that stands.
+        writer: "weak" or "strong": the writer of the accepted text.
         text: the step.
         tokens: its length in its writer's tokens.
         draft: the rejected weak draft, None if none was rejected.
-        draft_tokens: length of the weak draft, kept or rejected; 1 if it was only begun, 0 if there is none.
-        glimpse: entropy of the token that it was begun with, NaN if nobody looked.
-        logprob: mean log-probability of the draft under the weak model, NaN if nobody looked.
+        draft_tokens: length of the weak draft, accepted or rejected; 1 if it was only begun, 0 if there is none.
+        glimpse: entropy of its first token, NaN if not computed.
+        logprob: mean log-probability of the draft under the weak model, NaN if not computed.
         score: score of the weak draft, NaN if it was not scored.
-        rater: who scored it; the second rater, where one was asked.
-        first: score by the first rater, where a second one was asked; else NaN.
-        first_rating: what that took, if there was a first one.
-        read: tokens of the draft, or of the question about it, that were read for the score.
-        reread: tokens of the standing steps without a score, which a reward model reads with the draft.
-        verdict_tokens: tokens that were written for the score.
-        rating_calls: number of calls that the score took.
-        retry: what the weak model wrote besides when it was asked to try again, and what came of it.
-        draft_usage, rating_usage, rewrite_usage: what servers billed for the calls.
-        without: what was wanted for the step and was not to be had, if it went on without it: a model that could
-            not be reached, or the budget for the strong model.
+        rater: the rater of `score`; the second one, if it was asked.
+        first: score by the first rater, if a second one was asked; else NaN.
+        first_rating: cost of that score, if there is one.
+        read: tokens of the draft, or of the question about it, read for the score.
+        reread: tokens of earlier steps without a score, which a reward model reads with the draft.
+        verdict_tokens: tokens written for the score.
+        rating_calls: number of calls for the score.
+        retry: the worse of two drafts, if the weak model retried.
+        draft_usage, rating_usage, rewrite_usage: servers' bills for the calls.
+        without: the resource that was unavailable, if the step was made without it: a model, or the budget for the
+            strong model.
     """
 
     writer: str
@@ -84,12 +84,12 @@ class Step:
     without: Missing | None = None
 
     def read_by(self, rater: Rater) -> bool:
-        """Whether a rater scored the draft, first or second."""
+        """True if a rater scored the draft, first or second."""
         return rater == self.rater or bool(self.first_rating and rater == self.first_rating.rater)
 
     @property
     def weak_tokens(self) -> int:
-        """Tokens that the weak model wrote: the draft, and the worse of two where it tried again."""
+        """Tokens that the weak model wrote: the draft, and after a retry the worse one too."""
         return self.draft_tokens + (self.retry.draft.tokens if self.retry else 0)
 
     @property
@@ -104,15 +104,15 @@ class Episode:
     """One problem solved by one policy.
 
     Attributes:
-        problem: what was solved.
+        problem: the problem.
         policy: index of the policy in the call of `trim.engine.loop.run`.
         root: the beginning of the problem's tree.
-        node: where the solution stands in it.
+        node: the node of the solution so far.
         steps: the solution so far.
-        scores: score of each standing step, NaN where it was not scored (yet).
-        ratings: verdicts on the whole weak solution, where it was verified.
-        discarded: the steps of that solution, if it was thrown away.
-        correct: whether the final answer is right.
+        scores: score of each accepted step, NaN where it was not scored (yet).
+        ratings: verdicts on the whole weak solution, if it was verified.
+        discarded: the steps of that solution, if it was discarded.
+        correct: True if the final answer is right.
     """
 
     problem: Problem
@@ -128,25 +128,25 @@ class Episode:
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """One step of an episode while it is made.
+    """One step of an episode in progress.
 
     Attributes:
         episode: the episode.
-        policy: who decides.
+        policy: the policy.
         draft: the weak draft, None if the strong model writes at once.
-        glimpse: entropy of the token that the draft would begin with, None if nobody looked.
-        logprob: mean log-probability of the draft under the weak model, NaN if nobody looked.
+        glimpse: entropy of the draft's first token, None if not computed.
+        logprob: mean log-probability of the draft under the weak model, NaN if not computed.
         score: score of the draft, NaN if it was not scored.
         second: score of the draft by the second rater, NaN if it was not asked.
-        rating: who scored it last, and what that took.
-        first_rating: who scored it before, if a second rater was asked.
+        rating: the last rater, and its cost.
+        first_rating: the first rater and its cost, if a second one was asked.
         retry_of: the turn with the first draft of the step, if this one is for a second; see `better`.
-        retry: the worse of two drafts, None as long as the weak model has not tried again.
-        rewrite: the strong model's step, None as long as there is none.
-        verification: what was found out about the whole solution that ends with it, if it was verified.
-        judged_only: the draft was given, and is not to be let stand: what is wanted is the verdict on it.
-        rejected: whether the policy hands the step over.
-        reason: why, in one line, where only the verdict is wanted.
+        retry: the worse of two drafts, None before a retry.
+        rewrite: the strong model's step, None before there is one.
+        verification: result on the whole solution that ends with it, if it was verified.
+        judged_only: True if the draft was given, and only a verdict is requested.
+        rejected: True if the policy hands the step over.
+        reason: the reason, in one line, if only a verdict is requested.
         without: see `Step.without`.
     """
 
@@ -170,16 +170,16 @@ class Turn:
 
     @property
     def consulted(self) -> bool:
-        """Whether the second rater has scored the draft."""
+        """True if the second rater has scored the draft."""
         return not math.isnan(self.second)
 
     @property
     def rater(self) -> Rater | None:
-        """Who scored the draft last."""
+        """The last rater of the draft."""
         return self.policy.second if self.consulted else self.policy.rater
 
     def better(self) -> Turn:
-        """The turn that goes on: of a step that was tried again the first, with the better of the two drafts."""
+        """The turn that continues: after a retry the first one, with the better of the two drafts."""
         first = self.retry_of
         if first is None:
             return self
@@ -189,7 +189,7 @@ class Turn:
             rating, reread = first.rating, first.rating.reread if first.rating else 0
             first.retry = Retry(first.draft, True, first.logprob, first.score, rating and rating._replace(reread=0))
             first.draft, first.logprob, first.score = self.draft, self.logprob, self.score
-            # What was read with the first draft of the steps before it stays with the step.
+            # The cost of earlier steps that were read with the first draft stays with the step.
             first.rating = self.rating and self.rating._replace(reread=reread)
         else:
             rating = None if self.draft.text == first.draft.text else self.rating
@@ -197,13 +197,13 @@ class Turn:
         return first
 
     def step(self) -> Step:
-        """The step as it stands when the turn is over."""
-        draft, stands = self.draft, self.rewrite or self.draft
-        assert stands
+        """The step at the end of the turn."""
+        draft, accepted = self.draft, self.rewrite or self.draft
+        assert accepted
         return Step(
             writer="strong" if self.rewrite else "weak",
-            text=stands.text,
-            tokens=stands.tokens,
+            text=accepted.text,
+            tokens=accepted.tokens,
             draft=draft.text if draft and self.rewrite else None,
             draft_tokens=draft.tokens if draft else int(self.glimpse is not None),
             glimpse=self.glimpse.score if self.glimpse else math.nan,
@@ -220,7 +220,7 @@ class Turn:
 
 
 def decisions(turns: Sequence[Turn]) -> Decisions:
-    """What a policy may look at, for turns that stand at the same step, all with a draft or all without."""
+    """The observation passed to a policy, for turns at the same step, all with a draft or all without."""
     episodes = [turn.episode for turn in turns]
     drafted = turns[0].draft is not None
     shape = len(turns), len(episodes[0].steps) + drafted
@@ -229,11 +229,11 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
     def table(rows: Sequence[list[Any]], last: Sequence[list[Any]], dtype: type) -> np.ndarray:
         return np.array([row + end for row, end in zip(rows, last, strict=True)], dtype=dtype).reshape(shape)
 
-    def retried(told: Callable[[Retry], Any], none: Any, dtype: type) -> np.ndarray:
+    def retried(value: Callable[[Retry], Any], none: Any, dtype: type) -> np.ndarray:
         if not turns[0].policy.retries:
             return np.full(shape, none, dtype=dtype)
         rows, last = (
-            [[told(made.retry) if made.retry else none for made in row] for row in made_of]
+            [[value(made.retry) if made.retry else none for made in row] for row in made_of]
             for made_of in ([e.steps for e in episodes], [[turn] * drafted for turn in turns])
         )
         return table(rows, last, dtype)

@@ -1,4 +1,4 @@
-"""Whether an answer is right: each verdict is made once and kept."""
+"""Correctness of answers: each verdict is computed once and stored."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from trim.engine.store import Draw, DrawStore
 from trim.problems.problem import Problem
 from trim.rng import digest
 
-_VERSION = 3  # of the rules by which answers are read and compared
+_VERSION = 3  # of the rules for reading and comparing answers
 _log = logging.getLogger(__name__)
 
 
 class AnswerJudge:
-    """Compares answers; a verdict is kept in the store of draws, under the hash of what was compared.
+    """Compares answers; a verdict is kept in the store of draws, under the hash of its inputs.
 
     Args:
         draws: the store.
         limit: seconds of computing for one comparison.
-        numbers: an answer without a box is what follows "answer is", or else the last number.
+        numbers: True to read an answer without a box after "answer is", or else from the last number.
 
     Attributes:
-        unfinished: comparisons that reached the limit twice. They count as wrong, are not kept, and are
-            tried again by the next run.
+        unfinished: comparisons that reached the limit twice. They count as wrong, are not stored, and are
+            repeated by the next run.
     """
 
     def __init__(self, draws: DrawStore, limit: float = 5.0, numbers: bool = False) -> None:
@@ -36,10 +36,10 @@ class AnswerJudge:
         self.unfinished: set[tuple[str, str, float]] = set()
 
     def right(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[bool]:
-        """Whether the answer of each text, a solution, is its problem's.
+        """True for each solution text whose answer is its problem's.
 
         Raises:
-            RuntimeError: if expressions cannot be compared at all, because the process for it does not start.
+            RuntimeError: if the process that compares expressions does not start.
         """
         pairs = [
             (problem.answer, self._read(text), problem.tolerance) for problem, text in zip(problems, texts, strict=True)

@@ -1,4 +1,4 @@
-"""The step loop: many problems solved by many policies, round by round, all together."""
+"""The step loop: many problems and policies, solved together, round by round."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def run(
     """Solve every problem under every policy (design, section 1: the step loop).
 
     Each round makes one weak batch, one PRM batch and one strong batch for all open episodes;
-    episodes that stand at the same node share its draws.
+    episodes at the same node share its draws.
 
     Args:
-        problems: what to solve.
-        policies: who decides; each is asked once a round, for all its open episodes.
+        problems: the problems.
+        policies: the policies; each is called once a round, for all its open episodes.
         weak: writes the drafts.
         strong: rewrites the steps that a policy hands over.
-        scorer: the reward model; not needed if no policy asks for it.
-        max_steps: most steps of a solution.
-        progress: told before each round how many episodes are finished, of how many.
+        scorer: the reward model; not needed if no policy uses it.
+        max_steps: maximum of steps of a solution.
+        progress: called before each round with the number of finished episodes and their total.
         judge: the judge of the answers; without one, verdicts are kept for this call only.
-        watch: told of an episode whenever it has one more step.
-        separator: what stands between two steps.
+        watch: called with an episode after each of its steps.
+        separator: the text between two steps.
         ends: see `trim.engine.rounds.goes_on`.
-        again: the weak model with other random numbers; not needed if no policy has it try again.
+        again: the weak model with other random numbers; not needed if no policy retries.
 
     Returns:
         Finished episodes, by policy and then by problem.

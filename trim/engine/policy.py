@@ -1,4 +1,4 @@
-"""What a policy is: it answers for a batch of decisions, from what it may look at."""
+"""The interface of policies: observations of a batch of episodes in, decisions out."""
 
 from __future__ import annotations
 
@@ -10,36 +10,34 @@ import numpy as np
 
 from trim.problems import Problem
 
-# The reward model; log-probabilities of the weak or the strong model; grades by the strong one, verdicts by the weak.
+# The reward model; log-probabilities of the weak or the strong model; the strong model's grades; the weak's verdicts.
 Rater = Literal["prm", "weak", "strong", "grade", "self"]
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a policy may look at, for n episodes that stand at the same step t (from 0).
+    """The observation passed to a policy, for n episodes at the same step t (from 0).
 
-    Before a draft is written the arrays hold t columns; when a draft is judged, t + 1, the
+    Before a draft is written the arrays have t columns; when a draft is judged, t + 1, the
     draft last.
 
     Attributes:
         problems: n problems.
         steps: n tuples of step texts.
         nodes: n hashes of the accepted prefixes; equal prefixes have equal hashes.
-        scores: scores by the policy's rater, a reward model's in [0, 1], shape (n, t or t + 1); NaN where not scored.
+        scores: scores by the policy's rater, a reward model's in [0, 1], shape (n, t or t + 1); NaN if not scored.
         tokens: step lengths, same shape.
-        glimpses: before a draft, entropy of the token that it would begin with, in nats, shape (n,); NaN where nobody
-            looked.
+        glimpses: before a draft, entropy of its first token, in nats, shape (n,); NaN if not computed.
         drafts: scores of the weak drafts, the rejected ones included, same shape.
-        logprobs: mean log-probabilities of the weak drafts under the weak model itself, in nats, same shape; NaN where
-            nobody looked.
-        seconds: scores of the weak drafts by the policy's second rater, same shape; NaN where it was not asked.
+        logprobs: mean log-probabilities of the weak drafts under the weak model itself, in nats, same shape; NaN if
+            not computed.
+        seconds: scores of the weak drafts by the policy's second rater, same shape; NaN if it was not asked.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
-        others: score of the worse of two drafts, where the weak model tried again, same shape; NaN where it did not, or
-            was not scored.
-        other_logprobs: mean log-probability of the same, same shape; NaN where nobody looked.
-        improved: whether the second of two drafts is the better one, same shape.
-        tried_again: whether the weak model has tried again, or cannot since the draft was given, shape (n,).
-        strong: whether each standing step is the strong model's, shape (n, t).
+        others: score of the worse of two drafts after a retry, same shape; NaN without a retry or a score.
+        other_logprobs: mean log-probability of the worse of two drafts, same shape; NaN if not computed.
+        improved: True if the second of two drafts is the better one, same shape.
+        tried_again: True if the weak model has retried, or cannot since the draft was given, shape (n,).
+        strong: True for each accepted step by the strong model, shape (n, t).
     """
 
     problems: Sequence[Problem]
@@ -63,31 +61,30 @@ class Decisions:
 
     @property
     def before(self) -> np.ndarray:
-        """When drafts are judged: the score of the step before each one, 1 before the first, shape (n, t + 1)."""
+        """For drafts under judgement: the score of the step before each one, 1 before the first, shape (n, t + 1)."""
         return np.concatenate([np.ones((len(self), 1)), self.scores[:, :-1]], axis=1)
 
 
 class Policy:
     """One operating point of a router.
 
-    A policy is a pure function of what it is shown; it keeps no state between decisions.
+    A policy is a pure function of its observation; it keeps no state between decisions.
 
     Attributes:
-        rater: who scores drafts before they are judged, and is paid for it: "prm", the reward model; "weak" or
-            "strong", the mean log-probability under that model; "grade", the strong model's own grade; None.
-        second: who may be asked for a second opinion on a draft, and is paid for it where it is. The first rater is
-            then the reward model, the weak model, whose log-probabilities come with its drafts, or nobody.
-        logprobs: whether the weak model's mean log-probability of each draft, which comes with it for nothing, is
-            looked at beside the score.
-        retries: whether the weak model may be asked to try again; of its two drafts that of the higher score is judged,
-            or of the higher log-probability if they are not scored, and the first where they are alike. The rater is
-            then the reward model, the weak model or nobody.
-        glimpses: whether the weak model is to begin each step before it is decided who writes it; if that is the strong
-            model, the token that was begun is paid for.
-        verifier: who rates whole weak solutions before `restart`: "prm", or the weak model "self"; None.
-        samples: verdicts of the weak model on each.
-        seed: seed of the training that it comes from, None if there was none. The policies of one
-            seed make a curve; measures are means over seeds.
+        rater: the rater of drafts, paid for each: "prm", the reward model; "weak" or "strong", the mean
+            log-probability under that model; "grade", the strong model's own grade; None.
+        second: a second rater of drafts, paid for where `consult` asks for it. The first rater is then the reward
+            model, the weak model (whose log-probabilities are free with its drafts) or None.
+        logprobs: also observe the weak model's mean log-probability of each draft (free).
+        retries: the weak model may retry; of its two drafts the one with the higher score is judged, or with the
+            higher log-probability if they are not scored, and the first in a tie. The rater is then the reward
+            model, the weak model or None.
+        glimpses: the weak model writes the first token of each step before the writer is chosen; it is paid for even if
+            the strong model is chosen.
+        verifier: the rater of whole weak solutions before `restart`: "prm", or the weak model "self"; None.
+        samples: number of the weak model's verdicts on each.
+        seed: seed of its training, None if it was not trained. The policies of one seed make a curve; measures are
+            means over seeds.
     """
 
     rater: Rater | None = "prm"
@@ -100,23 +97,23 @@ class Policy:
     seed: int | None = None
 
     def delegate(self, seen: Decisions) -> np.ndarray:
-        """Before drafting, shape (n,): True has the strong model write the step at once."""
+        """Before drafting, shape (n,): True lets the strong model write the step without a draft."""
         return np.zeros(len(seen), dtype=bool)
 
     def retry(self, seen: Decisions) -> np.ndarray:
-        """After the first draft of a step, shape (n,): True has the weak model try again, and the better is judged."""
+        """After the first draft of a step, shape (n,): True requests a second draft; the better one is judged."""
         return np.zeros(len(seen), dtype=bool)
 
     def consult(self, seen: Decisions) -> np.ndarray:
-        """After drafting, shape (n,): True asks for the second opinion before the draft is judged."""
+        """After drafting, shape (n,): True asks the second rater before the draft is judged."""
         return np.zeros(len(seen), dtype=bool)
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
-        """After drafting, shape (n,): True has the strong model rewrite the draft."""
+        """After drafting, shape (n,): True lets the strong model rewrite the draft."""
         return np.zeros(len(seen), dtype=bool)
 
     def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
-        """After a whole weak solution, shape (n,): True has the strong model solve the problem again.
+        """After a whole weak solution, shape (n,): True lets the strong model solve the problem again.
 
         Args:
             seen: n finished solutions.
@@ -125,7 +122,7 @@ class Policy:
         return np.zeros(len(seen), dtype=bool)
 
     def explain(self, seen: Decisions) -> str:
-        """In one line, what the verdict on a draft rests on.
+        """The reason for the verdict on a draft, in one line.
 
         Args:
             seen: one episode, with its draft.

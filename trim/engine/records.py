@@ -1,4 +1,4 @@
-"""Episodes as a table, one row a step, with all that the numbers are computed from."""
+"""Episodes as a table, one row per step, with all data of the measures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trim.models.base import Usage
 
 
 def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
-    """Write one router's episodes, the steps of solutions that were thrown away first.
+    """Write one router's episodes; the steps of discarded solutions come first.
 
     `header` names benchmark, split, router, title, reference, seeds, models, and the tokens of each model's prompts.
     """
@@ -31,7 +31,7 @@ def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[s
 
 
 def step_row(index: int, step: Step) -> dict[str, Any]:
-    """What a step is in the table, but for the problem, the setting and the verdict."""
+    """The row of a step, without the problem, the setting and the verdict."""
     return {
         "step": index,
         "writer": step.writer,

@@ -1,10 +1,9 @@
-"""The rounds of steps: all open episodes of all policies, and what each of them waits for.
+"""The rounds of steps: the open episodes of all policies, by the stage that each waits for.
 
-An episode waits for one thing at a time: a glimpse of the token that a draft would begin with, a draft, a rating of it,
-a second opinion, a rewrite, or, at its end, a verification. Whoever drives the rounds takes what waits for one of them,
-has the models work on it as one batch, and settles it, upon which the policies send each episode on to what it waits
-for next: after a rating, for another draft, where the weak model is to try again. Episodes join and leave between any
-two of these.
+An episode waits for one stage at a time: a glimpse of a draft's first token, a draft, its rating, a second rating, a
+rewrite, or, at its end, a verification. The caller takes the turns that wait for a stage, lets the models work on them
+as one batch, and settles them; then the policies send each episode to its next stage (after a rating, this may be a
+second draft). Episodes join and leave between any two of these calls.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ _MOST_PIECES = 30
 
 
 class Rounds:
-    """All open episodes.
+    """The open episodes.
 
     Args:
         weak: writes the drafts.
         strong: rewrites the steps that a policy hands over.
-        scorer: the reward model; not needed if no policy asks for it.
-        max_steps: most steps of a solution.
+        scorer: the reward model; not needed if no policy uses it.
+        max_steps: maximum of steps of a solution.
         ends: see `goes_on`.
-        watch: told of an episode whenever it has one more step; it may let the episode `leave`.
-        again: the weak model with other random numbers; not needed if no policy has it try again.
+        watch: called with an episode after each of its steps; it may let the episode `leave`.
+        again: the weak model with other random numbers; not needed if no policy retries.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Rounds:
             **({"prm": scorer} if scorer else {}),
         }
         self._waiting: dict[Stage, list[Turn]] = {stage: [] for stage in STAGES}
-        self._open: dict[int, int] = {}  # the order in which episodes joined, by their identity
+        self._open: dict[int, int] = {}  # order of joining, by the episode's id
         self._joined = count()
 
     def __len__(self) -> int:
@@ -80,7 +79,7 @@ class Rounds:
 
     @property
     def ready(self) -> bool:
-        """Whether any episode waits for something that can be taken."""
+        """True if any waiting turn can be taken."""
         return any(self._waiting.values())
 
     def join(self, episodes: Sequence[Episode], policies: Sequence[Policy]) -> None:
@@ -89,10 +88,10 @@ class Rounds:
         self._begin([Turn(*pair) for pair in zip(episodes, policies, strict=True)])
 
     def consider(self, episode: Episode, policy: Policy, draft: Draft) -> Turn:
-        """Open an episode whose steps were given, for a verdict on a draft that was given too; no text is written.
+        """Open an episode with given steps, for a verdict on a given draft; no text is written.
 
         Returns:
-            the turn, which `settle` gives back with its verdict.
+            the turn, which `settle` returns with its verdict.
         """
         self._open[id(episode)] = next(self._joined)
         turn = Turn(episode, policy, judged_only=True)
@@ -102,10 +101,10 @@ class Rounds:
         return turn
 
     def leave(self, episode: Episode) -> Turn | None:
-        """Close an episode; what is being made for it is dropped when it comes.
+        """Close an episode; work in progress for it is dropped when it arrives.
 
         Returns:
-            the turn with the step that it was at, None if it does not wait for anything of a step.
+            the turn of its current step, None if it does not wait at a step.
         """
         self._open.pop(id(episode), None)
         left = None
@@ -116,16 +115,16 @@ class Rounds:
         return left
 
     def take(self, stage: Stage) -> list[Turn]:
-        """All that waits for something, for `work` and then `settle`; in an order that depends on the joining alone."""
+        """Take the turns that wait for a stage, for `work` and then `settle`; the order depends only on the joining."""
         turns, self._waiting[stage] = self._waiting[stage], []
         return sorted(turns, key=lambda turn: (turn.draft is None, self._open[id(turn.episode)]))
 
     def wait(self, stage: Stage, turns: Iterable[Turn]) -> None:
-        """Have turns wait for something, whatever their policies say."""
+        """Let turns wait for a stage, whatever their policies decide."""
         self._waiting[stage] += [turn for turn in turns if id(turn.episode) in self._open]
 
     def work(self, stage: Stage, turns: Sequence[Turn]) -> None:
-        """Have the models make what the turns wait for, as one batch; nothing but these turns changes."""
+        """Run the stage's model on the turns, as one batch; nothing but these turns changes."""
         nodes = [turn.episode.node for turn in turns]
         if stage == "glimpse":
             for turn, glimpse in zip(turns, self._weak.first_entropies(nodes), strict=True):
@@ -148,7 +147,7 @@ class Rounds:
                     turn.verification = verification
 
     def settle(self, stage: Stage, turns: Sequence[Turn]) -> list[Turn]:
-        """Send turns on after `work`; returns those whose episodes are finished, or whose verdict was wanted."""
+        """Advance turns after `work`; returns those whose episodes are finished or whose verdict was requested."""
         here = [turn for turn in turns if id(turn.episode) in self._open]
         if stage == "glimpse":
             self._route(here)
@@ -163,7 +162,7 @@ class Rounds:
         return self.stand(here) if stage == "rewrite" else self._restart(here)
 
     def stand(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Let the rewrites of turns stand, or the drafts where there is none; returns as `settle` does."""
+        """Accept the rewrites of turns, or the drafts if there is none; returns as `settle` does."""
         goes = [(turn, self._advance(turn)) for turn in turns]
         here = [(turn, on) for turn, on in goes if id(turn.episode) in self._open]
         closed = list[Turn]()
@@ -174,7 +173,7 @@ class Rounds:
         return self._close(closed)
 
     def advance(self) -> list[Turn]:
-        """One round: every open episode has one more step, or a second draft of it; returns as `settle` does."""
+        """One round: every open episode gets one more step, or a second draft of it; returns as `settle` does."""
         closed = []
         for stage in STAGES:
             turns = self.take(stage)
@@ -185,7 +184,7 @@ class Rounds:
 
     @staticmethod
     def _write(writer: CachedLM | None, turns: Sequence[Turn]) -> None:
-        """Have a model write the drafts of turns."""
+        """Write the drafts of turns with a model."""
         if not turns:
             return
         assert writer
@@ -193,27 +192,27 @@ class Rounds:
             turn.draft = draft
 
     def _look(self, turns: Sequence[Turn]) -> None:
-        """Note the log-probabilities of drafts that their policies look at."""
+        """Record the log-probabilities of drafts that their policies observe."""
         drafted = [(turn, turn.draft) for turn in turns if turn.draft and turn.policy.logprobs]
         found = self._weak.mean_logprobs([turn.episode.node.child(draft.text) for turn, draft in drafted])
         for (turn, _), logprob in zip(drafted, found, strict=True):
             turn.logprob = logprob.score
 
     def _begin(self, turns: Sequence[Turn]) -> None:
-        """Have episodes wait for their next step, or for a glimpse of it."""
+        """Let episodes wait for their next step, or for a glimpse of it."""
         looking = [turn for turn in turns if turn.policy.glimpses and not turn.episode.discarded]
         self._waiting["glimpse"] += looking
         self._route([turn for turn in turns if not turn.policy.glimpses or turn.episode.discarded])
 
     def _route(self, turns: Sequence[Turn]) -> None:
-        """Have episodes wait for a draft, or for the strong model's step at once."""
+        """Let episodes wait for a draft, or for the strong model's step without one."""
         routed = [turn for turn in turns if not turn.episode.discarded]
         delegated = dict(zip(map(id, routed), _ask(routed, "delegate"), strict=True))
-        for turn in turns:  # what begins again is the strong model's
+        for turn in turns:  # a restarted solution is the strong model's
             self._waiting["rewrite" if delegated.get(id(turn), True) else "draft"].append(turn)
 
     def _retry(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Have the weak model try again where policies ask for it; returns the others, each with its better draft."""
+        """Let the weak model retry where policies ask for it; returns the others, each with its better draft."""
         turns = [turn.better() for turn in turns]
         able = [turn for turn in turns if turn.policy.retries and not (turn.judged_only or turn.retry)]
         asked = dict(zip(map(id, able), _ask(able, "retry"), strict=True))
@@ -221,14 +220,14 @@ class Rounds:
         return [turn for turn in turns if not asked.get(id(turn))]
 
     def _consult(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Have drafts wait for a second opinion where their policies ask for it; returns the others."""
+        """Let drafts wait for the second rater where their policies ask for it; returns the others."""
         able = [turn for turn in turns if turn.policy.second]
         asked = dict(zip(map(id, able), _ask(able, "consult"), strict=True))
         self._waiting["consult"] += [turn for turn in able if asked[id(turn)]]
         return [turn for turn in turns if not asked.get(id(turn))]
 
     def _judge(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Ask the policies about drafts, and let those stand that they accept."""
+        """Ask the policies about drafts, and accept those that pass."""
         for turn, no in zip(turns, _ask(turns, "regenerate"), strict=True):
             turn.rejected |= no
         considered = [turn for turn in turns if turn.judged_only]
@@ -239,7 +238,7 @@ class Rounds:
         return self._close(considered) + self.stand([turn for turn in judged if not turn.rejected])
 
     def _advance(self, turn: Turn) -> bool:
-        """Let the step of a turn stand; returns whether the solution goes on."""
+        """Accept the step of a turn; returns True if the solution goes on."""
         episode, stands = turn.episode, turn.rewrite or turn.draft
         assert stands
         episode.steps.append(turn.step())
@@ -261,7 +260,7 @@ class Rounds:
         return StepVerifier(self._scorer)
 
     def _restart(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Close verified solutions; those that the strong model is to write again lose all their steps and go on."""
+        """Close verified solutions; those to be solved again by the strong model lose all their steps and go on."""
         again, closed = list[Turn](), list[Turn]()
         for members in _by_policy(turns):
             found = [turn.verification for turn in members if turn.verification]
@@ -278,12 +277,12 @@ class Rounds:
 
 
 def asked_at(stage: Stage, turn: Turn) -> Rater | None:
-    """Who is asked for a score of a draft that waits for one, None if nobody is."""
+    """The rater that a waiting draft needs, None if there is none."""
     return turn.policy.second if stage == "consult" else turn.policy.rater
 
 
 def write_steps(writer: CachedLM, nodes: Sequence[Node]) -> list[Draft]:
-    """The next step at each node; a piece without content is written on until there is some."""
+    """The next step at each node; a piece without content is continued until there is some."""
     steps = writer.next_steps(nodes)
     for _ in range(_MOST_PIECES):
         bare = [i for i, step in enumerate(steps) if step.stop == "separator" and is_degenerate(step.text)]
@@ -292,15 +291,15 @@ def write_steps(writer: CachedLM, nodes: Sequence[Node]) -> list[Draft]:
         for i, more in zip(bare, writer.next_steps([nodes[i].child(steps[i].text) for i in bare]), strict=True):
             text = steps[i].text + nodes[i].prefix.separator + more.text
             steps[i] = Draft(text, steps[i].tokens + more.tokens, more.stop, add_usages([steps[i].usage, more.usage]))
-    # A model that still has said nothing will not, and its solution ends.
+    # A model that still has written nothing will not, so its solution ends.
     return [s._replace(stop="length") if s.stop == "separator" and is_degenerate(s.text) else s for s in steps]
 
 
 def goes_on(step: Draft, steps: int, max_steps: int, ends: Ends = "stop") -> bool:
-    """Whether a solution goes on after a step that is its `steps`-th.
+    """True if a solution goes on after its `steps`-th step.
 
     `stop`: unless its model stopped for any other reason than the separator, or it gives the answer; `box`: unless a
-    box opens in it, as in the released run. Where a server refuses the text, it ends in any case.
+    box opens in it, as in the released run. If a server refuses the text, it ends in any case.
     """
     if steps >= max_steps or step.stop == "refused":
         return False
@@ -308,7 +307,7 @@ def goes_on(step: Draft, steps: int, max_steps: int, ends: Ends = "stop") -> boo
 
 
 def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
-    """Score each draft, and with a scorer that rereads the standing steps before it that have no score yet."""
+    """Score each draft and, with a scorer that rereads, the earlier steps that have no score yet."""
     _score_given([turn for turn in turns if turn.judged_only and rater == turn.policy.rater], scorer)
     nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
     unread = [_unread(turn.episode, rater) if scorer.rereads and not turn.retry_of else 0 for turn in turns]
@@ -325,7 +324,7 @@ def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
 
 
 def _unread(episode: Episode, rater: Rater) -> int:
-    """Number of standing steps that a rater which reads whole solutions has not read: those after the last it rated."""
+    """Number of accepted steps that a rater of whole solutions has not read: those after the last it rated."""
     for after, step in enumerate(reversed(episode.steps)):
         if step.read_by(rater):
             return after + (step.draft is not None)
@@ -333,7 +332,7 @@ def _unread(episode: Episode, rater: Rater) -> int:
 
 
 def _score_given(turns: Sequence[Turn], scorer: StepScorer) -> None:
-    """Score the drafts that steps which were given took the place of."""
+    """Score the drafts that given steps replaced."""
     places = []
     for turn in turns:
         node = turn.episode.root
@@ -348,7 +347,7 @@ def _score_given(turns: Sequence[Turn], scorer: StepScorer) -> None:
 
 
 def _measure(turn: Turn, scores: Sequence[StepScore]) -> None:
-    """Note the lengths of steps that were given, and the scores of those that took no draft's place."""
+    """Record the lengths of given steps, and the scores of those that replaced no draft."""
     assert turn.draft
     *standing, draft = scores
     turn.draft = turn.draft._replace(tokens=draft.tokens_read or turn.draft.tokens)
@@ -359,7 +358,7 @@ def _measure(turn: Turn, scores: Sequence[StepScore]) -> None:
 
 
 def _note(episode: Episode, verification: Verification) -> None:
-    """Write down what was found out about a finished solution, and what that took."""
+    """Record the verification of a finished solution, and its cost."""
     episode.ratings = verification.values
     if verification.rating.rater == "prm":
         values = zip(episode.steps, verification.values, strict=True)
@@ -368,7 +367,7 @@ def _note(episode: Episode, verification: Verification) -> None:
 
 
 def _ask(turns: Sequence[Turn], question: str) -> list[bool]:
-    """Put a question to each policy, for all its episodes at the same step at once."""
+    """Call a method of each policy, for all its episodes at the same step at once."""
     answers: dict[int, bool] = {}
     for members in _by_policy(turns):
         found = getattr(members[0].policy, question)(decisions(members))
@@ -377,7 +376,7 @@ def _ask(turns: Sequence[Turn], question: str) -> list[bool]:
 
 
 def _by_policy(turns: Sequence[Turn]) -> list[list[Turn]]:
-    """Turns in groups of the same policy and the same number of steps."""
+    """Turns grouped by policy and number of steps."""
     members: dict[tuple[int, int], list[Turn]] = {}
     for turn in turns:
         members.setdefault((id(turn.policy), len(turn.episode.steps)), []).append(turn)

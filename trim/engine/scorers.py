@@ -1,4 +1,4 @@
-"""What stands in for a reward model: language models that rate a step, or a whole solution, and are paid for it."""
+"""Substitutes for a reward model: language models that rate a step or a whole solution, and are paid for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERIFY = (
 
 
 class Rating(NamedTuple):
-    """Who rated a step or a solution, and what that took; see `trim.engine.episode.Step`."""
+    """The rater of a step or a solution, and its cost; see `trim.engine.episode.Step`."""
 
     rater: Rater
     read: int
@@ -35,7 +35,7 @@ class Rating(NamedTuple):
 
     @classmethod
     def of(cls, rater: Rater, scores: Sequence[StepScore]) -> Rating:
-        """What the scores of a draft took, and of the standing steps that were scored with it."""
+        """The cost of a draft's score, and of the earlier steps that were scored with it."""
         *standing, draft = scores
         written, billed = sum(s.tokens_written for s in scores), add_usages([s.usage for s in scores])
         return cls(rater, draft.tokens_read, sum(s.tokens_read for s in standing), written, 1, billed)
@@ -45,7 +45,7 @@ class StepScorer(Protocol):
     """Rates the steps of solutions; `trim.engine.cached.CachedPRM` is one.
 
     Attributes:
-        rereads: whether steps that it has not seen yet are rated together with a draft.
+        rereads: True if unread earlier steps are rated together with a draft.
     """
 
     rereads: ClassVar[bool]
@@ -60,8 +60,8 @@ class LogprobScorer:
 
     Args:
         writer: the language model.
-        own: the steps are its own drafts, whose log-probabilities come with them and cost nothing; another
-            model reads the step and is asked for one token.
+        own: True for its own drafts, whose log-probabilities are free; another model reads the step and writes one
+            token.
     """
 
     rereads: ClassVar[bool] = False
@@ -84,7 +84,7 @@ class GradeScorer:
         self._writer = writer
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
-        """See `StepScorer.score`; only one step each, and what is read is told in characters / 4."""
+        """See `StepScorer.score`; only one step each; tokens read are estimated as characters / 4."""
         asked = list[str]()
         for node in nodes:
             *before, step = node.prefix.steps
@@ -107,11 +107,11 @@ def _digit(reply: str) -> int:
 
 
 class Verification(NamedTuple):
-    """What was found out about a finished solution.
+    """Ratings of a finished solution.
 
     Attributes:
         values: m ratings in [0, 1]: of its steps, or verdicts.
-        rating: what that took.
+        rating: their rater and cost.
     """
 
     values: tuple[float, ...]
@@ -122,12 +122,12 @@ class SolutionVerifier(Protocol):
     """Rates whole solutions."""
 
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
-        """What can be told of each solution."""
+        """The verification of each solution."""
         ...
 
 
 class StepVerifier:
-    """A reward model's scores of all steps, read at one go."""
+    """A reward model's scores of all steps, read in one call."""
 
     def __init__(self, scorer: StepScorer) -> None:
         self._scorer = scorer
@@ -145,7 +145,7 @@ class SelfVerifier:
         self._writer, self._samples = writer, samples
 
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
-        """See `SolutionVerifier.verify`; what is read, once for all samples, is told in characters / 4."""
+        """See `SolutionVerifier.verify`; tokens read, once for all samples, are estimated as characters / 4."""
         texts = [_VERIFY.format(question=node.prefix.question, solution=node.prefix.text.strip()) for node in nodes]
         turns = [node.prefix.before for node in nodes]
         asked = [Node.asking(t, sample, b) for t, b in zip(texts, turns) for sample in range(self._samples)]

@@ -1,12 +1,12 @@
-"""The store of draws: every generated step and every score, once, under the hash of its cause.
+"""The store of draws: every generated step and every score, stored once under the hash of its cause.
 
 A draw is a function of the model and its revision, the sampling parameters, the seed, the
 sample index and the text before it. So all routers share one tree of possible solutions per
 problem, a stopped run resumes, and a finished one replays without a model.
 
 On disk there are read-only Parquet layers, one per upstream rule, and a journal, an SQLite
-database that takes each batch as it is made. A finished rule exports what it used, and no
-layer below holds, as a new layer.
+database that takes each batch as it is made. A finished rule exports the draws that it used,
+if no layer below has them, as a new layer.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ SCHEMA = pa.schema(
 
 
 class DrawStore(Protocol):
-    """Where draws are kept; `Draws` is one.
+    """A store of draws; `Draws` is one.
 
     Attributes:
-        folder: where what belongs to the draws is written down too, such as spending; None if nowhere.
+        folder: folder for related records, such as spending; None if there is none.
     """
 
     folder: Path | None
@@ -55,12 +55,12 @@ class DrawStore(Protocol):
         ...
 
     def put(self, draws: Sequence[tuple[bytes, Draw]]) -> None:
-        """Keep new draws."""
+        """Store new draws."""
         ...
 
 
 class Node:
-    """A place in a problem's tree of solutions; episodes that stand at the same place share it.
+    """A place in a problem's tree of solutions; episodes at the same place share it.
 
     Attributes:
         prefix: the question and the steps so far.
@@ -80,7 +80,7 @@ class Node:
 
     @classmethod
     def of(cls, prefix: Prefix, sample: str = "") -> Node:
-        """The node of a prefix without steps; each sample has a tree of its own."""
+        """The node of a prefix without steps; each sample has its own tree."""
         named = [prefix.question.encode()]
         asked = [prefix.before, prefix.temperature, prefix.top_p, sample]
         special = any(part not in ((), None, "") for part in asked)
@@ -90,12 +90,12 @@ class Node:
 
     @classmethod
     def asking(cls, text: str, sample: int = 0, before: tuple[tuple[str, str], ...] = ()) -> Node:
-        """The node of a request that is no problem: the text is asked, once for each sample."""
+        """The node of a request that is no problem: the text is sent once for each sample."""
         named = [b"ask", str(sample).encode(), text.encode(), *([json.dumps(before).encode()] if before else [])]
         return cls(Prefix(text, (), "", before=before), (digest(*named),))
 
     def at(self, steps: int) -> Node:
-        """The node on the way to this one after so many steps, which shares no children with it."""
+        """The ancestor of this node after `steps` steps; it shares no children with it."""
         if steps == len(self.path) - 1:
             return self
         return Node(self.prefix._replace(steps=self.prefix.steps[:steps]), self.path[: steps + 1])
@@ -109,9 +109,9 @@ class Node:
 
 
 class Draw(NamedTuple):
-    """One stored value: a draft has text and stop, a score has score, a prompt's length neither.
+    """One stored value: a draft has text and stop, a score has score, a prompt's length has neither.
 
-    What a server billed for the call stands with it.
+    A server's bill for the call is stored with it.
     """
 
     tokens: int
@@ -124,7 +124,7 @@ class Draw(NamedTuple):
 
     @property
     def usage(self) -> Usage | None:
-        """What was billed, None where nothing was."""
+        """The bill, None if there is none."""
         if self.billed_read is None or self.billed_cached is None or self.billed_written is None:
             return None
         return Usage(self.billed_read, self.billed_cached, self.billed_written)
@@ -157,7 +157,7 @@ class _Layer:
 
 
 class _Journal:
-    """An SQLite database that survives the process: one transaction a batch."""
+    """An SQLite database that survives the process: one transaction per batch."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -197,11 +197,11 @@ class _Journal:
 
 
 class Draws:
-    """All draws that a rule can read, and those it adds.
+    """The draws that a rule can read, and those it adds.
 
     Args:
         layers: files made by `export`; read only, shared by any number of processes.
-        journal: where new draws are kept as they are made; None keeps them in memory only.
+        journal: database that stores new draws as they are made; None keeps them in memory only.
 
     Attributes:
         folder: the folder of the journal.
@@ -237,7 +237,7 @@ class Draws:
         return found
 
     def put(self, draws: Sequence[tuple[bytes, Draw]]) -> None:
-        """Keep new draws, at once and for good; what is kept already stays as it is."""
+        """Store new draws at once and for good; stored ones are not replaced."""
         new = [(key, draw) for key, draw in draws if key not in self._fresh]
         if self._journal:
             self._journal.append(new)
@@ -245,7 +245,7 @@ class Draws:
         self._used.update(key for key, _ in draws)
 
     def export(self, path: Path) -> int:
-        """Write a layer of the draws that were used and are in no layer below; returns their number."""
+        """Write a layer of the used draws that are in no layer below; returns their number."""
         keys = sorted(self._used)
         draws = [self._fresh[key] for key in keys]
         columns = [keys, *([getattr(draw, name) for draw in draws] for name in SCHEMA.names[1:])]

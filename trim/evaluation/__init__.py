@@ -1,1 +1,1 @@
-"""From episodes to figures: measures, intervals, summary tables."""
+"""From episodes to numbers: measures, intervals, summary tables."""

@@ -1,4 +1,4 @@
-"""The paired bootstrap over problems and training seeds, and how measures are computed."""
+"""The paired bootstrap over problems and training seeds, and the measures' settings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from trim.evaluation.costs import Regime
 
 @dataclass(frozen=True)
 class MeasureSettings:
-    """How figures are computed.
+    """Settings of the measures.
 
     Attributes:
         cost: unit of cost, one of `costs.UNITS`.
-        cache: what a call reads; see `trim.evaluation.costs`.
+        cache: the regime of caches; see `trim.evaluation.costs`.
         budgets: cost fractions at which accuracy is read off the curves.
         levels: PGR levels of the call-performance thresholds.
         bootstrap: number of resamples of problems and seeds, the same for all routers.
@@ -42,7 +42,7 @@ _libraries = cache(ThreadpoolController)  # looking for them takes milliseconds
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Sums on one thread, so that they are added up alike wherever they are made again."""
+    """Run sums on one thread, so that they are added in the same order on every machine."""
     return _libraries().limit(limits=1, user_api="blas")
 
 
@@ -67,7 +67,7 @@ class Estimate(NamedTuple):
     Attributes:
         value: as observed, NaN where it is not reached.
         low, high: ends of the interval; NaN where the number is not reached in every resample.
-        reached: share of the resamples in which it is.
+        reached: share of the resamples in which it is reached.
     """
 
     value: float
@@ -80,7 +80,7 @@ def estimate(samples: np.ndarray, confidence: float) -> Estimate:
     """A number as observed, first of the samples, with the percentile interval of its resamples, the others.
 
     A number that some resamples do not reach has no interval: quantiles of those that reach it would cover the truth
-    far less often than they say.
+    far less often than stated.
     """
     value, drawn = float(samples[0]), samples[1:]
     reached = float(1 - np.isnan(drawn).mean())
@@ -103,5 +103,5 @@ def seed_weights(seeds: int, settings: MeasureSettings) -> np.ndarray:
     """
     even = np.full((1, seeds), 1 / seeds)
     drawn = max(1, seeds - 1)
-    rng = np.random.default_rng([settings.seed, seeds])  # apart from the resampling of the problems
+    rng = np.random.default_rng([settings.seed, seeds])  # independent of the resampling of the problems
     return np.vstack([even, rng.multinomial(drawn, even[0], size=settings.bootstrap) / drawn])

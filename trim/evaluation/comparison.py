@@ -23,19 +23,19 @@ SUMMARY_COLUMNS = [
 ]  # fmt: skip
 MEASURE_COLUMNS = ["benchmark", "router", "measure", "value", "low", "high", "spread", "reached"]
 UNIT_MEASURES = ("cpt50", "cpt80", "apgr", "ibc")
-# No ratio over a number that may be this small: ΔIBC of a router that gains 5 % more a token than always-strong.
+# No ratio over a number that may be this small: ΔIBC of a router with a 5 % higher gain per token than always-strong.
 NEAR_ZERO = 0.05
 _LEAST = 1e-9  # of a denominator, in single resamples
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All routers on one benchmark, over the same problems.
+    """The routers of one benchmark, over the same problems.
 
     Attributes:
         routers: results by router, both ends among them.
         weights: bootstrap weights of the problems, shape (resamples, n), rows sum to 1.
-        settings: how figures are computed.
+        settings: settings of the measures.
     """
 
     routers: dict[str, Results]
@@ -63,7 +63,7 @@ class Comparison:
         }
 
     def over_seeds(self, samples: Sequence[np.ndarray]) -> np.ndarray:
-        """Mean of what each of s seeds reached, over those that a resample draws; NaN where one of these is.
+        """Mean of s seeds' results, over those that a resample draws; NaN where one of these is.
 
         Routers of equally many seeds are compared under the same draws of them.
 
@@ -105,16 +105,16 @@ class Comparison:
         )
 
     def cost(self, result: Results, unit: str | None = None) -> np.ndarray:
-        """What solving cost in the settings' unit or another, shape (k, n).
+        """Cost of solving in the settings' unit or another, shape (k, n).
 
         Raises:
-            TrimError: if it is to be as billed, and no server billed anything.
+            TrimError: if the regime is `billed`, and no server billed anything.
         """
         costs = result.costs.get(self.settings.cache) or self._prefix(result)
         return costs[unit or self.settings.cost]
 
     def _prefix(self, result: Results) -> dict[str, np.ndarray]:
-        """What stands for a bill where there is none: no other router's calls were billed, or this one made none."""
+        """The substitute for a missing bill: no other router's calls were billed, or this router made none."""
         if not any(self.settings.cache in other.costs for other in self.routers.values()):
             raise TrimError("evaluation.cache: billed found, but no server billed anything; take none or prefix")
         return result.costs["prefix"]
@@ -197,11 +197,11 @@ def differences(comparison: Comparison, baseline: str) -> pd.DataFrame:
 
 
 def ratios(comparison: Comparison, routers: Sequence[str], rivals: Sequence[str]) -> pd.DataFrame:
-    """How many times as cost-efficient routers are as rivals, on the same resamples: value, low, high, at_zero.
+    """Cost-efficiency of routers over that of rivals, on the same resamples: value, low, high, at_zero.
 
     `ibc` is the ratio of the incremental benefits per cost over always-strong's (the paper's measure), `slope` that of
-    the accuracies gained per cost. A rival whose own interval reaches down to `NEAR_ZERO` is `at_zero`: there is no
-    ratio then, since it could be any.
+    the accuracies gained per cost. If the rival's own interval reaches down to `NEAR_ZERO`, the row is `at_zero`:
+    it has no ratio, since any value would be possible.
     """
     rows, benchmark = [], comparison.routers["always_strong"].benchmark
     for name in routers:
@@ -214,7 +214,7 @@ def ratios(comparison: Comparison, routers: Sequence[str], rivals: Sequence[str]
 
 
 def paired_ratio(one: np.ndarray, other: np.ndarray, confidence: float) -> tuple[Estimate, bool]:
-    """The ratio of two numbers on the same resamples, and whether there is none since the lower one may be near 0.
+    """The ratio of two numbers on the same resamples, and a flag: no ratio, since the denominator may be near 0.
 
     Args:
         one, other: as observed and then per resample, shape (1 + resamples,) each.
@@ -228,9 +228,9 @@ def paired_ratio(one: np.ndarray, other: np.ndarray, confidence: float) -> tuple
 
 
 def kept(comparison: Comparison, whole: Comparison, measure: str) -> pd.DataFrame:
-    """What each router keeps of a measure that it has in another comparison, on the same resamples.
+    """The share of a measure in another comparison that each router keeps, on the same resamples.
 
-    Rows as those of `measures`, with `kept` for the measure; without a value where there may be nothing to keep.
+    Rows as in `measures`, with `kept` for the measure; no value where the measure may be near zero in the other.
     """
     rows = []
     for name, result in comparison.routers.items():
@@ -241,11 +241,11 @@ def kept(comparison: Comparison, whole: Comparison, measure: str) -> pd.DataFram
 
 
 def units(comparison: Comparison, budget: float) -> pd.DataFrame:
-    """What each router costs in every unit.
+    """Each router's cost in every unit.
 
     Rows of unit, regime and router: the middle measures in that unit, and `spent`, always-strong's cost being 1, at
-    the setting that is nearest to a share `budget` of its tokens, of each seed; with low and high. Units of written
-    tokens only are the same in every regime, and listed under `prefix`.
+    the setting nearest to a share `budget` of its tokens, of each seed; with low and high. Units of written tokens
+    only are the same in every regime, and are listed under `prefix`.
     """
     tables, chosen = [], {name: _at_budget(comparison, name, budget) for name in comparison.routers}
     regimes = [regime for regime in REGIMES if any(regime in result.costs for result in comparison.routers.values())]
@@ -279,7 +279,7 @@ def _at_budget(comparison: Comparison, router: str, budget: float) -> list[int]:
 
 
 def nearest_setting(settings: Sequence[str], spent: np.ndarray, budget: float) -> int:
-    """Index of the setting that was fitted for a budget, or else spends nearest to it, of the first seed.
+    """Index of the setting that was fitted for a budget, or else of the one nearest to it, of the first seed.
 
     Args:
         settings: k names.

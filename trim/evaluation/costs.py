@@ -1,10 +1,10 @@
-"""The whole cost of episodes: what every call of every model reads, finds in a cache, and writes.
+"""The whole cost of episodes: tokens that every call of every model reads, finds in a cache, and writes.
 
 Two models share no cache. Under the regime `none` every call reads its whole prompt, as with a stateless server;
 under `prefix` each model keeps its own cache, so that it reads each token of a problem at most once, and none
 that it wrote itself: a rewrite in the words of a draft is known to the weak model, which wrote that, and to the
-reward model, if it read it. `billed` is what a server's usage said, and `prefix` for the calls of models that run here.
-Steps that a model writes one after another, with nobody asked in between, are one call.
+reward model, if it read it. `billed` is a server's reported usage, and `prefix` for the calls of local models.
+Consecutive steps of one model, with no other call between them, are one call.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from trim.models.cost import ModelCost
 
 Columns = Mapping[str, Any]  # an episodes table: a data frame, or an array for each column
 Regime = Literal["none", "prefix", "billed"]
-# Tokens that the strong model writes (the paper's unit); that pass through it, written or read; that pass through any
-# model; operations, with and without the reward model's; money; seconds in all, and of writing and of reading alone.
+# Tokens that the strong model writes (the paper's unit); tokens that it reads or writes; tokens that any model reads or
+# # writes; operations, with and without the reward model's; money; seconds in all, and of writing and of reading alone.
 UNITS = (
     "strong_tokens", "strong_passes", "all_tokens", "flops", "flops_without_prm", "money", "latency",
     "latency_decoding", "latency_reading",
 )  # fmt: skip
-WRITTEN = ("strong_tokens", "latency_decoding")  # units of what is written only
+WRITTEN = ("strong_tokens", "latency_decoding")  # units of written tokens only
 REGIMES: tuple[Regime, ...] = ("none", "prefix", "billed")
 ROLES = ("weak", "strong", "prm")
-# Whose call a rating is: the reward model's, or that of the language model whose log-probabilities, grades or verdicts
-# it takes. The weak model's log-probabilities come with its drafts.
+# The model that pays for a rating: the reward model, or the language model whose log-probabilities, grades or verdicts
+# # it uses. The weak model's log-probabilities are free with its drafts.
 PAYERS = {"prm": "prm", "strong": "strong", "grade": "strong", "self": "weak"}
 
 
@@ -38,11 +38,11 @@ class Calls:
     """Calls of one kind; an array each, with an entry per row of an episodes table.
 
     Attributes:
-        role: whose calls they are.
-        kind: what the calls do: write a draft (draft), another (retry) or a rewrite (rewrite), or rate a step (rating;
-            before another rater does: first) or the worse of two drafts (other).
+        role: the model that is called.
+        kind: writing a draft (draft), another (retry) or a rewrite (rewrite); or rating a step (rating; by the first of
+            two raters: first) or the worse of two drafts (other).
         count: calls.
-        prompt: tokens of their prompts, all calls together.
+        prompt: tokens of their prompts, summed over the calls.
         fresh: those of them that the model has neither read nor written before.
         written: tokens.
     """
@@ -55,18 +55,18 @@ class Calls:
     written: np.ndarray
 
     def read(self, steps: Columns, regime: Regime) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens of the prompts that are read, and that are found in the cache."""
+        """Prompt tokens that are read, and those found in the cache."""
         read = np.where(self.count > 0, self.prompt if regime == "none" else self.fresh, 0)
         cached = np.where(self.count > 0, self.prompt, 0) - read
         if regime != "billed":
             return read, cached
         billed, kept = (np.asarray(steps[f"{self.kind}_{name}"], float) for name in ("billed", "cached"))
-        told = (self.count > 0) & np.isfinite(billed)
-        return np.where(told, billed - kept, read), np.where(told, kept, cached)
+        reported = (self.count > 0) & np.isfinite(billed)
+        return np.where(reported, billed - kept, read), np.where(reported, kept, cached)
 
 
 class _Context:
-    """What stands before each row of an episodes table, and what of that a model has in its cache."""
+    """The text before each row of an episodes table, and the part of it in each model's cache."""
 
     def __init__(self, steps: Columns) -> None:
         self.by_weak = np.asarray(steps["writer"] == "weak")
@@ -75,16 +75,16 @@ class _Context:
         self.repeats_draft = ~self.by_weak & np.asarray(steps["repeats_draft"], dtype=bool)
         self.repeats_other = ~(self.by_weak | self.repeats_draft) & np.asarray(steps["repeats_other"], dtype=bool)
         starts = np.asarray(steps["step"] == 0)
-        self._attempt = np.cumsum(starts)  # a solution that is thrown away is one, that which follows another
+        self._attempt = np.cumsum(starts)  # a discarded solution is one attempt, its successor another
         self._first_row = np.flatnonzero(starts)
         self.episode = np.cumsum(starts & ~np.concatenate([[False], thrown_away[:-1]]))
 
     def goes_on(self, ours: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """Whether a row is written in the same call as the row before it, of the same attempt.
+        """True for a row written in the same call as the row before it, of the same attempt.
 
         Args:
             ours: rows that a model writes.
-            asked: rows after which somebody is asked.
+            asked: rows after which another call is made.
         """
         last = np.concatenate([[False], (ours & ~asked)[:-1]])
         last[self._first_row] = False
@@ -96,7 +96,7 @@ class _Context:
         return total - total[self._first_row][self._attempt - 1]
 
     def since_last(self, values: np.ndarray, event: np.ndarray) -> np.ndarray:
-        """In the rows of an event: sum of the values from the row of the last event of the attempt on; else 0."""
+        """In the rows of an event: sum of the values since the row of the attempt's previous event; 0 elsewhere."""
         rows = np.flatnonzero(event)
         now, attempt = self.before(values)[rows], self._attempt[rows]
         found = np.zeros(len(values), dtype=np.int64)
@@ -104,7 +104,7 @@ class _Context:
         return found
 
     def first(self, event: np.ndarray) -> np.ndarray:
-        """Whether a row is that of the first event of its episode."""
+        """True for the row of the first event of its episode."""
         rows = np.flatnonzero(event)
         found = np.zeros(len(event), dtype=bool)
         found[rows[np.diff(self.episode[rows], prepend=0) > 0]] = True
@@ -112,14 +112,14 @@ class _Context:
 
 
 def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls]:
-    """All calls behind the rows of an episodes table.
+    """Calls behind the rows of an episodes table.
 
     Args:
         steps: the rows, in the table's order; texts are not needed.
         prompts: tokens of each model's prompt before the first step, an entry per row.
 
-    Beside the table's columns there are two of bools, whether the text is that of the draft that it took the place of
-    (repeats_draft), and of the worse of two drafts (repeats_other).
+    Beside the table's columns there are two of bools: the text repeats the draft that it replaced (repeats_draft), or
+    the worse of two drafts (repeats_other).
     """
     context = _Context(steps)
     rated = np.asarray(steps["read_tokens"] + steps["reread_tokens"]) > 0
@@ -137,9 +137,9 @@ def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls
 
 
 def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.ndarray) -> list[Calls]:
-    """The weak model reads what stands, which it knows but for the strong model's words, and all of that on a retry.
+    """Calls of the weak model: it reads the steps so far, new to it only where the strong model wrote; on a retry, all.
 
-    It goes on in one call where no draft of a setting is judged, as when it solves whole problems.
+    It continues in one call where no draft of a setting is judged, as when it solves whole problems.
     """
     written = np.asarray(steps["draft_tokens"])
     called = written > 0
@@ -155,7 +155,7 @@ def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.nda
 
 
 def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.ndarray) -> list[Calls]:
-    """The strong model rates drafts, in one scheme, and rewrites steps; both leave what they read in its cache."""
+    """Calls of the strong model: it rewrites steps and, in one scheme, rates drafts; both fill its cache."""
     rewritten = ~context.by_weak
     fresh = context.since_last(np.where(context.by_weak & ~rated, context.tokens, 0), rated | rewritten)
     fresh += np.where(context.first(rated | rewritten), prompt, 0)
@@ -173,10 +173,10 @@ def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.nda
 
 
 def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndarray) -> list[Calls]:
-    """The reward model reads the draft, and what stands and has no score yet; another rater may be asked after it.
+    """Calls of the raters: the reward model reads the draft and the steps without a score; a second rater may follow.
 
-    It knows a step that repeats a draft which it has read. Of two drafts the better one is read as the draft is, and
-    the other one besides.
+    A step that repeats a draft is in its cache. Of two drafts the better one is read as the draft, and the other one
+    in addition.
     """
     first = np.asarray(steps["first_rater"] == "prm")
     called = first | last
@@ -199,7 +199,7 @@ def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndar
 
 
 def _asked(steps: Columns, rater: str, called: np.ndarray) -> Calls:
-    """A language model is asked about a text of its own; several tries share what they read."""
+    """Calls of a language model that rates its own text; several tries share their prompt."""
     count, asked = np.where(called, steps["rating_calls"], 0), np.where(called, steps["read_tokens"], 0)
     return Calls(PAYERS[rater], "rating", count, count * asked, asked, np.where(called, steps["verdict_tokens"], 0))
 
@@ -217,7 +217,7 @@ def totals(steps: Columns, calls: Sequence[Calls], regime: Regime) -> dict[str, 
 
 
 def in_units(total: Mapping[str, np.ndarray], models: Mapping[str, ModelCost]) -> dict[str, np.ndarray]:
-    """Every unit of `UNITS` but the strong tokens, from totals as `totals` names them."""
+    """Every unit of `UNITS` but the strong tokens, from totals named as by `totals`."""
     flops, money, decoding, reading, waiting = (dict[str, np.ndarray]() for _ in range(5))
     for role, model in models.items():
         calls, read, cached, written = (total[f"{role}_{name}"] for name in ("calls", "read", "cached", "written"))

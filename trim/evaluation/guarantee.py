@@ -1,8 +1,9 @@
 """Settings with a guarantee: Learn then Test (Angelopoulos et al., 2021) over a router's ordered settings.
 
-A promise is that a mean over problems is above 0: of accuracy less a share of always-strong's, or of a budget less what
-is spent. Each setting is tested against "it is not", from the safest to the cheapest, and the first that cannot be told
-ends it. So the chance that a chosen setting breaks the promise is at most the risk, whatever the number of problems.
+A promise is that a mean over problems is above 0: of accuracy minus a share of always-strong's, or of a budget minus
+the spending. The null hypothesis that it is not is tested for each setting, from the safest to the cheapest; testing
+stops at the first setting that is not significant. So the chance that a chosen setting breaks the promise is at most
+the risk, for any number of problems.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _BETS = np.geomspace(0.02, 0.9, 16)  # shares of the largest bet that cannot los
 
 
 class Outcomes(NamedTuple):
-    """What the settings of a router reached on n problems, and always-strong on the same.
+    """Results of a router's settings on n problems, and always-strong's on the same problems.
 
     Attributes:
         correct: shape (k, n), bool.
@@ -30,11 +31,11 @@ class Outcomes(NamedTuple):
     strong_tokens: np.ndarray
 
     def margins(self, promise: Promise, level: float) -> tuple[np.ndarray, float]:
-        """What a setting has to spare on each problem, shape (k, n), and the least that can be.
+        """Margins of each setting on each problem, shape (k, n), and their lower bound.
 
         Args:
             promise: an accuracy of at least `level` times always-strong's, or at most `level` times its tokens. The
-                longest solution that was seen is taken for the longest that there is.
+                longest solution seen is taken for the longest possible one.
             level: see above.
         """
         if promise == "accuracy":
@@ -44,7 +45,7 @@ class Outcomes(NamedTuple):
 
 
 def p_values(margins: np.ndarray, least: float) -> np.ndarray:
-    """How far each of k means could be 0 or less by chance, shape (k, n) -> (k,), in (0, 1].
+    """P-values of k means against "0 or less", shape (k, n) -> (k,), in (0, 1].
 
     By betting (Waudby-Smith and Ramdas, 2024): capital that grows by 1 + bet · margin from problem to problem cannot be
     expected to grow if the mean is not above 0, so that it is above 1/p at any time with probability p at most (Ville,
@@ -61,19 +62,19 @@ def p_values(margins: np.ndarray, least: float) -> np.ndarray:
 
 
 def choose(margins: np.ndarray, least: float, risk: float) -> int | None:
-    """The last of the k settings, safest first, before the first that cannot be told to keep its promise; None if none.
+    """The last of k settings, safest first, before the first that is not significant; None if there is none.
 
     Args:
         margins: see `p_values`.
         least: see `p_values`.
         risk: the largest probability that the chosen setting breaks the promise.
     """
-    told = int(np.cumprod(p_values(margins, least) <= risk).sum())  # in a row, from the first
-    return told - 1 if told else None
+    significant = int(np.cumprod(p_values(margins, least) <= risk).sum())  # in a row, from the first
+    return significant - 1 if significant else None
 
 
 def problems_needed(margins: np.ndarray, least: float, risk: float) -> int | None:
-    """About how many problems would tell that a mean like that of these margins is above 0; None if it is not.
+    """About how many problems would certify a mean like that of these margins; None if the mean is not above 0.
 
     Args:
         margins: of one setting, shape (n,).

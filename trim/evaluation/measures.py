@@ -1,4 +1,4 @@
-"""The measures of a router's cost-accuracy curve (design, section 2), of any number of curves at once.
+"""The measures of a router's cost-accuracy curve (design, section 2), for any number of curves at once.
 
 A curve is given by its operating points: `fraction`, the cost over always-strong's, and
 `accuracy`, both of shape (..., k), one curve a row; it starts at always-weak, is linear between
@@ -150,7 +150,7 @@ def aiq(curve: Curve, scale: Scale) -> np.ndarray:
 def ibc(curve: Curve, scale: Scale) -> np.ndarray:
     """Incremental benefit per cost over always-strong's, as a relative difference (AutoMix).
 
-    The mean over operating points that cost more than always-weak; NaN if there are none.
+    The mean over operating points that cost more than always-weak; NaN if there is none.
     """
     start = np.expand_dims(scale.weak_fraction, -1)
     costly = curve.fraction > start + _SAME
@@ -161,7 +161,7 @@ def ibc(curve: Curve, scale: Scale) -> np.ndarray:
 
 
 def front(curve: Curve) -> Curve:
-    """The curve through the points that no cheaper one equals; others repeat the one before."""
+    """The curve through the points that no cheaper one equals; other points repeat the one before."""
     best = np.maximum.accumulate(curve.accuracy, axis=-1)
     better = np.diff(best, axis=-1, prepend=-np.inf) > 0
     at = np.maximum.accumulate(np.where(better, np.arange(best.shape[-1]), 0), axis=-1)
@@ -171,9 +171,9 @@ def front(curve: Curve) -> Curve:
 def ibc_front(curve: Curve, scale: Scale) -> np.ndarray:
     """As `ibc`, but the mean over shares 0.01, 0.02 ... 1 of the accuracy gap, read off the front.
 
-    So routers with different lists of settings compare. A share that is not reached counts as reached at
-    always-strong's slope, that is as 0, so that a list that ends early gains nothing by it; shares that cost no more
-    than always-weak have no slope and are left out.
+    This makes routers with different lists of settings comparable. A share that is not reached counts as 0
+    (always-strong's slope), so that a list that ends early gains nothing; shares that cost no more than always-weak
+    have no slope and are left out.
     """
     best = front(curve)
     pgr = scale.pgr(best.accuracy)
@@ -193,7 +193,7 @@ def all_measures(
     budgets: tuple[float, ...],
     only: Collection[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Every measure, or `only` some, by its name in measures.csv."""
+    """Every measure (or those in `only`), by its name in measures.csv."""
     curve = Curve.through(fraction, accuracy, scale)
     known: dict[str, Callable[[], np.ndarray]] = {
         **{f"cpt{round(100 * level):d}": partial(cpt, curve, scale, level) for level in levels},

@@ -1,4 +1,4 @@
-"""What was released with the paper or is reported in it, by the measures that everything else is measured by."""
+"""The paper's released and reported numbers, in the measures of this package."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def published_points(router: str = "trim_thr") -> pd.DataFrame:
 
     Returns:
         Rows of setting, accuracy, pgr, strong_fraction, strong_tokens, weak_tokens_kept, weak_tokens_discarded and
-        calls, the steps that are handed over; means per problem.
+        calls (the steps handed over); means per problem.
     """
     rows, (weak, strong) = _lines(router), _ends()
     return pd.DataFrame(
@@ -61,11 +61,11 @@ def published_points(router: str = "trim_thr") -> pd.DataFrame:
 
 
 def published_costs(router: str) -> pd.DataFrame:
-    """The most that each released point can have cost, always-strong's being 1; with its setting.
+    """Upper bounds on the cost of each released point (always-strong's is 1); with its setting.
 
-    Only tokens that were written were released. Each model keeps its own cache, so that the strong model reads every
-    weak token that stands at most once, the weak model every strong one, and the reward model every draft and every
-    rewrite. The questions are left out; with them the shares lie nearer to 1.
+    Only counts of written tokens were released. Each model keeps its own cache, so the strong model reads every
+    accepted weak token at most once, the weak model every strong one, and the reward model every draft and every
+    rewrite. The questions are left out; with them the shares are nearer to 1.
     """
     points, strong = published_points(router), _ends()[1]["avg_target_tokens_per_question"]
     points = points[points["strong_fraction"].between(0, 1, inclusive="neither")]
@@ -89,7 +89,7 @@ def published_costs(router: str) -> pd.DataFrame:
 def published_budgets(settings: MeasureSettings, router: str = "trim_thr") -> pd.DataFrame:
     """A row per measure: value, low, high, share of the draws that reach it.
 
-    Only sums over problems were released, so that the intervals are those of independent
+    Only sums over problems were released, so the intervals are those of independent
     binomial counts: wider than paired ones, and of the accuracies alone.
     """
     points, (weak, strong) = published_points(router), _ends()
@@ -109,12 +109,12 @@ def published_budgets(settings: MeasureSettings, router: str = "trim_thr") -> pd
 
 
 def reported() -> pd.DataFrame:
-    """The paper's own figures, of another pair of models: benchmark, router, measure, value."""
+    """The paper's own numbers, for another pair of models: benchmark, router, measure, value."""
     return pd.DataFrame(_json("reported")["rows"])
 
 
 def reported_for() -> str:
-    """The models that the paper's own figures were made with, as a label."""
+    """A label with the models of the paper's own numbers."""
     models = _json("reported")["models"]
     return f"reported: {models['weak']}, {models['strong'].split(' (')[0]}, {models['prm']}"
 
@@ -144,7 +144,7 @@ def published_model(observation: str = "math_train") -> StepModel:
 
 
 def reported_values(measure: str, benchmark: str = "math500") -> dict[str, float]:
-    """The paper's own figures of a measure, by router, as fitted on the same benchmark."""
+    """The paper's own numbers of a measure, by router, as fitted on the same benchmark."""
     rows = reported()
     rows = rows[(rows["measure"] == measure) & (rows["benchmark"] == benchmark)]
     return dict(zip(rows["router"], rows["value"], strict=True))

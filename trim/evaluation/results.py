@@ -1,4 +1,4 @@
-"""The episodes table: one row a step, with all that the figures are computed from."""
+"""The episodes table: one row per step, with all data of the measures."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Results:
     """One router on one benchmark, per problem.
 
     Attributes:
-        benchmark, split, router, title, reference: what it is.
+        benchmark, split, router, title, reference: the run's labels.
         settings: k names, in the router's order.
-        seeds: seed of the training behind each setting, None where there was none; see `trim.engine.policy.Policy`.
+        seeds: training seed of each setting, None if it was not trained; see `trim.engine.policy.Policy`.
         problems: n ids.
         correct: shape (k, n), bool.
         costs: costs by regime, each of `PER_PROBLEM`, shape (k, n); `billed` is there if a server billed anything.
@@ -47,12 +47,12 @@ class Results:
 
     @property
     def totals(self) -> dict[str, np.ndarray]:
-        """Each of `PER_PROBLEM` where every model keeps its own cache."""
+        """Each of `PER_PROBLEM` under the regime `prefix`."""
         return self.costs["prefix"]
 
 
 def read_results(path: Path) -> Results:
-    """Add up one router's episodes; nothing but the file is needed.
+    """Add up one router's episodes; only the file is needed.
 
     Raises:
         TrimError: if the file is damaged.
@@ -103,7 +103,7 @@ def read_scores(path: Path) -> pd.DataFrame:
 def _add_up(
     steps: pd.DataFrame, models: dict[str, ModelCost], prompts: dict[str, np.ndarray]
 ) -> tuple[pd.Series, dict[Regime, pd.DataFrame]]:
-    """Whether each setting solves each problem, and by regime the sums of `PER_PROBLEM`."""
+    """Correctness of each setting on each problem, and the sums of `PER_PROBLEM` by regime."""
     keys = steps[["setting", "problem"]]
     first = np.flatnonzero((keys != keys.shift()).any(axis=1))
     index = pd.MultiIndex.from_frame(keys.iloc[first])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-# What is asked for at a step: a draft, ratings of it by the only or last rater and by one before it, a rewrite, a
-# second draft, and a rating of the worse of the two.
+# Kinds of calls at a step: a draft, ratings of it by the only or last rater and by an earlier one, a rewrite, a second
+# # draft, and a rating of the worse of the two.
 CALLS = ("draft", "rating", "first", "rewrite", "retry", "other")
 SCHEMA = pa.schema(
     [

@@ -1,1 +1,1 @@
-"""An experiment: params.yaml as typed models, and what runs and fits its routers."""
+"""An experiment: params.yaml as typed models, the runner of its models, and the fitting of its routers."""

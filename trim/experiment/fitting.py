@@ -21,18 +21,18 @@ from trim.routers.always import STRONG, WEAK
 from trim.routers.base import Outcome, Router
 from trim.routers.fitted import read_fitted
 
-if TYPE_CHECKING:  # what is only planned or thresholded does not depend on how networks are trained
+if TYPE_CHECKING:  # planned and thresholded routers do not depend on the training of networks
     from trim.rl.tree import Tree
 
 
 @dataclass(frozen=True)
 class Training:
-    """What routers that are trained need beside the validation problems.
+    """Inputs of trained routers beside the validation problems.
 
     Attributes:
-        tree: finds the solution trees of a split.
-        checkpoint: the file in which the training keeps its state.
-        log: takes the training's updates as they are made.
+        tree: returns the solution trees of a split.
+        checkpoint: the file that keeps the training's state.
+        log: called after each update of the training.
     """
 
     tree: Callable[[str], Tree]
@@ -74,7 +74,7 @@ class _Trial:
 def by_problem(
     runner: Runner, problems: Sequence[Problem], policies: Sequence[Policy]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether k policies solve each of n problems, and the strong tokens that they take, shape (k, n) each."""
+    """Correctness and strong tokens of k policies on n problems, shape (k, n) each."""
     episodes, shape = runner.run(problems, policies), (len(policies), len(problems))
     correct = np.array([e.correct for e in episodes]).reshape(shape)
     tokens = np.array([sum(step.strong_tokens for step in (*e.discarded, *e.steps)) for e in episodes])
@@ -88,14 +88,14 @@ def fit_router(
     calibration: Callable[[str], StepModel],
     training: Training | None = None,
 ) -> dict[str, Any]:
-    """What fitting finds for a router.
+    """The fitted parameters of a router.
 
     Args:
         runner: the runner of the experiment that holds the router.
         router: the router's name.
         problems: the table of the benchmark's problems.
-        calibration: finds the benchmark's POMDP by name.
-        training: what a router that is trained needs.
+        calibration: returns a POMDP of the benchmark by name.
+        training: needed by routers that are trained.
     """
     trial = _Trial(runner, problems, calibration, training)
     return runner.params.router(router).fit(trial, runner.params.evaluation.budgets)
@@ -107,25 +107,25 @@ def fitted_policies(params: Params, router: str, benchmark: str, fitted: Path | 
 
 
 def fitted_router(params: Params, router: str, benchmark: str, fitted: Path | None) -> Router:
-    """A router as it is used on a benchmark, with what was fitted for it in `fitted`/BENCHMARK.
+    """A router ready for use on a benchmark, with its fitted parameters from `fitted`/BENCHMARK.
 
     Raises:
         TrimError: if a file there is missing or damaged.
     """
     found = params.router_type(router)
     if found.hindsight:
-        raise TrimError(f"{router}: it knows how problems end, so that it can only be run on a benchmark")
+        raise TrimError(f"{router}: it needs the outcomes of the problems, so it can only be run on a benchmark")
     if not found.needs_fitting:
         return params.router(router)
     if fitted is None:
-        raise TrimError(f"--fitted is missing: {router} is fitted before it is used")
+        raise TrimError(f"--fitted is missing: {router} must be fitted before use")
     return params.router(router, read_fitted(fitted / params.source(router, benchmark), router))
 
 
 def policies_for(
     runner: Runner, router: str, benchmark: str, fitted: Path | None, problems: Sequence[Problem]
 ) -> dict[str, Policy]:
-    """As `fitted_policies`, for routers that are run on these problems; bounds are told how they end."""
+    """As `fitted_policies`, for these problems; routers that are bounds (hindsight) also get the problems' outcomes."""
     found = runner.params.router_type(router)
     if not found.hindsight:
         return fitted_policies(runner.params, router, benchmark, fitted)

@@ -1,4 +1,4 @@
-"""The guaranteed setting of a router of an experiment, from what its settings reached on the validation problems."""
+"""The guaranteed setting of a router: certified on the validation problems."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NAME = "guarantee="
 
 @dataclass(frozen=True)
 class Guaranteed:
-    """A router's setting that keeps a promise.
+    """A router's setting that is certified to keep a promise.
 
     Attributes:
         router: the router.
-        setting: its cheapest setting that can be told to keep the promise, None if there is none.
-        accuracy: accuracy there on the validation problems, over always-strong's.
-        spent: strong tokens there, over always-strong's.
-        needed: if there is no such setting, about how many problems would tell one, None if not even that is likely.
+        setting: its cheapest certified setting, None if there is none.
+        accuracy: its accuracy on the validation problems, over always-strong's.
+        spent: its strong tokens, over always-strong's.
+        needed: if there is no such setting, about how many problems would certify one; None if no number is likely to.
     """
 
     router: str
@@ -38,16 +38,16 @@ class Guaranteed:
 
 
 def validation_path(fitted: Path, benchmark: str) -> Path:
-    """What the settings of routers reached on the validation problems, beside the folder of what was fitted."""
+    """The file of the settings' results on the validation problems, beside the folder of fitted parameters."""
     return fitted.parent / "validation" / f"{benchmark}.json"
 
 
 class Validation(NamedTuple):
-    """What every setting reached on the validation problems, by router, safest setting first.
+    """Results of every setting on the validation problems, by router, safest setting first.
 
     Attributes:
         settings: names of the k settings of each router.
-        outcomes: what they reached.
+        outcomes: their results.
     """
 
     settings: dict[str, list[str]]
@@ -55,13 +55,13 @@ class Validation(NamedTuple):
 
 
 def read_validation(path: Path) -> Validation:
-    """What was measured on the validation problems.
+    """Read the results on the validation problems.
 
-    Values that were fitted for a budget are left out, since they were chosen on these very problems; so are the
-    settings of all seeds but one.
+    Settings fitted for a budget are left out, since they were chosen on these very problems; so are those of all
+    seeds but one.
 
     Raises:
-        TrimError: if it was not measured, or a file is damaged.
+        TrimError: if a file is missing or damaged.
     """
     if not path.is_file() or not path.with_suffix(".safetensors").is_file():
         raise TrimError(f"{path}: No such file or directory; `snakemake --cores all serving` measures it")
@@ -89,10 +89,10 @@ def guarantee(
     """The guaranteed setting of each router, cheapest first; those without one come last.
 
     Args:
-        measured: what every setting reached.
+        measured: results of every setting.
         promise: see `trim.evaluation.guarantee.Outcomes.margins`.
         level: see there.
-        routers: those to choose among; the risk is shared out evenly.
+        routers: those to choose among; the risk is split evenly between them.
         risk: largest probability that any promise made here is broken, over the draw of the validation problems.
     """
     rows = []
@@ -115,9 +115,9 @@ def guarantee(
 
 
 def guaranteed_setting(path: Path, router: str, setting: str) -> str:
-    """The setting that a name stands for: of guarantee=0.95, that which reaches 95 % of always-strong's accuracy.
+    """The setting of a name: for guarantee=0.95, the one certified to reach 95 % of always-strong's accuracy.
 
-    Any other name stands for itself.
+    Any other name is returned as it is.
 
     Args:
         path: see `validation_path`.
@@ -125,8 +125,8 @@ def guaranteed_setting(path: Path, router: str, setting: str) -> str:
         setting: the name.
 
     Raises:
-        TrimError: if there is no such setting at the usual risk (it says how many problems would be needed), or the
-            router was not measured.
+        TrimError: if no setting is certified at the usual risk (the message gives the number of problems needed), or
+            the router was not measured.
     """
     if not setting.startswith(_NAME):
         return setting
@@ -135,7 +135,7 @@ def guaranteed_setting(path: Path, router: str, setting: str) -> str:
     except ValueError:
         level = np.nan
     if not 0 < level < 1:
-        raise TrimError(f"{setting}: a share of always-strong's accuracy in (0, 1) is needed, such as {_NAME}0.95")
+        raise TrimError(f"{setting}: must be a share of always-strong's accuracy in (0, 1), such as {_NAME}0.95")
     measured = read_validation(path)
     if router not in measured.outcomes:
         raise TrimError(f"{path}: no {router} there; it has: {', '.join(measured.outcomes)}")
@@ -148,4 +148,4 @@ def guaranteed_setting(path: Path, router: str, setting: str) -> str:
 def without(row: Guaranteed) -> str:
     """Why a router has no guaranteed setting."""
     more = f"about {row.needed:,} validation problems would be needed" if row.needed else "none keeps it on validation"
-    return f"no setting can be told to keep the promise; {more}"
+    return f"no setting is certified to keep the promise; {more}"

@@ -1,4 +1,4 @@
-"""The files of a run: which are made from which, and what decides the draws of its models."""
+"""The files of a run, the files that each is made from, and the identity of its models' draws."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trim.pomdp.model import CALIBRATIONS
 from trim.provenance import digest_of_values
 
 _EXPLORER = "trim_thr"
-# What changes no number of a report.
+# Sections and keys that change no number of a report.
 _UNREPORTED = ("shards", "replay", "pretrain")
 
 
@@ -29,8 +29,8 @@ class Layout:
         hub: the roles of the models that are downloaded from the hub.
         encoders: the record of the encoders' download, if routers embed questions with any.
         keys: the environment variables that hold keys of servers.
-        identities: a digest of what decides a model's draws beside its files, by role.
-        prices: a digest of what the use of the models costs.
+        identities: a digest of the settings that decide a model's draws (its files aside), by role.
+        prices: a digest of the models' prices.
         labelled: the file of labelled solutions for the calibration, if there is one.
         reported: a digest of each section that reports read, by section.
 
@@ -65,9 +65,9 @@ class Layout:
     # Models
 
     def model(self, role: str) -> list[str]:
-        """The files that decide what a model writes, or the record of their download.
+        """The files that decide a model's output, or the record of their download.
 
-        A server has none, a model of the package is known by its identity alone, and a replay asks no model.
+        A server has none, an embedded model is identified by its digest alone, and a replay runs no model.
         """
         return self._model_files[role]
 
@@ -77,14 +77,14 @@ class Layout:
         return files if self.params.replay else files + self.encoders
 
     def source(self, role: str) -> dict[str, Any]:
-        """What decides a model's draws beside its files."""
+        """The settings that decide a model's draws, its files aside."""
         model = self._models[role]
         found = causes(model) | {"instruction": getattr(model, "instruction", None)}
         if model.path.startswith(EMBEDDED):
             try:
                 found["identity"] = name(model)
             except TrimError as error:
-                if not self.params.replay:  # which asks for no model until a draw is looked up
+                if not self.params.replay:  # a replay needs no model until a draw is looked up
                     raise TrimError(f"models.{role}: {error}") from None
         return found
 
@@ -93,7 +93,7 @@ class Layout:
         return sorted({backend_module(model.backend) for model in self._models.values()})
 
     def resources(self, *roles: str) -> dict[str, int]:
-        """GPUs that a job needs that runs these models, all of them by default, and the models by name.
+        """GPUs needed by a job that runs these models (all by default), and the models by name.
 
         By their names a machine can limit each model to one job at a time.
         """
@@ -123,7 +123,7 @@ class Layout:
         return [f"results/scores/{benchmark}/{s}.{i}.parquet" for s in splits for i in range(self.params.shards)]
 
     def alone(self, benchmark: str, *splits: str) -> list[str]:
-        """What the models make alone of some splits: solutions and scores."""
+        """Solutions and scores of some splits, by each model alone."""
         return self.rollouts(benchmark, *splits) + self.scores(benchmark, *splits)
 
     def trees(self, benchmark: str, *splits: str) -> list[str]:
@@ -138,17 +138,17 @@ class Layout:
         return [path.replace(".parquet", ".logprobs.parquet") for path in self.trees(benchmark, *splits)]
 
     def layers(self, benchmark: str, *splits: str) -> list[str]:
-        """All draws of some splits that are made before routers are run."""
+        """Draws of some splits that exist before any router is run."""
         return self.alone(benchmark, *splits) + self.trees(benchmark, *splits)
 
     def explored(self, benchmark: str, router: str) -> list[str]:
-        """Draws that other routers mostly meet too: those made for the sweep of TRIM-Thr, for every router but it."""
+        """Draws of TRIM-Thr's sweep, most of which other routers need too; for every router but TRIM-Thr."""
         known = _EXPLORER in self.params.routers and _EXPLORER in self.params.fitted_on(benchmark)
         return [self.fit_draws(benchmark, _EXPLORER)] if known and router != _EXPLORER else []
 
     @staticmethod
     def fit_draws(benchmark: str, router: str) -> str:
-        """The draws that fitting a router made."""
+        """The draws made while a router was fitted."""
         return f"results/draws/{benchmark}/fit-{router}.parquet"
 
     # Reward models of the experiment
@@ -158,18 +158,18 @@ class Layout:
         return [f"{REWARD_MODEL.format(name=name)}/model.safetensors" for name in names]
 
     def scoring(self, routers: Iterable[str]) -> list[str]:
-        """The same of those that score for some routers, and how their scores are read with other evidence."""
+        """The weights of the reward models that score for some routers, and the fits that fuse their scores."""
         chosen = list(routers)
         own = dict.fromkeys(filter(None, (self.params.routers[router].get("reward_model") for router in chosen)))
         fused = dict.fromkeys(filter(None, map(self.params.fused, chosen)))
         return self.reward_model(*own) + [EVIDENCE.format(name=name) for name in fused]
 
     def calibrates(self, router: str) -> bool:
-        """Whether fitting a router calibrates a POMDP: one that plans, on scores that are not those of `models.prm`."""
+        """True if fitting a router calibrates a POMDP: it plans, on other scores than those of `models.prm`."""
         return self.needs(router, "pomdp") and self.params.as_run(router) is not self.params
 
     def learns(self, router: str) -> bool:
-        """Whether fitting a router needs solutions of the train split."""
+        """True if fitting a router needs solutions of the train split."""
         return self.needs(router, "train_rollouts") or self.calibrates(router)
 
     # Calibrations, fits and episodes
@@ -180,15 +180,15 @@ class Layout:
         return [f"results/calibration/{benchmark}/{variant}.json" for variant in (*CALIBRATIONS, "agreement")]
 
     def needs(self, router: str, what: str) -> bool:
-        """Whether fitting a router needs something; see `Router.needs`."""
+        """True if fitting a router has this need; see `Router.needs`."""
         return what in self.params.router_type(router).needs
 
     def sees_logprobs(self, router: str) -> bool:
-        """Whether a router sees the weak model's log-probabilities of drafts, or needs them to be fitted."""
+        """True if a router observes the weak model's log-probabilities of drafts, or needs them for fitting."""
         return self.needs(router, "train_logprobs") or "weak" in self.params.routers[router].get("evidence", ())
 
     def fits(self, benchmark: str, routers: Iterable[str] | None = None) -> list[str]:
-        """What was fitted for routers, by default all that are run on a benchmark, wherever each is fitted for it."""
+        """Fitted parameters of the routers run on a benchmark (all by default), wherever each was fitted."""
         return [
             f"results/routers/{self.params.source(router, benchmark)}/{router}.{form}"
             for router in (self.params.routers_on(benchmark) if routers is None else routers)
@@ -207,7 +207,7 @@ class Layout:
         return [f"{benchmark}/{router}" for benchmark, router in sorted(trained)]
 
     def every_fit(self) -> list[str]:
-        """What is fitted in the experiment."""
+        """Every fit of the experiment."""
         return sorted({path for benchmark in self.params.benchmarks for path in self.fits(benchmark)})
 
     def episodes(self, *benchmarks: str) -> list[str]:

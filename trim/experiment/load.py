@@ -1,4 +1,4 @@
-"""Reading params.yaml: every mistake is one line that names the key, and is found before any work."""
+"""Reading params.yaml: every mistake is reported before any work, in one line that names the key."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from trim.section import explain, shown
 
 
 def load(path: Path, benchmark: str | None = None, router: str | None = None) -> Params:
-    """Read and check an experiment; it must hold the benchmark and the router that are named.
+    """Read and check an experiment; it must contain the named benchmark and router.
 
     Raises:
-        TrimError: one line that names the file, the key, what was found and what is allowed.
+        TrimError: one line with the file, the key, the value found and the values allowed.
     """
     params = check(read_yaml(path), str(path))
     for name, known in ((benchmark, params.benchmarks), (router, params.routers)):

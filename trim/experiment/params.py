@@ -75,13 +75,13 @@ class Generation(Section):
         seed: seed of all sampling; each seed gives an independent set of solutions.
         sample: number of the set of solutions; each gives an independent one under the same seed.
         max_steps: most steps of a solution.
-        instruction: what the user turn asks for.
+        instruction: the instruction in the user turn.
         template: the user turn, with {question} and {instruction} in it.
-        opening: what the assistant's turn begins with when no step stands yet.
-        reopening: what the assistant's turn begins with when steps stand.
-        ends: what ends a solution before `max_steps`: a model that stops (stop), or only an answer box (box).
-        answer: where the answer is found: in a box (box); or in a box, after "answer is", or the last number (number).
-        sampling: how a step is sampled.
+        opening: beginning of the assistant's turn before the first step.
+        reopening: beginning of the assistant's turn before later steps.
+        ends: event that ends a solution before `max_steps`: the model stops (stop), or only an answer box (box).
+        answer: where the answer is: in a box (box); or in a box, after "answer is", or the last number (number).
+        sampling: the sampling of a step.
     """
 
     seed: Seed = 10
@@ -99,12 +99,12 @@ class Generation(Section):
     @classmethod
     def _asks_the_question(cls, template: str) -> str:
         if "{question}" not in template:
-            raise ValueError(f"{shown(template)} asks nothing; it must hold {{question}}")
+            raise ValueError(f"{shown(template)} asks nothing; it must contain {{question}}")
         return template
 
     @property
     def chat(self) -> ChatFormat:
-        """How a solution is asked for."""
+        """The prompt format of a solution."""
         return ChatFormat(self.instruction, self.template, self.opening, self.reopening)
 
     @model_validator(mode="after")
@@ -115,16 +115,16 @@ class Generation(Section):
 
 
 class Evaluation(Section):
-    """What is measured.
+    """The measurements.
 
     Attributes:
         cost: the unit of the curves and budgets.
-        cache: what a call reads: all its tokens (none), those that its model has not seen yet (prefix), or what a
-            server billed (billed).
+        cache: input tokens that a call pays for: all (none), those that its model has not seen yet (prefix), or those
+            billed by a server (billed).
         budgets: shares of always-strong's cost at which accuracy is reported.
         levels: shares of the accuracy gap whose cost is reported.
         bootstrap: number of resamples of problems and training seeds, paired between routers.
-        confidence: share of the resamples that an interval holds.
+        confidence: share of the resamples within an interval.
         seed: seed of the resampling.
         baselines: the routers that the others are compared with.
     """
@@ -153,19 +153,19 @@ class Evaluation(Section):
 
     @property
     def headline_budget(self) -> float:
-        """The budget in the middle of the list, which headlines are given at."""
+        """The budget in the middle of the list, used for headlines."""
         return self.budgets[len(self.budgets) // 2]
 
 
 class Calibration(Section):
-    """How the POMDP is calibrated, on the train split.
+    """The POMDP's calibration, on the train split.
 
     Attributes:
-        labels: how the first error of a solution is found: by the problems' own step checkers (steps), or by the
-            paper's threshold rule on the scores (rule).
+        labels: source of a solution's first error: the problems' own step checkers (steps), or the paper's threshold
+            rule on the scores (rule).
         solutions: labelled solutions for the score densities: a file in ProcessBench's form, or a part of
             ProcessBench by name, such as processbench/math.
-        threshold: score below which the threshold rule takes a step for wrong.
+        threshold: the threshold rule calls a step wrong below this score.
         classes: number of latent classes of difficulty.
     """
 
@@ -184,24 +184,24 @@ class Calibration(Section):
 
     @property
     def part(self) -> str | None:
-        """The part of ProcessBench that the solutions are, None if they are not."""
+        """The solutions' part of ProcessBench, None if they are from elsewhere."""
         found = (self.solutions or "").startswith(_PROCESSBENCH)
         return str(self.solutions).removeprefix(_PROCESSBENCH) if found else None
 
 
 class RouterKeys(Section):
-    """What every router's section may hold beside its own parameters.
+    """Keys that every router's section may have beside its own parameters.
 
     Attributes:
         type: name of the router's file in `trim/routers/`; by default the section's own name.
         title: the router's name in tables and figures.
         fit_on: the one benchmark that the router is fitted on, for use on all; by default it is fitted on each.
         only: the benchmarks that the router is run on; by default all.
-        group: the group of routers that it is shown with.
+        group: the group of routers in which it is shown.
         reward_model: the reward model of the section `reward_models` that scores for it; by default `models.prm`.
-        evidence: what its scores are made from: the reward model alone (prm), or with it the weak model's
-            log-probability of each step, which comes for nothing (weak, prm), as one probability fitted on the first
-            benchmark's train split. Routers that have a parameter of this name are told the kinds apart.
+        evidence: source of its scores: the reward model alone (prm), or also the weak model's log-probability of
+            each step, which is free (weak, prm), fused into one probability fitted on the first benchmark's train
+            split. Routers with a parameter of this name get the two separately.
     """
 
     type: Name | None = None
@@ -229,15 +229,15 @@ class Params(Section):
         shards: rollouts of one model on one benchmark are spread over this many jobs.
         models: the weak model, the strong model and the reward model.
         generation: the step loop.
-        calibration: how the POMDP is calibrated.
-        reward_models: reward models that are trained on the experiment's own solutions, by name.
+        calibration: the POMDP's calibration.
+        reward_models: reward models trained on the experiment's own solutions, by name.
         trees: benchmarks whose solution trees are expanded in full, for training and for upper bounds.
-        routers: each router's section; see `RouterKeys` for what all may hold.
-        evaluation: what is measured.
-        studies: the studies to make, by name; without it all are made that the experiment allows.
+        routers: each router's section; see `RouterKeys` for the common keys.
+        evaluation: the measurements.
+        studies: the studies to make, by name; by default all that the experiment allows.
         simulation, robustness, ceiling, transfer, granularity: sections of the studies.
-        pretrain: how the embedded models are made.
-        replay: forbids the use of models, so that all must come from draws made before.
+        pretrain: the training of the embedded models.
+        replay: forbids the use of models: every draw must exist already.
     """
 
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
@@ -281,14 +281,14 @@ class Params(Section):
         return self.reward_models[reward_model].fit_on or next(iter(self.benchmarks))
 
     def reward_model(self, name: str) -> RewardModel:
-        """A trained reward model: read with the prices of the model that it starts from."""
+        """A trained reward model, at the prices of the model that it starts from."""
         start, prm = getattr(self.models, self.reward_models[name].start), self.models.prm
         prices = {key: getattr(start, key) for key in ("price_in", "price_cached", "latency_per_read")}
         own = {"path": REWARD_MODEL.format(name=name), "backend": "transformers", "revision": None, "weights": None}
         return prm.model_copy(update=prices | own | {"dtype": start.dtype, "server": None})
 
     def as_run(self, router: str) -> Params:
-        """The experiment with the reward model that scores for a router, and what is read with it."""
+        """The experiment with the reward model and the fusion that score for a router."""
         own, fused = self.routers[router].get("reward_model"), self.fused(router)
         if own is None and fused is None:
             return self
@@ -297,28 +297,28 @@ class Params(Section):
         return self.model_copy(update={"models": self.models.model_copy(update={"prm": prm})})
 
     def fused(self, router: str) -> str | None:
-        """The reward model whose scores a router reads together with log-probabilities, "prm" for `models.prm`."""
+        """The reward model whose scores are fused with log-probabilities for a router, "prm" for `models.prm`."""
         section = self.routers[router]
         if "evidence" in self.router_type(router).Params.model_fields or "weak" not in section.get("evidence", ()):
             return None
         return str(section.get("reward_model") or "prm")
 
     def needing(self, what: Need) -> list[str]:
-        """The routers whose fitting needs something; see `Router.needs`."""
+        """The routers whose fitting has this need; see `Router.needs`."""
         return [name for name in self.routers if what in self.router_type(name).needs]
 
     @property
     def retries(self) -> bool:
-        """Whether any router may have the weak model try again, so that whole trees hold what follows then too."""
+        """True if any router may let the weak model retry, so that whole trees must include the steps after retries."""
         return any("retry" in getattr(self.router(name).params, "actions", ()) for name in self.routers)
 
     def calibrated(self) -> list[str]:
-        """The benchmarks that a POMDP is calibrated on: those that a router which plans is fitted on."""
+        """The benchmarks on which a POMDP is calibrated: those on which a planning router is fitted."""
         planning = set(self.needing("pomdp"))
         return [b for b in self.benchmarks if planning.intersection(self.fitted_on(b))]
 
     def routers_on(self, benchmark: str) -> list[str]:
-        """The routers that are run on a benchmark: all, but for those that are run on `only` some."""
+        """The routers that are run on a benchmark: all but those whose `only` leaves it out."""
         return [name for name, own in self.routers.items() if benchmark in own.get("only", self.benchmarks)]
 
     def episodes(self, benchmark: str) -> list[str]:
@@ -340,11 +340,11 @@ class Params(Section):
         return {e.path: e.revision for e in embeddings if e and e.path and e.revision}
 
     def group(self, name: str) -> str:
-        """What the router of that name is shown with."""
+        """The group in which the router of that name is shown."""
         return str(self.routers[name].get("group", self.router_type(name).group))
 
     def source(self, name: str, benchmark: str) -> str:
-        """The benchmark that a router is fitted on, when it is used on one."""
+        """The benchmark on which a router is fitted for use on `benchmark`."""
         return str(self.routers[name].get("fit_on") or benchmark)
 
     def title(self, name: str) -> str:
@@ -357,13 +357,13 @@ class Params(Section):
 
 
 def _apart(titles: Mapping[str, str]) -> dict[str, str]:
-    """Titles that differ, since tables are read by them: a shared one is followed by the name."""
+    """Unique titles, since tables are read by them: a shared one is followed by the name."""
     counts = Counter(titles.values())
     return {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
 
 
 def measure_settings(params: Params, cost: str | None = None) -> MeasureSettings:
-    """How figures are computed in an experiment; `cost` takes the place of its unit."""
+    """The measures' settings of an experiment; `cost` replaces its unit."""
     settings = params.evaluation
     return MeasureSettings(
         cost or settings.cost,

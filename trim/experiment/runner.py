@@ -1,4 +1,4 @@
-"""The models of an experiment behind the store of draws, loaded only when something is missing."""
+"""The models of an experiment behind the store of draws; a model is loaded only when a draw is missing."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Runner(Generic[Store]):
 
     Args:
         params: the experiment.
-        draws: what was made before, and where new draws go.
-        tracker: shows what is done.
+        draws: the draws made before; also takes the new ones.
+        tracker: shows progress.
     """
 
     def __init__(self, params: Params, draws: Store, tracker: Tracker) -> None:
@@ -42,7 +42,7 @@ class Runner(Generic[Store]):
 
     @staticmethod
     def open(params: Params, layers: Sequence[Path], journal: Path | None, tracker: Tracker) -> Runner[Draws]:
-        """Over the layers of earlier rules, with a journal for new draws.
+        """A runner on the layers of earlier rules, with a journal for new draws.
 
         Raises:
             TrimError: if a layer or the journal is damaged or missing.
@@ -50,21 +50,21 @@ class Runner(Generic[Store]):
         return Runner(params, Draws(layers, journal), tracker)
 
     def with_reward_model(self, prm: RewardModel) -> Runner[Store]:
-        """The same, but scores of another reward model."""
+        """The same runner with another reward model."""
         models = self.params.models.model_copy(update={"prm": prm})
         return Runner(self.params.model_copy(update={"models": models}), self.draws, self.tracker)
 
     def with_distortion(self, distortion: Distortion) -> Runner[Store]:
-        """The same draws, but distorted scores."""
+        """The same runner with distorted scores."""
         return self.with_reward_model(self.params.models.prm.model_copy(update={"distortion": distortion}))
 
     def with_sample(self, sample: int) -> Runner[Store]:
-        """The same, but for another set of solutions."""
+        """The same runner for another set of solutions."""
         generation = self.params.generation.model_copy(update={"sample": self.params.generation.sample + sample})
         return Runner(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
 
     def with_step(self, step: Definition) -> Runner[Store]:
-        """The same models, but steps that end elsewhere."""
+        """The same runner with another definition of a step."""
         sampling = self.params.generation.sampling.model_copy(update={"step": step})
         generation = self.params.generation.model_copy(update={"sampling": sampling})
         return Runner(self.params.model_copy(update={"generation": generation}), self.draws, self.tracker)
@@ -76,7 +76,7 @@ class Runner(Generic[Store]):
 
     @cached_property
     def again(self) -> CachedLM:
-        """The weak model when it tries again, with other random numbers."""
+        """The weak model for retries, with other random numbers."""
         return self.with_sample(1).weak
 
     @cached_property
@@ -103,16 +103,16 @@ class Runner(Generic[Store]):
 
     @property
     def models(self) -> dict[str, CachedLM | CachedPRM]:
-        """All three by role."""
+        """The three models by role."""
         return {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
 
     @property
     def judge(self) -> AnswerJudge:
-        """Of the answers."""
+        """The judge of answers."""
         return AnswerJudge(self.draws, numbers=self.params.generation.answer == "number")
 
     def costs(self) -> dict[str, ModelCost]:
-        """What the use of each model costs."""
+        """Prices of each model."""
         return {role: ModelCost.of(model, weights(model)) for role, model in self.params.models}
 
     def prompt_tokens(self, problems: Sequence[Problem], *roles: str) -> dict[str, list[int]]:

@@ -52,7 +52,7 @@ class Robustness(Section):
 
 
 class Ceiling(Section):
-    """What there is to gain, on benchmarks whose solution trees are expanded in full.
+    """The best possible gain, on benchmarks whose solution trees are expanded in full.
 
     Attributes:
         costs: costs of a strong token, where a right solution is worth 1.
@@ -62,7 +62,7 @@ class Ceiling(Section):
 
 
 class Transfer(Section):
-    """Routers that are run on every benchmark as they were fitted on each of the others.
+    """Routers run on every benchmark with the parameters fitted on each of the others.
 
     Attributes:
         routers: the routers' names.
@@ -72,11 +72,11 @@ class Transfer(Section):
 
 
 class Granularity(Section):
-    """TRIM-Thr where a step is something else than a paragraph.
+    """TRIM-Thr with steps other than paragraphs.
 
     Attributes:
         benchmarks: the benchmarks to run on.
-        steps: what a step is: "sentence", or a number of tokens.
+        steps: definitions of a step: "sentence", or a number of tokens.
         thresholds: TRIM-Thr's thresholds.
     """
 
@@ -85,7 +85,7 @@ class Granularity(Section):
     thresholds: tuple[Share, ...] = ()
 
     def names(self) -> list[str]:
-        """What a step is in each case, paragraphs first."""
+        """Definitions of a step to compare, paragraphs first."""
         return ["paragraph", *(str(step) for step in self.steps if step != "paragraph")] if self.benchmarks else []
 
 
@@ -95,7 +95,7 @@ class Training(Section):
     Attributes:
         hidden, layers, heads, intermediate: the model's size.
         updates: number of updates of the weights.
-        batch_tokens: tokens of a batch, about.
+        batch_tokens: approximate tokens of a batch.
         learning_rate: Muon's learning rate, for the matrices.
         embedding_rate: AdamW's learning rate, for embeddings, norms and biases.
         mistaken: share of the training solutions whose author takes 0 - N for N; see `generated.misapply`.
@@ -125,9 +125,9 @@ class RewardTraining(Section):
         weak_problems: number of solutions sampled from the weak model.
         strong_problems: number of solutions sampled from the strong model.
         updates: number of updates on steps up to the first error, and then on all steps.
-        blame: chance that a step right after an error is labelled wrong although it follows rightly from it.
-        memory: steps over which that chance falls to nothing.
-        batch_tokens: tokens of a batch, about.
+        blame: chance that the step after an error is labelled wrong although it follows correctly from it.
+        memory: steps over which that chance falls to zero.
+        batch_tokens: approximate tokens of a batch.
         learning_rate: Muon's learning rate, for the matrices.
         head_rate: AdamW's learning rate, for the score head.
     """
@@ -149,7 +149,7 @@ class Pretrain(Section):
         out: the folder to write the models into.
         seed: seed of the problems and of the training.
         shares: share of each family among the training problems.
-        probe: number of problems that the model cards measure on.
+        probe: number of problems for the model cards' measurements.
         weak, strong: how the language models are trained.
         prm: how the reward model is trained.
     """

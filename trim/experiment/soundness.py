@@ -1,4 +1,4 @@
-"""What an experiment must satisfy beyond the type of each value, found before any work."""
+"""Constraints on an experiment beyond the type of each value, checked before any work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENDS = ("always_weak", "always_strong")
 
 
 def fault(params: Params) -> str | None:
-    """The first thing that would stop a run or spoil its numbers, in one line; None if nothing would."""
+    """The first fault that would stop a run or spoil its numbers, in one line; None if there is none."""
     return next(_faults(params), None)
 
 
@@ -42,11 +42,11 @@ def _ends(params: Params) -> Iterator[str]:
         elif changed := set(params.routers[name]) - {"title", "group"}:
             yield f"routers.{name}.{min(changed)}: an end of the scale has no such key; leave it out"
     if set(params.routers) == set(_ENDS):
-        yield "routers: the ends of the scale alone, so that nothing is compared; add one, such as random: {}"
+        yield "routers: only the two ends of the scale, so nothing is compared; add one, such as random: {}"
 
 
 def _names(params: Params) -> Iterator[str]:
-    """Names that stand for nothing."""
+    """Names that refer to nothing."""
     routers, benchmarks = list(params.routers), list(params.benchmarks)
     named = [
         ("evaluation.baselines", params.evaluation.baselines, routers),
@@ -75,7 +75,7 @@ def _names(params: Params) -> Iterator[str]:
 
 
 def _trees(params: Params) -> Iterator[str]:
-    """Routers that are fitted on whole solution trees where none are expanded, which takes many models' steps."""
+    """Routers fitted on whole solution trees where none are expanded (an expansion takes many models' steps)."""
     for name in params.needing("train_logprobs"):
         for benchmark in params.benchmarks:
             source = params.source(name, benchmark)
@@ -90,7 +90,7 @@ def _reward_models(params: Params) -> Iterator[str]:
         if trained.labels in ("success", "agreement") and benchmark not in params.trees:
             yield f"reward_models.{name}.labels: {trained.labels} needs solution trees; list {benchmark} in `trees`"
         if getattr(params.models, trained.start).server:
-            yield f"reward_models.{name}.start: {trained.start} is behind a server; name a model whose weights are here"
+            yield f"reward_models.{name}.start: {trained.start} is behind a server; name a model with local weights"
     for name, section in params.routers.items():
         takes = "evidence" in params.router_type(name).Params.model_fields
         if not takes and "prm" not in section.get("evidence", ("prm",)):
@@ -98,13 +98,13 @@ def _reward_models(params: Params) -> Iterator[str]:
 
 
 def _moves(params: Params, name: str) -> bool:
-    """Whether a router is fitted on every benchmark, and so can be run on any as fitted on another."""
+    """True if a router is fitted on every benchmark, so that it can be run as fitted on another."""
     tied = any(params.routers[name].get(key) for key in ("fit_on", "only", "reward_model"))
     return params.router_type(name).needs_fitting and not tied
 
 
 def known_sizes(params: Params) -> dict[str, dict[str, int]]:
-    """Problems of each split of the benchmarks whose number is known without reading a file."""
+    """Problems per split, of the benchmarks whose sizes are known without reading a file."""
     from trim.problems.catalogue import PUBLISHED
 
     found = {}
@@ -119,7 +119,7 @@ def known_sizes(params: Params) -> dict[str, dict[str, int]]:
 
 
 def _splits(params: Params, sizes: dict[str, dict[str, int]]) -> Iterator[str]:
-    """Routers that are fitted where there is nothing to fit them on."""
+    """Routers whose benchmark has no problems to fit them on."""
     for name in params.routers:
         router_type = params.router_type(name)
         if not router_type.needs_fitting:
@@ -154,10 +154,10 @@ def _references(params: Params, without: Iterable[str]) -> Iterator[str]:
 
 
 def check_surroundings(params: Params) -> list[str]:
-    """What only the files and the machine tell; returns what is worth knowing and stops nothing.
+    """Check the files and the machine; returns remarks that stop nothing.
 
     Raises:
-        TrimError: for a file that is missing or not what it should be, and for GPUs that are not there.
+        TrimError: for a missing or unsuitable file, and for too few GPUs.
     """
     from trim.problems.jsonl import read_jsonl
 
@@ -209,6 +209,6 @@ def _gpus(params: Params) -> Iterator[str]:
 
     there = torch.cuda.device_count()
     if 0 < there < needed:
-        raise TrimError(f"models.*.engine: {needed} GPUs are asked for, and this machine has {there}; change devices")
+        raise TrimError(f"models.*.engine: {needed} GPUs are requested, and this machine has {there}; change devices")
     if not there:
-        yield f"{needed} GPUs are asked for; this machine has none, so jobs must run on one that has"
+        yield f"{needed} GPUs are requested; this machine has none, so jobs must run on one that has"

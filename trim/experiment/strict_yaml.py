@@ -1,4 +1,4 @@
-"""YAML as its writer meant it: what another reading would take for something else is refused."""
+"""Strict YAML: values that YAML 1.1 would read with another meaning are refused."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        TrimError: if it cannot be read, is too large, a key is given twice, or a value has a second meaning; one line
-            that names file, line and cure.
+        TrimError: if it cannot be read, is too large, a key is given twice, or a value is ambiguous; one line with the
+            file, the line and the cure.
     """
     text = read_text(path, _LARGEST)
     try:
@@ -61,7 +61,7 @@ def _check_extent(path: Path, extent: _Extent) -> None:
 
 
 def _as_written(text: str) -> _Extent:
-    """The extent of a text, aliases counted as one; it is read no further than the limits."""
+    """The extent of a text, aliases counted as one; reading stops at the limits."""
     values = depth = deepest = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         values += isinstance(event, yaml.NodeEvent)
@@ -79,16 +79,16 @@ def _inner(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _extent(node: yaml.Node, known: dict[yaml.Node, _Extent]) -> _Extent:
-    """The extent of a node; each is computed once, however many aliases lead to it."""
+    """The extent of a node; computed once, however many aliases lead to it."""
     if node not in known:
-        known[node] = _Extent(math.inf, math.inf)  # as long as it is open: it would hold itself
+        known[node] = _Extent(math.inf, math.inf)  # while it is open: an alias to it is a cycle
         below = [_extent(inner, known) for inner in _inner(node)]
         known[node] = _Extent(1 + sum(e.values for e in below), 1 + max((e.depth for e in below), default=0))
     return known[node]
 
 
 def _faults(node: yaml.Node, seen: set[yaml.Node]) -> Iterator[tuple[int, str]]:
-    """Lines and what is wrong there."""
+    """Lines and their faults."""
     if node in seen:
         return
     seen.add(node)
@@ -107,12 +107,12 @@ def _twice(node: yaml.MappingNode) -> Iterator[tuple[int, str]]:
         if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
             line = key.start_mark.line + 1
             if key.value in lines:
-                yield line, f"the key {key.value!r} stands in line {lines[key.value]} already; leave one out"
+                yield line, f"the key {key.value!r} is already in line {lines[key.value]}; leave one out"
             lines[key.value] = line
 
 
 def _second_meaning(node: yaml.Node) -> str | None:
-    """What YAML 1.1 takes a plain value for, where that is not what it looks like."""
+    """The type that YAML 1.1 gives a plain value, if it is not the apparent one; None otherwise."""
     if not isinstance(node, yaml.ScalarNode) or node.style:
         return None
     tag, text = node.tag.rpartition(":")[2], node.value

@@ -1,4 +1,4 @@
-"""Figures as one would print them in a paper."""
+"""Figures in print quality."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trim.experiment.params import Params
 from trim.files import replacing
 from trim.report.tables import at_budgets, read_csv, titles
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; then line style tells.
+# Okabe and Ito's palette, safe for colour-blind readers; beyond it, line styles differ.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 MARKERS = "osD^vPX*"
 STYLE = {
@@ -72,7 +72,7 @@ def panels(names: Mapping[str, str], height: float = 3.1) -> tuple[Figure, dict[
 
 
 def legend(figure: Figure) -> Figure:
-    """One legend under all panels, of what any of them shows; where none shows anything, the figure says so."""
+    """One legend under all panels, for everything they show; if they are empty, the figure says so."""
     known: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -108,7 +108,7 @@ def _curves(results: Path, params: Params, shown: Sequence[str]) -> Figure:
     return curves(read_csv(results / "summary.csv"), titles(params)[0], {name: params.title(name) for name in shown})
 
 
-_BASE = "trim_thr"  # what the others differ from in the main figure
+_BASE = "trim_thr"  # the reference of the differences in the main figure
 
 
 def _main_curves(results: Path, params: Params) -> Figure:
@@ -223,7 +223,7 @@ def _bars(results: Path, params: Params) -> Figure:
 
 def _scores(results: Path, params: Params) -> Figure:
     """Distribution of PRM scores of the drafts under the first of TRIM's routers, by the solution's fate."""
-    reading = params.needing("train_logprobs")  # whose scores are not the reward model's alone
+    reading = params.needing("train_logprobs")  # their scores are not the reward model's alone
     scored = next((name for name in params.routers if params.group(name) == "trim" and name not in reading), None)
     figure, axes_of = panels(titles(params)[0], height=2.4)
     for benchmark, axes in axes_of.items():

@@ -19,7 +19,7 @@ class Finding:
     Attributes:
         value, low, high: see above; NaN where it was not reached.
         of: the router, benchmark or comparison, for the reader.
-        reached: share of the resamples in which it was.
+        reached: share of the resamples in which it was reached.
     """
 
     value: float
@@ -39,11 +39,11 @@ class Finding:
         return text + (f" ({self.of})" if self.of else "")
 
     def at_most(self, bound: float) -> str:
-        """Whether it is at most `bound`, as far as its interval tells; a number that is never reached is not."""
+        """The verdict on "at most `bound`", by the interval; it fails if the number is never reached."""
         if np.isnan(self.low):
             return OPEN if self.reached > 0 or not np.isnan(self.value) else FAILS
         return HOLDS if self.high <= bound else FAILS if self.low > bound else OPEN
 
     def at_least(self, bound: float) -> str:
-        """Whether it is at least `bound`, as far as its interval tells."""
+        """The verdict on "at least `bound`", by the interval."""
         return Finding(-self.value, -self.high, -self.low).at_most(-bound)

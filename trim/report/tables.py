@@ -1,4 +1,4 @@
-"""Tables as one would print them in a paper: Markdown, CSV and LaTeX."""
+"""Tables in print quality: Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def titles(params: Params) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def format_interval(value: float, low: float, high: float, spread: float = np.nan, reached: float = np.nan) -> str:
-    """A value with its interval, or how often it is reached, and the deviation between seeds if it has one."""
+    """A value with its interval, or the share of resamples that reach it, and its deviation between seeds if any."""
     if np.isnan(value):
         return NOT_REACHED + (_reached(reached) if reached > 0 else "")
     interval = _reached(reached) if np.isnan(low) else f" [{low:.3f}, {high:.3f}]"
@@ -164,7 +164,7 @@ def _differences(results: Path, params: Params) -> pd.DataFrame:
     table, (_, names) = read_csv(results / "differences.csv"), titles(params)
     measures = [m for m in dict.fromkeys(table["measure"]) if m.startswith("acc@") or m in ("apgr", "aiq")]
     table = table[~table["router"].isin(_references(params))]
-    parts = [pd.DataFrame(columns=["benchmark", "split", "router", "vs", *measures])]  # of one router, nothing differs
+    parts = [pd.DataFrame(columns=["benchmark", "split", "router", "vs", *measures])]  # a single router has none
     for baseline, rows in table.groupby("baseline", sort=False):
         part = _wide(rows, measures, params)
         part.insert(3, "vs", names[str(baseline)])
@@ -173,7 +173,7 @@ def _differences(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _thresholds(results: Path, params: Params) -> pd.DataFrame:
-    """Fitted settings: chosen on validation, and what they spend and reach on test."""
+    """Fitted settings, chosen on validation, with their spending and accuracy on test."""
     summary = read_csv(results / "summary.csv")
     rows = []
     for name in params.routers:
@@ -215,14 +215,14 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def _in_markdown(value: object) -> str:
-    """A value as text: no bar ends its cell, and no HTML is read in it."""
+    """A value as text, with bars and HTML escaped."""
     return str(value).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _latex(table: pd.DataFrame) -> str:
     from pylatexenc.latexencode import UnicodeToLatexEncoder
 
-    # What LaTeX's base has no sign for becomes a question mark, so that any title compiles.
+    # Characters outside LaTeX's base become question marks, so that any title compiles.
     encoder = UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_warning=False)
 
     def escape(cell: object) -> str:
@@ -233,7 +233,7 @@ def _latex(table: pd.DataFrame) -> str:
     return f"\\begin{{tabular}}{{{'l' * len(table.columns)}}}\n{body}\n\\end{{tabular}}\n"
 
 
-SHOWN = ("cpt50", "cpt80", "apgr", "ibc")  # beside the accuracy at a budget, so that a row fits a terminal
+SHOWN = ("cpt50", "cpt80", "apgr", "ibc")  # beside the accuracy at a budget; a row fits a terminal
 
 
 def rich_main(path: Path) -> list[Table]:

@@ -1,4 +1,4 @@
-"""How units of cost and what is read are named in tables and figures."""
+"""Names of units of cost and of regimes in tables and figures."""
 
 from __future__ import annotations
 

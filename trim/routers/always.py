@@ -1,4 +1,4 @@
-"""The two ends: one model writes everything."""
+"""The two ends of the scale: one model writes everything."""
 
 from __future__ import annotations
 

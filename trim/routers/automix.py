@@ -34,12 +34,12 @@ class _Cascade(Policy):
 
 
 class AutoMix(Router):
-    """A cascade with a meta-verifier over the confidence that verification gives.
+    """A cascade with a meta-verifier on the confidence from verification.
 
-    threshold: below it the strong model solves again; one setting per share of the validation
+    threshold: below it the strong model solves the problem again; one setting per share of the validation
     problems. pomdp: the hidden state is which models solve the problem; its belief given the
-    confidence, by kernel densities on the train split, tells what the strong model gains; one
-    setting per cost of a token, where a right solution is worth 1. What the weak model wrote
+    confidence, by kernel densities on the train split, gives the strong model's gain; one
+    setting per cost of a token, where a right solution is worth 1. The weak model's tokens
     and the verification are paid for.
     """
 
@@ -50,14 +50,14 @@ class AutoMix(Router):
     needs = frozenset({"train_rollouts"})
 
     class Params(BaseParams):
-        """How solutions are verified, and what follows from it.
+        """Verification of solutions, and the decision on it.
 
         Attributes:
-            verifier: what verifies a solution: the reward model's scores (prm), or sampled verdicts of the weak
+            verifier: source of the confidence: the reward model's scores (prm), or sampled verdicts of the weak
                 model (self).
-            aggregate: how the scores of a solution become one; of verdicts the mean is taken.
+            aggregate: aggregate of a solution's scores; verdicts are averaged.
             samples: number of verdicts on each solution.
-            meta: what decides on the confidence: a threshold, or AutoMix's POMDP (pomdp).
+            meta: the decision rule on the confidence: a threshold, or AutoMix's POMDP (pomdp).
             shares: shares of the problems that are solved again, one threshold each.
             costs: costs of a strong token, one policy of the POMDP each.
         """
@@ -101,7 +101,7 @@ class AutoMix(Router):
         return _Cascade(self.params.verifier, self.params.samples, self._aggregate, rejects)
 
     def _confidence(self, trial: Trial, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Of the weak solutions of a split, and whether these are right."""
+        """Confidences of the weak solutions of a split, and their correctness."""
         policy = self._cascade(lambda confidence: np.zeros(len(confidence), dtype=bool))
         solved = trial.episodes(policy, split)
         values = [aggregated(np.array([episode.ratings]), self._aggregate)[0] for episode in solved]
@@ -119,7 +119,7 @@ class AutoMix(Router):
 
 
 def _density(values: np.ndarray) -> np.ndarray:
-    """Of values in [0, 1], over `_GRID`, by Gaussian kernels mirrored at both ends."""
+    """Density of values in [0, 1], over `_GRID`, by Gaussian kernels mirrored at both ends."""
     if not len(values):
         return np.zeros(len(_GRID))
     width = max(0.02, len(values) ** -0.2 * values.std())

@@ -1,4 +1,4 @@
-"""What a router is: parameters in, policies out; a policy answers for a batch of decisions."""
+"""The interface of routers: parameters in, policies out; a policy makes a batch of decisions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Params(Section):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a policy reached on the problems a router is fitted on.
+    """A policy's result on the problems that a router is fitted on.
 
     Attributes:
         accuracy: share of problems solved.
@@ -44,13 +44,13 @@ class Outcome:
 
 
 class Trial(Protocol):
-    """What a router is fitted with.
+    """The environment of a router's fit.
 
     Attributes:
         problems: the problems of the validation split.
-        costs: what the use of each model costs, by role.
-        checkpoint: file that a training may keep its state in, if any.
-        log: takes the number of updates done, of how many, and figures by name, if there is someone to tell.
+        costs: prices of the models, by role.
+        checkpoint: file for the state of a training, if any.
+        log: called with the updates done, their total, and numbers by name; None if there is no log.
     """
 
     problems: list[Problem]
@@ -63,7 +63,7 @@ class Trial(Protocol):
         ...
 
     def episodes(self, policy: Policy, split: str = "validation", sample: int = 0) -> list[Episode]:
-        """Solve the problems of a split under one policy; of the train split only for routers that need its rollouts.
+        """Solve the problems of a split under one policy; the train split is only for routers that need its rollouts.
 
         Another sample gives an independent set of solutions.
         """
@@ -74,27 +74,27 @@ class Trial(Protocol):
         ...
 
     def tree(self, split: str) -> Tree:
-        """The solution trees of a split; of the train split only for routers that need its trees."""
+        """The solution trees of a split; the train split is only for routers that need its trees."""
         ...
 
 
 class Router(ABC):
     """A family of policies under one name.
 
-    A router is one file in this package: it is found by its `name`, configured by its
+    A router is one file in this package. It is found by its `name`, configured by its
     section of params.yaml, and its settings become rows of every table.
 
     Attributes:
         name: the router's name in params.yaml and in the outputs.
         title: the router's name in tables and figures.
-        needs_fitting: whether `fit` is to be called before `policies`.
-        needs: what `fit` needs beside the validation problems: the benchmark's POMDP, solutions of the train split by
-            either model alone, or solution trees of the train split, in which case it takes long, and the
+        needs_fitting: True if `fit` must be called before `policies`.
+        needs: inputs of `fit` beside the validation problems: the benchmark's POMDP, solutions of the train split by
+            either model alone, solution trees of the train split (the fit then takes long), and the
             log-probabilities of all drafts in them.
-        group: the group of routers that it is shown with.
-        is_reference: whether it only marks an end of the scale or a bound.
-        needs_reference: whether its policies compare steps with a problem's reference solution.
-        hindsight: whether it is a bound that knows how both models alone solve the very problems; see `foresee`.
+        group: the group of routers in which it is shown.
+        is_reference: True if it only marks an end of the scale or a bound.
+        needs_reference: True if its policies compare steps with a problem's reference solution.
+        hindsight: True for a bound that knows both models' solutions of the test problems; see `foresee`.
     """
 
     name: ClassVar[str]
@@ -115,8 +115,8 @@ class Router(ABC):
         """Choose parameters on the validation split.
 
         Args:
-            trial: runs policies on the validation problems, and has the POMDP.
-            budgets: shares of always-strong's tokens to aim at.
+            trial: runs policies on the validation problems, and provides the POMDP.
+            budgets: target shares of always-strong's tokens.
 
         Returns:
             Values for JSON and arrays that the constructor takes as `fitted`; `budgets`, if there,
@@ -126,7 +126,7 @@ class Router(ABC):
 
     @classmethod
     def foresee(cls, weak: Sequence[Episode], strong: Sequence[Episode]) -> dict[str, Any]:
-        """What a bound knows, from both models' solutions of the problems that it is run on; taken as `fitted`."""
+        """A bound's knowledge, from both models' solutions of the problems that it is run on; used as `fitted`."""
         return {}
 
     @abstractmethod
@@ -134,17 +134,17 @@ class Router(ABC):
         """The operating points by setting, in order of rising cost."""
 
     def at_budget(self) -> Callable[[float], Policy] | None:
-        """Makes the policy of any budget, a share of always-strong's tokens; None if settings are all there is."""
+        """A function from any budget (a share of always-strong's tokens) to its policy; None if there is none."""
         return None
 
 
 def at_budgets(
     trial: Trial, values: Sequence[float], policies: Sequence[Policy], budgets: Sequence[float]
 ) -> dict[str, float]:
-    """The value of a parameter that spends each budget on the validation split, interpolated between policies.
+    """The parameter's value that spends each budget on the validation split, interpolated between policies.
 
     Args:
-        trial: runs them.
+        trial: runs the policies.
         values: the parameter of each policy, cheapest policy first.
         policies: see above.
         budgets: shares of always-strong's tokens.
@@ -157,25 +157,25 @@ def at_budgets(
 def settings(
     parameter: str, values: Sequence[float], fitted: Mapping[str, Any], descending: bool = False
 ) -> dict[str, float]:
-    """Values of a parameter by setting: those of the sweep, sorted, and those that were fitted for budgets.
+    """Values of a parameter by setting: those of the sweep, sorted, and those fitted for budgets.
 
     Args:
         parameter: the name of the parameter in the settings.
         values: the values of the sweep.
-        fitted: what was fitted, with or without the `budgets` of `at_budgets`.
-        descending: whether a greater value spends less.
+        fitted: the fitted parameters, with or without the `budgets` of `at_budgets`.
+        descending: True if a greater value spends less.
     """
     sweep = {f"{parameter}={value:g}": value for value in sorted(values, reverse=descending)}
     return sweep | {f"budget={budget}": value for budget, value in fitted.get("budgets", {}).items()}
 
 
 def coins(kind: bytes, seed: int | None, nodes: Sequence[bytes]) -> np.ndarray:
-    """A number in [0, 1) for each node, shape (n,); equal in all settings, so that more spending does a superset."""
+    """A number in [0, 1) for each node, shape (n,); equal in all settings, so that higher rates select supersets."""
     return uniforms(seeds([digest(kind, str(seed).encode(), node) for node in nodes]), 0)
 
 
 def thresholds(values: np.ndarray, shares: np.ndarray) -> list[float]:
-    """Thresholds that have these shares of the values below them; none at 0, all at 1.
+    """Thresholds with these shares of the values below them; none at 0, all at 1.
 
     Args:
         values: shape (n,).
@@ -186,7 +186,7 @@ def thresholds(values: np.ndarray, shares: np.ndarray) -> list[float]:
 
 
 def aggregated(scores: np.ndarray, how: Aggregate) -> np.ndarray:
-    """One figure for the scores so far, shape (n, m) -> (n,)."""
+    """Aggregate of the scores so far, shape (n, m) -> (n,)."""
     if how == "last":
         return scores[:, -1]
     if how == "mean":

@@ -1,4 +1,4 @@
-"""The strong model begins: it writes the first n steps, and the weak model the rest."""
+"""The strong model writes the first n steps, and the weak model the rest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _First(Policy):
 
 
 class FirstSteps(Router):
-    """Asks nobody: the first n steps are the strong model's, of every solution; a part of a step is a coin."""
+    """Uses no score: the strong model writes the first n steps of every solution; a fraction of a step is a coin."""
 
     name = "first_steps"
     title = "First steps"

@@ -1,4 +1,4 @@
-"""What fitting found for a router: a file of numbers and a file of arrays."""
+"""Fitted parameters of a router: a file of numbers and a file of arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write_fitted(folder: Path, router: str, benchmark: str, fitted: Mapping[str,
         folder: the folder to write into.
         router: the router's name.
         benchmark: the benchmark that it was fitted on.
-        fitted: what its `fit` returned: values for JSON, and arrays.
+        fitted: the result of its `fit`: values for JSON, and arrays.
     """
     arrays = {name: value for name, value in fitted.items() if isinstance(value, np.ndarray)}
     numbers = {name: value for name, value in fitted.items() if name not in arrays}
@@ -28,7 +28,7 @@ def write_fitted(folder: Path, router: str, benchmark: str, fitted: Mapping[str,
 
 
 def read_numbers(folder: Path, router: str) -> dict[str, Any]:
-    """The numbers that were fitted for a router.
+    """The fitted numbers of a router.
 
     Raises:
         TrimError: if the file is missing, damaged, or of another router.
@@ -43,7 +43,7 @@ def read_numbers(folder: Path, router: str) -> dict[str, Any]:
 
 
 def read_fitted(folder: Path, router: str) -> dict[str, Any]:
-    """The numbers and arrays that were fitted for a router.
+    """The fitted numbers and arrays of a router.
 
     Raises:
         TrimError: if a file is missing, damaged, or of another router.

@@ -1,4 +1,4 @@
-"""GlimpRouter (Zeng et al., 2026): the entropy of a step's first token says who writes the step."""
+"""GlimpRouter (Zeng et al., 2026): the entropy of a step's first token decides which model writes the step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trim.routers.query import Shares
 
 
 class Glimpsing(Policy):
-    """Hands over the steps that the weak model would begin with an entropy above a threshold, unseen."""
+    """Hands over, without a draft, the steps whose first weak token has an entropy above a threshold."""
 
     rater = None
     glimpses = True
@@ -28,7 +28,7 @@ class Glimpsing(Policy):
 
 
 def weak_entropies(trial: Trial) -> np.ndarray:
-    """Entropies at which the weak model begins its steps when it solves the validation problems alone, shape (n,)."""
+    """Entropies of first tokens of the weak model's steps when it solves the validation problems alone, shape (n,)."""
     episodes = trial.episodes(Glimpsing(np.inf), "validation")
     return np.array([step.glimpse for episode in episodes for step in episode.steps])
 

@@ -1,4 +1,4 @@
-"""One hand-off: the weak model begins, and from some step on the strong one writes (PyroDash's action)."""
+"""One hand-off: from some step on the strong model writes (PyroDash's action)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from trim.routers.trim_verify import TrimVerify
 
 
 class HandOff(TrimVerify):
-    """Where to hand over is learned as TRIM-Verify is; of PyroDash it has the action, and none of its training."""
+    """Learned as TRIM-Verify is; it has PyroDash's action, but not its training."""
 
     name = "hand_off"
     title = "One hand-off"

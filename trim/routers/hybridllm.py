@@ -1,4 +1,4 @@
-"""HybridLLM's router (Ding et al., 2024): a regression of how much better the strong model's answer is."""
+"""HybridLLM's router (Ding et al., 2024): a regression of the strong model's advantage in quality."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from trim.routers.query import Labels, QueryRouter
 
 
 class HybridLLM(QueryRouter):
-    """The expected gap in quality, by a small network; quality is whether the answer is right."""
+    """The expected gap in quality, by a small network; the quality is the answer's correctness."""
 
     name = "hybridllm"
     title = "HybridLLM"
 
     class Params(QueryRouter.Params):
-        """Size of the network's hidden layer, and weights of its L2 penalty, the best of which is taken."""
+        """Size of the network's hidden layer, and candidate weights of its L2 penalty."""
 
         hidden: int = Field(16, ge=1)
         penalties: tuple[Annotated[float, Field(ge=0)], ...] = Field((3, 30, 100, 300), min_length=1)

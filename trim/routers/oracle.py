@@ -13,7 +13,7 @@ class _Truth(Policy):
     rater = None
 
     def regenerate(self, seen: Decisions) -> np.ndarray:
-        # After an earlier error nothing can be gained, so only the first one is handed over.
+        # After an error nothing can be gained, so only the first one is handed over.
         last = len(seen.steps[0]) - 1
         return np.array([first_error(p, s) == last for p, s in zip(seen.problems, seen.steps, strict=True)])
 

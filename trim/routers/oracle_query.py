@@ -1,4 +1,4 @@
-"""The oracle of whole questions: hand over exactly the problems that this solves."""
+"""The oracle of whole questions: hand over exactly the problems that are solved by it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OracleQuery(Router):
-    """Knows which problems only the strong model solves, and what that costs; the cheapest of them go first."""
+    """Knows which problems only the strong model solves, and their cost; the cheapest go first."""
 
     name = "oracle_query"
     title = "Oracle, query level"
@@ -26,7 +26,7 @@ class OracleQuery(Router):
 
     @classmethod
     def foresee(cls, weak: Sequence[Episode], strong: Sequence[Episode]) -> dict[str, Any]:
-        """The questions that are worth handing over, cheapest first."""
+        """The questions worth handing over, cheapest first."""
         gained = [s for w, s in zip(weak, strong, strict=True) if s.correct and not w.correct]
         gained.sort(key=lambda episode: sum(step.tokens for step in episode.steps))
         return {"questions": [episode.problem.question for episode in gained]}

@@ -1,6 +1,6 @@
-"""TRIM-POMDP where reading is an action: the strong model may write unseen, read a draft, or rewrite it.
+"""TRIM-POMDP with reading as an action: the strong model may write without a draft, read a draft, or rewrite it.
 
-Or the weak model tries again, and the better of its two drafts is judged.
+Or the weak model retries, and the better of its two drafts is judged.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ class _Planned(Policy):
         return ways.argmax(axis=0)
 
     def _drafted(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
-        """Weights of the states once the draft's score is seen, shape (n, 3), and the number of unread steps."""
+        """Weights of the states given the draft's score, shape (n, 3), and the number of unread steps."""
         right, unread = self._standing(seen)
         return self._scored(seen, -1, right), unread
 
     def _scored(self, seen: Decisions, step: int, right: np.ndarray) -> np.ndarray:
-        """Weights of the states of a step's draft, or of the better of two, where what stands is right so likely."""
+        """Weights of the states of a step's draft, or of the better of two; `right`: P(the steps before are right)."""
         model, better, worse = self._model, seen.drafts[:, step], seen.others[:, step]
         first, improved = np.where(seen.improved[:, step], worse, better), seen.improved[:, step]
         states = model.drafted(right) * self._seen(first, "first")
@@ -93,7 +93,7 @@ class _Planned(Policy):
         return states
 
     def _standing(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
-        """Probability that what stands is right, and the number of steps that the strong model has not read."""
+        """Probability that the steps so far are right, and the number that the strong model has not read."""
         model, steps = self._model, seen.strong.shape[1]
         right, unread = np.ones(len(seen)), np.zeros(len(seen), dtype=np.int64)
         for step in range(steps):
@@ -106,12 +106,12 @@ class _Planned(Policy):
         return right, unread
 
     def _seen(self, values: np.ndarray, which: str) -> np.ndarray:
-        """P(what is observed | state), shape (n, 3); 1 where nothing was."""
+        """P(observation | state), shape (n, 3); 1 where nothing was observed."""
         probabilities = getattr(self._model, which)[:, to_bins(values, getattr(self._model, f"{which}_edges"))].T
         return np.where(np.isfinite(values)[:, None], probabilities, 1.0)
 
     def _ways(self, states: np.ndarray, step: int, unread: np.ndarray) -> np.ndarray:
-        """Worth of `KEEP`, `VERIFY` and `REWRITE` for weights of states after a score, shape (n, A, 3) -> (3, n, A)."""
+        """Values of `KEEP`, `VERIFY` and `REWRITE` for weights of states after a score, (n, A, 3) -> (3, n, A)."""
         mass, none = states.sum(axis=-1), np.zeros_like(unread)
         kept = self._worth(step, unread + 1, states[..., S0], mass)
         rewritten = self._worth(step, none, self._model.rewritten(states), mass) + self._spared(states, step)
@@ -125,7 +125,7 @@ class _Planned(Policy):
         )
 
     def _retrying(self, states: np.ndarray, outcomes: np.ndarray, step: int, unread: np.ndarray) -> np.ndarray:
-        """Worth of another draft for weights of states after a score, shape (n, A, 3) -> (n, A).
+        """Value of another draft for weights of states after a score, shape (n, A, 3) -> (n, A).
 
         Args:
             states: see above.
@@ -139,7 +139,7 @@ class _Planned(Policy):
         return worth - self._price * self._model.retry[step] * states.sum(axis=-1)
 
     def _read(self, states: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Worth once a draft is read, for weights of states (n, ..., 3), and whether to rewrite it, shape (n, ...)."""
+        """Value after reading a draft, for weights of states (n, ..., 3), and True to rewrite it; shape (n, ...)."""
         mass, none = states.sum(axis=-1), np.zeros(len(states), dtype=np.int64)
         kept = self._worth(step, none, states[..., S0], mass)
         again = self._worth(step, none, self._model.rewritten(states), mass)
@@ -160,7 +160,7 @@ class _Planned(Policy):
 class PomdpVerify(PricedRouter):
     """One policy per price of spending as much as always-strong does, where a right solution is worth 1.
 
-    Fitting calibrates a POMDP on whole solution trees of the train split, plans in it at all prices at once, and finds
+    Fitting calibrates a POMDP on whole solution trees of the train split, plans at all prices at once, and finds
     the price that spends each budget of strong tokens on the validation split.
     """
 
@@ -168,11 +168,11 @@ class PomdpVerify(PricedRouter):
     title = "TRIM-POMDP, reading"
 
     class Params(PricedRouter.Params):
-        """What is paid for, and what may be done.
+        """The currency and the allowed actions.
 
         Attributes:
-            actions: what the policy may do at a step: all of delegate, accept, verify and rewrite, and with retry the
-                weak model may also try again.
+            actions: the actions at a step: all of delegate, accept, verify and rewrite; retry (a second weak draft) is
+                optional.
         """
 
         prices: Prices = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2, 2.5)

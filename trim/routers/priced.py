@@ -24,11 +24,11 @@ class PricedRouter(Router):
     needs = frozenset({"train_trees", "train_logprobs"})
 
     class Params(BaseParams):
-        """What is paid for.
+        """The currency and the prices.
 
         Attributes:
-            prices: what is lost by spending as much as always-strong does on a problem; one operating point each.
-            currency: what is spent: strong tokens written, or FLOPs or money of all that is read and written.
+            prices: loss from spending as much as always-strong does on a problem; one operating point each.
+            currency: unit of spending: strong tokens written, or FLOPs or money of all tokens read and written.
         """
 
         prices: Prices = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
@@ -39,14 +39,14 @@ class PricedRouter(Router):
         return sorted(set(self.params.prices), reverse=True)
 
     def fit_budgets(self, trial: Trial, policies: Sequence[Policy], budgets: Sequence[float]) -> dict[str, float]:
-        """The price that spends each budget on the validation split, between the policies of the sweep."""
+        """The price that spends each budget on the validation split, interpolated between the policies of the sweep."""
         chosen = at_budgets(trial, np.log(self.sweep()).tolist(), policies, budgets)
         return {budget: float(np.exp(log)) for budget, log in chosen.items()}
 
     def outdated(self) -> TrimError:
-        """An error that says that the fit is of an earlier version."""
+        """The error for a fit by an earlier version."""
         return TrimError(f"{self.title}: fitted by an earlier version; `snakemake --cores all` fits it again")
 
     def by_setting(self) -> dict[str, float]:
-        """The price of each setting: those of the sweep, and those that were fitted for budgets."""
+        """The price of each setting: those of the sweep, and those fitted for budgets."""
         return settings("price", self.params.prices, self.fitted, descending=True)

@@ -1,4 +1,4 @@
-"""Routers at the level of the query: one model for the whole problem, chosen from the question alone."""
+"""Routers of whole queries: one model for the whole problem, chosen from the question alone."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Delegate(Policy):
 
 @dataclass(frozen=True)
 class Labels:
-    """What a query router learns from: n problems of the train split, solved by each model alone.
+    """Training data of a query router: n problems of the train split, solved by each model alone.
 
     Attributes:
         embeddings: embeddings of the questions, standardised, shape (n, d).
-        weak, strong: whether each model's answer is right, shape (n,).
-        trial: the trial, for what else a router may need.
+        weak, strong: correctness of each model's answers, shape (n,).
+        trial: the trial, for other needs of a router.
     """
 
     embeddings: np.ndarray
@@ -62,7 +62,7 @@ class Labels:
 
 
 class QueryRouter(Router):
-    """Learns on the train split which questions the strong model is worth; one setting per share that it gets.
+    """Learns on the train split which questions are worth the strong model; one setting per share handed over.
 
     Fitting also finds the share that spends each budget on the validation split; a share is
     turned into a threshold by the scores of the validation problems.
@@ -73,7 +73,7 @@ class QueryRouter(Router):
     needs = frozenset({"train_rollouts"})
 
     class Params(BaseParams):
-        """How questions are embedded, and shares of the problems that are handed over, one policy each."""
+        """The questions' embedding, and the shares of problems to hand over, one policy each."""
 
         embedding: Embedding = Embedding()
         shares: Shares = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -84,10 +84,10 @@ class QueryRouter(Router):
 
     @abstractmethod
     def score(self, embeddings: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndarray:
-        """What the strong model is worth on n questions, in any unit, shape (n,); embeddings have shape (n, d)."""
+        """The strong model's value on n questions, in any unit, shape (n,); embeddings have shape (n, d)."""
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Standardisation, what was learned, scores of the validation problems, and shares by budget."""
+        """Standardisation, learned arrays, scores of the validation problems, and shares by budget."""
         weak, strong = (trial.episodes(end, "train") for end in (WEAK, STRONG))
         raw = embedder(self.params.embedding)([episode.problem.question for episode in weak])
         learned = {"mean": raw.mean(axis=0), "deviation": deviation(raw)}
@@ -108,7 +108,7 @@ class QueryRouter(Router):
 
     def _scores(self, learned: Mapping[str, np.ndarray]) -> Scores:
         embed = embedder(self.params.embedding)
-        known: dict[str, float] = {}  # all settings ask about the same questions
+        known: dict[str, float] = {}  # the settings share the questions
 
         def scores(questions: Sequence[str]) -> np.ndarray:
             missing = [question for question in dict.fromkeys(questions) if question not in known]
@@ -129,7 +129,7 @@ def _standardised(raw: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndar
 
 
 def deviation(vectors: np.ndarray) -> np.ndarray:
-    """Standard deviation of each of d dimensions, 1 where it is none, shape (n, d) -> (d,)."""
+    """Standard deviation of each of d dimensions, 1 where it is 0, shape (n, d) -> (d,)."""
     found = vectors.std(axis=0)
     return np.where(found > 1e-6, found, 1.0)
 

@@ -1,4 +1,4 @@
-"""Random routing: the floor that any use of the scores has to beat."""
+"""Random routing: the floor for any use of the scores."""
 
 from __future__ import annotations
 

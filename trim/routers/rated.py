@@ -1,4 +1,4 @@
-"""Step routers that ask a language model, not a reward model, what a weak step is worth."""
+"""Step routers with a language model, not a reward model, as the rater of weak steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RatedRouter(Router):
 
     @property
     def rater(self) -> Rater:
-        """Who rates the steps."""
+        """The rater of the steps."""
         raise NotImplementedError
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:

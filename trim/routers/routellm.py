@@ -1,4 +1,4 @@
-"""RouteLLM's routers (Ong et al., 2024): learned from which model wins, by question."""
+"""RouteLLM's routers (Ong et al., 2024): learned from each question's winning model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trim.routers.query import Labels, QueryRouter, unit
 
 
 class RouteLLM(QueryRouter):
-    """Chance that the strong model wins, by one of three methods.
+    """Probability that the strong model wins, by one of three methods.
 
     similarity: the Bradley-Terry model of the query, where each train problem weighs
     `sharpness` to the power of 1 + its cosine similarity over the greatest one; with two models
@@ -25,10 +25,10 @@ class RouteLLM(QueryRouter):
     title = "RouteLLM"
 
     class Params(QueryRouter.Params):
-        """How the chance is estimated.
+        """The estimate of that probability.
 
         Attributes:
-            method: how the win rate of the strong model is predicted: by similarity, factorisation or classifier.
+            method: the predictor of the strong model's win rate: similarity, factorisation or classifier.
             sharpness: base of the similarity's weights (RouteLLM: 10).
             rank: rank of the factorisation.
         """

@@ -1,4 +1,4 @@
-"""Reward-guided speculative decoding (Liao et al., 2025): a step is accepted with a chance that its reward decides."""
+"""Reward-guided speculative decoding (Liao et al., 2025): a step's reward sets its probability of acceptance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Acceptance = Literal["indicator", "linear", "clipped", "sigmoid"]
 
 
 def _acceptance(form: Acceptance, at: float, width: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Chance of acceptance by reward in [0, 1]."""
+    """Probability of acceptance by reward in [0, 1]."""
     forms: dict[Acceptance, Callable[[np.ndarray], np.ndarray]] = {
         "indicator": lambda reward: (reward >= at).astype(float),
         "linear": lambda reward: reward**at,
@@ -36,9 +36,9 @@ class _Accepting(Policy):
 
 
 class RSD(Router):
-    """Four forms of the acceptance: a step at a threshold, the reward itself to a power, a ramp and a sigmoid.
+    """Four forms of acceptance: a step at a threshold, the reward to a power, a ramp and a sigmoid.
 
-    A step at the threshold is TRIM-Thr. The parameter is the threshold, the middle of the ramp or the
+    The step at a threshold is TRIM-Thr. The parameter is the threshold, the middle of the ramp or the
     sigmoid, or the power (1: the paper's).
     """
 
@@ -48,10 +48,10 @@ class RSD(Router):
     needs_fitting = True
 
     class Params(BaseParams):
-        """Form of the acceptance.
+        """The form of acceptance.
 
         Attributes:
-            form: how the chance to accept a draft depends on its score: indicator, linear, clipped or sigmoid.
+            form: probability of acceptance as a function of the score: indicator, linear, clipped or sigmoid.
             values: the threshold, middle or power of each policy.
             width: width of the ramp, or scale of the sigmoid.
             seed: seed of the coins that accept a draft.

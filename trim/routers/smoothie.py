@@ -1,4 +1,4 @@
-"""Smoothie (Guha et al., 2024): quality of the models without labels, from how alike their solutions are."""
+"""Smoothie (Guha et al., 2024): quality of the models without labels, from the similarity of their solutions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from trim.routers.query import Labels, QueryRouter, deviation, unit
 
 
 class Smoothie(QueryRouter):
-    """Smoothie-Local with solutions of train problems, so that a test problem is solved by one model only.
+    """Smoothie-Local with solutions of train problems, so that only one model solves a test problem.
 
     Each model's solutions scatter around the truth with a variance of its own. Three of them,
-    two by the weak model and one by the strong, tell both variances apart: with mean squared
+    two by the weak model and one by the strong, identify both variances: with mean squared
     distances d over a neighbourhood of the question, the weak model's is d(weak, weak) / 2 and
     the strong model's d(weak, strong) - d(weak, weak) / 2.
     """
@@ -30,7 +30,7 @@ class Smoothie(QueryRouter):
         neighbours: int = Field(50, ge=1)
 
     def learn(self, labels: Labels) -> dict[str, np.ndarray]:
-        """See `QueryRouter.learn`; whether answers are right is not looked at."""
+        """See `QueryRouter.learn`; correctness of answers is not used."""
         embed, vectors = embedder(self.params.embedding), []
         for policy, sample in ((WEAK, 0), (WEAK, 1), (STRONG, 0)):
             solved = labels.trial.episodes(policy, "train", sample)

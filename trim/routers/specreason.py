@@ -1,4 +1,4 @@
-"""SpecReason (Pan et al., 2025): the strong model itself says whether a weak step is good enough."""
+"""SpecReason (Pan et al., 2025): the strong model rates each weak step."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from trim.routers.rated import RatedRouter
 
 
 class SpecReason(RatedRouter):
-    """Hands over the steps of least utility; what the strong model reads and writes to tell it is paid for.
+    """Hands over the steps of least utility; the strong model's reading and writing for the rating is paid for.
 
-    A grade that it writes, or the one token that it is asked for where its log-probabilities are read, counts among its
-    tokens; what it reads counts among all tokens, FLOPs, money and calls.
+    A written grade, or the one token requested to read log-probabilities, counts as strong tokens; tokens read count
+    in all tokens, FLOPs, money and calls.
     """
 
     name = "specreason"
     title = "SpecReason"
 
     class Params(RatedRouter.Params):
-        """What utility is: "grade", 0 to 9, as in the paper, or "likelihood", the step's mean token log-probability."""
+        """The utility: "grade", 0 to 9, as in the paper, or "likelihood", the step's mean token log-probability."""
 
         utility: Literal["grade", "likelihood"] = "grade"
 

@@ -1,4 +1,4 @@
-"""STEER (Lee et al., 2025): how sure the weak model is before a step, told apart by a mixture of two components."""
+"""STEER (Lee et al., 2025): the weak model's confidence before a step, by a mixture of two components."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, settings
 from trim.routers.glimprouter import weak_entropies
 
-_LEAST = 1e-3  # nats, below which entropies are not told apart
+_LEAST = 1e-3  # nats; smaller entropies are treated as equal
 
 
 def _logs(entropies: np.ndarray) -> np.ndarray:
@@ -38,9 +38,9 @@ def unsure(fitted: dict[str, Any], entropies: np.ndarray) -> np.ndarray:
 
 
 class Steer(Router):
-    """Hands over, unseen, the steps whose log-odds of belonging to the unsure component reach a threshold.
+    """Hands over, without a draft, the steps whose log-odds of the unsure component reach a threshold.
 
-    Of the paper's confidences before the step this takes the entropy of its first token, by its logarithm. The mixture
+    The confidence is the logarithm of the entropy of the step's first token, one of the paper's choices. The mixture
     is fitted, without labels, on the steps that the weak model writes alone.
     """
 
@@ -50,7 +50,7 @@ class Steer(Router):
     needs_fitting = True
 
     class Params(BaseParams):
-        """Log-odds of being unsure from which on a step is handed over, one policy each."""
+        """Log-odds of being unsure at which a step is handed over, one policy each."""
 
         odds: tuple[float, ...] = (-4, -2, -1, 0, 1, 2, 4)
 
@@ -66,7 +66,7 @@ class Steer(Router):
             "means": mixture.means_[order, 0],
             "variance": mixture.covariances_.ravel(),
         }
-        # Between the settings, those that hand over rising shares of the weak model's own steps.
+        # More settings between these, which hand over rising shares of the weak model's own steps.
         spread = np.quantile(unsure(found, entropies), np.linspace(0, 1, 21))
         tried = sorted({*self.params.odds, *spread.tolist(), spread[-1] + 1}, reverse=True)
         return found | {"budgets": at_budgets(trial, tried, [_Mixture(found, odds) for odds in tried], budgets)}

@@ -1,4 +1,4 @@
-"""TRIM-Agg: policies trained by PPO on five features of the present step (paper, TRIM-Agg)."""
+"""TRIM-Agg: policies trained by PPO on five features of the current step (paper, TRIM-Agg)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class Network(Policy):
-    """One trained policy at one cost of a strong token; hands a step over where that is likelier than not."""
+    """One trained policy at one cost of a strong token; hands over the steps with a probability above 1/2."""
 
     def __init__(self, model: ActorCritic, cost: float, seed: int, max_steps: int) -> None:
         self._model, self._cost, self.seed, self._max_steps = model, cost, seed, max_steps
@@ -60,8 +60,8 @@ class Network(Policy):
 class TrimAgg(Router):
     """One policy per cost of a strong token and seed; a right solution is worth 1.
 
-    Fitting trains all of them at once on the train split, and keeps each as it was after its
-    best epoch on the validation split.
+    Fitting trains them all at once on the train split, and keeps each one's best epoch on the
+    validation split.
     """
 
     name = "trim_agg"
@@ -71,13 +71,13 @@ class TrimAgg(Router):
     recurrent: ClassVar[bool] = False
 
     class Params(BaseParams):
-        """What the policies are trained for, what they see, and how they learn.
+        """The policies' objective, observations and training.
 
         Attributes:
             costs: costs of a strong token, where a right solution is worth 1; one operating point each, or policy.
             seeds: one policy each.
-            evidence: what is seen of every draft: the reward model's score (prm), and beside it the weak model's own
-                log-probability (weak, prm), for nothing, as a feature of its own.
+            evidence: observation of every draft: the reward model's score (prm), or also the weak model's own
+                log-probability (weak, prm), which is free, as another feature.
             training: hyper-parameters.
         """
 
@@ -94,7 +94,7 @@ class TrimAgg(Router):
             return evidence
 
     def task(self) -> Task:
-        """What is to be trained."""
+        """The training task."""
         from trim.rl.training import Task
 
         given = self.params
@@ -103,7 +103,7 @@ class TrimAgg(Router):
         )
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The task, what each policy reaches on validation, and the parameters of the networks."""
+        """The task, each policy's result on validation, and the parameters of the networks."""
         from trim.rl.training import always_strong, train
 
         task, validation = self.task(), trial.tree("validation")

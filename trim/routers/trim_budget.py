@@ -1,4 +1,4 @@
-"""TRIM-Budget: one policy for every budget, told what a strong token costs. Beyond the paper."""
+"""TRIM-Budget: one policy for every budget, with the cost of a strong token as an input. Beyond the paper."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TrimBudget(TrimAgg):
-    """One policy per seed; in training every problem is tried at costs drawn between the ends of the list.
+    """One policy per seed; in training every problem is run at costs drawn between the ends of the list.
 
     Fitting also finds, for each token budget, the cost that spends it on the validation split.
     """
@@ -27,25 +27,24 @@ class TrimBudget(TrimAgg):
     title = "TRIM-Budget"
 
     class Params(TrimAgg.Params):
-        """What the policy is trained for, and how.
+        """The policy's objective and training.
 
         Attributes:
             costs: costs of a strong token, where a right solution is worth 1; one operating point each.
-            repeats: number of costs that are tried on each problem of a batch; as many as TRIM-Agg has costs make
-                for equal total training.
-            memory: whether the policy remembers earlier steps, as TRIM-Seq does.
+            repeats: number of costs per problem of a batch; TRIM-Agg's number of costs gives equal total training.
+            memory: true if the policy remembers earlier steps, as TRIM-Seq does.
         """
 
         repeats: int = Field(6, ge=1)
         memory: bool = True
 
     def task(self) -> Task:
-        """What is to be trained."""
+        """The training task."""
         own = {"recurrent": self.params.memory, "repeats": self.params.repeats}
         return replace(super().task(), conditioned=True, **own)
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """What `TrimAgg.fit` finds, and costs by budget, interpolated between the operating points."""
+        """The result of `TrimAgg.fit`, and costs by budget, interpolated between the operating points."""
         found = super().fit(trial, budgets)
         return found | {"budgets": {f"{b:g}": self._cost_of(b, found["validation"]) for b in sorted(budgets)}}
 

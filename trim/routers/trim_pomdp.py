@@ -1,4 +1,4 @@
-"""TRIM-POMDP: hand over a step where a plan in a calibrated POMDP says so (paper, TRIM-POMDP)."""
+"""TRIM-POMDP: hand over steps by a plan in a calibrated POMDP (paper, TRIM-POMDP)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trim.routers.base import Router, Trial, at_budgets
 
 
 def history(seen: Decisions) -> History:
-    """What the POMDP observes of n episodes."""
+    """The POMDP's observations of n episodes."""
     return History(np.minimum.accumulate(seen.before, axis=1), seen.drafts, seen.strong)
 
 
@@ -49,15 +49,15 @@ class TrimPomdp(Router):
     needs = frozenset({"pomdp"})
 
     class Params(BaseParams):
-        """How to plan and what to believe.
+        """The plan and the belief.
 
         Attributes:
             costs: costs of a strong token, where a right solution is worth 100; one policy each.
             calibration: the POMDP to plan in: from step labels ("single", as in the paper), from the threshold rule
                 ("rule"), or with classes of difficulty ("classes").
-            observation: what is observed of a step: the least earlier score and the draft's ("pair", as in the
-                paper), or the draft's alone ("score").
-            tracker: how beliefs follow: from the latest observation alone ("latest", as in the paper), or by
+            observation: observation of a step: the least earlier score and the draft's ("pair", as in the paper), or
+                the draft's alone ("score").
+            tracker: update of the belief: from the latest observation alone ("latest", as in the paper), or by
                 filtering all ("filter").
             restriction: act only where max(b) - b[S2] is below it (paper: 0.4).
         """

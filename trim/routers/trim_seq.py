@@ -1,4 +1,4 @@
-"""TRIM-Seq: the same, by a policy that remembers the features of all steps so far (paper, TRIM-Seq)."""
+"""TRIM-Seq: TRIM-Agg with a policy that remembers the features of all steps so far (paper, TRIM-Seq)."""
 
 from __future__ import annotations
 

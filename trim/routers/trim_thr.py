@@ -20,7 +20,7 @@ class _Threshold(Policy):
     def delegate(self, seen: Decisions) -> np.ndarray:
         if self._span is None:
             return np.any(seen.strong, axis=1)
-        # An intervention begins with a rewritten draft, the only one of its steps that has one.
+        # An intervention begins with a rewritten draft; its later steps have none.
         started = seen.strong & (seen.draft_tokens > 0)
         return np.any(started[:, max(0, started.shape[1] - self._span + 1) :], axis=1)
 
@@ -45,12 +45,12 @@ class TrimThr(Router):
     needs_fitting = True
 
     class Params(BaseParams):
-        """Thresholds of the sweep, one policy each, and variants of the rule.
+        """The thresholds of the sweep, one policy each, and variants of the rule.
 
         Attributes:
             thresholds: scores below which a draft is rewritten; one policy each.
             span: number of steps that the strong model writes at each intervention; null is all the rest (takeover).
-            aggregate: how the scores so far become one; the paper takes the draft's own (last).
+            aggregate: aggregate of the scores so far; the paper uses the draft's own (last).
         """
 
         thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]

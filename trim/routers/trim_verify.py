@@ -1,4 +1,4 @@
-"""TRIM-Verify: reading a draft is an action too, bought only where it may change the decision. Beyond the paper."""
+"""TRIM-Verify: reading a draft is an action, paid for only where it may change the decision. Beyond the paper."""
 
 from __future__ import annotations
 
@@ -59,32 +59,32 @@ class _Verifying(Policy):
 
 
 class TrimVerify(PricedRouter):
-    """One policy that is told the price of spending as much as always-strong does, where a right solution is worth 1.
+    """One policy with the price of always-strong's spending as an input; a right solution is worth 1.
 
-    Before a draft it may have the strong model write unseen; a draft is accepted, read by the strong model first, or
-    rewritten, by what the evidence says of it, or the weak model tries again and the better of its two drafts is
-    judged. What all that costs, reading included, is what the policy is fitted for, on whole solution trees of the
-    train split. One that never has drafts read is fitted beside it, and takes its place at the prices at which it is
-    worth more on the validation split, where fitting also finds the price that spends each budget of strong tokens.
+    Before a draft it may delegate: the strong model writes without one. By its evidence, a draft is accepted, read by
+    the strong model first, or rewritten; or the weak model retries, and the better of its two drafts is judged. The
+    policy is fitted to the whole cost of these actions, reading included, on whole solution trees of the train split.
+    A second policy, which never reads, is fitted beside it, and replaces it at the prices at which its return on the
+    validation split is higher. There fitting also finds the price that spends each budget of strong tokens.
     """
 
     name = "trim_verify"
     title = "TRIM-Verify"
 
     class Params(PricedRouter.Params):
-        """What is paid for, and what may be done.
+        """The currency, the evidence and the allowed actions.
 
         Attributes:
-            evidence: what is seen of every draft: the weak model's own log-probability (weak), for nothing, the
+            evidence: observation of every draft: the weak model's own log-probability (weak), which is free, the
                 reward model's score (prm), which is paid for, or both.
-            actions: what the policy may do at a step; without "accept" every draft is read or rewritten.
+            actions: the actions at a step; without "accept" every draft is read or rewritten.
         """
 
         evidence: Annotated[tuple[Evidence, ...], Field(min_length=1)] = ("prm",)
         actions: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The regressions, the set of actions that each price takes, its return on validation, and prices by budget."""
+        """The regressions, the set of actions of each price, its return on validation, and prices by budget."""
         from trim.rl.gains import fit_sets
         from trim.rl.verification import Situations
 
@@ -116,7 +116,7 @@ class TrimVerify(PricedRouter):
         return dict(zip(prices, self._policies(self.fitted, list(prices.values())), strict=True))
 
     def _policies(self, fitted: Mapping[str, Any], prices: Sequence[float]) -> list[Policy]:
-        """A policy for each price; between two prices of the sweep it may do what it may at the nearest."""
+        """A policy for each price; between two prices of the sweep, its actions are those of the nearest."""
         from trim.rl.gains import Gains, action_sets
 
         may = action_sets(self.params.actions)

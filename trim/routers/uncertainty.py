@@ -7,7 +7,7 @@ from trim.routers.rated import RatedRouter
 
 
 class Uncertainty(RatedRouter):
-    """Hands over the steps whose mean token log-probability under the weak model is least; it comes with the draft."""
+    """Hands over the steps of least mean token log-probability under the weak model, which is free with the draft."""
 
     name = "uncertainty"
     title = "Weak log-probability"

@@ -25,7 +25,7 @@ from trim.routers.always import AlwaysStrong, AlwaysWeak
 
 
 class Calibrations(NamedTuple):
-    """Models of a benchmark by name, and how far the threshold rule is off by language model."""
+    """Models of a benchmark by name, and the threshold rule's error by language model."""
 
     models: dict[str, StepModel]
     rule: dict[str, dict[str, float]]
@@ -41,9 +41,9 @@ def make_calibration(
     tracker: Tracker,
     labelled: Path | None = None,
 ) -> None:
-    """Write the models of a benchmark into the folder `out`, and how far the threshold rule is off.
+    """Write the models of a benchmark and the threshold rule's error into the folder `out`.
 
-    `single` is the paper's, from labelled steps where there are labels; `rule` the same from
+    `single` is the paper's, from step labels where available; `rule` the same from
     the threshold rule alone; `classes` has latent difficulty classes.
     """
     runner = Runner.open(params, layers, journal, tracker)
@@ -95,7 +95,7 @@ def _labelled(episode: Episode, scores: np.ndarray) -> Solution:
 
 
 def _read_labelled(path: Path, runner: Runner, tested: Set[str] = frozenset()) -> list[Solution]:
-    """Solutions with labels in ProcessBench's form (problem, steps, label), scored here; none of a tested question.
+    """Solutions with labels in ProcessBench's form (problem, steps, label), scored here; without tested questions.
 
     Raises:
         TrimError: if a line is malformed; it names file and line.

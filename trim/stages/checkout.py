@@ -1,4 +1,4 @@
-"""A DVC experiment in a folder of its own: what Snakemake recorded in the workspace holds there too, file by file."""
+"""A DVC experiment in its own folder: Snakemake's records of the workspace are copied there, file by file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _STAGE, _WORKSPACE = "DVC_STAGE", "DVC_ROOT"  # DVC's variables
 
 
 def take_over(root: Path) -> None:
-    """Give results in the checkout of an experiment the records and times that the same files have in the workspace.
+    """Copy the records and times of the workspace's results to the same files in an experiment's checkout.
 
     `dvc exp run --queue` and `--temp` check results out into a new folder, where Snakemake has no records, and times
-    say nothing. A result that is not the same in the workspace is removed, so that it is made again if it is needed.
-    Nothing is done elsewhere, or a second time.
+    mean nothing. A result that differs from the workspace's is removed, so that it is made again if needed. The
+    function does nothing elsewhere, or a second time.
 
     Raises:
         TrimError: if there are results, and the workspace has no records.
@@ -37,7 +37,7 @@ def take_over(root: Path) -> None:
         )
     (root / _INCOMPLETE).mkdir(
         parents=True, exist_ok=True
-    )  # or Snakemake takes the records for those of an old version
+    )  # otherwise Snakemake takes the records for an old version's
     for name, record in records.items():
         files, originals = _files(root / name), _files(workspace / name)
         if files and _same(files, originals):
@@ -51,15 +51,15 @@ def take_over(root: Path) -> None:
 
 
 def _records(root: Path) -> dict[str, Path]:
-    """The files that Snakemake keeps its records in, by the result that each is of."""
+    """Snakemake's record files, by result."""
     files = [path.relative_to(root / _RECORDS) for path in (root / _RECORDS).rglob("*") if path.is_file()]
-    # A long name is spread over folders, whose names begin with @.
+    # A long name is split over folders whose names begin with @.
     names = [urlsafe_b64decode("".join(part.removeprefix("@") for part in file.parts)).decode() for file in files]
     return dict(zip(names, files, strict=True))
 
 
 def _files(path: Path) -> dict[Path, Path]:
-    """A file, or those below a folder, by their place in it."""
+    """A file, or the files below a folder, by relative path."""
     paths = path.rglob("*") if path.is_dir() else [path]
     return {file.relative_to(path): file for file in paths if file.is_file()}
 

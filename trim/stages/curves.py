@@ -44,5 +44,5 @@ def make_curves(folders: Sequence[Path], out: Path) -> None:
 def _curve(path: Path) -> pd.Series:
     try:
         return pd.read_csv(path, sep="\t", index_col="step")["mean"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrimError(f"{path}: no curve of a training ({error}); delete its folder and run Snakemake") from error

@@ -1,4 +1,4 @@
-"""Models from the hub: their files in its cache, and a record of which they are."""
+"""Models from the hub: their files in its cache, and a record of each download."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROUNDED = 0.05  # `weights` may be a round number
 
 
 def download_encoders(params: Params, out: Path | None = None) -> str:
-    """Download the encoders that routers embed questions with; returns what was done, and writes it to `out` too.
+    """Download the encoders that routers embed questions with; returns a report, and writes it to `out` too.
 
     Raises:
         TrimError: if one cannot be downloaded.
@@ -25,18 +25,18 @@ def download_encoders(params: Params, out: Path | None = None) -> str:
         download(path, revision, "model")
     if out:
         write_json(out, found)
-    return f"encoders: {', '.join(found) or 'none is of the hub'}"
+    return f"encoders: {', '.join(found) or 'none comes from the hub'}"
 
 
 def download_model(params: Params, role: str, out: Path | None = None) -> str:
-    """Download the model of a role; returns what was done, and writes it to `out` too.
+    """Download the model of a role; returns a report, and writes it to `out` too.
 
     Raises:
         TrimError: if it cannot be downloaded, or is not the one that the experiment describes.
     """
     model = getattr(params.models, role)
     if not on_hub(model):
-        return f"{role}: {model.path} is not of the hub"
+        return f"{role}: {model.path} is not on the hub"
     if model.server:
         download(model.path, model.revision, "model", TOKENIZER_FILES)
         return f"{role}: the tokenizer of {model.path}@{model.revision[:12]}"

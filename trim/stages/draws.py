@@ -1,4 +1,4 @@
-"""Draws: all routers at once explore the solution trees, so that nothing is made twice."""
+"""Draws: all routers explore the solution trees at once, so that no draw is made twice."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def make_draws(
     journal: Path,
     tracker: Tracker,
 ) -> int:
-    """Run all routers at once, for the draws they need; returns the number of new ones.
+    """Run all routers at once to make the draws they need; returns the number of new ones.
 
     Args:
         params: the experiment.
-        benchmark: its problems are run.
-        split: the split that the problems are of.
-        problems: their table.
+        benchmark: the benchmark.
+        split: the split to run.
+        problems: the table of problems.
         layers: draws made by earlier rules.
-        fitted: folder of what was fitted, BENCHMARK/ each.
+        fitted: folder of fitted parameters, with a folder for each benchmark.
         out: the new layer.
-        journal: where draws are kept as they are made.
-        tracker: told of every batch and round.
+        journal: database that keeps each batch of draws.
+        tracker: notified of every batch and round.
     """
     runner = Runner.open(params, layers, journal, tracker)
     solved, together = read_problems(problems, split), dict[RewardModel, list[Policy]]()

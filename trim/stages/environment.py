@@ -1,4 +1,4 @@
-"""The commands that jobs run, of the environment that Snakemake runs in, activated or not."""
+"""The commands of jobs come from Snakemake's own environment, activated or not."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def make_episodes(
     journal: Path | None,
     tracker: Tracker,
 ) -> None:
-    """Run one router and write a row per step; reads all draws from the layers if they hold them."""
+    """Run one router and write a row per step; draws in the layers are read from there."""
     runner = Runner.open(params.as_run(router), layers, journal, tracker)
     solved = read_problems(problems, split)
     policies = policies_for(runner, router, benchmark, fitted, solved)
@@ -44,7 +44,7 @@ def write_run(
     out: Path,
     title: str | None = None,
 ) -> None:
-    """Run policies on the problems of a split, and write a row per step; a bound, which is no router, has a `title`."""
+    """Run policies on the problems of a split, and write a row per step; bounds, which are no routers, need `title`."""
     episodes = runner.run(problems, list(policies.values()))
     header = {
         "benchmark": benchmark,

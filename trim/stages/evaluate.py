@@ -1,4 +1,4 @@
-"""Evaluation: from all routers' episodes to the tables that everything else is drawn from."""
+"""Evaluation: from all routers' episodes to the tables behind every report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trim.files import write_json, write_text
 def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:
     """Write summary.csv, measures.csv, differences.csv, ratios.csv, units.csv and metrics.json into `results`.
 
-    Benchmarks and routers come in the order of the experiment; differences are to each of the experiment's baselines.
+    Benchmarks and routers keep the experiment's order; differences are to each of its baselines.
 
     Raises:
         TrimError: for an unknown unit of cost or a damaged file.
@@ -47,7 +47,7 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
 
 
 def _rivals(params: Params, comparison: Comparison) -> tuple[list[str], list[str]]:
-    """TRIM's routers, and those that choose one model for the whole problem, beside each other and their bound."""
+    """TRIM's routers, and the routers of whole problems, with their bound."""
     names = list(comparison.routers)
     trim = [name for name in names if params.group(name) == "trim"]
     return trim, [name for name in names if params.group(name) in ("query", "cascade") or name == "oracle_query"]

@@ -30,8 +30,8 @@ def make_fit(
 ) -> None:
     """Fit a router on a benchmark.
 
-    Writes ROUTER.json and ROUTER.safetensors into the folder `out`, and the draws made for it. A router that plans, and
-    has scores of its own, gets a POMDP that is calibrated on these, with `labelled` solutions if there are any.
+    Writes ROUTER.json and ROUTER.safetensors into the folder `out`, and the draws made for it. For a planning router
+    with scores of its own a POMDP is calibrated on these, with `labelled` solutions if there are any.
     """
     own = params.as_run(router)
     runner = Runner.open(own, layers, journal, tracker)

@@ -1,4 +1,4 @@
-"""A finished run in dvc.lock: DVC removes what it did not lock when an experiment starts."""
+"""A finished run in dvc.lock: when an experiment starts, DVC removes results that are not locked."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _WHOLE = [{_PARAMS: None}]
 
 
 def lock(root: Path) -> str:
-    """Record the results under `root` in dvc.lock, as `dvc repro` would; returns what was done, in one line.
+    """Record the results under `root` in dvc.lock, as `dvc repro` would; returns a report of one line.
 
-    Nothing is done where there is no DVC repository or no DVC, or where DVC itself runs this. Times of files stay as
-    they are, since Snakemake goes by them.
+    Does nothing without a DVC repository or DVC, or when DVC itself runs this. Times of files stay as they are, since
+    Snakemake relies on them.
 
     Raises:
         TrimError: if DVC fails.
@@ -38,7 +38,7 @@ def lock(root: Path) -> str:
         return f"dvc.lock: no dvc beside {sys.executable} or on PATH, so nothing is locked; `dvc commit` does it later"
     for stage in yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values():
         for path in (name for out in stage["outs"] for name in out):
-            if not Path(path).suffix:  # a folder; of an experiment that has no use for it, an empty one
+            if not Path(path).suffix:  # a folder, empty if the experiment does not use it
                 (root / path).mkdir(parents=True, exist_ok=True)
     times = {path: path.stat().st_mtime_ns for path in (root / "results").rglob("*") if path.is_file()}
     done = subprocess.run([tool, "commit", "--force"], cwd=root, capture_output=True, text=True, check=False)
@@ -69,7 +69,7 @@ def _record_parameters(root: Path) -> None:
 
 
 def _values(parameters: Any, keys: Sequence[str]) -> dict[str, Any]:
-    """The parameters of keys such as evaluation.budgets, without those that are not given."""
+    """The parameters of keys such as evaluation.budgets, without missing ones."""
     values = {}
     for key in keys:
         value = parameters

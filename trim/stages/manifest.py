@@ -1,4 +1,4 @@
-"""The manifest of a run: the digest of every result, so that a changed one is named."""
+"""The manifest of a run: the digest of every result, to detect changes."""
 
 from __future__ import annotations
 

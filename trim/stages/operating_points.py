@@ -1,4 +1,4 @@
-"""Operating points: what each setting of each router reaches on the validation problems, for those who choose one."""
+"""Operating points: results of each router's settings on the validation problems, as a guide to choosing one."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def measure_points(
     journal: Path | None,
     tracker: Tracker,
 ) -> None:
-    """Run every setting of the routers that are fitted on a benchmark on its validation problems.
+    """Run every setting of the routers fitted on a benchmark on its validation problems.
 
     Writes accuracy and strong tokens over always-strong's, by router and setting, to OUT, and problem by problem into
-    the safetensors file beside it. These are the problems that routers are fitted on, so that the figures guide a
-    choice and are no result.
+    the safetensors file beside it. Routers are fitted on these very problems, so the numbers guide a choice and are
+    no result.
     """
     runner = Runner.open(params, layers, journal, tracker)
     solved = read_problems(problems, "validation")

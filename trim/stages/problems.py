@@ -1,4 +1,4 @@
-"""Problems: generated, downloaded or read, then one table."""
+"""Problems: generated, downloaded or read, and written to one table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_problems(params: Params, benchmark: str, out: Path) -> int:
 
 
 def make_labelled(part: str, out: Path) -> int:
-    """Download solutions whose first wrong step is labelled (a part of ProcessBench); returns their number.
+    """Download solutions with labelled first errors (a part of ProcessBench); returns their number.
 
     Raises:
         TrimError: if there is no such part, or it cannot be downloaded.
@@ -47,7 +47,7 @@ def make_labelled(part: str, out: Path) -> int:
 
 
 def _at_most(problems: Sequence[Problem], sizes: Sizes) -> list[Problem]:
-    """So many of each split, by a hash of the question, in their order."""
+    """At most `sizes` problems of each split, chosen by a hash of the question, in their order."""
     ranked = sorted(problems, key=lambda p: hashlib.sha256(p.question.encode()).digest())
     limits = sizes.model_dump()
     kept = {p.id for split in SPLITS for p in [q for q in ranked if q.split == split][: limits[split]]}

@@ -1,4 +1,4 @@
-"""Reward models of one's own, trained on the train split's solutions, and scores read with other evidence."""
+"""Reward models trained on the train split's solutions, and fusions of their scores with log-probabilities."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def make_reward_model(
 ) -> dict[str, float]:
     """Train a reward model of the experiment and write it into the folder `out`, in Hugging Face's format.
 
-    It learns from whole solution trees where the experiment expands them, else from the weak model's solutions.
+    It learns from whole solution trees if the experiment expands them, else from the weak model's solutions.
 
     Returns:
-        What it reaches on the problems that were held out, which training.json in the folder says too.
+        Its results on the held-out problems, also in the folder's training.json.
     """
     settings, generation = params.reward_models[name], params.generation
     runner = Runner.open(params, layers, journal, tracker)
@@ -55,19 +55,20 @@ def make_reward_model(
 def make_evidence(
     params: Params, name: str, problems: Path, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
 ) -> int:
-    """Fit how a reward model's scores are read together with the weak model's log-probabilities; writes `out`.
+    """Fit the fusion of a reward model's scores with the weak model's log-probabilities; writes `out`.
 
-    It is fitted on the weak model's solutions of the train split. A step is right if all are up to it, by the problems'
-    own step checkers, and steps after the first error are left out; where there are no references, if its solution is.
+    It is fitted on the weak model's solutions of the train split. By the problems' own step checkers, a step is right
+    if all up to it are, and steps after the first error are left out; without references, it is right if its solution
+    is.
 
     Args:
         params: the experiment.
         name: the reward model, "prm" for `models.prm`.
         problems: the table of problems.
-        layers: draws that were made before.
+        layers: draws made before.
         out: the file to write.
-        journal: where draws are kept as they are made.
-        tracker: shows what is done.
+        journal: database that keeps each batch of draws.
+        tracker: shows progress.
 
     Returns:
         The number of steps.

@@ -20,7 +20,7 @@ def shard_of(problems: Sequence[Problem], shard: int, shards: int) -> list[Probl
 def make_rollouts(
     params: Params, problems: Path, model: str, shard: int, out: Path, journal: Path, tracker: Tracker
 ) -> int:
-    """Have one model solve one shard of every split alone; returns the number of new draws.
+    """Solve one shard of every split with one model alone; returns the number of new draws.
 
     Writes OUT/SPLIT/MODEL.SHARD.parquet for each split.
     """

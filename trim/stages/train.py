@@ -1,4 +1,4 @@
-"""Training: routers that are networks, fitted on whole solution trees of the train split."""
+"""Training: router networks, fitted on whole solution trees of the train split."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_training(
     """Train a router on a benchmark.
 
     Writes ROUTER.json and ROUTER.safetensors into the folder `out`, the draws made for it, and the curves of its
-    training into the folder `curves_out`. The training keeps its state beside the journal.
+    training into the folder `curves_out`. The training's state is kept beside the journal.
     """
     runner = Runner.open(params.as_run(router), layers, journal, tracker)
 

@@ -1,4 +1,4 @@
-"""Solution trees: everything that any policy can meet, where they are small enough to be made whole."""
+"""Whole solution trees: every state that any policy can reach, if they are small enough."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_logprobs(
 ) -> int:
     """Write the log-probability of every weak draft in the whole trees of a split under both models.
 
-    Where the weak model may try again, that makes more of the trees than `make_trees` does.
+    Where the weak model may retry, it expands more of the trees than `make_trees` does.
 
     Returns:
         The number of drafts.
