@@ -1,9 +1,10 @@
-"""What is measured of a budget over a stream."""
+"""What is measured of a budget over a stream, and how it is shown."""
 
 import numpy as np
 import pytest
+from fakes.results import experiment, write_csv
 
-from trim.studies.stream import _GRID, _best_fixed, _Outcomes, _overspent, _stream_of
+from trim.studies.stream import _GRID, STUDY, _best_fixed, _Outcomes, _overspent, _stream_of
 
 
 def test_a_stream_grows_harder_and_easier_again():
@@ -30,3 +31,24 @@ def test_the_best_price_keeps_the_budget():
     assert _best_fixed(known, asked, 0.0) == pytest.approx(0.25)
     assert _best_fixed(known, asked, 0.3) == pytest.approx(0.5)
     assert _best_fixed(known, asked, 0.79) == pytest.approx(1)
+
+
+def test_the_table_has_means_over_streams_and_what_is_lost_to_the_best_price(raw, tmp_path):
+    rows = [
+        (1, 0.3, "steered", 0.3, 0.0, 0.9, 0.8),
+        (0, 0.1, "steered", 0.1, 0.2, 0.5, 0.7),
+        (1, 0.1, "steered", 0.12, 0.4, 0.6, 0.8),
+        (0, 0.1, "fitted price", 0.15, 0.5, 0.6, 0.7),
+        (1, 0.1, "fitted price", 0.05, 0.1, 0.7, 0.8),
+    ]
+    columns = "seed budget controller share overspent accuracy best_fixed"
+    write_csv(tmp_path / "studies/stream/standard.csv", columns, rows)
+    write_csv(tmp_path / "studies/stream/long.csv", columns, rows[:1])
+    params = experiment(raw, {"random": {"probabilities": [0.5]}}, ["long", "standard"])
+    table = STUDY.table(tmp_path, params)
+    assert table.to_numpy().tolist() == [
+        ["Long chains", "0.3", "steered", "0.300", "0.000", "0.900", "0.800", "-0.100"],
+        ["Standard", "0.1", "fitted price", "0.100", "0.300", "0.650", "0.750", "+0.100"],
+        ["Standard", "0.1", "steered", "0.110", "0.300", "0.550", "0.750", "+0.200"],
+        ["Standard", "0.3", "steered", "0.300", "0.000", "0.900", "0.800", "-0.100"],
+    ]

@@ -30,7 +30,8 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
         values = rows[rows["measure"] == measure].copy()
         values["rank"] = values.groupby("benchmark")["value"].rank(ascending=False)
         values["cell"] = [
-            f"{format_interval(row.value, row.low, row.high, row.spread, row.reached)} ({row.rank:.0f})"
+            format_interval(row.value, row.low, row.high, row.spread, row.reached)
+            + ("" if pd.isna(row.rank) else f" ({row.rank:.0f})")
             for row in values.itertuples()
         ]
         cells = values.pivot(index="router", columns="benchmark", values="cell")
