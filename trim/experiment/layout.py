@@ -197,7 +197,7 @@ class Layout:
         ]
 
     def trainings(self) -> list[str]:
-        """All trainings, as BENCHMARK/ROUTER."""
+        """Names of the trainings, BENCHMARK/ROUTER each."""
         trained = {
             (self.params.source(router, benchmark), router)
             for benchmark in self.params.benchmarks

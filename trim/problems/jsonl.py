@@ -173,7 +173,7 @@ def _marked(text: str) -> str | None:
 
 
 def _is_empty(answer: str) -> bool:
-    """Whether only dollars and boxes are left; an empty set in braces or as a symbol is an answer."""
+    """True if only dollars and boxes are left; an empty set in braces or as a symbol is an answer."""
     text = answer.replace("\\boxed", "")
     return not ("\\{" in text or any(c.isalnum() or unicodedata.category(c) == "Sm" for c in text))
 
