@@ -24,7 +24,7 @@ STRONG = 100  # tokens that the strong model writes alone
 _PROBLEMS = 4
 _DRAFT = 10
 _COST = asdict(ModelCost(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
-_SIZES = {"train": 30, "validation": 1, "test": 1}
+_SIZES = {"train": 30, "validation": 8, "test": 12}
 _TITLES = {"standard": "Standard", "long": "Long chains", "hard": "Hard operations"}
 ENDS = {"always_weak": {"-": (False, 0)}, "always_strong": {"-": (True, STRONG)}}
 
