@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from trim.errors import TrimError
 from trim.problems import Problem
 
 # The reward model; log-probabilities of the weak or the strong model; the strong model's grades; the weak's verdicts.
@@ -95,6 +96,18 @@ class Policy:
     verifier: Literal["prm", "self"] | None = None
     samples: int = 1
     seed: int | None = None
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a method that no policy has: a misspelt decision would never be asked for.
+
+        Raises:
+            TrimError: for such a method; it names the decisions that there are.
+        """
+        super().__init_subclass__()
+        known = [name for name, member in vars(Policy).items() if callable(member) and not name.startswith("_")]
+        for name, member in vars(cls).items():
+            if callable(member) and not name.startswith("_") and not hasattr(Policy, name):
+                raise TrimError(f"{cls.__module__}: {cls.__name__}.{name}: no decision; allowed: {', '.join(known)}")
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """Before drafting, shape (n,): True lets the strong model write the step without a draft."""
