@@ -23,7 +23,7 @@ from trim.report.tables import format_interval
 STRONG = 100  # tokens that the strong model writes alone
 _PROBLEMS = 4
 _DRAFT = 10
-_COST = asdict(ModelCost(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+_COST = asdict(ModelCost(1, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
 _SIZES = {"train": 1, "validation": 8, "test": 12}
 _TITLES = {"standard": "Standard", "long": "Long chains", "hard": "Hard operations"}
 ENDS = {"always_weak": {"-": (False, 0)}, "always_strong": {"-": (True, STRONG)}}
@@ -78,7 +78,8 @@ def write_episodes(
                 )
     router = path.stem.split(".")[-1]
     header = {
-        "benchmark": benchmark, "split": "test", "router": router, "title": router, "reference": router in ENDS,
+        "benchmark": benchmark, "split": "test", "router": router, "title": router,
+        "reference": router in (*ENDS, "oracle"),
         "settings": list(settings), "seeds": list(seeds) or [None] * len(settings),
         "models": dict.fromkeys(ROLES, _COST), "prompts": dict.fromkeys(ROLES, [0] * _PROBLEMS),
     }  # fmt: skip
