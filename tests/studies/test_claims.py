@@ -1,4 +1,4 @@
-"""The paper's claims: the numbers that stand for each here, and verdicts at and beside the edge of every bound."""
+"""The paper's claims: the number shown for each, and verdicts at and beside the edge of every bound."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_a_fifth_of_the_tokens_suffices_if_the_whole_interval_lies_below(made, n
     assert row["made for"] == "own criterion" and row["reported in the paper"] == "not reported"
 
 
-def test_the_best_advanced_policy_of_the_first_benchmark_stands_for_all(made):
+def test_of_the_advanced_policies_the_best_on_the_first_benchmark_counts(made):
     measures = [
         cpt("trim_thr", 0.05, 0.05, 0.05, 1),
         cpt("trim_pomdp", 0.18, 0.1, 0.25, 1),

@@ -61,7 +61,7 @@ def test_accuracy_is_over_that_of_always_strong(measure, params, tmp_path):
     assert (row["accuracy"], row["spent"]) == (1.5, 0.5)
 
 
-def test_too_few_problems_certify_none_and_how_many_would_is_said(measure):
+def test_too_few_problems_certify_none_and_the_number_needed_is_given(measure):
     (row,) = measure(100).to_dict("records")
     assert row["setting"] == "" and np.isnan(row["accuracy"]) and np.isnan(row["spent"])
     # The largest bet grows by log(1 + 0.9 / 0.95 · 0.05) a problem, up to log(16 / 0.05).

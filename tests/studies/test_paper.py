@@ -21,8 +21,8 @@ def made(raw, tmp_path):
             ("long", "trim_thr", "cpt50", 0.4, None, None, 0.6),
         ]
         write_csv(tmp_path / "measures.csv", "benchmark router measure value low high reached", rows)
-        known = {"trim_thr": {"thresholds": [0, 1]}, "trim_pomdp": {"costs": [1, 2]}, "random": {}}
-        known["random"] = {"probabilities": [0.5]}
+        known = {"trim_thr": {"thresholds": [0, 1]}, "trim_pomdp": {"costs": [1, 2]}}
+        known |= {"random": {"probabilities": [0.5]}}
         params = experiment(raw, {name: known[name] for name in names}, ["standard", "long"])
         return STUDY.table(tmp_path, params)
 

@@ -45,7 +45,7 @@ def test_every_variant_is_simulated_at_every_cost(points):
 def test_no_variant_is_worth_more_than_the_bound(points):
     simulated = points[points["router"].isin(list(VARIANTS))]
     assert (simulated["value_low"] <= simulated["bound"]).all()
-    # In all of them the bound is that from above for whoever sees all scores.
+    # In all of them the bound is that from above for a policy that sees all scores.
     upper = plan(published_model(), COSTS).start[:, 1].tolist()
     assert simulated["bound"].tolist() == pytest.approx(upper * len(VARIANTS))
     # The paper's rule acts under a restriction; the plan's own policy comes near to what is possible.
@@ -60,13 +60,13 @@ def test_the_value_is_what_right_solutions_are_worth_less_what_is_paid(points):
 
 
 def test_where_a_step_costs_more_than_a_solution_none_is_handed_over(points):
-    dear = points[points["setting"] == "cost=100"]
-    assert (dear["calls"] == 0).all()
-    assert dear["bound"].to_numpy() == pytest.approx(100 * WEAK[0], abs=0.1)
-    spread = DEVIATIONS * np.sqrt(dear["accuracy"] * (1 - dear["accuracy"]) / SOLUTIONS)
-    assert (np.abs(dear["accuracy"] - WEAK[0]) < 2 * spread).all()
-    assert (dear["high"] - dear["accuracy"]).to_numpy() == pytest.approx(spread, abs=1e-6)
-    assert (dear["accuracy"] - dear["low"]).to_numpy() == pytest.approx(spread, abs=1e-6)
+    costly = points[points["setting"] == "cost=100"]
+    assert (costly["calls"] == 0).all()
+    assert costly["bound"].to_numpy() == pytest.approx(100 * WEAK[0], abs=0.1)
+    spread = DEVIATIONS * np.sqrt(costly["accuracy"] * (1 - costly["accuracy"]) / SOLUTIONS)
+    assert (np.abs(costly["accuracy"] - WEAK[0]) < 2 * spread).all()
+    assert (costly["high"] - costly["accuracy"]).to_numpy() == pytest.approx(spread, abs=1e-6)
+    assert (costly["accuracy"] - costly["low"]).to_numpy() == pytest.approx(spread, abs=1e-6)
 
 
 def test_thresholds_are_predicted_without_an_interval_or_a_value(points):

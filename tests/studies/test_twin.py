@@ -114,7 +114,7 @@ def test_a_curve_begins_at_always_weak_and_ends_with_its_last_point():
 
 @pytest.fixture
 def results(tmp_path):
-    """Curves on the released ones, but for TRIM-Thr's on the first benchmark: 0.1 below at two shares, above at four."""
+    """Curves on the released ones, but for TRIM-Thr's on one benchmark: 0.1 below at two shares, above at four."""
     released = {router: _recovered(published_points(router)) for router in ROUTERS}
     apart = {("standard", "trim_thr"): np.repeat([-0.1, 0.1], [2, 4])}
     rows = [
