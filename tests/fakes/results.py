@@ -23,9 +23,11 @@ from trim.report.tables import format_interval
 STRONG = 100  # tokens that the strong model writes alone
 _PROBLEMS = 4
 _DRAFT = 10
-_COST = asdict(ModelCost(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+_COST = asdict(ModelCost(1, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
 _SIZES = {"train": 30, "validation": 8, "test": 12}
 _TITLES = {"standard": "Standard", "long": "Long chains", "hard": "Hard operations"}
+# The counts of a step that costs nothing; columns of bills are empty.
+_NOTHING = {f.name: 0 for f in SCHEMA if pa.types.is_integer(f.type) and not f.name.endswith(("_billed", "_cached"))}
 ENDS = {"always_weak": {"-": (False, 0)}, "always_strong": {"-": (True, STRONG)}}
 
 
@@ -68,7 +70,7 @@ def write_episodes(
         for number, correct in enumerate(np.broadcast_to(solved, _PROBLEMS)):
             for step, written in enumerate(np.atleast_1d(tokens)):
                 rows.append(
-                    _NO_STEP
+                    _NOTHING
                     | {"problem": f"p{number}", "setting": setting, "step": step, "correct": bool(correct), "text": "t"}
                     | (
                         {"writer": "strong", "decision": "delegate", "tokens": int(written)}
@@ -78,15 +80,12 @@ def write_episodes(
                 )
     router = path.stem.split(".")[-1]
     header = {
-        "benchmark": benchmark, "split": "test", "router": router, "title": router, "reference": router in ENDS,
+        "benchmark": benchmark, "split": "test", "router": router, "title": router,
+        "reference": router in (*ENDS, "oracle"),
         "settings": list(settings), "seeds": list(seeds) or [None] * len(settings),
         "models": dict.fromkeys(ROLES, _COST), "prompts": dict.fromkeys(ROLES, [0] * _PROBLEMS),
     }  # fmt: skip
     write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA), header)
-
-
-_NO_STEP = {field.name: 0 for field in SCHEMA if pa.types.is_integer(field.type) and "_billed" not in field.name}
-_NO_STEP = {name: value for name, value in _NO_STEP.items() if not name.endswith("_cached")}
 
 
 def write_ends(folder: Path, benchmark: str = "standard") -> None:

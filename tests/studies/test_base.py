@@ -1,7 +1,8 @@
-"""The tables of a study over several benchmarks."""
+"""The tables of a study over several benchmarks, and in every form."""
 
 import pandas as pd
 
+from trim.report.tables import write
 from trim.studies.base import measured_path, read_measured
 
 
@@ -13,3 +14,11 @@ def test_rows_of_several_benchmarks_can_be_picked_one_by_one(tmp_path):
     table = read_measured(tmp_path, "transfer", ["a", "b"])
     least = table.loc[table["value"].idxmin()]
     assert (least["benchmark"], least["value"]) == ("b", 0.2)
+
+
+def test_a_missing_number_is_an_empty_cell_in_every_form(tmp_path):
+    table = pd.DataFrame({"router": ["one", "two"], "steps": [1, 2], "bound": [None, 0.25]})
+    texts = [path.read_text().splitlines() for path in write(tmp_path, "bounds", table)]
+    assert texts[0][2:] == ["| one | 1 |  |", "| two | 2 | 0.25 |"]
+    assert texts[1][1:] == ["one,1,", "two,2,0.25"]
+    assert texts[2][4:6] == ["one & 1 &  \\\\", "two & 2 & 0.25 \\\\"]

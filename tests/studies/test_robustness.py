@@ -17,11 +17,14 @@ CASES = {
 @pytest.fixture(scope="module")
 def params(raw):
     thr = {"type": "trim_thr", "thresholds": [0, 1]}
-    routers = {"trim_thr": thr, "thr_small": thr | {"title": "Small", "reward_model": "small"}, "random": {}}
+    routers = {
+        "trim_thr": thr,
+        "thr_small": thr | {"title": "Small", "reward_model": "small"},
+        "random": {"probabilities": [0.5]},
+    }
     section = {
         "benchmarks": ["standard"], "routers": ["trim_thr", "thr_small"], "noise": [1], "temperature": [2],
     }  # fmt: skip
-    routers["random"] = {"probabilities": [0.5]}
     trained = {"small": {"start": "weak", "labels": "steps"}}
     return experiment(raw, routers, ["long", "standard"], robustness=section, reward_models=trained)
 

@@ -39,7 +39,7 @@ def test_a_unit_is_saved_where_the_whole_interval_lies_below_one(made):
     assert table.loc[0, "saves in"] == "strong tokens written; FLOPs"
 
 
-def test_who_saves_nothing_is_said_to(made):
+def test_a_router_that_saves_nothing_is_labelled_so(made):
     table = made(spent("trim_thr", "prefix", 1.2, 1.0, 1.3))
     assert table.loc[0, "saves in"] == "nothing"
 

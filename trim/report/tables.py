@@ -55,7 +55,8 @@ def write_tables(results: Path, params: Params, columns: Mapping[str, Column]) -
 
 def write(results: Path, name: str, table: pd.DataFrame) -> list[Path]:
     """Write one table as Markdown, CSV and LaTeX into results/tables; returns the paths."""
-    texts = {"md": markdown(table), "csv": table.to_csv(index=False), "tex": _latex(table)}
+    shown = table.astype(object).where(table.notna(), "")  # a missing number is an empty cell, as in the CSV
+    texts = {"md": markdown(shown), "csv": table.to_csv(index=False), "tex": _latex(shown)}
     paths = [results / "tables" / f"{name}.{suffix}" for suffix in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_text(path, text)

@@ -190,7 +190,8 @@ def _planning(results: Path, params: Params) -> list[Row]:
         keys = {"benchmark": first, "router": "trim_pomdp", "baseline": "trim_thr", "measure": measure}
         here = _found(differences, titles(params)[0][first], **keys)
         claim = f"planning wins where little is spent: TRIM-POMDP minus TRIM-Thr, {measure}, is above 0"
-        rows.append(_row(claim, RELEASED_FOR, here, here.at_least(0) if here else "", "", there, "positive"))
+        sign = "positive" if there.value > 0 else "negative"
+        rows.append(_row(claim, RELEASED_FOR, here, here.at_least(0) if here else "", "", there, sign))
     return rows
 
 
