@@ -23,7 +23,7 @@ HABITS = {
 }
 # Per 1,000 words of each part. Ceilings only fall: after a rewrite, `python tests/test_words.py` prints the new table.
 CEILINGS = {
-    "documents": (10.4, 0.6, 0.8, 0.4),
+    "documents": (10.1, 0.6, 0.8, 0.4),
     "snakemake_logger_plugin_trim": (16.2, 0.0, 0.0, 0.0),
     "trim": (11.3, 1.2, 3.0, 0.6),
     "trim/answers": (2.0, 0.0, 1.4, 0.0),
@@ -32,7 +32,7 @@ CEILINGS = {
     "trim/engine": (0.3, 0.0, 0.0, 0.0),
     "trim/evaluation": (0.0, 0.0, 0.0, 0.0),
     "trim/experiment": (0.0, 0.0, 0.0, 0.0),
-    "trim/models": (8.3, 1.8, 1.8, 0.2),
+    "trim/models": (0.2, 0.0, 0.0, 0.0),
     "trim/page": (3.0, 0.0, 3.0, 0.0),
     "trim/pomdp": (8.2, 0.4, 0.7, 0.0),
     "trim/pretrain": (1.4, 2.7, 0.0, 0.0),
@@ -47,7 +47,7 @@ CEILINGS = {
     "trim/verifiers": (23.7, 0.0, 0.0, 7.1),
 }
 # Docstrings that begin with What, Whether, Of or All.
-OPENINGS = 138
+OPENINGS = 119
 _OPENING = re.compile(r"(?:What|Whether|Of|All)\b")
 _WORD = re.compile(r"[A-Za-z][\w'-]*")
 _SHOWN = 10  # of the worst places
