@@ -11,7 +11,7 @@ from trim.verifiers.base import READERS, Verifier
 
 @cache
 def registry() -> dict[str, Verifier]:
-    """Every rung by the name of its file, from what costs nothing to what the strong model reads."""
+    """Every rung by the name of its file, from free ones to those that the strong model reads."""
     names = [found.name for found in pkgutil.iter_modules(__path__) if found.name != "base"]
     known = {name: import_module(f"{__name__}.{name}").VERIFIER for name in names}
     return dict(sorted(known.items(), key=lambda rung: (READERS.index(rung[1].reader), rung[0])))

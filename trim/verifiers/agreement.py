@@ -1,4 +1,4 @@
-"""The share of further samples of the step, by the weak model, that say the same as the draft."""
+"""The share of further weak samples of the step that agree with the draft."""
 
 from __future__ import annotations
 

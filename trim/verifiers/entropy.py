@@ -1,4 +1,4 @@
-"""The entropy of the token that the draft begins with, as GlimpRouter takes it."""
+"""The entropy of the draft's first token, as in GlimpRouter."""
 
 from __future__ import annotations
 

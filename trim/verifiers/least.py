@@ -1,4 +1,4 @@
-"""The log-probability of the least likely token of the draft, which comes with it for nothing."""
+"""The log-probability of the draft's least likely token, which is free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A logistic probe on what the weak model knows of its draft."""
+"""A logistic probe on the weak model's states at its draft."""
 
 from __future__ import annotations
 

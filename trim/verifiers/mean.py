@@ -1,4 +1,4 @@
-"""The mean log-probability of the draft under the weak model, which comes with it for nothing."""
+"""The mean log-probability of the draft under the weak model, which is free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small network on what the weak model knows of its draft."""
+"""A small network on the weak model's states at its draft."""
 
 from __future__ import annotations
 
