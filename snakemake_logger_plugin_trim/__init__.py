@@ -1,8 +1,8 @@
-"""A run as a person wants to follow it; Snakemake's own log file keeps everything.
+"""The progress of a run, for people; Snakemake's own log file keeps everything.
 
-On a terminal: a line for each rule that is finished, and below them what runs now, with the last line of its log.
-Elsewhere: a line for each finished job. Warnings, errors and dry runs are shown as Snakemake has them, but for long
-lists of files; with --verbose or --printshellcmds everything is. Chosen by `logger: trim` in a profile.
+On a terminal: a line for each finished rule, and below them the running jobs, with the last line of their logs.
+Elsewhere: a line for each finished job. Warnings, errors and dry runs are shown as Snakemake prints them, except long
+lists of files; with --verbose or --printshellcmds everything is shown. Chosen by `logger: trim` in a profile.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from trim.errors import printable
 
-_TAIL = 400  # bytes of a job's log in which its last line is looked for
-_FILES = 3  # of a list that is shown in one line
+_TAIL = 400  # bytes at the end of a job's log that are searched for its last line
+_FILES = 3  # of a list shown in one line
 _LISTS = ("input: ", "output: ", "reason: ")
-# What Snakemake says while it gets ready and between any two jobs.
+# Snakemake's messages during its preparation and between jobs.
 _ROUTINE = (
     "Assuming ",
     "Building DAG",
@@ -49,7 +49,7 @@ class _Job:
     started: float = field(default_factory=time.monotonic)
 
     def status(self) -> str:
-        """The last line that the job logged."""
+        """The last line of the job's log."""
         try:
             with open(self.log or "", "rb") as file:
                 size = file.seek(0, 2)
@@ -61,7 +61,7 @@ class _Job:
 
 
 class LogHandler(LogHandlerBase):
-    """Shows a run's progress; see the module."""
+    """Shows a run's progress; see the module's docstring."""
 
     writes_to_stream = True
     writes_to_file = False
@@ -82,7 +82,7 @@ class LogHandler(LogHandlerBase):
         self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=2, transient=True)
 
     def emit(self, record: LogRecord) -> None:
-        """Follow the jobs that a record tells of, and print what is worth it."""
+        """Follow the jobs of a record, and print its important parts."""
         event, known = getattr(record, "event", None), vars(record)
         if event == LogEvent.RUN_INFO:
             self._planned = Counter(known["stats"])
@@ -99,14 +99,14 @@ class LogHandler(LogHandlerBase):
                 self._console.print(shown, soft_wrap=True)
 
     def close(self) -> None:
-        """Take the table away."""
+        """Remove the table."""
         self._live.stop()
         super().close()
 
     def _told(self, record: LogRecord, event: LogEvent | None) -> bool:
         if self._everything or self.common_settings.dryrun or record.levelno >= WARNING:
             return True
-        if event == LogEvent.RUN_INFO:  # it is told again at the end of every step of a run
+        if event == LogEvent.RUN_INFO:  # it is sent again at the end of every step of a run
             return not self._finished and not self._jobs
         return event is None and not record.getMessage().strip().startswith(_ROUTINE)
 
@@ -123,7 +123,7 @@ class LogHandler(LogHandlerBase):
         if job is None:
             return
         self._finished[job.rule] += 1
-        if self._everything:  # then Snakemake's own message tells it
+        if self._everything:  # then Snakemake's own message contains it
             return
         planned = self._planned[job.rule]
         if not self._console.is_terminal:
@@ -146,7 +146,7 @@ class LogHandler(LogHandlerBase):
 
 
 def _clock(since: float) -> str:
-    """Minutes and seconds that have passed."""
+    """Elapsed minutes and seconds."""
     seconds = int(time.monotonic() - since)
     return f"{seconds // 60}:{seconds % 60:02}"
 

@@ -1,14 +1,14 @@
-"""The one exception that users are meant to read, and text that is fit to be read."""
+"""The exception for users, and printable text."""
 
 from __future__ import annotations
 
 import unicodedata
 
-_SHOWN = 2000  # characters of a text that are worth printing
+_SHOWN = 2000  # characters of a text to print
 
 
 class TrimError(Exception):
-    """A mistake in the user's input or files: one line that names it and its cure.
+    """A mistake in the user's input or files: one line with the mistake and its cure.
 
     The command line prints the message alone and exits with status 2.
     """
@@ -18,14 +18,14 @@ class TrimError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its type where it says nothing."""
+    """The first line of an error's message, or its type if that is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def printable(text: str, limit: int = _SHOWN) -> str:
-    r"""A text that does nothing to a terminal: control characters and changes of direction become ``\xNN``.
+    r"""A text that is safe for a terminal: control characters and changes of direction become ``\xNN``.
 
-    Of a longer one the first `limit` characters, and how many more there are.
+    A longer text is cut to `limit` characters and the number of the others.
     """
     head = text[:limit]
     if not head.isprintable():

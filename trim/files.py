@@ -26,7 +26,7 @@ _SEAL = "checksum"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` only once it is whole."""
+    """A temporary path to write to; it replaces `path` only when complete."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,10 +45,10 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
 
     Args:
         path: the file.
-        largest: most bytes that it may have.
+        largest: maximum of bytes.
 
     Raises:
-        TrimError: if it cannot be read, is not UTF-8, is larger, or is no file but a pipe or a device.
+        TrimError: if it cannot be read, is not UTF-8, is too large, or is a pipe or a device.
     """
     return decode(path, read_bytes(path, largest))
 
@@ -72,7 +72,7 @@ def size(count: int) -> str:
 
 
 def decode(path: Path, content: bytes) -> str:
-    """The text that the bytes of a file are; see `read_text`."""
+    """The bytes of a file as text; see `read_text`."""
     if b"\0" in content[:4096]:
         raise TrimError(f"{path}: not text in UTF-8 (UTF-16, or a binary file); save it as UTF-8")
     try:
@@ -108,19 +108,19 @@ def read_json(path: Path) -> Any:
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object with a checksum of it, so that a changed digit is no other value."""
+    """Write a JSON object with its checksum, so that a changed digit is detected."""
     write_json(path, {**value, _SEAL: _checksum(value)})
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Read what `write_sealed` wrote.
+    """Read a file written by `write_sealed`.
 
     Raises:
         TrimError: if it is missing, damaged, or was changed since.
     """
     value = read_json(path)
     if not isinstance(value, dict) or value.pop(_SEAL, None) != _checksum(value):
-        raise _refused(path, ValueError("its checksum is another"))
+        raise _refused(path, ValueError("checksum mismatch"))
     return value
 
 
@@ -129,7 +129,7 @@ def _checksum(value: Mapping[str, Any]) -> str:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None) -> None:
-    """Write named arrays as safetensors, with a checksum of all of it.
+    """Write named arrays as safetensors, with a checksum of the whole.
 
     Args:
         path: where to.
@@ -143,7 +143,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and metadata that `write_arrays` wrote.
+    """The arrays and metadata of a file written by `write_arrays`.
 
     Raises:
         TrimError: if the file is missing, damaged, or was changed since.
@@ -200,7 +200,7 @@ def read_table(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]
             table = file.read().combine_chunks()
             table.validate(full=True)
         texts = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if k != b"ARROW:schema"}
-        # Checksums of pages leave out what their own headers say.
+        # Checksums of pages do not cover the pages' headers.
         if json.loads(texts.pop(_SEAL, "0")) != _table_digest(table, texts):
             raise ValueError("its checksum is another")
         return table, {key: json.loads(text) for key, text in texts.items()}
@@ -209,7 +209,7 @@ def read_table(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]
 
 
 def _table_digest(table: pa.Table, header: Mapping[str, str]) -> str:
-    """A digest of all values and metadata, however they are laid out in memory."""
+    """A digest of all values and metadata, independent of their layout in memory."""
     state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in table.column_names:
         state.update(f"{name} {len(table)} ".encode())

@@ -1,4 +1,4 @@
-"""Progress of long work: a live display on a terminal, a line now and then in a log."""
+"""Progress of long work: a live display on a terminal, occasional lines in a log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOG_EVERY = 2.0  # seconds
 
 @contextmanager
 def display(title: str, total: int | None = None) -> Iterator[Tracker]:
-    """Show what runs, what is done, tokens a second and the time left."""
+    """Show the running task, its progress, tokens per second and the time left."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("[bold]{task.description}"),
@@ -43,17 +43,17 @@ class Tracker:
 
     @classmethod
     def silent(cls) -> Self:
-        """One that shows nothing."""
+        """A tracker that shows nothing."""
         return cls(Progress(console=Console(quiet=True), disable=True), "", None)
 
     def advanced(self, done: int, total: int) -> None:
-        """Problems (or updates) finished, of how many."""
+        """Report the finished problems (or updates) and their total."""
         self._progress.update(self._task, completed=done, total=total)
         self._first = self._first or (time.monotonic(), done)
         self._log()
 
     def batch(self, what: str, count: int, tokens: int) -> None:
-        """A batch was generated or scored."""
+        """Report a batch that was generated or scored."""
         self._tokens += tokens
         self._scored += count if what == "scored" else 0
         elapsed = self._progress.tasks[0].elapsed or 0

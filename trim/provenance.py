@@ -1,4 +1,4 @@
-"""Which source files a module's behaviour depends on."""
+"""Source files on which a module's behaviour depends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parent
-# What a rule reads of the parameters is recorded by its values.
+# A rule's parameters are recorded by their values.
 _VALUES = ("params", "sections", "load", "soundness", "strict_yaml", "compose")
 _NOT_FOLLOWED = frozenset(f"{_ROOT.name}.experiment.{name}" for name in _VALUES)
 
@@ -29,7 +29,7 @@ def _imports(module: str) -> frozenset[str]:
 
 
 def _behaviour(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker reads."""
+    """The nodes that affect behaviour: all but those for type checkers."""
     queue = [tree]
     while queue:
         node = queue.pop()
@@ -50,7 +50,7 @@ def _exists(module: str) -> bool:
 
 
 def sources(*modules: str) -> list[Path]:
-    """The files of `modules` and of everything in this package that they import, in order.
+    """The files of `modules` and of their imports in this package, in order.
 
     Type-only imports do not count, nor do the modules that read parameters.
 
@@ -68,7 +68,7 @@ def sources(*modules: str) -> list[Path]:
 
 
 def digest_of(*modules: str, data: Sequence[str] = ()) -> str:
-    """A digest of the source of `modules` and of all that they import, and of other files of the package.
+    """A digest of the source of `modules` and their imports, and of other files of the package.
 
     Args:
         modules: dotted names.

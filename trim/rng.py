@@ -1,4 +1,4 @@
-"""Hashes that name a cause, and random numbers that depend on such a key alone, whatever else is drawn."""
+"""Hashes that identify a cause, and random numbers that depend only on such a key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def digest(*parts: bytes) -> bytes:
-    """16 bytes that name `parts`, boundaries included."""
+    """16 bytes that identify `parts`, boundaries included."""
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         state.update(len(part).to_bytes(8, "little") + part)
@@ -31,7 +31,7 @@ def seeds(keys: Sequence[bytes]) -> np.ndarray:
 
 
 def seed(key: bytes) -> int:
-    """One number below 2^63 of a key, for generators that take a seed."""
+    """A number below 2^63 from a key, for generators that take a seed."""
     return int.from_bytes(key[:8], "little") >> 1
 
 

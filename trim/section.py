@@ -1,4 +1,4 @@
-"""A part of params.yaml as a typed model, and what is said of a mistake in it."""
+"""A part of params.yaml as a typed model, and messages for mistakes in it."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def _one_line(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    # Rules name it among their inputs and outputs, where braces would be wildcards.
+    # Rules use it in inputs and outputs, where braces would be wildcards.
     if not text.isprintable() or not 0 < len(text) <= 1000 or set("{}") & set(text):
         raise ValueError(f"{shown(text)} found, allowed: a path without line breaks and braces")
     return text
 
 
 class OneOf:
-    """Marks a text that is one of some names; the message of any other lists them."""
+    """Marks a text as one of some names; the message for any other lists them."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = list(names)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """As `Literal`, but of names that are found when the program runs."""
+        """As `Literal`, but for names known only at run time."""
         return core_schema.literal_schema(self.names)
 
 
-# In tables and figures; no markup is read in it.
+# For tables and figures; markup in it is not interpreted.
 Title = Annotated[str, AfterValidator(_one_line)]
 # A file, a folder, or a name on the hub.
 PathText = Annotated[str, AfterValidator(_path)]
@@ -52,7 +52,7 @@ PathText = Annotated[str, AfterValidator(_path)]
 class Section(BaseModel):
     """A part of params.yaml; unknown keys are refused.
 
-    A list may be empty only where that is its default, and holds nothing twice.
+    A list may be empty only if that is its default, and has no duplicates.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -67,7 +67,7 @@ class Section(BaseModel):
             if not field:
                 continue
             if isinstance(value, bool) and not _allows(field.annotation, bool):
-                raise ValueError(f"{name}: {str(value).lower()} found, where no true or false is meant")
+                raise ValueError(f"{name}: {str(value).lower()} found; a boolean is not allowed here")
             if isinstance(value, list | tuple) and _varies(field.annotation):
                 if not value and field.default != ():
                     raise ValueError(f"{name}: an empty list; give one value at least")
@@ -78,7 +78,7 @@ class Section(BaseModel):
 
 
 def _allows(annotation: Any, kind: type) -> bool:
-    """Whether a value of a type is meant by an annotation."""
+    """True if an annotation allows a value of a type."""
     if annotation in (kind, Any):
         return True
     return get_origin(annotation) in (Union, UnionType, Annotated) and any(
@@ -87,14 +87,14 @@ def _allows(annotation: Any, kind: type) -> bool:
 
 
 def _varies(annotation: Any) -> bool:
-    """Whether an annotation is a list of any length."""
+    """True if an annotation is a list of any length."""
     if get_origin(annotation) in (Union, UnionType, Annotated):
         return any(_varies(a) for a in get_args(annotation))
     return get_origin(annotation) is tuple and Ellipsis in get_args(annotation)
 
 
 def shown(value: Any) -> str:
-    """A value in a message: short, in one line, with nothing that a terminal obeys."""
+    """A value for a message: short, in one line, without control characters."""
     if isinstance(value, str):
         head = value[:_SHOWN]
         return (repr(head) if head.isprintable() else ascii(head)) + ("…" if len(value) > _SHOWN else "")
@@ -102,7 +102,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-# What is allowed, by pydantic's type of error.
+# Allowed values, by pydantic's type of error.
 _ALLOWED = {
     "greater_than_equal": "at least {ge}",
     "greater_than": "more than {gt}",
@@ -125,9 +125,9 @@ _ALLOWED = {
 
 
 def explain(error: ValidationError, above: tuple[str, ...] = ()) -> str:
-    """The first mistake, in one line that names the key, what was found and what is allowed."""
+    """The first mistake, in one line with the key, the value found and the values allowed."""
     found = error.errors()[0]
-    # Where several types are allowed, the name of each stands in the place; keys are text and indices only.
+    # If several types are allowed, the location contains the name of each; keys are only text and indices.
     place = [
         part if isinstance(part, int) or len(part) <= _SHOWN else f"{part[:_SHOWN]}…"
         for part in above + found["loc"]

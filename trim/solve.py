@@ -1,6 +1,6 @@
-"""Hybrid inference on one's own questions, with any router of an experiment.
+"""Hybrid inference on the user's questions, with any router of an experiment.
 
-Without a params.yaml it uses the embedded experiment, which comes with the package together with what was fitted in it.
+Without a params.yaml it uses the embedded experiment, which comes with the package and its fitted parameters.
 
 Example:
     from trim.solve import Solver
@@ -30,7 +30,7 @@ from trim.problems.generated import is_chain
 from trim.progress import Tracker
 from trim.section import shown
 
-# The embedded experiment, as it was when it was run for this version, and what was fitted in it.
+# The embedded experiment of this version's run, and its fitted parameters.
 SHIPPED = Path(__file__).parent / "experiment" / "shipped"
 _USUAL = "budget=0.2"
 
@@ -40,9 +40,9 @@ class Solution:
     """One solved question.
 
     Attributes:
-        question: as it was asked.
-        steps: the solution; each knows its writer, score and thrown-away draft.
-        discarded: the steps of a whole weak solution that was thrown away before it.
+        question: the question.
+        steps: the solution; each step has its writer, score and discarded draft.
+        discarded: the steps of a whole weak solution that was discarded before it.
     """
 
     question: str
@@ -56,7 +56,7 @@ class Solution:
 
     @property
     def weak_tokens(self) -> int:
-        """Tokens of the weak model, thrown-away drafts among them."""
+        """Tokens of the weak model, with discarded drafts."""
         return sum(step.weak_tokens for step in (*self.discarded, *self.steps))
 
     @property
@@ -66,12 +66,12 @@ class Solution:
 
     @property
     def always_strong_tokens(self) -> int:
-        """What always-strong would have written, if its solution is as long as this one: an estimate."""
+        """Estimated tokens of always-strong, if its solution is as long as this one."""
         return sum(step.tokens for step in self.steps)
 
     @property
     def saving(self) -> float:
-        """Share of always-strong's tokens that were saved, by that estimate."""
+        """Saved share of always-strong's tokens, by that estimate."""
         whole = self.always_strong_tokens
         return 1 - self.strong_tokens / whole if whole else 0.0
 
@@ -81,8 +81,8 @@ class Solver:
 
     Args:
         params: the experiment: its models and sampling.
-        policy: who decides.
-        tracker: shows what is done, if anybody looks.
+        policy: the policy.
+        tracker: shows progress, if any.
     """
 
     def __init__(self, params: Params, policy: Policy, tracker: Tracker | None = None) -> None:
@@ -97,7 +97,7 @@ class Solver:
         benchmark: str | None = None,
         results: Path = Path("results"),
     ) -> Solver:
-        """A solver from an experiment and what was fitted in it.
+        """A solver from an experiment and its fitted parameters.
 
         Args:
             path: the experiment's file; by default params.yaml where there is one, else the embedded experiment.
@@ -106,8 +106,8 @@ class Solver:
                 that reaches 95 % of always-strong's accuracy with a probability of 95 % (`trim choose`). By default
                 budget=0.2, or the only one of a router that has one.
             benchmark: the benchmark that the router was fitted on; by default the experiment's first one.
-            results: folder of the experiment's results. Where nothing was fitted yet, and the experiment has the
-                models and the router of the embedded one, what was fitted there is used.
+            results: folder of the experiment's results. If nothing is fitted there, and the experiment has the
+                models and the router of the embedded one, the embedded fit is used.
 
         Raises:
             TrimError: if there is no such router, setting, benchmark or fit.
@@ -130,11 +130,11 @@ class Solver:
         """Solve questions, all together.
 
         Args:
-            questions: as one would ask them.
-            watch: told of an episode whenever it has one more step.
+            questions: the questions.
+            watch: called with an episode after each of its steps.
 
         Raises:
-            TrimError: if the models cannot solve a question of that kind.
+            TrimError: if the models cannot solve this kind of question.
         """
         for question in questions:
             check_question(self._runner.params, question)
@@ -144,7 +144,7 @@ class Solver:
 
 
 def here() -> Path:
-    """The experiment of the present folder, or the embedded one where there is none."""
+    """The experiment of the current folder, or the embedded one if there is none."""
     own = Path("params.yaml")
     return own if own.is_file() else SHIPPED / "params.yaml"
 
@@ -155,10 +155,10 @@ def check_question(params: Params, question: str, turns_before: bool = False) ->
     Args:
         params: the experiment.
         question: the question.
-        turns_before: whether a system prompt or other turns stand before it.
+        turns_before: True if a system prompt or other turns come before it.
 
     Raises:
-        TrimError: if one of the models is embedded, and the question is of another kind than it was made for.
+        TrimError: if a model is embedded, and was not made for this kind of question.
     """
     roles = (params.models.weak, params.models.strong, params.models.prm)
     if not any(model.path.startswith(EMBEDDED) for model in roles):
@@ -176,7 +176,7 @@ def check_question(params: Params, question: str, turns_before: bool = False) ->
 
 
 def fitted_folder(params: Params, router: str, benchmark: str, results: Path) -> Path:
-    """The folder of what was fitted: the results', or the package's where nothing was and the experiments are alike."""
+    """The folder of fitted parameters: the results', or the package's if there are none and the experiments match."""
     own, source = results / "routers", params.source(router, benchmark)
     if (own / source).is_dir() or not params.router_type(router).needs_fitting:
         return own

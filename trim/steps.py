@@ -23,14 +23,14 @@ Ends = Literal["stop", "box"]  # of solutions; see `trim.engine.rounds.goes_on`
 
 
 class ChatFormat(NamedTuple):
-    """How a model is asked for a solution (design, section 1).
+    """The prompt format of a solution (design, section 1).
 
     Attributes:
-        instruction: what the user turn asks for.
+        instruction: the instruction in the user turn.
         template: the user turn, with {question} and {instruction} in it; the question alone without an instruction.
-        opening: what the assistant's turn begins with before the first step.
-        reopening: what it begins with where steps stand.
-        system: the system turn, if there is to be one.
+        opening: beginning of the assistant's turn before the first step.
+        reopening: beginning of the assistant's turn before later steps.
+        system: the system turn, if any.
     """
 
     instruction: str = INSTRUCTION
@@ -45,9 +45,9 @@ class ChatFormat(NamedTuple):
         """The turns before the assistant's.
 
         Args:
-            question: what the last turn asks.
-            instruction: takes the place of the format's own.
-            before: role and content of each earlier turn; a system turn of the format's own takes the place of theirs.
+            question: the question of the last turn.
+            instruction: replaces the format's own.
+            before: role and content of each earlier turn; the format's own system turn replaces theirs.
         """
         parts = {"{question}": question, "{instruction}": self.instruction if instruction is None else instruction}
         template = self.template if parts["{instruction}"] else "{question}"
@@ -57,7 +57,7 @@ class ChatFormat(NamedTuple):
         return [{"role": role, "content": text} for role, text in (*system, *earlier, ("user", content))]
 
     def turn(self, steps: bool, instruction: str | None = None) -> str:
-        """What the assistant's turn begins with, where steps stand or not; nothing where something else is asked."""
+        """Beginning of the assistant's turn, with or without earlier steps; empty under another instruction."""
         if instruction is not None:
             return ""
         return self.reopening if steps else self.opening
@@ -67,43 +67,43 @@ PLAIN = ChatFormat()
 
 
 def join(steps: Sequence[str], separator: str = SEPARATOR) -> str:
-    """The assistant turn that holds `steps`, each ended by `separator`, and is to be continued."""
+    """An open assistant turn of `steps`, each ended by `separator`."""
     return "".join(step + separator for step in steps)
 
 
 def tagged(steps: Sequence[str], separator: str = SEPARATOR) -> str:
-    """The assistant turn that a reward model reads: a tag after every step, and no other.
+    """The assistant turn for a reward model: a tag after every step, and no others.
 
-    Steps that carry their own ending lose the blanks around them, as there are none where steps are paragraphs.
+    Steps with their own ending lose the blanks around them, as paragraphs have none.
     """
     texts = (step.replace(PRM_TAG, "") for step in steps)
     return "".join((text if separator else text.strip()) + PRM_TAG for text in texts)
 
 
 def approximate_tokens(text: str) -> int:
-    """About how many tokens a text has, told by its characters."""
+    """Estimated number of tokens of a text, by its characters."""
     return -(-len(text) // 4)
 
 
 def ends_sentence(text: str) -> bool:
-    """Whether a sentence ends in a text: by its mark and a blank, or by a blank line."""
+    """True if a sentence ends in a text: by its mark and a blank, or by a blank line."""
     return bool(_SENTENCE.search(text))
 
 
 def first(text: str) -> str:
-    """What stands before the first separator."""
+    """The text before the first separator."""
     return text.split(SEPARATOR)[0]
 
 
 def separated(text: str) -> str:
-    """The text with every blank line as a separator, whatever blanks and ends of lines it was written with."""
+    """The text with every blank line as a separator, whatever its blanks and line ends."""
     return _BLANK_LINE.sub("\n", text.replace("\r\n", "\n"))
 
 
 def split(solution: str) -> tuple[str, ...]:
     """The steps of a whole solution; pieces without content belong to the step after them.
 
-    `split(join(steps))` gives back steps that have content and hold no separator.
+    `split(join(steps))` returns steps that have content and contain no separator.
     """
     steps, pending = [], ""
     for piece in solution.split(SEPARATOR):
@@ -116,7 +116,7 @@ def split(solution: str) -> tuple[str, ...]:
 
 
 def is_degenerate(text: str) -> bool:
-    """True for a step of only blanks, punctuation or Markdown rules: nothing was said yet."""
+    """True for a step of only blanks, punctuation or Markdown rules, which has no content."""
     return not _CONTENT.search(text.replace("_", " "))
 
 

@@ -1,4 +1,4 @@
-"""Text of files, models and servers in tables of the terminal: no markup is read in it, and nothing of it is obeyed."""
+"""Text of files, models and servers in tables of the terminal, without markup and control characters."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from trim.errors import printable
 
 
 def cell(text: object, style: str = "") -> Text:
-    """A text as it may stand in a table."""
+    """A text for a cell of a table."""
     return Text(printable(str(text)), style)

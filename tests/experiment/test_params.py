@@ -181,7 +181,7 @@ def changed(raw, value, *keys):
         (("evaluation", "levels"), [0.5, 0.501], "levels: two of them are 50 % in tables"),
         (("evaluation", "bootstrap"), 10**9, r"evaluation\.bootstrap: 1000000000 found, allowed: at most"),
         (("evaluation", "seed"), -1, r"evaluation\.seed: -1 found, allowed: at least 0"),
-        (("evaluation", "bootstrap"), True, "bootstrap: true found, where no true or false is meant"),
+        (("evaluation", "bootstrap"), True, "bootstrap: true found; a boolean is not allowed here"),
         (("evaluation", "bootstrap"), "many", "'many' found, allowed: a whole number"),
         (("evaluation", "bootstrap"), [1], r"\[1\] found, allowed: a whole number"),
         (("evaluation", "budgets"), 0.2, r"evaluation\.budgets: 0\.2 found, allowed: a list"),

@@ -1,7 +1,7 @@
 """Final answers: found in a solution, brought into one form, and compared.
 
 Expressions and matrices are read by latex2sympy2_extended. The rest is not Math-Verify, which refuses about a quarter
-of right answers in other words and takes some near misses for right: docs/attacks.md has both, side by side.
+of right answers in other forms and accepts some near misses: docs/attacks.md compares both.
 """
 
 from trim.answers.boxes import boxed, is_boxed, is_open, unboxed

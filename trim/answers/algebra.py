@@ -1,4 +1,4 @@
-"""Expressions that are read by SymPy: equal if they agree wherever they are evaluated."""
+"""Expressions read by SymPy: equal if they agree at every point of evaluation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Unreadable(ValueError):
 
 
 def compare(gold: str, found: str, tolerance: float) -> bool | None:
-    """Whether two expressions are equal; None if one of them cannot be read (see `trim.answers.equality.Algebra`)."""
+    """True if two expressions are equal; None if one of them cannot be read (see `trim.answers.equality.Algebra`)."""
     names: dict[str, str] = {}
     try:
         one, other = (_read(text, names) for text in (gold, found))
@@ -54,7 +54,7 @@ def compare(gold: str, found: str, tolerance: float) -> bool | None:
 
 
 def _read(text: str, names: dict[str, str]) -> Any:
-    """An expression with every name of a quantity, however it is written, as a symbol of its own.
+    """An expression with every name of a quantity, in any notation, as one symbol.
 
     Raises:
         Unreadable: if any of it cannot be read.
@@ -85,7 +85,7 @@ def _read(text: str, names: dict[str, str]) -> Any:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Any:
-    """One right answer is held against many."""
+    """A parsed expression, cached since one right answer is compared with many."""
     return latex2sympy(text, convert_degrees=bool(_TRIGONOMETRY.search(text)))
 
 
@@ -96,7 +96,7 @@ def _same(one: sympy.Expr, other: sympy.Expr, tolerance: float) -> bool:
         return False
     if one.has(AppliedUndef) or other.has(AppliedUndef):
         return bool(sympy.simplify(one - other) == 0)
-    # Compared where they have values: at random points, the same ones each time.
+    # Compared at random points, the same ones each time, where they have values.
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
     agreed = 0
     for point in _points(symbols, one.has(sympy.Abs) or other.has(sympy.Abs)):
@@ -124,9 +124,9 @@ def _points(symbols: list[Any], negative: bool = False) -> Iterator[dict[Any, An
 
 
 def _same_value(one: sympy.Expr, other: sympy.Expr, tolerance: float) -> bool | None:
-    """Whether two constants are equal; None where one has no finite value.
+    """True if two constants are equal; None if one has no finite value.
 
-    Exactly, or to 30 digits where both are irrational; a decimal is equal to an irrational value to 12.
+    The comparison is exact, or to 30 digits if both are irrational; of a decimal and an irrational value, to 12.
     """
     a, b = _value(one), _value(other)
     if a is None or b is None:
@@ -159,7 +159,7 @@ def _value(expression: sympy.Expr, digits: int = _DIGITS) -> Any:
 
 
 def _same_relation(one: Any, other: Any) -> bool:
-    """Whether two equations or inequalities say the same: one side of each is a multiple of the other's."""
+    """True if two equations or inequalities are equivalent: one side of each is a multiple of the other's."""
     sides = []
     for relation in (one, other):
         rising = relation.rel_op in ("<", "<=", "==")

@@ -15,12 +15,12 @@ _COMMAND = re.compile(
     r"\\(?:d|t|c)?frac\s*(?:\{[^{}]*\}|\d)\s*(?:\{[^{}]*\}|\d)|\\sqrt\s*(?:\{[^{}]*\}|\d)|\\[a-zA-Z]+"
 )
 _BARE = re.compile(r"[-+]?\\?\$?\d+(?:[.,]\d+)*(?:\\?%)?|[A-Za-z0-9]+")
-# What may stand between two boxes that give one answer together.
+# Text allowed between two boxes that give one answer together.
 _BETWEEN = re.compile(r"[\s$,;.]*(?:\\text\{\s*)?(?:and|or|,|;|)(?:\s*\})?[\s$,;]*")
 _PLACEHOLDER = re.compile(
     r"[\s.…_?]*|\\(?:ldots|dots|cdots|square|ldotp|_+)|(?:\\text\{)?\s*(?:final |your )?answer\s*\}?", re.I
 )
-# "put the final answer as \\boxed{X}" says how, not what.
+# "put the final answer as \\boxed{X}" describes the form and is no answer.
 _ASKS = re.compile(
     r"answer\s+(?:in|as|inside|within|using|with)\s+(?:the\s+(?:form|format|box)\s+(?:of\s+)?)?[$`\"'(]*$", re.I
 )
@@ -58,7 +58,7 @@ def _stray(text: str, start: int) -> int | None:
 
 
 def _boxes(text: str) -> list[_Box]:
-    """All boxes that hold something, in order; linear in the length of the text."""
+    """The boxes with content, in order; linear in the length of the text."""
     boxes: list[_Box] = []
     ends, place = _braces(text), 0
     while match := _BOX.search(text, place):
@@ -78,7 +78,7 @@ def _boxes(text: str) -> list[_Box]:
 
 
 def _mentioned(text: str, start: int, content: str) -> bool:
-    """Whether a box is a placeholder, or named by the request to fill it."""
+    """True if a box is a placeholder, or part of a request to fill it."""
     asks = content.strip("{} ") in "XYN" and _ASKS.search(text, max(0, start - _BEFORE), start)
     return bool(asks or _PLACEHOLDER.fullmatch(content))
 
@@ -106,7 +106,7 @@ def _form(content: str) -> Fraction | str:
 
 
 def unboxed(text: str) -> str | None:
-    """The content of the last box; without one what follows the last "answer is", or else the last number."""
+    """The content of the last box; without one the text after the last "answer is", or else the last number."""
     found = boxed(text)
     if found is not None:
         return found
@@ -118,12 +118,12 @@ def unboxed(text: str) -> str | None:
 
 
 def is_boxed(text: str) -> bool:
-    """Whether a text gives an answer, and does not only mention the box that it will stand in."""
+    """True if a text gives an answer, and does not only mention the box for it."""
     return bool(_boxes(text))
 
 
 def is_open(text: str) -> bool:
-    """Whether a text ends within a box."""
+    """True if a text ends within a box."""
     last = max(_BOX.finditer(text), key=lambda match: match.end(), default=None)
     if last is None or not text.startswith("{", last.end()):
         return False

@@ -1,4 +1,4 @@
-"""Matrices, systems and cases, however LaTeX sets them."""
+"""Matrices, systems and cases in all their LaTeX forms."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _CONDITION = re.compile(r"^(?:\\text\{\s*(?:if|for|when)?\s*\}|(?:if|for|when)\b
 
 
 def rows_ended(text: str) -> str:
-    r"""A text with ``\\`` at the end of each row, without the space that it asks for."""
+    r"""A text with ``\\`` at the end of each row, without its optional space."""
     return _ROW_END.sub(r" \\\\ ", text)
 
 
 def environments(text: str) -> str:
-    r"""Matrices as ``pmatrix``, whatever is drawn around them; the rows of systems and cases as a list.
+    r"""Matrices as ``pmatrix``, whatever their brackets; the rows of systems and cases as a list.
 
     SymPy reads the matrices. It has no systems, and no pairs of a value and its condition.
     """

@@ -1,4 +1,4 @@
-"""Two answers are equal: exactly where they are numbers, part by part where they are lists, else by SymPy."""
+"""Equality of two answers: exact for numbers, part by part for lists, else by SymPy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trim.answers.parts import VARIABLE, Part, is_name, read, read_piece, split
 from trim.answers.text import LONGEST, normalise
 from trim.answers.units import alike
 
-# Whether two expressions are equal within a relative tolerance; None where one of them cannot be read.
+# True if two expressions are equal within a relative tolerance; None if one of them cannot be read.
 Algebra = Callable[[str, str, float], bool | None]
 _OPTION = re.compile(r"(?:\\text\{)?\(?([A-J])\)?[.:)]?\}?")
 _OPTION_WITH_TEXT = re.compile(
@@ -26,13 +26,13 @@ _FILLERS = {"the", "a", "an", "is", "are", "was", "of", "equals", "exactly", "va
 
 
 def equal(gold: str, found: str, tolerance: float = 0.0, algebra: Algebra | None = None) -> bool | None:
-    """Whether two answers have the same value.
+    """True if two answers have the same value.
 
     Args:
         gold: the right answer.
         found: the one to judge.
         tolerance: relative, of numbers.
-        algebra: compares expressions; without it the verdict is None where it hangs on one.
+        algebra: compares expressions; without it a verdict that needs it is None.
     """
     if not gold.strip() or not found.strip() or max(len(gold), len(found)) > LONGEST:
         return False
@@ -58,7 +58,7 @@ def equal(gold: str, found: str, tolerance: float = 0.0, algebra: Algebra | None
 
 
 def _members(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The values of a list; a set is a list that says so."""
+    """The values of a list; a set counts as a list."""
     return parts[0].items if len(parts) == 1 and parts[0].ends == "{}" and parts[0].items else parts
 
 
@@ -69,7 +69,7 @@ def _option(text: str) -> tuple[str, str] | None:
 
 
 def _ambiguous(text: str, parts: tuple[Part, ...], others: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The parts of a text whose commas may part digits or numbers, as the other answer has them."""
+    """The parts of a text whose commas may separate digits or numbers, chosen to match the other answer."""
     pieces = [part for piece in split(text) for part in read_piece(piece)]
     return tuple(pieces) if len(pieces) == len(others) > len(parts) else parts
 
@@ -77,9 +77,9 @@ def _ambiguous(text: str, parts: tuple[Part, ...], others: tuple[Part, ...]) -> 
 def _list_and_tuple(
     golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None
 ) -> bool | None:
-    """Whether a tuple holds a list's values in their order, or each under its name.
+    """True if a tuple has a list's values in their order, or each under its name.
 
-    A list of values without names is not an answer where a tuple is asked for.
+    A list of values without names is not an answer if a tuple is required.
     """
     if len(founds) == 1 and founds[0].ends == "()":
         founds = founds[0].items
@@ -89,7 +89,7 @@ def _list_and_tuple(
 
 
 def _sequences(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None) -> bool | None:
-    """Whether two sequences hold equal values in one order; in any, if all have names."""
+    """True if two sequences have equal values in the same order; in any order, if all have names."""
     if len(golds) != len(founds) or not golds:
         return False
     if all(part.name for part in (*golds, *founds)):
@@ -98,13 +98,13 @@ def _sequences(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, 
 
 
 def _all(verdicts: Iterable[bool | None]) -> bool | None:
-    """False if any is, else None if any is."""
+    """False if any verdict is False, else None if any is None, else True."""
     verdicts = set(verdicts)
     return False if False in verdicts else None if None in verdicts else True
 
 
 def _lists(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None) -> bool | None:
-    """Whether two lists hold equal values, in any order."""
+    """True if two lists have equal values, in any order."""
     if len(golds) != len(founds) or not golds:
         return False
     if len(golds) == 1:
@@ -122,7 +122,7 @@ def _lists(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, alge
 
 
 def _parts(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
-    """Whether two values are equal; units and names that both have must agree, equations may be multiples."""
+    """True if two values are equal; units and names that both have must agree, equations may be multiples."""
     if gold.name and not found.name and not is_name(gold.name):
         return False
     if not gold.name or not found.name or _same_name(gold.name, found.name):
@@ -140,7 +140,7 @@ def _equation(part: Part) -> str:
 
 
 def _same_name(one: str, other: str) -> bool:
-    """Whether two names may be of one quantity: the same words or symbols, or words for a symbol."""
+    """True if two names may mean one quantity: the same words or symbols, or words for a symbol."""
     words, others = (_name_words(name) for name in (one, other))
     if words is None and others is None:
         return _same_symbol(*(_UNSAID.sub("", _plain(name)) for name in (one, other)))
@@ -148,7 +148,7 @@ def _same_name(one: str, other: str) -> bool:
 
 
 def _same_symbol(one: str, other: str) -> bool:
-    """Whether two symbols may be of one quantity: f for f(x), and y for f(x)."""
+    """True if two symbols may mean one quantity: f for f(x), and y for f(x)."""
     if one == other or {one, other} == {"y", "f(x)"}:
         return True
     return other == _ARGUMENTS.sub("", one) or one == _ARGUMENTS.sub("", other)
@@ -192,7 +192,7 @@ def _brackets(gold: Part, found: Part, tolerance: float, algebra: Algebra | None
 
 
 def close(one: Fraction, other: Fraction, tolerance: float) -> bool:
-    """Whether two numbers are equal within a relative tolerance; exact, whatever their size."""
+    """True if two numbers are equal within a relative tolerance; exact for any size."""
     return one == other or abs(one - other) <= Fraction(tolerance) * max(abs(one), abs(other))
 
 
@@ -201,7 +201,7 @@ def _plain(text: str) -> str:
 
 
 def _is_text(text: str) -> bool:
-    """Whether a part is words, not mathematics."""
+    """True if a part is words, not mathematics."""
     return bool(re.fullmatch(r"(?:\\text\{[^{}]*\}|[A-Za-z]{3,}+|[\s.,'-])++", text)) and bool(
         re.search("[A-Za-z]{2}", text)
     )

@@ -26,7 +26,7 @@ _SUM = re.compile(r"(?<=[^\s({\[=])\s*[-+]")
 _CALCULATED = re.compile(
     r"\\(?:frac|binom|sqrt|pi|cdot|times|circ|sin|cos|tan|cot|sec|csc|log|ln|exp|pm|[lr](?:floor|ceil))(?![A-Za-z])"
 )
-# Words before a value name it: "The area is (3, 4)", "Area: -5", "Day 5"; without a verb, unless one changes it.
+# Words before a value are its name: "The area is (3, 4)", "Area: -5", "Day 5"; without a verb, unless it changes it.
 _SAYS = re.compile(
     r"((?:\\text\{[^{}]*|[A-Za-z][a-z]{2,}[A-Za-z' ]*)(?:\b(?:is|are|was|equals)|:)\s*\}?:?)\s*(?=[-+\d\\$(.])"
 )
@@ -49,10 +49,10 @@ class Part:
     """One value of an answer.
 
     Attributes:
-        text: without its name, unit and percent sign.
+        text: its text without name, unit and percent sign.
         name: the other side of its equation; "" if there is none.
-        unit: the words that follow it.
-        percent: whether a percent sign follows it.
+        unit: the words after it.
+        percent: True if a percent sign follows it.
         value: the value of a plain number.
         items: the parts of a tuple, an interval, a set or a ratio of three or more.
         ends: the brackets of `items`; "{}" of a set, ":" of a ratio, "" of a single value.
@@ -68,7 +68,7 @@ class Part:
 
 
 def _depths(text: str) -> Iterator[tuple[int, int, int]]:
-    """The start and the end of each sign, and the number of brackets and environments that are open after it."""
+    """The start and the end of each sign, and the number of brackets and environments open after it."""
     depth = 0
     for sign in _SIGN.finditer(text):
         depth += (sign[0] in _OPENING) - (sign[0] in _CLOSING)
@@ -160,7 +160,7 @@ def _has_variable(text: str) -> bool:
 
 
 def is_name(text: str) -> bool:
-    r"""Whether one side of an equation names a quantity: ``f(n)``, ``|x|``, ``\sin 2A``; not ``2x`` or ``x + y``."""
+    r"""True if one side of an equation names a quantity: ``f(n)``, ``|x|``, ``\sin 2A``; not ``2x`` or ``x + y``."""
     digits = re.search(r"\d", re.sub(r"_\{[^{}]*\}|\([^()]*\)", "", text))
     applied = re.match(r"\\(?!frac|sqrt)[A-Za-z]|\||\[", text)
     return not _SUM.search(re.sub(r"\([^()]*\)|\|.*\||\{[^{}]*\}", "", text)) and bool(applied or not digits)
@@ -177,7 +177,7 @@ def _with_names(part: Part) -> Part:
 
 
 def _inequality(text: str) -> Part | None:
-    r"""The interval of ``a \le x < b`` or ``x < b``; None if a text is none."""
+    r"""The interval of ``a \le x < b`` or ``x < b``; None for another text."""
     sides, signs = [side.strip() for side in _ORDER.split(text)], _ORDER.findall(text)
     if signs and signs[0] in _FALLING:
         sides, signs = sides[::-1], [_FALLING.get(sign, "") for sign in reversed(signs)]

@@ -1,4 +1,4 @@
-r"""One way to write an answer: LaTeX without what does not change its value."""
+r"""A canonical form of answers: LaTeX without parts that do not change the value."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _unicode(text: str) -> str:
 
 
 def braced(text: str, start: int) -> int | None:
-    """The place after the brace that closes the one at `start`; an escaped brace is none. None if it stays open."""
+    """The place after the brace that closes the one at `start`, ignoring escaped braces. None if it stays open."""
     depth, place = 0, start
     while place < len(text):
         if text[place] == "\\":
@@ -113,7 +113,7 @@ def braced(text: str, start: int) -> int | None:
 
 
 def _styled(command: str, content: str) -> str:
-    r"""What a style command holds: words stay marked as ``\text{}``, mathematics stands for itself."""
+    r"""The content of a style command: words stay marked as ``\text{}``, mathematics is left bare."""
     if command == "mathbb" and content.strip() in _NUMBER_SETS:
         return rf"\mathbb{{{content.strip()}}}"
     bare = re.sub(r"\\[a-zA-Z]+", "", _WORDS.sub("", content))
@@ -150,7 +150,7 @@ def _spaced(text: str) -> str:
 
 @lru_cache(maxsize=100_000)
 def normalise(answer: str) -> str:
-    r"""An answer in one form, as LaTeX: no style, no sizes of brackets, one sign for one thing, single blanks.
+    r"""An answer in canonical form, as LaTeX: no style, no sizes of brackets, one sign for one thing, single blanks.
 
     Units, names and percent signs stay; `trim.answers.parts` reads them.
     """

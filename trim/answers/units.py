@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# One word, and what else it is called. What is in no line is a unit too where it is marked as text.
+# A word and its other names. Words in no line are units too if they are marked as text.
 _CALLED = """
 m metre meter|cm centimetre centimeter|mm millimetre millimeter|km kilometre kilometer|nm nanometre nanometer
 in inch inches|ft foot feet|yd yard|mi mile|mph|kph|s sec second|ms millisecond|min minute|h hr hour|day|week|month
@@ -13,13 +13,13 @@ kJ kilojoule|eV|erg|N newton|dyne|W watt|kW kilowatt|V volt|A amp ampere|C coulo
 Pa pascal|atm|K kelvin|mol mole|deg degree circ|rad radian|sr|unit|cent|dollar USD|AU|pc parsec|ly|M molar|percent
 AM am|PM pm|increase increased more|decrease decreased less reduction
 """.replace("\n", "|")
-# Words that make another value, alone or beside a unit.
+# Words that change the value, alone or beside a unit.
 _FACTORS = re.compile(
     r"^squared|^cubed|\b(?:dozen|hundred|thousand|million|billion|trillion|halve(?=s)|third(?=s)|fourth(?=s)|fifth(?=s)|"
     r"sixth(?=s)|seventh(?=s)|eighth(?=s)|ninth(?=s)|tenth(?=s)|factorial)(?=s?\b)",
     re.IGNORECASE,
 )
-# Of each line only one can be right.
+# Words of one entry exclude each other.
 _CONTRARIES = [
     set(line.split())
     for line in (
@@ -48,7 +48,7 @@ _CURRENCY = re.compile(r"^\\text\{[€£¥]\}\s*")
 
 
 def split_unit(text: str) -> tuple[str, str, bool]:
-    """A value's text, its unit, and whether a percent sign follows it."""
+    """A value's text, its unit, and True if a percent sign follows it."""
     text = _CURRENCY.sub("", text)
     if percent := _PERCENT.search(text):
         return text[: percent.start()].strip(), "", True
@@ -73,7 +73,7 @@ def _plain(unit: str) -> str:
 
 
 def _canonical(unit: str) -> tuple[list[str], bool]:
-    """The words of a unit in short form, and whether all are known."""
+    """The words of a unit in short form, and True if all are known."""
     words = re.findall(r"[^\W\d_]+|\^\{?-?\d+\}?|/", re.sub(r"\b(?:per)\b", "/", unit))
     squared = {"square": "^2", "sq": "^2", "cubic": "^3", "squared": "^2", "cubed": "^3"}
     short, known, power = [], True, ""
@@ -95,9 +95,9 @@ def _canonical(unit: str) -> tuple[list[str], bool]:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two units may mean the same: equal if both are known, else of the same powers, factors and directions.
+    """True if two units may mean the same: equal if both are known, else of the same powers, factors and directions.
 
-    A value without a unit (the empty text) may mean one with any, but for words that make another value.
+    No unit (the empty text) may mean any unit, except words that change the value.
     """
     (first, known), (second, known_too) = _canonical(one), _canonical(other)
     if set(_FACTORS.findall(one.strip())) != set(_FACTORS.findall(other.strip())):

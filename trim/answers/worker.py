@@ -1,7 +1,7 @@
 """A process that compares expressions: `python -m trim.answers.worker`, one JSON line for each question and answer.
 
-It is a command of its own, so that it starts whatever program asks, and so that the kernel can end it in the
-middle of a power that no signal handler would interrupt.
+It is a separate command, so that any program can start it, and so that the kernel can end it in the middle of a
+power, which no signal handler would interrupt.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, gold: str, found: str, tolerance: float) -> Answer:
-        """Whether two answers are equal; "unfinished" if the limit was reached.
+        """True if two answers are equal; "unfinished" if the limit was reached.
 
         Raises:
             RuntimeError: if the process cannot be started.

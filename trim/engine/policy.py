@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
@@ -98,16 +99,16 @@ class Policy:
     seed: int | None = None
 
     def __init_subclass__(cls) -> None:
-        """Refuse a method that no policy has: a misspelt decision would never be asked for.
+        """Refuse a method whose name is nearly that of a decision, which would never be asked for.
 
         Raises:
-            TrimError: for such a method; it names the decisions that there are.
+            TrimError: for such a method; it names the decision.
         """
         super().__init_subclass__()
-        known = [name for name, member in vars(Policy).items() if callable(member) and not name.startswith("_")]
-        for name, member in vars(cls).items():
-            if callable(member) and not name.startswith("_") and not hasattr(Policy, name):
-                raise TrimError(f"{cls.__module__}: {cls.__name__}.{name}: no decision; allowed: {', '.join(known)}")
+        decisions = [name for name, member in vars(Policy).items() if callable(member) and not name.startswith("_")]
+        for name in vars(cls).keys() - vars(Policy).keys():
+            if near := get_close_matches(name, decisions, n=1, cutoff=0.8):
+                raise TrimError(f"{cls.__module__}: {cls.__name__}.{name}: no decision of a policy; {near[0]} is one")
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """Before drafting, shape (n,): True lets the strong model write the step without a draft."""

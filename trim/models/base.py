@@ -1,4 +1,4 @@
-"""What a model is to the rest of the system: two small protocols."""
+"""The interface of models: two small protocols."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 from trim.steps import SEPARATOR, join
 
-MOST_PROBABLE = 20  # tokens that a server tells the probabilities of
-IMPOSSIBLE = -100.0  # log-probability of a token that cannot be read
+MOST_PROBABLE = 20  # tokens whose probabilities a server reports
+IMPOSSIBLE = -100.0  # log-probability of an unreadable token
 Stop = Literal["separator", "end", "length", "refused"]
 
 
 class Prefix(NamedTuple):
-    """A question, and the steps of its solution that stand so far.
+    """A question, and the accepted steps of its solution so far.
 
     Attributes:
         question: the last turn of the user.
         steps: the steps.
-        instruction: what is asked for in place of a solution, if anything is.
-        separator: what joins steps.
-        before: role and content of each turn before the question; a system turn among them takes the first place.
-        temperature, top_p: see `trim.models.settings.Sampling`, whose values they take the place of.
+        instruction: instruction that replaces the request for a solution, if any.
+        separator: the text between steps.
+        before: role and content of each turn before the question; a system turn among them comes first.
+        temperature, top_p: replace the values of `trim.models.settings.Sampling`.
     """
 
     question: str
@@ -49,15 +49,15 @@ class Usage(NamedTuple):
 
 
 def add_usages(usages: Sequence[Usage | None]) -> Usage | None:
-    """What several calls were billed, None if none of them was."""
+    """Sum of several bills, None if there is none."""
     billed = [usage for usage in usages if usage]
     return Usage(*map(sum, zip(*billed, strict=True))) if billed else None
 
 
 class Draft(NamedTuple):
-    """A generated step: its text without separator, its length in tokens, why it stopped, what a server billed.
+    """A generated step: its text without separator, its length in tokens, its reason to stop, a server's bill.
 
-    The step is empty where a server refuses the text, or its context is full.
+    The step is empty if a server refuses the text, or its context is full.
     """
 
     text: str
@@ -67,13 +67,13 @@ class Draft(NamedTuple):
 
 
 class StepScore(NamedTuple):
-    """What a step is worth, and what that took to find out.
+    """The score of a step, and its cost.
 
     Attributes:
         score: a reward model's probability in [0, 1] that the step is right; `trim.engine.scorers` has other scores.
         tokens_read: length of the step itself, in tokens of the model that scores it.
-        tokens_written: tokens that a language model wrote when it was asked.
-        usage: what a server billed for the call that told it; of several steps, it stands with the last.
+        tokens_written: tokens that a language model wrote for the score.
+        usage: a server's bill for the call; with several steps, it belongs to the last.
     """
 
     score: float
@@ -83,7 +83,7 @@ class StepScore(NamedTuple):
 
 
 class StepStates(NamedTuple):
-    """What a language model knows of the last step of each of n solutions once it has written it.
+    """A language model's statistics and states at the last step of each of n solutions.
 
     Attributes:
         statistics: shape (n, 4): mean and least log-probability of its tokens, at temperature 1, in nats; least
@@ -107,7 +107,7 @@ class LanguageModel(Protocol):
     """
 
     def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
-        """Tokens of each prompt before its first step: the question with all that stands around it."""
+        """Tokens of each prompt before its first step: the question with its surroundings."""
         ...
 
     def next_steps(
@@ -118,22 +118,22 @@ class LanguageModel(Protocol):
         Args:
             prefixes: the solutions to be continued by one step.
             keys: 16 bytes each; they seed each draft's own random stream.
-            keep: told of a draft as soon as it is finished, where drafts are finished one at a time.
+            keep: called with each draft as soon as it is finished, if drafts are finished one at a time.
         """
         ...
 
     def mean_logprobs(self, solutions: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
         """Mean log-probability of the tokens of each solution's last step, at temperature 1, in nats.
 
-        `keep` is told of each one, in a list, as soon as it is there, where they come one by one.
+        `keep` is called with each one, in a list, as soon as it is there, if they come one by one.
         """
         ...
 
     def first_entropies(self, prefixes: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
-        """Entropy of the token that each next step would begin with, in nats.
+        """Entropy of the first token of each next step, in nats.
 
-        It is that of the `MOST_PROBABLE` tokens at temperature 1, whose probabilities sum to 1. `keep` is told of each
-        one, in a list, as soon as it is there, where they come one by one.
+        It is that of the `MOST_PROBABLE` tokens at temperature 1, whose probabilities sum to 1. `keep` is called with
+        each one, in a list, as soon as it is there, if they come one by one.
         """
         ...
 
@@ -142,7 +142,7 @@ class RewardModel(Protocol):
     """Scores the steps of a solution so far."""
 
     def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
-        """Tokens of each prompt before its first step: the question with all that stands around it."""
+        """Tokens of each prompt before its first step: the question with its surroundings."""
         ...
 
     def score(
@@ -153,7 +153,7 @@ class RewardModel(Protocol):
     ) -> list[list[StepScore]]:
         """Scores of the last `last[i]` steps (one at least) of each solution; none depends on a later step.
 
-        `keep` is told of a solution's scores as soon as they are there, where they come one by one.
+        `keep` is called with a solution's scores as soon as they are there, if they come one by one.
         """
         ...
 

@@ -1,6 +1,6 @@
-"""Requests to a server, bounded in number, time, size and cost; all that is billed is written down.
+"""Requests to a server, bounded in number, time, size and cost; every bill is recorded.
 
-Not by the openai client, which leaves none of deadlines for whole answers, sizes, or the ledger of failed tries to us.
+The openai client is not used: it has no deadline for whole answers, no limit of size, and no record of failed tries.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from trim.models.spending import Ledger
 
 T = TypeVar("T")
 _LARGEST = 64 << 20  # bytes of an answer
-_MOST_TOKENS = 10**8  # of one answer; more is a mistake of the server
+_MOST_TOKENS = 10**8  # of one answer; more is a server's error
 _LONGEST_WAIT = 60.0  # seconds, whatever a server asks for
 _PASSING = (408, 409, 425, 429)  # and all from 500
 _PATIENCE = 2.0  # seconds that a request waits without a line in the log
-_STALL = 60.0  # seconds that a request may be held up on this machine
+_STALL = 60.0  # seconds that a request may be delayed on this machine
 _log = logging.getLogger(__name__)
 
 
 class Malformed(Exception):
-    """An answer that is billed and not what the interface promises; another try may bring a better one."""
+    """An answer that is billed but violates the interface; another try may give a better one."""
 
 
 class Refused(Exception):
-    """A status that is no success.
+    """An unsuccessful status.
 
     Attributes:
         status: HTTP status of the answer.
-        said: what the server said.
-        after: seconds that it asks to wait, None if it does not say.
+        said: the server's message.
+        after: requested seconds to wait, None if not given.
     """
 
     def __init__(self, status: int, said: str, after: float | None) -> None:
@@ -65,10 +65,10 @@ class Passing(Refused):
 
 
 def usage(answer: Any) -> Usage:
-    """The tokens that an answer says it is billed for; some servers count those of reasoning in the total only.
+    """The tokens billed for an answer; some servers count those of reasoning in the total only.
 
     Raises:
-        Malformed: if it does not say, or what it says cannot be.
+        Malformed: if it reports none, or impossible numbers.
     """
     found = answer.get("usage") if isinstance(answer, Mapping) else None
     if not isinstance(found, Mapping):
@@ -81,7 +81,7 @@ def usage(answer: Any) -> Usage:
     total = found.get("total_tokens") or 0
     for count in (read, cached, written, reasoning, total):
         if type(count) is not int or not 0 <= count <= _MOST_TOKENS:
-            raise Malformed("an answer whose usage cannot be")
+            raise Malformed("an answer with an impossible usage")
     read = int(read or 0)
     return Usage(read, min(cached, read), max(int(written or 0), reasoning, total - read))
 
@@ -101,14 +101,14 @@ class _Mine(threading.local):
 
 @cache
 def _loop_apart() -> asyncio.AbstractEventLoop:
-    """An event loop in a thread of its own, for callers whose thread runs one already, such as a notebook's."""
+    """An event loop in its own thread, for callers whose thread already runs one, such as a notebook's."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="servers", daemon=True).start()
     return loop
 
 
 class Connection:
-    """A server, which any number of threads may ask.
+    """A server, for any number of threads.
 
     Args:
         model: the model, with its server.
@@ -127,21 +127,21 @@ class Connection:
             raise TrimError(f"server.key: the environment variable {self.server.key} is not set; export the key in it")
         if not (self._key.isascii() and self._key.isprintable()):
             raise TrimError(
-                f"server.key: the environment variable {self.server.key} holds no key (line breaks or other signs)"
+                f"server.key: the environment variable {self.server.key} holds no valid key (a line break or the like)"
             )
         self._ledger = Ledger(spending, self.name, self.server.cap, 2 * self.server.timeout + _STALL)
         self._mine, self._waited = _Mine(), False
         self._here = _is_here(urlsplit(self.server.url).hostname or "")
 
     def each(self, requests: Sequence[Callable[[], Awaitable[T]]], keep: Any = None) -> list[T]:
-        """The answers to all requests; `keep` is told of each one as it comes.
+        """Answers to the requests; `keep` is called with each one as it comes.
 
         Args:
-            requests: the requests to be sent, each when its turn comes.
+            requests: the requests, each sent when its turn comes.
             keep: called with index and answer, or None.
 
         Raises:
-            TrimError: if one fails for good; those under way are waited for and kept. So for whatever `keep` raises.
+            TrimError: if one fails for good; those under way are awaited and kept. So too for any error in `keep`.
         """
         try:
             asyncio.get_running_loop()
@@ -150,7 +150,7 @@ class Connection:
         return self._each_apart(requests, keep)
 
     def _each_apart(self, requests: Sequence[Callable[[], Awaitable[T]]], keep: Any) -> list[T]:
-        """As `each`, where this thread's event loop is running: the requests are sent from another thread."""
+        """As `each`, if this thread's event loop is running: the requests are sent from another thread."""
         answers: queue.SimpleQueue[tuple[int, T] | None] = queue.SimpleQueue()
         work = self._each(requests, lambda *answer: answers.put(answer))
         future: Future[list[T]] = asyncio.run_coroutine_threadsafe(work, _loop_apart())
@@ -187,16 +187,16 @@ class Connection:
         return [answers[index] for index in range(len(requests))]
 
     async def post(self, url: str, body: Mapping[str, Any], most: float, read: Callable[[Any], T]) -> T:
-        """Ask, and read the first answer that is one.
+        """Send a request, and read the first valid answer.
 
         Args:
             url: full address.
             body: as JSON.
-            most: that one try can cost.
-            read: makes something of the answer; raises Malformed if it cannot.
+            most: maximal cost of one try.
+            read: parses the answer; raises Malformed if it cannot.
 
         Raises:
-            Refused: for a status that no other try will change.
+            Refused: for a status that another try will not change.
             TrimError: if all tries fail, or the cap forbids one.
         """
         tries = AsyncRetrying(
@@ -220,13 +220,13 @@ class Connection:
         return urlunsplit(parts._replace(path=parts.path.rstrip("/").removesuffix(beside) + path))
 
     def failure(self, reason: object) -> TrimError:
-        """The error for users that names this server and what went wrong."""
+        """The error for users, with this server's name and the reason."""
         words = self._reason(reason) if isinstance(reason, Exception) else reason
         return TrimError(f"{self.server.url.partition('?')[0]}, {self.name}: {words}")
 
     async def _once(self, url: str, body: Mapping[str, Any], most: float, read: Callable[[Any], T]) -> T:
         reserved = await self._reserve(most)
-        cost = most  # what was sent may be billed, whatever becomes of it
+        cost = most  # a request that was sent may be billed in any case
         try:
             answer = _parsed(await self._send(url, body))
             with suppress(Malformed):
@@ -242,7 +242,7 @@ class Connection:
             self._ledger.settle(reserved, cost)
 
     async def _reserve(self, most: float) -> int:
-        """Set aside the most that a request can cost, as soon as the cap leaves room for it."""
+        """Reserve the maximal cost of a request, as soon as the cap leaves room for it."""
         since = time.monotonic()
         while (reserved := self._ledger.reserve(most)) is None:
             if not self._waited and time.monotonic() - since > _PATIENCE:
@@ -252,12 +252,12 @@ class Connection:
         return reserved
 
     async def _send(self, url: str, body: Mapping[str, Any]) -> bytes:
-        """The body of an answer that is a success.
+        """The body of a successful answer.
 
         Raises:
-            Refused: if it is none.
-            Malformed: if it breaks off, is larger than is allowed, or compressed, which was not asked for.
-            TimeoutError: if it is not there, whole, within the server's timeout.
+            Refused: if it is unsuccessful.
+            Malformed: if it breaks off, is too large, or compressed, which was not requested.
+            TimeoutError: if it is not complete within the server's timeout.
         """
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -287,7 +287,7 @@ class Connection:
         if self._mine.client is None:
             limits = httpx.Limits(max_connections=None)
             try:
-                # A server on this machine is asked directly, whatever proxies the environment names.
+                # A server on this machine is reached directly, whatever proxies the environment names.
                 self._mine.client = httpx.AsyncClient(
                     timeout=None, follow_redirects=False, trust_env=not self._here, limits=limits
                 )
@@ -296,7 +296,7 @@ class Connection:
         return self._mine.client
 
     def _way(self) -> str:
-        """The variables of the environment that decide how the server is reached."""
+        """The variables of the environment that affect the way to the server."""
         proxies = {} if self._here else getproxies_environment()
         names = ", ".join(f"{name.upper()}_PROXY" for name in sorted(proxies) if name != "no")
         return f"see {names} and NO_PROXY" if names else "is the server running at server.url?"
@@ -326,7 +326,7 @@ class Connection:
         return max(grown, min(error.after or 0.0, _LONGEST_WAIT)) if isinstance(error, Passing) else grown
 
     def prices(self, read: int, written: int, cached: int = 0) -> float:
-        """The price of tokens that are read, of which some from the server's cache, and written."""
+        """The price of tokens read (some of them from the server's cache) and written."""
         return self._cost.money(read - cached, cached, written)
 
     def _reason(self, error: Exception) -> str:
@@ -335,7 +335,7 @@ class Connection:
             if error.status in (401, 403):
                 return f"the key in {self.server.key or 'server.key (none is named)'} was refused"
             if 300 <= error.status < 400:
-                return "redirects elsewhere, which is not followed; put the address that it means into server.url"
+                return "redirects elsewhere, which is not followed; set server.url to the new address"
             return f"{error}{cure(error.said)}"
         if isinstance(error, TimeoutError):
             return f"no whole answer in {self.server.timeout:g} s, {tries}; raise server.timeout"
@@ -356,13 +356,13 @@ def _is_here(host: str) -> bool:
 
 
 async def _whole(response: httpx.Response) -> bytes:
-    """The body of an answer as it is.
+    """The raw body of an answer.
 
     Raises:
-        Malformed: if it is larger than is allowed, or compressed.
+        Malformed: if it is too large, or compressed.
     """
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise Malformed("a compressed answer, which was not asked for")
+        raise Malformed("a compressed answer, which was not requested")
     parts, size = [], 0
     async for part in response.aiter_raw():
         size += len(part)

@@ -1,4 +1,4 @@
-"""What the use of a model costs: operations, money and time."""
+"""The cost of a model's use: operations, money and time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Amount = TypeVar("Amount", float, "np.ndarray")
 
 @dataclass(frozen=True)
 class ModelCost:
-    """What one model's use costs.
+    """Prices of one model.
 
     Attributes:
         parameters: number of weights.
-        price_in, price_cached, price_out: money per million tokens that are read, read from the model's
-            prefix cache, and written.
-        latency_per_call: seconds of a call, whatever its length.
-        latency_per_token: seconds of each token that is written.
-        latency_per_read: seconds of each token that is read and not in the cache.
+        price_in, price_cached, price_out: money per million tokens read, found in the model's prefix
+            cache, and written.
+        latency_per_call: seconds per call, at any length.
+        latency_per_token: seconds per written token.
+        latency_per_read: seconds per token read that is not in the cache.
     """
 
     parameters: int
@@ -51,5 +51,5 @@ class ModelCost:
         return 2.0 * self.parameters * tokens
 
     def money(self, read: Amount, cached: Amount, written: Amount) -> Amount:
-        """The price of tokens that are read, found in the cache, and written."""
+        """The price of tokens read, found in the cache, and written."""
         return (self.price_in * read + self.price_cached * cached + self.price_out * written) / 1e6

@@ -1,4 +1,4 @@
-"""Distorted step scores, to study how much a router depends on a good reward model."""
+"""Distorted step scores, to study a router's dependence on a good reward model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEAST = 1e-6  # scores are kept this far from 0 and 1, whose logits are infinit
 
 
 class Distortion(Section):
-    """One way to spoil scores.
+    """A distortion of scores.
 
     Attributes:
         type: "noise" adds a normal deviate to the logit; "temperature" divides the logit, which

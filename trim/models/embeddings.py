@@ -18,7 +18,7 @@ _BATCH = 64
 
 
 class Embedding(Section):
-    """How texts are embedded.
+    """The embedding of texts.
 
     Attributes:
         size: number of buckets of the hashed n-grams.
@@ -47,7 +47,7 @@ class Embedder(Protocol):
 
 @cache
 def embedder(embedding: Embedding) -> Embedder:
-    """The embedder that is asked for, made once a process.
+    """The embedder of a section, made once per process.
 
     Raises:
         TrimError: if an encoder was not downloaded.
@@ -56,7 +56,7 @@ def embedder(embedding: Embedding) -> Embedder:
 
 
 class NGrams:
-    """Counts of hashed n-grams of words, a number standing for all of its length, and features of the whole text."""
+    """Counts of hashed n-grams of words (numbers of equal length are alike), and features of the whole text."""
 
     def __init__(self, size: int) -> None:
         from sklearn.feature_extraction.text import HashingVectorizer

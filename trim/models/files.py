@@ -1,4 +1,4 @@
-"""What can be told of a model from its folder alone, without loading it."""
+"""Facts about a model from its folder alone, without loading it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMBEDDED = "embedded/"
 
 
 def resolve(path: str) -> Path:
-    """The folder of a model; "embedded/NAME" lies in the package."""
+    """The folder of a model; "embedded/NAME" is in the package."""
     if path.startswith(EMBEDDED):
         return Path(str(files("trim.models"))) / path
     return Path(path)
@@ -34,7 +34,7 @@ def weight_files(folder: Path) -> list[Path]:
     return found
 
 
-# Files that decide what a model writes: those that it must have, and those that it may have.
+# Files that decide a model's output: required and optional ones.
 _NEEDED = ("config.json", "tokenizer.json")
 _OPTIONAL = (
     "generation_config.json",
@@ -46,7 +46,7 @@ _OPTIONAL = (
 
 
 def identity(folder: Path) -> str:
-    """Name and revision: a digest of the files that decide what the model writes.
+    """Name and revision: a digest of the files that decide the model's output.
 
     Raises:
         TrimError: if a file is missing.
@@ -77,7 +77,7 @@ def parameters(folder: Path) -> int:
 
 
 def check_kind(folder: Path, scores: bool) -> None:
-    """Whether a folder holds a reward model (`scores`) or a language model, by the names of its weights.
+    """Check that a folder holds a reward model (`scores`) or a language model, by the names of its weights.
 
     Raises:
         TrimError: if it holds the other kind, or a file is damaged.
@@ -103,14 +103,14 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
 
 
 def on_hub(model: Model) -> bool:
-    """Whether a model's files come from the hub."""
+    """True if a model's files come from the hub."""
     return model.revision is not None and not resolve(model.path).is_dir()
 
 
 def folder(model: Model) -> Path:
-    """Where a model's files are.
+    """The folder of a model's files.
 
     Raises:
-        TrimError: if it is one of the hub that was not downloaded.
+        TrimError: if it is a model of the hub that was not downloaded.
     """
     return cached(model.path, str(model.revision)) if on_hub(model) else resolve(model.path)

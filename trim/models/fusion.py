@@ -1,4 +1,4 @@
-"""Evidence together: one calibrated probability from a reward model's score and the weak model's log-probability."""
+"""Fusion of a reward model's score and the weak model's log-probability into one calibrated probability."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trim.errors import TrimError
 from trim.files import read_sealed, write_sealed
 from trim.models.distortion import logits
 
-_SURE = 1e-4  # nats; a step that is surer counts as sure as that
+_SURE = 1e-4  # nats; the lower bound of the surprise
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Fusion:
         Args:
             scores: a reward model's, in [0, 1], shape (n,).
             logprobs: mean log-probabilities under the weak model, in nats, shape (n,).
-            right: whether the step is right, shape (n,).
+            right: correctness of the steps, shape (n,).
 
         Raises:
-            TrimError: if there are no right steps, or no others.
+            TrimError: if there are no right steps, or no wrong ones.
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -63,7 +63,7 @@ class Fusion:
 
     @classmethod
     def load(cls, path: Path) -> Fusion:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
             TrimError: if the file is missing or no such fit.
@@ -77,7 +77,7 @@ class Fusion:
 
 
 def log_surprise(logprobs: np.ndarray) -> np.ndarray:
-    """Log of the surprise in nats, any shape, with which the weak model saw steps of these mean log-probabilities."""
+    """Log of the weak model's surprise, in nats, at steps of these mean log-probabilities; any shape."""
     return np.log(np.maximum(-np.asarray(logprobs), _SURE))
 
 

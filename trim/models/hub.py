@@ -1,4 +1,4 @@
-"""Files from the Hugging Face hub at a pinned revision; downloaded once, and only where that is asked for.
+"""Files from the Hugging Face hub at a pinned revision; downloaded once, and only on request.
 
 The usual variables apply: HF_ENDPOINT (a mirror), HF_HOME (the cache), HF_TOKEN (gated data) and
 HF_HUB_OFFLINE (cache only).
@@ -20,21 +20,21 @@ _MODEL_FILES = ("*.json", "*.jinja", "*.safetensors", "*.txt")
 
 
 def download(repo: str, revision: str, repo_type: RepoType, patterns: Sequence[str] = _MODEL_FILES) -> Path:
-    """The folder that holds a repository's files, which are downloaded where the cache lacks them.
+    """The folder of a repository's files; those that the cache lacks are downloaded.
 
     Args:
         repo: such as "Qwen/Qwen2.5-7B-Instruct".
         revision: a commit.
         repo_type: type of the repository.
-        patterns: patterns of the files that are wanted.
+        patterns: patterns of the files to download.
 
     Raises:
-        TrimError: if they cannot be downloaded; it says what to do.
+        TrimError: if they cannot be downloaded; the message gives a cure.
     """
     from huggingface_hub import snapshot_download
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-    # Connections drop in the middle of large files; what is there already is not fetched again.
+    # Connections drop in the middle of large files; downloaded parts are not fetched again.
     tries = Retrying(
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(multiplier=0.5, max=30),
@@ -50,7 +50,7 @@ def download(repo: str, revision: str, repo_type: RepoType, patterns: Sequence[s
 
 
 def cached(repo: str, revision: str) -> Path:
-    """The folder of a model that was downloaded before; no network is used.
+    """The folder of a downloaded model; no network is used.
 
     Raises:
         TrimError: if it is not in the cache.
@@ -69,7 +69,7 @@ def verify(path: Path, sha256: str) -> None:
     """Check a file's content.
 
     Raises:
-        TrimError: if its digest is another.
+        TrimError: if its digest is different.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -78,7 +78,7 @@ def verify(path: Path, sha256: str) -> None:
 
 
 def _passing(error: BaseException) -> bool:
-    """Whether another attempt may help: a broken connection, or a server that is busy or broken."""
+    """True if another attempt may help: a broken connection, or a server that is busy or broken."""
     from huggingface_hub.constants import is_offline_mode
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -12,7 +12,7 @@ _GENERATION = "transformers.generation.candidate_generator"
 
 @contextmanager
 def scikit_learn_later() -> Iterator[None]:
-    """Transformers imports scikit-learn for assisted generation, which no backend uses; here only once that runs."""
+    """Defer Transformers' import of scikit-learn, needed only for assisted generation, which no backend uses."""
     from transformers import utils
 
     if _GENERATION in sys.modules:

@@ -1,4 +1,4 @@
-"""The models of an experiment: how they are named in the store of draws, and how each backend loads them."""
+"""The models of an experiment: their names in the store of draws, and loading them by backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trim.steps import ChatFormat
 
 
 def causes(model: Model) -> dict[str, Any]:
-    """Everything in a model's section that can change a text or a score, but for the texts and the sampling."""
+    """The values of a model's section that can change a text or a score, without the texts and the sampling."""
     found: dict[str, Any] = {"backend": model.backend, "path": model.path, "revision": model.revision}
     found |= {"dtype": model.dtype, "thinking": model.thinking}
     if model.server:
@@ -29,7 +29,7 @@ def causes(model: Model) -> dict[str, Any]:
 
 
 def name(model: Model) -> str:
-    """What a model's draws are filed under: its `causes`, with the digest of a folder for its path.
+    """The name of a model's draws: its `causes`, with the digest of a folder for its path.
 
     Raises:
         TrimError: if it is a folder without revision, and a file of it is missing.
@@ -49,7 +49,7 @@ def weights(model: Model) -> int:
     """Number of parameters.
 
     Raises:
-        TrimError: if it is neither given nor can be told from the files.
+        TrimError: if it is neither given nor known from the files.
     """
     if model.weights is not None or model.server:
         return model.weights or 0
@@ -67,13 +67,13 @@ def _backend(model: Model) -> Any:
 
 @cache
 def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> LanguageModel:
-    """Load a language model, once a process.
+    """Load a language model, once per process.
 
     Args:
-        model: which one, and how.
-        sampling: how tokens are drawn.
-        chat: how a solution is asked for.
-        spending: folder in which the cost of a server is written down.
+        model: the model's section.
+        sampling: sampling of tokens.
+        chat: prompt format of a solution.
+        spending: folder of the ledger of a server's costs.
 
     Raises:
         TrimError: if it cannot be loaded.
@@ -86,16 +86,16 @@ def language_model(model: Model, sampling: Sampling, chat: ChatFormat, spending:
 
 @cache
 def reward_model(model: Model, chat: ChatFormat, spending: Path | None = None) -> RewardModel:
-    """Load a process reward model, once a process; see `language_model`."""
+    """Load a process reward model, once per process; see `language_model`."""
     return _backend(model).reward_model(model, chat, spending)
 
 
 def step_states(model: Model, chat: ChatFormat, solutions: Sequence[Prefix]) -> StepStates:
-    """What a language model knows of the last step of each solution; the model is loaded for that and let go.
+    """A language model's states at the last step of each solution; the model is loaded for this and released.
 
     Args:
-        model: one whose weights are here, and not behind a server.
-        chat: how a solution is asked for.
+        model: a model with local weights, not behind a server.
+        chat: prompt format of a solution.
         solutions: n solutions.
     """
     return _backend(model).step_states(model, chat, solutions)

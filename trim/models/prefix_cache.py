@@ -1,4 +1,4 @@
-"""Prefix caching: a text that was read before costs only its new tokens."""
+"""Prefix caching: for a text with a known beginning only new tokens are read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ AnyText = TypeVar("AnyText", bound="Text")
 
 @dataclass
 class Text:
-    """What a model reads.
+    """A text to be read by a model.
 
     Attributes:
-        prefix: what it stands for.
+        prefix: its source.
         ids: its tokens.
-        slots: where the first of them lie in the cache.
-        column: where the others begin in their batch.
+        slots: slots of its first tokens in the cache.
+        column: first column of the other tokens in their batch.
     """
 
     prefix: Prefix
@@ -34,7 +34,7 @@ class Text:
 
     @property
     def unread(self) -> int:
-        """Tokens that the cache does not hold."""
+        """Tokens that are not in the cache."""
         return len(self.ids) - len(self.slots)
 
 
@@ -45,7 +45,7 @@ class Batch(NamedTuple):
         tokens: unread tokens, shape (n, unread).
         positions: their places in the texts, same shape.
         seen: False where a row is padded, shape (n, read + unread).
-        cache: keys and values of what was read.
+        cache: keys and values of the tokens read before.
     """
 
     tokens: torch.Tensor
@@ -55,7 +55,7 @@ class Batch(NamedTuple):
 
 
 class _RoomyLayer(DynamicLayer):
-    """Keys and values with room for the tokens that are written next, which else copy all before them each time."""
+    """Keys and values with room for the next tokens; otherwise each new token copies all before it."""
 
     _ROOM = 32
     _held: list[torch.Tensor]
@@ -64,7 +64,7 @@ class _RoomyLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Put new keys and values behind those that are there; shape (n, heads, tokens, width) each."""
+        """Append new keys and values; shape (n, heads, tokens, width) each."""
         known, fresh = self.get_seq_length(), key_states.shape[-2]
         if not self.is_initialized or known + fresh > self._held[0].shape[-2]:
             self._held = [self._with_room(old, new) for old, new in zip(self._parts(), (key_states, value_states))]
@@ -98,7 +98,7 @@ class PrefixCache:
     emptied.
 
     Args:
-        model: whose keys and values they are.
+        model: the model of the keys and values.
         size: bytes of the pool.
     """
 
@@ -119,7 +119,7 @@ class PrefixCache:
         self._used, self._full = 1, False
 
     def claim(self) -> None:
-        """Take the pool's memory now, where it would else be taken as it fills; what it holds already stays."""
+        """Allocate the pool's memory now instead of as it fills; its content stays."""
         for pair in self._pool if self._used == 1 else ():
             for pool in pair:
                 pool.zero_()
@@ -140,7 +140,7 @@ class PrefixCache:
                     break
 
     def load(self, texts: Sequence[Text]) -> Batch:
-        """The batch that reads what is unread of `texts`."""
+        """The batch of the unread tokens of `texts`."""
         read, unread = max(len(t.slots) for t in texts), max(t.unread for t in texts)
         shape = len(texts), read + unread
         slots, tokens, positions = (np.zeros(shape, dtype=np.int64) for _ in range(3))
@@ -164,10 +164,10 @@ class PrefixCache:
         )
 
     def save(self, cache: Cache, rows: Sequence[int], texts: Sequence[Text]) -> list[np.ndarray]:
-        """Keep the unread tokens of `texts`, which stand in some rows of a batch and may have grown.
+        """Store the unread tokens of `texts`, which are rows of a batch and may have grown.
 
         Returns:
-            the slots of each text now; those from before where the pool is full.
+            the new slots of each text; the earlier ones if the pool is full.
         """
         sizes = [text.unread for text in texts]
         start, stop = self._used, self._used + sum(sizes)
@@ -190,6 +190,6 @@ class PrefixCache:
 
 
 def alike(texts: Sequence[AnyText], short: int = 32) -> list[list[AnyText]]:
-    """Texts that continue a known one apart from those that are mostly unread, which would hold them up."""
+    """Texts in two groups: continuations of known ones, and mostly unread ones, which would delay the former."""
     groups = [t for t in texts if t.unread <= short], [t for t in texts if t.unread > short]
     return [group for group in groups if group]

@@ -12,8 +12,8 @@ class Qwen2ForProcessRewardModel(Qwen2PreTrainedModel):
     """Two logits at every token; those at the tags after each step are the scores.
 
     Parameter names are those of the published checkpoints, which load unchanged and without
-    running code of theirs. One whose configuration has `score_heads` has so many heads in one: its inner layer is as
-    often as wide, and what it says is their mean.
+    running their code. With `score_heads` in its configuration, a model has this many heads in one: the inner layer is
+    wider by this factor, and the output is their mean.
     """
 
     def __init__(self, config: Qwen2Config) -> None:

@@ -1,4 +1,4 @@
-"""What a model is given to read: its own chat template, with the assistant's turn left open."""
+"""Prompts of models: their own chat template, with the assistant's turn left open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trim.errors import TrimError, first_line
 from trim.models.base import Prefix, StepScore
 from trim.steps import PRM_TAG, ChatFormat
 
-_KEPT = 2048  # prompts that are remembered
+_KEPT = 2048  # cached prompts
 _log = logging.getLogger(__name__)
 
 
@@ -48,8 +48,8 @@ class Prompt:
 
     Args:
         tokenizer: the tokenizer, with a chat template.
-        chat: how a solution is asked for.
-        thinking: whether the model thinks first, for chat templates that ask.
+        chat: prompt format of a solution.
+        thinking: let the model think first, for chat templates with this switch.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, chat: ChatFormat, thinking: bool | None = None) -> None:
@@ -60,7 +60,7 @@ class Prompt:
             turns = chat.messages(question, instruction, before)
             try:
                 return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **asked)
-            except Exception as error:  # a template is a program, and raises what it likes
+            except Exception as error:  # a template is a program and may raise anything
                 reason = first_line(error)
                 raise TrimError(f"{tokenizer.name_or_path}: its chat template fails ({reason})") from error
 
@@ -71,7 +71,7 @@ class Prompt:
         self._tokenizer, self._opened, self._length, self._chat = tokenizer, opened, length, chat
 
     def __call__(self, prefix: Prefix, turn: str) -> str:
-        """The text that is read, where the assistant's turn begins with `turn`."""
+        """The prompt's text, with an assistant's turn that begins with `turn`."""
         opening = self._chat.turn(bool(prefix.steps), prefix.instruction)
         return self._opened(prefix.question, prefix.instruction, prefix.before) + opening + turn
 
@@ -93,7 +93,7 @@ class Prompt:
 
 
 def _apart(ids: Sequence[int], before: Sequence[int]) -> int:
-    """Where a text goes on after its beginning, whose last token may have become another one."""
+    """The place after a text's beginning, whose last token may have changed."""
     common = next((i for i, (one, other) in enumerate(zip(ids, before)) if one != other), len(before))
     return max(1, min(common, len(ids) - 1))
 
@@ -101,7 +101,7 @@ def _apart(ids: Sequence[int], before: Sequence[int]) -> int:
 def cut_to(ids: Sequence[list[int]], context: int | None, who: str) -> list[list[int]]:
     """Prompts of a reward model, cut from the left to its context, as the paper's reference code does.
 
-    Steps whose tags are lost by it count as right (`at_tags`).
+    Steps whose tags are cut off count as right (`at_tags`).
     """
     longer = sum(context is not None and len(tokens) > context for tokens in ids)
     if longer:
@@ -113,10 +113,10 @@ def at_tags(scores: Sequence[float], ids: Sequence[int], tag: int, last: int, pr
     """The last scores, each with its step's tokens, tag included; 1.0 and no tokens for tags that were cut off.
 
     Args:
-        scores: at every tag that was read, in order.
+        scores: scores at the tags that were read, in order.
         ids: tokens of the whole text.
         tag: token after each step.
-        last: how many are wanted.
+        last: number of scores requested.
         prompt: tokens before the first step.
     """
     read = np.diff(np.flatnonzero(np.asarray(ids) == tag), prepend=prompt - 1)

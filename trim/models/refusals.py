@@ -1,7 +1,7 @@
-"""The reasons for which servers give no step, in their words: finish reasons of replies, and refusals of requests.
+"""Reasons of servers for giving no step, in their words: finish reasons of replies, and refusals of requests.
 
-Only a full context and a refused text concern one problem alone, whose solution ends. Any other reason may be the
-server's or the experiment's, and no word that is not listed here lets a step through.
+Only a full context and a refused text concern a single problem, whose solution ends. Any other reason may concern the
+server or the experiment. Words that are not listed here never let a step through.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ Ending = Literal["stop", "end", "cut", "full", "refused"]
 Concern = Literal["full", "refused"]
 
 _REASONS: dict[Ending, str] = {
-    "stop": "stop stop_sequence load",  # at a text that ends it, or of itself
-    "end": "eos eos_token end_turn complete",  # of itself
+    "stop": "stop stop_sequence load",  # at a stop text, or by itself
+    "end": "eos eos_token end_turn complete",  # by itself
     "cut": "length max_tokens max_output_tokens model_length",
     "full": "model_context_window_exceeded context_window_exceeded context_length_exceeded",
     "refused": "content_filter refusal safety sensitive recitation blocklist prohibited_content spii",
@@ -27,7 +27,7 @@ FINISH_REASONS: dict[str, Ending] = {
     **{word: ending for ending, words in _REASONS.items() for word in words.split()},
 }
 
-# More tokens than the server ever writes; its context may have room.
+# More tokens than the server's limit of output; its context may have room.
 _LIMIT = (
     r"maximum value for .?max_|at most \d+ (?:completion|output) tokens|maximum allowed number of output tokens"
     r"|valid range of max_|max_(?:completion_|output_)?tokens.? must be"
@@ -45,7 +45,7 @@ _FILTER = (
     _MODERATED + r"|responsible ?ai|content exists risk|data_inspection|usage polic|prohibited[_ ]content"
     r"|safety (?:filter|setting|system|polic|reason)|(?:inappropriate|unsafe|sensitive|harmful) (?:content|text|word)"
 )
-# The first row that holds: status, words of the server, and the concern; None is an error that ends the run.
+# The first matching row counts: status, words of the server, and the concern; None is an error that ends the run.
 _REFUSALS: tuple[tuple[tuple[int, ...], str, Concern | None], ...] = (
     ((400, 403, 413, 422, 451), _ACCOUNT, None),
     ((400, 413, 422), _LIMIT, None),
@@ -59,17 +59,17 @@ _REFUSALS: tuple[tuple[tuple[int, ...], str, Concern | None], ...] = (
 _CURES = (
     (_LIMIT, "lower generation.sampling.max_step_tokens"),
     (r"\bseed\b", "set server.seed: false to leave the seed out"),
-    (r"\b(?:temperature|top_p|top_k)\b", "what is null in generation.sampling is not sent"),
+    (r"\b(?:temperature|top_p|top_k)\b", "values that are null in generation.sampling are not sent"),
     (r"chat_template_kwargs", "leave `thinking` out"),
 )
 
 
 class NoStep(Exception):
-    """No other try will bring a step of this solution; other problems are not concerned.
+    """No other try will give a step of this solution; other problems are not affected.
 
     Attributes:
         concern: see `concern`.
-        usage: tokens that were billed for the reply, None for a request that was refused.
+        usage: tokens billed for the reply, None for a refused request.
     """
 
     def __init__(self, concern: Concern, reason: str, usage: Usage | None = None) -> None:
@@ -78,12 +78,12 @@ class NoStep(Exception):
 
 
 def concern(status: int, said: str, parameters: Iterable[str] = ()) -> Concern | None:
-    """The problem's own reason for a refusal, None if there is none and the request itself is at fault.
+    """The problem's own reason for a refusal, None if the request itself is at fault.
 
     Args:
         status: HTTP status.
         said: the server's words.
-        parameters: names of what is sent beside the text; a refusal of a text names none of them.
+        parameters: names of the request's fields beside the text; a refusal of a text names none of them.
     """
     for statuses, words, found in _REFUSALS:
         if status in statuses and re.search(words, said, re.IGNORECASE):
@@ -93,12 +93,12 @@ def concern(status: int, said: str, parameters: Iterable[str] = ()) -> Concern |
 
 
 def cure(said: str) -> str:
-    """The setting that a refused request needs, as the end of a message; empty if none is known."""
+    """The setting that cures a refused request, as the end of a message; empty if none is known."""
     return next((f"; {setting}" for words, setting in _CURES if re.search(words, said, re.IGNORECASE)), "")
 
 
 def message(error: Any) -> str:
-    """The words and the code of an error that a server reports, in whatever form, in at most 300 characters."""
+    """The words and the code of a server's error, in any form, in at most 300 characters."""
     code = ""
     if isinstance(error, Mapping):
         code = error["code"] if isinstance(error.get("code"), str) else ""

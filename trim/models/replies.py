@@ -1,4 +1,4 @@
-"""The next step in a server's answer: text, length, and why it stopped."""
+"""The next step in a server's answer: text, length, and reason to stop."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from trim.models.refusals import FINISH_REASONS, Ending, NoStep, message
 from trim.steps import SEPARATOR, first, is_degenerate, separated
 
 _MARK = "(?:think|thinking|thought|thoughts|reasoning|seed:think|analysis|scratchpad)"
-# Reasoning ends at the last of these; some templates open it in the prompt, so that only its end is in the reply.
+# Reasoning ends at the last of these; some templates open it in the prompt, so the reply contains only its end.
 _CLOSING = re.compile(
     rf"</{_MARK}>|\[/THINK\]|◁/think▷|<\|end_thinking\|>|<\|end_of_thought\|>|<\|channel\|>final[^<]{{0,40}}<\|message\|>",
     re.IGNORECASE,
 )
-# Here reasoning begins that was not finished, or the text ends (harmony, of gpt-oss).
+# Here unfinished reasoning begins, or the text ends (harmony, of gpt-oss).
 _OPENING = re.compile(
     rf"<{_MARK}>|\[THINK\]|◁think▷|<\|(?:channel|start|end|return|start_thinking|begin_of_thought)\|>", re.IGNORECASE
 )
@@ -39,20 +39,20 @@ _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 
 class LostToReasoning(Exception):
-    """A model thought until its tokens were used up, and said nothing."""
+    """A model's reasoning used up its tokens before any answer."""
 
 
 def read_reply(answer: Any, api: str) -> Draft:
-    """The draft that an answer holds; its tokens are those that it is billed for.
+    """The draft in an answer; its tokens are those billed.
 
     Args:
         answer: parsed JSON.
-        api: that was asked; see `trim.models.settings.Server`.
+        api: the interface used; see `trim.models.settings.Server`.
 
     Raises:
-        Malformed: if it is not an answer of that interface, or one that broke off.
+        Malformed: if it is not an answer of that interface, or is incomplete.
         NoStep: if the server gives no step for this text.
-        LostToReasoning: if there is only reasoning in it.
+        LostToReasoning: if it contains only reasoning.
     """
     choice, billed = _choice(answer), usage(answer)
     inner = choice.get("message") if api != "completions" else choice
@@ -80,10 +80,10 @@ def _choice(answer: Any) -> Mapping[str, Any]:
 
 
 def _ending(choice: Mapping[str, Any], inner: Mapping[str, Any], billed: Usage) -> Ending:
-    """How a reply ended, by its finish reason.
+    """The ending of a reply, by its finish reason.
 
     Raises:
-        Malformed: for an error, and for a word that is not known: it may say that the reply is broken.
+        Malformed: for an error, and for an unknown word, which may mean that the reply is broken.
         NoStep: for a refusal, and a full context.
     """
     if error := choice.get("error") or inner.get("error"):
@@ -115,7 +115,7 @@ def _text(inner: Mapping[str, Any], key: str, thinks: bool) -> str:
     """The text of a message, which can be stored: parts are joined, and halves of characters replaced.
 
     Raises:
-        Malformed: if there is none where the interface has it.
+        Malformed: if the interface's place for it is empty.
     """
     content = inner.get(key)
     if isinstance(content, list):
@@ -139,10 +139,10 @@ def _part(part: Any) -> str:
 
 
 def _whole_reply(text: str, ending: Ending, choice: Mapping[str, Any]) -> Draft:
-    """The first paragraph of a reply that was asked for one step, with a heading or a preface before it.
+    """The first paragraph of a reply to a request for one step, with a heading or a preface before it.
 
-    A fenced block is one paragraph. A reply that stops of itself ends with its step. Only one that was cut within the
-    step is cut.
+    A fenced block is one paragraph. A reply that stops by itself ends with its step. Only a reply that was cut within
+    the step counts as cut.
     """
     text = _FENCED.sub(lambda block: block[0].replace(SEPARATOR, "\n"), text)
     steps = [piece.strip() for piece in text.split(SEPARATOR) if piece.strip() and not is_degenerate(piece)]
@@ -163,7 +163,7 @@ def _introduces(piece: str) -> bool:
 def _continued(text: str, ending: Ending, choice: Mapping[str, Any]) -> Draft:
     """A turn that was continued up to the separator, or to the end of the solution.
 
-    vLLM and SGLang report which stop it was. Elsewhere a solution without its box goes on, until no more text comes.
+    vLLM and SGLang report the stop. Elsewhere a solution without its box goes on until no more text comes.
     """
     stop: Stop
     stops = [choice[key] for key in ("stop_reason", "matched_stop") if key in choice]

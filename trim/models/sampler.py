@@ -1,4 +1,4 @@
-"""Sampling of tokens from numbers that are given, so that every request can have a stream of its own."""
+"""Sampling of tokens from given numbers, so that every request can have its own stream."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from trim.models.settings import Sampling
 
 
 def penalise(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Logits of shape (n, vocabulary), less those of tokens that were seen; see `Sampling.repetition_penalty`.
+    """Logits of shape (n, vocabulary), lowered for tokens already seen; see `Sampling.repetition_penalty`.
 
     Args:
         logits: shape (n, vocabulary).
-        seen: which tokens stand in the text so far, shape (n, vocabulary), bool.
+        seen: True for tokens in the text so far, shape (n, vocabulary), bool.
         penalty: above 0; 1 changes nothing.
     """
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)

@@ -1,4 +1,4 @@
-"""Models as they stand in params.yaml: what they are, how they run, how they sample, and what they cost."""
+"""Models in params.yaml: identity, engine, sampling and prices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trim.section import Cost, OneOf, PathText, Section
 from trim.steps import SEPARATOR, ChatFormat
 
 Definition = Literal["paragraph", "sentence"] | Annotated[int, Field(ge=1)]
-_COLDEST, _LEAST_SHARE = 1e-5, 1e-6  # what is below them draws the most probable token, and a float may read it as 0
+_COLDEST, _LEAST_SHARE = 1e-5, 1e-6  # lower values draw the most probable token, and a float may read them as 0
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 Dtype = Literal["float32", "bfloat16"]
 _BACKENDS = sorted(module.name for module in iter_modules([str(Path(__file__).parent / "backends")]))
@@ -23,17 +23,17 @@ Backend = Annotated[str, OneOf(_BACKENDS)]
 
 
 class Sampling(Section):
-    """How the next step is sampled (paper, section 5: 0.7, 0.8, 20), and where it ends.
+    """Sampling of the next step (paper, section 5: 0.7, 0.8, 20), and its end.
 
     Attributes:
-        repetition_penalty: divides the positive logits of tokens that stand in the prompt or the step, and multiplies
-            the negative ones (Keskar et al., 2019); 1 changes nothing.
-        temperature: temperature of the distribution; 0 takes the most probable token, and so does all below 1e-5.
-            `null` is not sent to servers.
-        top_p: share of the probability that tokens are drawn from, most probable first. `null` is not sent to servers.
-        top_k: number of most probable tokens that are drawn from. `null` is not sent to servers.
-        max_step_tokens: most tokens of a step.
-        step: where a step ends: at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
+        repetition_penalty: divides the positive logits of tokens in the prompt or the step, and multiplies the negative
+            ones (Keskar et al., 2019); 1 changes nothing.
+        temperature: temperature of the distribution; values below 1e-5 take the most probable token. `null` is not sent
+            to servers.
+        top_p: share of the probability to draw tokens from, most probable first. `null` is not sent to servers.
+        top_k: number of most probable tokens to draw from. `null` is not sent to servers.
+        max_step_tokens: maximum of tokens of a step.
+        step: end of a step: at a blank line ("paragraph"), with a "sentence", or after a number of tokens.
     """
 
     temperature: float | None = Field(0.7, ge=0, le=10)
@@ -54,25 +54,25 @@ class Sampling(Section):
         return None if top_p is None else max(top_p, _LEAST_SHARE)
 
     def of(self, prefix: Prefix) -> Sampling:
-        """The sampling of one request, which may have asked for another temperature or top-p."""
+        """The sampling of one request, which may set another temperature or top-p."""
         asked = {"temperature": prefix.temperature, "top_p": prefix.top_p}
         asked = {name: value for name, value in asked.items() if value is not None}
         return self.model_validate(self.model_dump() | asked) if asked else self
 
     @property
     def separator(self) -> str:
-        """What stands between two steps; steps that are no paragraphs carry their own endings."""
+        """The text between two steps; empty for steps other than paragraphs, which include their own endings."""
         return SEPARATOR if self.step == "paragraph" else ""
 
 
 class Engine(Section):
-    """How vLLM runs a model.
+    """vLLM's settings for a model.
 
     Attributes:
-        tensor_parallel: number of GPUs that the model is spread over.
-        memory: share of each GPU's memory that the model may take; models on one GPU share it out.
-        devices: indices of the GPUs that the model is placed on; by default all that are visible.
-        context: most tokens of a prompt with its step; by default the model's own limit.
+        tensor_parallel: number of GPUs over which the model is split.
+        memory: share of each GPU's memory for the model; models on one GPU must divide it.
+        devices: indices of the model's GPUs; by default all visible ones.
+        context: maximum of tokens of a prompt with its step; by default the model's own limit.
     """
 
     tensor_parallel: int = Field(1, ge=1, le=1024)
@@ -85,19 +85,19 @@ class Server(Section):
     """An OpenAI-compatible server.
 
     Attributes:
-        url: the server's address, such as http://127.0.0.1:8000/v1; a query, such as ?api-version=…, is sent along.
-        model: the name by which the server knows the model; by default the model's `path`.
+        url: the server's address, such as http://127.0.0.1:8000/v1; a query, such as ?api-version=…, is kept.
+        model: the model's name on the server; by default the model's `path`.
         key: name of the environment variable that holds the key.
-        api: how a step is asked for. completions: the prompt ends with the steps so far, and is sent as
+        api: form of a request for a step. completions: the prompt ends with the steps so far, and is sent as
             token ids (vLLM; tokenizer and chat template are those of `path`); prefill: a chat whose last,
-            open turn is continued (vLLM's continue_final_message); chat: a chat that asks for the next
-            step only (any server).
+            open turn is continued (vLLM's continue_final_message); chat: a chat that requests only the next
+            step (any server).
         concurrency: number of requests under way at once.
-        timeout: seconds that one whole answer may take.
-        retries: how often a request is tried again that was refused, lost or answered with something else.
-        cap: most money that one folder of results may cost on this server.
-        context: most tokens of a prompt with its step; a reward model's longer prompt is cut from the left.
-        seed: whether each request has a seed, of 31 bits; false for servers that refuse it.
+        timeout: seconds for one whole answer.
+        retries: number of new tries of a request that was refused, lost or answered wrongly.
+        cap: maximum of money that one folder of results may cost on this server.
+        context: maximum of tokens of a prompt with its step; a reward model's longer prompt is cut from the left.
+        seed: send a seed of 31 bits with each request; false for servers that refuse it.
     """
 
     url: str = Field(pattern=r"^https?://[^@#\s\x00-\x1f]+$", max_length=1000)
@@ -115,32 +115,32 @@ class Server(Section):
     @classmethod
     def _is_a_name(cls, key: Any) -> Any:
         if key is not None and not (isinstance(key, str) and _VARIABLE.fullmatch(key)):
-            # What stands here by mistake may be the key itself, so it is not shown.
+            # The value may be the key itself by mistake, so it is not shown.
             raise ValueError("not the name of an environment variable, such as OPENAI_API_KEY; export the key in one")
         return key
 
 
 class Model(Section):
-    """One model and what its use costs.
+    """A model and its prices.
 
     Attributes:
-        backend: what runs the model; vllm needs the extra of that name, openai is any compatible server.
+        backend: the backend that runs the model; vllm needs the extra of that name, openai is any compatible server.
         path: a Hugging Face folder; embedded/NAME, which comes with the package; or with `revision` a name on
-            the hub. With the backend openai, the name that the server knows, and where a tokenizer is needed,
-            its folder or name on the hub.
-        revision: commit of a model on the hub; its draws are filed under it, so that they replay without the model.
+            the hub. With the backend openai, the name on the server and, if a tokenizer is needed, its folder or
+            name on the hub.
+        revision: commit of a model on the hub; its draws are stored under it, so that they replay without the model.
         weights: number of parameters, for FLOPs; by default read from the model's files, 0 for a server.
         dtype: precision of the weights.
-        batch_size: sequences in one batch, which is what a kill can lose.
-        price_in: money per million tokens that are read.
-        price_cached: money per million tokens that are found in the model's prefix cache; by default `price_in`.
-        price_out: money per million tokens that are written.
-        latency_per_call: seconds of a call, whatever its length.
-        latency_per_token: seconds of each token that is written.
-        latency_per_read: seconds of each token that is read and not in the cache.
+        batch_size: sequences in one batch; a kill loses at most one batch.
+        price_in: money per million tokens read.
+        price_cached: money per million tokens found in the model's prefix cache; by default `price_in`.
+        price_out: money per million tokens written.
+        latency_per_call: seconds per call, at any length.
+        latency_per_token: seconds per written token.
+        latency_per_read: seconds per token read that is not in the cache.
         repetition_penalty: this model's penalty, in place of `generation.sampling.repetition_penalty`.
-        thinking: whether the model thinks first, for chat templates that ask (Qwen3).
-        engine: how the backend vllm runs the model.
+        thinking: let the model think first, for chat templates with this switch (Qwen3).
+        engine: settings of the backend vllm.
         server: the server of the backend openai.
     """
 
@@ -172,11 +172,10 @@ class RewardModel(Model):
     """A process reward model.
 
     Attributes:
-        instruction: what the user turn asks for after the question; by default `generation.instruction`.
+        instruction: the instruction in the user turn after the question; by default `generation.instruction`.
         system: the system turn; by default none.
-        distortion: how the scores are distorted, if at all.
-        evidence: a file that `trim prm fuse` wrote, by which scores are read together with the weak model's
-            log-probabilities.
+        distortion: a distortion of the scores, if any.
+        evidence: a file written by `trim prm fuse`, which fuses scores with the weak model's log-probabilities.
     """
 
     instruction: str | None = None
@@ -185,7 +184,7 @@ class RewardModel(Model):
     evidence: PathText | None = None
 
     def chat(self, instruction: str) -> ChatFormat:
-        """How it is asked, where the others are asked for `instruction`."""
+        """Its prompt format; `instruction` is the other models'."""
         return ChatFormat(instruction if self.instruction is None else self.instruction, system=self.system)
 
 
@@ -197,7 +196,7 @@ class Models(Section):
     prm: RewardModel
 
     def gpus(self, *roles: str) -> int:
-        """GPUs that a job needs which runs the models of these roles; those that name none share the first ones."""
+        """GPUs needed by a job that runs the models of these roles; models without `devices` share the first ones."""
         used: set[int] = set()
         for model in (getattr(self, role) for role in roles):
             if model.backend == "vllm":
@@ -208,5 +207,5 @@ class Models(Section):
 
 
 def backend_module(backend: str) -> str:
-    """The module that a backend is."""
+    """The module of a backend."""
     return f"{__package__}.backends.{backend}"

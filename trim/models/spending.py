@@ -21,16 +21,16 @@ class Ledger:
     """Money spent on one model, and reserved for requests under way, by any process.
 
     A reservation counts as spent once its process has ended, since it may have been billed, or once it is older than a
-    request can be. If it is settled after all, what it cost takes its place.
+    request can be. If it is settled after all, its true cost replaces it.
 
     Args:
-        folder: where it is written down; None keeps it in memory.
+        folder: folder of the ledger; None keeps it in memory.
         model: its name.
-        cap: most that may be spent, None for no limit.
+        cap: maximum of money, None for no limit.
         longest: seconds after which a request is no longer under way.
 
     Raises:
-        TrimError: if what is written there is damaged, now or later.
+        TrimError: if the ledger is damaged, now or later.
     """
 
     def __init__(self, folder: Path | None, model: str, cap: float | None, longest: float = 240.0) -> None:
@@ -60,13 +60,13 @@ class Ledger:
         return self._sum("spent") + self._sum("reserved WHERE dead")
 
     def reserve(self, most: float) -> int | None:
-        """Set aside the most that a request can cost; None if it has to wait for others under way.
+        """Reserve the maximal cost of a request; None if it must wait for others under way.
 
         Returns:
             a number for `settle`.
 
         Raises:
-            TrimError: if the cap forbids the request whatever the open ones will have cost.
+            TrimError: if the cap forbids the request, whatever the cost of the open ones.
         """
         with self._lock, self._transaction():
             if self._cap is not None and self._used() + most > self._cap:
@@ -81,11 +81,11 @@ class Ledger:
             return None
         raise TrimError(
             f"{self._model}: {spent:.4f} spent, and one more request may pass the cap of {self._cap:g}; "
-            "raise server.cap to go on (what was made is kept)"
+            "raise server.cap to go on (finished work is kept)"
         )
 
     def settle(self, reserved: int, amount: float) -> None:
-        """Write down what a request cost in place of what `reserve` set aside for it."""
+        """Replace a reservation by the request's true cost."""
         with self._lock, self._transaction():
             self._connection.execute("DELETE FROM reserved WHERE id = ?", (reserved,))
             if amount:
@@ -111,7 +111,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """One at a time over all processes."""
+        """A transaction, one at a time over all processes."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -128,9 +128,9 @@ class Ledger:
 
 
 def _runs(process: int, started: int | None) -> bool:
-    """True if a process of this host is the one that made a reservation: numbers of processes are used again.
+    """True if a process of this host made a reservation; process ids are reused, so its start is compared.
 
-    Earlier versions did not write down when it was started.
+    Earlier versions did not record the start.
     """
     now = _started(process)
     if started is None:
@@ -141,7 +141,7 @@ def _runs(process: int, started: int | None) -> bool:
 def _started(process: int) -> int | None:
     """The time since boot at which a process of this host was started, in ticks; None if it has ended.
 
-    Where the system does not say, 0: its reservations count as spent when they are too old.
+    0 if the system does not report it: its reservations count as spent when they are too old.
     """
     if not _PROCESSES.is_dir():
         return 0

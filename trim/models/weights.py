@@ -1,4 +1,4 @@
-"""Whether a model is what its folder says, wholly: every weight there, none too many, all of them numbers."""
+"""Checks of a model's weights: none missing, none unexpected, all finite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trim.models.files import weight_files
 
 REWARD_MODEL = "Qwen2ForProcessRewardModel"
 _SHOWN = 3  # names in a message
-# Heads of an encoder that its hidden states do not pass through.
+# Heads of an encoder, which its hidden states do not use.
 _HEADS = ("cls.", "lm_head.", "pooler.", "classifier.", "qa_outputs.", "vocab_")
 
 
@@ -26,7 +26,7 @@ def load_whole(cls: Any, folder: Path, dtype: torch.dtype, what: str) -> Any:
         cls: class of transformers that loads it; code in the folder is never run.
         folder: the model's folder.
         dtype: precision of the weights.
-        what: it is meant to be, for messages: "language model", "reward model" or "encoder".
+        what: expected kind, for messages: "language model", "reward model" or "encoder".
 
     Raises:
         TrimError: naming the folder and the weights.
@@ -55,10 +55,10 @@ def load_whole(cls: Any, folder: Path, dtype: torch.dtype, what: str) -> Any:
 
 
 def check_folder(folder: Path, what: str) -> None:
-    """What `load_whole` checks, of a model that another engine loads.
+    """The checks of `load_whole`, for a model that another engine loads.
 
     Raises:
-        TrimError: naming the folder and what is wrong.
+        TrimError: naming the folder and the fault.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

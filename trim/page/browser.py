@@ -1,4 +1,4 @@
-"""What the page's chart and episode browser show, as plain values for JSON."""
+"""Data of the page's chart and episode browser, as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trim.report.figures import ENDS
 from trim.report.tables import read_csv, titles
 from trim.report.units import UNIT_TITLES
 
-EPISODES = 36  # problems of each benchmark that can be looked at
+EPISODES = 36  # problems of each benchmark in the browser
 KINDS = ("only the strong model solves it", "the weak model solves it", "neither solves it")
 
 
@@ -85,7 +85,7 @@ def episodes(results: Path, params: Params) -> dict[str, Any]:
 
 
 def _chosen(weak: Results, strong: Results) -> dict[str, str]:
-    """Some problems of each kind, most of those that routing can win."""
+    """Some problems of each kind, mostly those that routing can win."""
     kinds = np.where(weak.correct[0], KINDS[1], np.where(strong.correct[0], KINDS[0], KINDS[2]))
     shares = dict(zip(KINDS, (EPISODES // 2, EPISODES // 4, EPISODES // 4), strict=True))
     chosen: dict[str, str] = {}
@@ -95,7 +95,7 @@ def _chosen(weak: Results, strong: Results) -> dict[str, str]:
 
 
 def _steps(rows: pd.DataFrame, problem: Problem, texts: dict[str, int]) -> list[list[Any]]:
-    """Decision, text, draft (indices of texts, -1 for none), score, whether both are right, if known; worse draft."""
+    """Decision, text, draft (indices of texts, -1 for none), score, correctness of both if known; worse draft."""
 
     def index(text: object) -> int:
         return texts.setdefault(text, len(texts)) if isinstance(text, str) and text else -1

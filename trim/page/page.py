@@ -1,4 +1,4 @@
-"""One self-contained page: figures, tables and how to read them."""
+"""A self-contained page: figures and tables with explanations."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _own(name: str) -> Markup:
 
 
 def _json(value: Any) -> Markup:
-    """JSON that cannot end the element it stands in, whatever texts it holds."""
+    """JSON that cannot end its HTML element, whatever its texts."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 

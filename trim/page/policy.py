@@ -1,4 +1,4 @@
-"""Content security policies: a browser runs the scripts that a page was written with, and no others."""
+"""Content security policies: a browser runs only a page's own scripts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import hashlib
 
 
 def hashed(text: str) -> str:
-    """A script or style within a page, as a policy names it.
+    """The hash of a script or style within a page, for a policy.
 
     Args:
-        text: all that is between its tags.
+        text: the text between its tags.
     """
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

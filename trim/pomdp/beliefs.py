@@ -1,4 +1,4 @@
-"""What to believe about the solutions, from what was observed and done."""
+"""Beliefs about the solutions, from observations and actions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from trim.pomdp.model import StepModel
 
 @dataclass(frozen=True)
 class History:
-    """What was seen of n solutions at t + 1 decisions, the present one included.
+    """Observations of n solutions at t + 1 decisions, the current one included.
 
     Attributes:
-        earlier: least score of the standing steps before each draft, 1 if there are none, shape (n, t + 1).
+        earlier: least score of the accepted steps before each draft, 1 if there are none, shape (n, t + 1).
         scores: scores of the drafts, shape (n, t + 1).
-        again: whether the draft was regenerated, shape (n, t).
+        again: True if the draft was regenerated, shape (n, t).
     """
 
     earlier: np.ndarray

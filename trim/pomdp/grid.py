@@ -121,7 +121,7 @@ class StandingGrid:
         Args:
             upper: values at the vertices, shape (C, V).
             vectors: shape (C, V, D).
-            known: what the bound is at least, shape (C,); cells below it are not looked at.
+            known: lower limit of the bound, shape (C,); cells below it are skipped.
 
         Returns:
             Shape (C,).

@@ -5,8 +5,8 @@ step was wrong and nothing helps; S2, this step, the draft, is the first wrong o
 TRIM-POMDP). A problem may also belong to one of Z difficulty classes, which it keeps; the
 paper has Z = 1.
 
-What a decision leaves behind is a `Standing`: for each class, the probability that the
-solution is right and that it is wrong. It is all that the future depends on, so that for
+The state after a decision is a `Standing`: for each class, the probability that the
+solution is right and that it is wrong. The future depends on nothing else, so that for
 Z = 1 planning is a problem in one dimension.
 """
 
@@ -41,7 +41,7 @@ class StepModel:
         hazard: probability that the solution ends at step k = 1…K, given that it reached k,
             shape (Z, K); the last is 1.
         tokens: mean tokens of a step.
-        reward: what a right solution is worth.
+        reward: value of a right solution.
     """
 
     observation: np.ndarray
@@ -81,7 +81,7 @@ class StepModel:
         return np.stack([intact * self.p_strong, belief[..., S1] + intact * (1 - self.p_strong)], axis=-1)
 
     def observe(self, states: np.ndarray, earlier: np.ndarray, score: np.ndarray) -> np.ndarray:
-        """Weigh states, shape (n, Z, 3), by what is observed, shapes (n,); normalised."""
+        """Weigh states, shape (n, Z, 3), by the observations, shapes (n,); normalised."""
         _, rows, columns = self.observation.shape
         seen = self.observation[:, to_bin(earlier, rows), to_bin(score, columns)].T + 1e-12
         weighed = states * seen[:, None, :]
@@ -110,10 +110,10 @@ class StepModel:
 
     @classmethod
     def load(cls, path: Path) -> StepModel:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            TrimError: if the file is no such model; it names the file and what is wrong.
+            TrimError: if the file is no such model; the message names the file and the fault.
         """
         values = read_sealed(path)
         try:

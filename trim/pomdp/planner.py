@@ -11,7 +11,7 @@ their mean.
 
 H_k is convex. Interpolating it on a triangulated grid bounds it from above. Each vertex also
 carries the alpha-vector of a plan that can be executed; their maximum bounds it from below and
-is what `Plan` decides by, so that the policy is worth at least that.
+is the criterion of `Plan`, so that the policy's value is at least that.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class Plan(Plans):
     gap: np.ndarray
 
     def regenerate(self, cost: int, step: int, model: StepModel, belief: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """Decide for beliefs, shape (n, Z, 3), and drafts of so many tokens, shape (n,).
+        """Decide for beliefs, shape (n, Z, 3), and drafts of these lengths, shape (n,).
 
         Args:
             cost: index into `costs`.
             step: index of the draft, from 0; past the horizon the last step's plan is used.
-            model: what was planned in.
+            model: the POMDP of the plan.
             belief: normalised.
             tokens: lengths of the drafts, in tokens.
         """
@@ -88,7 +88,7 @@ class _Successors:
 
 
 class _Stage:
-    """All that does not depend on the costs, for one step."""
+    """The parts for one step that do not depend on the costs."""
 
     def __init__(self, model: StepModel, grid: StandingGrid, survival: np.ndarray, draws: np.ndarray) -> None:
         from scipy.sparse import csr_array

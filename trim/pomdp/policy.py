@@ -1,4 +1,4 @@
-"""A plan as a policy: beliefs tracked from what was seen, decisions by the plan."""
+"""A plan as a policy: beliefs tracked from the observations, decisions by the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a calibrated POMDP says of TRIM-Thr: its whole curve in closed form."""
+"""A calibrated POMDP's prediction for TRIM-Thr: its whole curve in closed form."""
 
 from __future__ import annotations
 

@@ -1,20 +1,20 @@
-"""Planning where reading has a price: the strong model may write unseen, read a draft, or rewrite it.
+"""Planning with a price of reading: the strong model may write without a draft, read a draft, or rewrite it.
 
-Or the weak model tries again, and the better of its two drafts by their scores is judged as the first one was.
+Or the weak model retries, and the better of its two drafts by their scores is judged like the first one.
 
-The hidden states are those of `trim.pomdp.model`, with one class. What a decision leaves behind is the probability p
-that the solution is right, and how many of its last steps the strong model has not read (all, if it was never asked),
-since it must read them first. With k steps standing, u of them unread, and λ the reward that is lost by spending as
-much as always-strong does on a problem,
+The hidden states are those of `trim.pomdp.model`, with one class. The state after a decision is the probability p
+that the solution is right, and the number of its last steps that the strong model has not read (all, if it was never
+called), since it must read them first. With k accepted steps, u of them unread, and λ the loss from spending as much
+as always-strong does on a problem,
 
     H_ku(p) = h_k·p + (1 - h_k)·G_ku(p),
     G_ku(p) = max(H_k+1,0(p·p_strong) - λ·delegate_ku, Σ_o max(accept, verify, rewrite, retry) - λ·draft_k),
 
-where after a draft with observation o accepting leads to H_k+1,u+1, rewriting to H_k+1,0, verification shows a second
-observation before one of both is chosen, and after another try one of the three is. Of a second draft it is seen
-whether it says the same, or is worse, or is better, and then about how good; see `PricedModel.retried`. Values are
+where after a draft with observation o accepting leads to H_k+1,u+1, rewriting to H_k+1,0; verification gives a second
+observation before the choice of one of these, and after a retry one of the three is chosen. A second draft is
+observed to be the same, worse, or better, and then with its group of scores; see `PricedModel.retried`. Values are
 bounded as in `trim.pomdp.planner`: from above by interpolation between the points of a grid, from below by the
-alpha-vectors of plans that can be executed, which is what `PricedPlan` decides by.
+alpha-vectors of executable plans, by which `PricedPlan` decides.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class PricedModel:
         first_edges, second_edges: inner edges of the bins, shapes (A - 1,) and (B - 1,).
         p_weak, p_strong: probability that a step is right, given that all before it are.
         hazard: probability that the solution ends at step k = 1…K, given that it reached k, shape (K,); the last is 1.
-        draft: price of a draft with k steps standing, over what always-strong spends on a problem, shape (K,).
-        delegate, verify, rewrite: the same of what the strong model does with u of them unread, shape (K, U); the last
-            column is of U - 1 and more.
-        rewrite_verified: the same of a rewrite of what it has just read, shape (K,).
-        spared: what a rewrite costs less because it may repeat the draft, which the others know; by the state of that,
-            shape (K, 3).
+        draft: price of a draft after k accepted steps, over always-strong's spending on a problem, shape (K,).
+        delegate, verify, rewrite: prices of the strong model's actions with u of the steps unread, shape (K, U); the
+            last column is for U - 1 and more.
+        rewrite_verified: price of rewriting a draft that it has just read, shape (K,).
+        spared: saving of a rewrite that may repeat the draft, which the others know; by the draft's state, shape
+            (K, 3).
         again: P(a second draft differs from the first, and is in a state | the first one's), shape (3, 3).
         retry: price of a second draft, for the first steps, at which the weak model may try again, shape (R,).
     """
@@ -79,9 +79,9 @@ class PricedModel:
         return (states[..., S0] + states[..., S2]) * self.p_strong
 
     def retried(self) -> np.ndarray:
-        """P(what a second draft is, state of the better one | the first one's bin and state), shape (A, 2 + G, 3, 3).
+        """P(outcome of a second draft, state of the better | the first one's bin and state), shape (A, 2 + G, 3, 3).
 
-        Given its state, a second draft that differs is scored as any. Of two in one bin each may be the better one.
+        Given its state, a different second draft is scored like any draft. Of two in one bin either may be the better.
         """
         bins = self.first.shape[1]
         other, half = np.arange(bins)[:, None], np.eye(bins) / 2  # the second one's bin, by the first one's
@@ -119,10 +119,10 @@ class PricedPlan(Plans):
 
         Args:
             price: index into `prices`.
-            step: steps that stand before the one that is decided on.
-            unread: steps that are unread after it, shape (n,).
+            step: accepted steps before the one under decision.
+            unread: unread steps after it, shape (n,).
             right: weight of right solutions, shape (n, ...).
-            mass: weight of all, same shape.
+            mass: weight of all solutions, same shape.
         """
         vectors = self.vectors[price, min(step, self.vectors.shape[1] - 1)]
         found = np.empty(right.shape)
@@ -183,7 +183,7 @@ class _Successor:
 
 
 class _Drafts:
-    """Where what is done with a draft leads, by the states' weights at V points and what is seen, shape (V, ..., 3)."""
+    """Successors of the actions on a draft, by the states' weights at V points and observations, shape (V, ..., 3)."""
 
     def __init__(self, model: PricedModel, grid: np.ndarray, states: np.ndarray) -> None:
         seen = states[..., None, :] * model.second.T  # and what the strong model's reading shows
@@ -195,13 +195,13 @@ class _Drafts:
 
 
 class _Where:
-    """Where every action and observation leads from each of the grid's V points; the same at every step.
+    """Successors of every action and observation from each of the grid's V points; the same at every step.
 
     Attributes:
         first: by the bin of the draft's score, shape (V, A).
         outcomes: see `PricedModel.retried`.
-        second: by that and by what a second draft is, shape (V, A, O).
-        delegated: where the strong model's step leads, shape (V,).
+        second: by that bin and the outcome of a second draft, shape (V, A, O).
+        delegated: successors of the strong model's step, shape (V,).
     """
 
     def __init__(self, model: PricedModel, grid: np.ndarray) -> None:
@@ -241,11 +241,11 @@ def _back_up(
 def _judge(
     model: PricedModel, drafts: _Drafts, step: int, price: np.ndarray, upper: np.ndarray, alpha: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the best of keeping, verifying and rewriting drafts is worth, from the values and plans of H.
+    """Value of the best of keeping, verifying and rewriting drafts, from the values and plans of H.
 
     Returns:
-        Upper values, shape (C, U, V, ...) for drafts that are told apart as (V, ...), and the worth of the plans' by
-        state, shape (C, U, V, ..., 3). Verification adds an axis of B in between.
+        Upper values, shape (C, U, V, ...) for drafts on axes (V, ...), and values of the plans by state, shape
+        (C, U, V, ..., 3). Verification adds an axis of B in between.
     """
     most, seen = upper.shape[1], drafts.kept.mass.ndim
     further = np.minimum(np.arange(most) + 1, most - 1)
@@ -331,10 +331,10 @@ def _gap(grid: np.ndarray, upper: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def binned(values: np.ndarray, states: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inner edges of bins that right and first wrong steps fill alike, and P(bin | state), shape (3, at most `bins`).
+    """Inner edges of bins (quantiles of right and of first wrong steps) and P(bin | state), (3, at most `bins`).
 
     Args:
-        values: what is observed, shape (n,).
+        values: the observed values, shape (n,).
         states: `S0`, `S1` or `S2`, shape (n,).
         bins: number of bins.
     """

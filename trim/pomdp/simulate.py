@@ -20,7 +20,7 @@ class Simulated(NamedTuple):
 
 
 def threshold(tau: float) -> Decide:
-    """TRIM-Thr; a score stands for its whole bin, so `tau` should be an edge of a bin."""
+    """TRIM-Thr; a score represents its whole bin, so `tau` should be an edge of a bin."""
     return lambda history, tokens: history.scores[:, -1] < tau
 
 

@@ -41,7 +41,7 @@ def _prompt(tokenizer: PreTrainedTokenizerFast, problem: Problem) -> str:
 
 
 def _pack(rows: list[tuple[list[int], list[int]]], batch_tokens: int, generator: torch.Generator) -> Iterator[Batch]:
-    """Batches of rows of like length, in random order, padded to (n, length); labels ignore padding."""
+    """Batches of rows of similar length, in random order, padded to (n, length); labels ignore padding."""
     rows = sorted(rows, key=lambda row: len(row[0]))
     batches: list[list[tuple[list[int], list[int]]]] = [[]]
     for row in rows:
@@ -170,15 +170,15 @@ Labels = Callable[[Problem, Sequence[str]], list[int]]
 
 
 def first_error_labels(problem: Problem, steps: Sequence[str]) -> list[int]:
-    """Whether each step is right, up to the first that is not, as in process supervision by first error."""
+    """Correctness of each step, up to the first wrong one, as in process supervision by first error."""
     error = first_error(problem, steps)
     return [1] * len(steps) if error < 0 else [1] * error + [0]
 
 
 def annotated_labels(rng: np.random.Generator, blame: float, memory: int) -> Labels:
-    """How an annotator labels all steps, who blames a step for an error before it the less the longer that is ago.
+    """Labels of an annotator who blames a step for an earlier error, less the longer ago that is.
 
-    A step after an error that makes a mistake of its own is always wrong.
+    A step after an error with its own mistake is always wrong.
     """
 
     def labels(problem: Problem, steps: Sequence[str]) -> list[int]:
@@ -213,7 +213,7 @@ def _reward_model_from(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Qwen
     body = Qwen2ForCausalLM.from_pretrained(folder)
     model = Qwen2ForProcessRewardModel(body.config)
     model.model.load_state_dict(body.model.state_dict())
-    # To the language model, the tag after a step is the separator that it knows.
+    # Initialise the tag after a step as the separator, which the language model knows.
     tag, separator = tokenizer.convert_tokens_to_ids([PRM_TAG, SEPARATOR])
     with torch.no_grad():
         model.model.embed_tokens.weight[tag] = model.model.embed_tokens.weight[separator]
@@ -280,7 +280,7 @@ Figures = dict[str, dict[str, float]]
 def measure_language_model(folder: Path, probes: Mapping[str, list[Problem]]) -> tuple[Figures, int]:
     """Per family: the probability that a step is right given all before it, problems solved, and an AUC.
 
-    That is how well the model's own log-probabilities tell right steps from first wrong ones.
+    The AUC measures the model's own log-probabilities as a classifier of right and first wrong steps.
 
     Returns:
         The figures, and the number of parameters.
@@ -311,7 +311,7 @@ def measure_language_model(folder: Path, probes: Mapping[str, list[Problem]]) ->
 
 
 def measure_reward_model(folder: Path, writer: Path, probes: Mapping[str, list[Problem]]) -> tuple[Figures, int]:
-    """Per family: how well the scores tell right steps of `writer` from first wrong ones, and from steps after these.
+    """Per family: AUCs of the scores for right steps of `writer` against first wrong ones, and steps after these.
 
     Returns:
         The figures, and the number of parameters.
@@ -339,7 +339,7 @@ def measure_reward_model(folder: Path, writer: Path, probes: Mapping[str, list[P
 
 
 def _states(problems: Sequence[Problem], solutions: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Of every step: 0 where all steps are right, 2 where it is the first wrong one, 1 after that."""
+    """State of every step: 0 if all steps so far are right, 2 for the first wrong one, 1 after it."""
     errors = [first_error(problem, steps) for problem, steps in zip(problems, solutions, strict=True)]
     return [
         [0 if error < 0 or i < error else 2 if i == error else 1 for i in range(len(steps))]
@@ -348,7 +348,7 @@ def _states(problems: Sequence[Problem], solutions: Sequence[Sequence[str]]) -> 
 
 
 def _auc(states: Sequence[Sequence[int]], values: Sequence[float], wrong: int) -> float:
-    """How well values tell steps in state 0 from those in another; NaN where there are none of one of them."""
+    """AUC of values for steps in state 0 against those in state `wrong`; NaN if one of these has no steps."""
     state = np.concatenate(states)
     chosen = np.isin(state, [0, wrong])
     if len(np.unique(state[chosen])) < 2:

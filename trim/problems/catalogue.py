@@ -1,4 +1,4 @@
-"""The published benchmarks, by name: where their files lie, at which revision, and how they are split."""
+"""The published benchmarks, by name: their files, revisions and splits."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Files:
 
     Attributes:
         repo, revision: the dataset and its commit.
-        paths: paths in the repository, with their SHA-256, None where it is not known to us.
-        fields: names of columns that are called otherwise in `trim.problems.jsonl`.
-        number: number of records in all, None where it is not checked.
+        paths: paths in the repository, with their SHA-256, None if unknown to us.
+        fields: names of columns with another name in `trim.problems.jsonl`.
+        number: total number of records, None if it is not checked.
     """
 
     repo: str
@@ -35,10 +35,10 @@ class Files:
     number: int | None = None
 
     def records(self) -> Iterator[tuple[str, Record]]:
-        """Every record, and where it stands; downloads what the cache lacks.
+        """Every record, and its place; downloads files that the cache lacks.
 
         Raises:
-            TrimError: if the files cannot be downloaded, or are not those that are meant.
+            TrimError: if the files cannot be downloaded, or are not the expected ones.
         """
         folder = download(self.repo, self.revision, "dataset", list(self.paths))
         count = 0
@@ -125,8 +125,8 @@ class Published:
     """A published benchmark.
 
     Attributes:
-        parts: the files of its problems, and what tells which split a record goes to.
-        sizes: problems of the train, validation and test splits, about: those for fitting are dealt by a hash.
+        parts: the files of its problems, each with the split of its records or a function of a record to its split.
+        sizes: approximate problems of the train, validation and test splits; those for fitting are split by a hash.
     """
 
     parts: tuple[tuple[Files, Callable[[Record], str]], ...]
@@ -145,7 +145,7 @@ PUBLISHED = {
 def fetch(name: str) -> list[Problem]:
     """The problems of a published benchmark.
 
-    No test problem is among those for fitting, and no problem whose solution does not mark its answer.
+    Problems for fitting exclude test problems, and problems whose solution does not mark its answer.
 
     Raises:
         TrimError: if its files cannot be downloaded, or a record is malformed.

@@ -27,10 +27,10 @@ def _value(expression: str) -> int | None:
 
 
 def is_right_step(problem: Problem, index: int, step: str) -> bool:
-    """Whether a step of a generated problem is right: an exact check against the reference.
+    """True if a step of a generated problem is right: an exact check against the reference.
 
     The step must carry out the right operation on the right value, every equality in it must
-    hold, its result must be the reference's, and the answer box must stand in the last step
+    hold, its result must be the reference's, and the answer box must be in the last step
     and only there.
 
     Args:
@@ -50,7 +50,7 @@ def is_right_step(problem: Problem, index: int, step: str) -> bool:
 
 
 def follows(problem: Problem, index: int, step: str, left: str) -> bool:
-    """Whether a step carries out the right operation on `left`, which may itself be wrong, and makes no mistake."""
+    """True if a step carries out the right operation on `left`, which may itself be wrong, without a mistake."""
     if index >= len(problem.reference):
         return False
     text, box, answer = step.partition(_BOX)
@@ -64,7 +64,7 @@ def follows(problem: Problem, index: int, step: str, left: str) -> bool:
 
 
 def result(step: str) -> str:
-    """What a step comes to."""
+    """The result of a step."""
     return step.partition(_BOX)[0].rpartition(" = ")[2]
 
 

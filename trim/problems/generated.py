@@ -21,7 +21,7 @@ MODULUS = 100
 
 @dataclass(frozen=True)
 class Family:
-    """How the problems of one benchmark are drawn.
+    """The distribution of one benchmark's problems.
 
     Attributes:
         stands_for: the published benchmark whose place this family takes.
@@ -96,7 +96,7 @@ _CHAIN = re.compile(rf"(?:Start with [1-9]\d?|A jar holds [1-9]\d? coins)(?:, (?
 
 
 def is_chain(question: str) -> bool:
-    """Whether a question is one that the embedded models were made for."""
+    """True for a question of the kind that the embedded models were made for."""
     return bool(_CHAIN.fullmatch(question))
 
 
@@ -134,7 +134,7 @@ Rule = Callable[[int, str, int], int]
 
 
 def write_step(left: int, sign: str, right: int, by: Rule = apply) -> str:
-    """The text of one operation as somebody writes it who calculates by a rule, without the answer box."""
+    """The text of one operation calculated by a rule, without the answer box."""
     if sign not in "+-*" or right < 10:
         return f"{left} {sign} {right} = {by(left, sign, right)}"
     tens, units = right // 10 * 10, right % 10
@@ -174,7 +174,7 @@ def _stream(*parts: object) -> np.random.Generator:
 
 
 def generate(name: str, sizes: dict[str, int], seed: int) -> list[Problem]:
-    """All splits of one family, no question twice.
+    """The splits of one family, without duplicate questions.
 
     Args:
         name: a key of `FAMILIES`.

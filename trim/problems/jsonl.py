@@ -36,16 +36,15 @@ def with_records(path: Path, split: str | None = None) -> list[tuple[Problem, Ma
 
     The question is `problem` or `question`; the answer is `answer`, `final_answer`, the last
     boxed part of `solution`, or `solution` itself if it is no sentence; GSM8K's follows ``####``. A question that
-    is there again with the same answer is taken once, which is logged, as are answers that read like sentences.
+    repeated with the same answer is used once, which is logged, as are answers that read like sentences.
 
     Args:
         path: the file; see `records` for its forms.
-        split: the split of records that name none; if None, such records are dealt to train,
+        split: the split of records that name none; if None, such records are assigned to train,
             validation and test (2 : 1 : 1) by a hash of the question.
 
     Raises:
-        TrimError: naming file and line of the first bad record, or of a question that is in two splits or has two
-            answers.
+        TrimError: with file and line of the first bad record, or of a question in two splits or with two answers.
     """
     taken: dict[str, tuple[int, Problem, Mapping[str, Any]]] = {}  # by question
     names: set[str] = set()
@@ -74,12 +73,12 @@ def with_records(path: Path, split: str | None = None) -> list[tuple[Problem, Ma
 
 
 def plain(question: str) -> str:
-    """A question without blanks, dollar signs and case, to keep it out of what is fitted if it is tested elsewhere."""
+    """A question without blanks, dollar signs and case, to exclude test questions of other benchmarks from fitting."""
     return re.sub(r"[\s$]+", "", question).lower()
 
 
 def _check_same(problem: Problem, record: Mapping[str, Any], line: int, other: Problem) -> None:
-    """Refuse a question that is there again, unless it is the same problem."""
+    """Refuse a repeated question, unless it is the same problem."""
     if record.get("split") and other.split != problem.split:
         raise ValueError(f"the question of line {line} again, which is in {other.split}, this in {problem.split}")
     if not equal(other.answer, problem.answer):
@@ -95,11 +94,11 @@ def _name_sentences(path: Path, answers: Sequence[tuple[int, str]]) -> None:
 
 
 def to_problem(record: Any, place: str, split: str | None = None) -> Problem:
-    """One record as a problem; see `with_records`.
+    """A record as a problem; see `with_records`.
 
     Args:
         record: a record of the file.
-        place: where it is; its id if it has none.
+        place: its place; used as its id if it has none.
         split: the split of a record that names none.
 
     Raises:
@@ -125,7 +124,7 @@ def to_problem(record: Any, place: str, split: str | None = None) -> Problem:
 
 
 def _given(record: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    """The first of several fields that holds something."""
+    """The first of several fields that is not empty."""
     return next((record[key] for key in keys if record.get(key) not in (None, "", [])), None)
 
 
@@ -145,7 +144,7 @@ def _answer(record: Mapping[str, Any]) -> str:
     answer, solution = _given(record, ("answer", "final_answer")), record.get("solution")
     if isinstance(answer, list):
         if not all(_is_value(part) for part in answer):
-            raise ValueError(f"the answer {shown(answer)} holds what is no text and no number")
+            raise ValueError(f"the answer {shown(answer)} contains a value that is no text and no number")
         answer = ", ".join(map(str, answer))
     if isinstance(answer, str):
         answer = answer.rsplit("####", 1)[1] if "####" in answer else _marked(answer) or answer
@@ -160,14 +159,14 @@ def _answer(record: Mapping[str, Any]) -> str:
 
 
 def _of_solution(solution: str) -> str | None:
-    """The answer that a solution marks, or all of it if it is one step without a box."""
+    """The answer marked in a solution, or the whole solution if it is one step without a box."""
     if len(split_steps(solution)) == 1 and "\\boxed" not in solution:
         return _marked(solution) or (None if _is_prose(solution) else solution)
     return boxed(_FRAMED.sub(r"\\boxed", solution))
 
 
 def _marked(text: str) -> str | None:
-    """The value that a text marks by a box, or by "answer is"."""
+    """The value marked in a text by a box, or by "answer is"."""
     text = _FRAMED.sub(r"\\boxed", text)
     return unboxed(text) if "answer is" in text.lower() else boxed(text)
 
@@ -179,7 +178,7 @@ def _is_empty(answer: str) -> bool:
 
 
 def _is_prose(answer: str) -> bool:
-    """Whether an answer reads like a sentence, which no value that a model gives is equal to."""
+    """True if an answer reads like a sentence, which no model's value equals."""
     return len(_WORD.findall(answer)) > _WORDS or bool(_END.search(answer))
 
 

@@ -1,4 +1,4 @@
-"""A problem as every stage sees it."""
+"""The problem, as used by every stage."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Problem:
-    r"""One problem.
+    r"""A problem.
 
     Attributes:
         id: unique in its benchmark.
         question: the text given to a model.
-        answer: the final answer, as it would stand in a ``\boxed{}``.
+        answer: the final answer, as in a ``\boxed{}``.
         split: train, validation or test.
         reference: reference steps that the exact step checker compares with; empty where unknown.
         tolerance: relative, of a numeric answer.

@@ -30,8 +30,8 @@ def records(path: Path) -> Iterator[tuple[int, Any]]:
     """Every record of a file, with its line, or with its number from 1 in an array or in Parquet.
 
     Raises:
-        TrimError: naming the file, and the line of the first record that cannot be read, names a key twice, or holds
-            a NaN.
+        TrimError: with the file, and the line of the first record that cannot be read, has a key twice, or contains a
+            NaN.
     """
     content, name = read_bytes(path), path.name.lower()
     if content.startswith(_GZIP):
@@ -84,14 +84,14 @@ def _of_table(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, dict
 
 
 def _of_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    """One record a line; lines end at newlines only."""
+    """One record per line; lines end only at newlines."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield number, _json(line, path, number)
 
 
 def _json(text: str, path: Path, line: int) -> Any:
-    """The value of a text that begins in a line of a file."""
+    """The value of a text that begins at a line of a file."""
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     except json.JSONDecodeError as error:

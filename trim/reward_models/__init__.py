@@ -1,1 +1,1 @@
-"""Reward models of one's own: trained on the experiment's solutions, for a smaller price or noisier scores."""
+"""Reward models trained on the experiment's solutions, for a lower price or noisier scores."""

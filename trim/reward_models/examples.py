@@ -1,7 +1,7 @@
 """Examples for a reward model: solutions of the train split's trees, with a label at every step that has one.
 
-A label is the probability that a solution is right so far. Where it comes from is a function of the trees: exact
-checks; the success of continuations, where each later step is by either model with the same chance (soft estimation of
+A label is the probability that a solution is right so far. Its source is a function of the trees: exact checks; the
+success of continuations, in which either model writes each later step with probability 1/2 (soft estimation of
 Math-Shepherd, Wang et al., 2024); agreement with the strong model; or the scores of another reward model.
 """
 
@@ -37,11 +37,11 @@ class Example(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """What follows the decision points of trees.
+    """The successors of the trees' decision points.
 
     Attributes:
-        points, actions: where it follows, and which step was taken, shape (n,) each.
-        nodes: the solutions up to that step.
+        points, actions: the decision points, and the actions taken there, shape (n,) each.
+        nodes: the solutions after these actions.
         hashes: their hashes.
     """
 
@@ -52,7 +52,7 @@ class Edges(NamedTuple):
 
 
 def _steps(tree: Tree, edges: Edges) -> Labels:
-    """1 for right steps, 0 for the first wrong one, and none after it, as process supervision has it."""
+    """1 for right steps, 0 for the first wrong one, and none after it, as in process supervision."""
     states = tree.states(edges.points, edges.actions).tolist()
     return {at: float(state == S0) for at, state in zip(edges.hashes, states, strict=True) if state != S1}
 
@@ -89,13 +89,13 @@ _LABELS: dict[Labelling, Callable[[Tree, Edges], Labels]] = {
 
 
 def examples(tree: Tree, labels: Labelling, most: int, rng: np.random.Generator) -> list[Example]:
-    """Finished solutions of a tree as far as it is explored, with labels.
+    """Finished solutions of the explored part of a tree, with labels.
 
     Args:
         tree: solution trees of the train split.
-        labels: where labels come from; see `TrainedRewardModel`.
-        most: the number of solutions; of each problem one is taken before any gives two.
-        rng: chooses them.
+        labels: source of the labels; see `TrainedRewardModel`.
+        most: maximum of solutions; every problem gives one before any gives two.
+        rng: random generator for the choice.
     """
     points, actions = np.nonzero(tree.child[:, :RETRY] != UNKNOWN)
     nodes = tree.after(points, actions)

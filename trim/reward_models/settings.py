@@ -1,4 +1,4 @@
-"""What is trained, and how; kept apart so that reading it needs no torch."""
+"""Settings of trained reward models; a separate module, so that reading it needs no torch."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Labelling = Literal["steps", "success", "agreement", "scores"]
 
 
 class TrainedRewardModel(Section):
-    """A process reward model that is trained on an experiment's own solutions.
+    """A process reward model trained on an experiment's own solutions.
 
     Attributes:
-        start: the model whose weights it starts from, and whose prices its reading has.
+        start: the model whose weights it starts from; its reading has this model's prices.
         fit_on: the benchmark whose train split it learns from; by default the first.
-        labels: what a step's label is: whether the solution is right so far by the problems' own step checkers (steps),
-            how often continuations of it in the solution trees succeed (success), whether the strong model writes the
-            same step (agreement), or the score of the experiment's reward model, which is distilled (scores).
-        tune: the weights that learn: all, those of the score head, or low-rank adapters of all others beside them.
+        labels: label of a step: correctness of the solution so far by the problems' own step checkers (steps), success
+            rate of its continuations in the solution trees (success), equality with the strong model's step
+            (agreement), or the score of the experiment's reward model, which is distilled (scores).
+        tune: the trained weights: all, those of the score head, or low-rank adapters of all others beside them.
         rank: rank of the adapters.
-        solutions: most solutions that are learned from.
+        solutions: maximum of solutions to learn from.
         updates: number of updates of the weights.
-        batch_tokens: tokens of a batch, about.
+        batch_tokens: approximate tokens of a batch.
         learning_rate: AdamW's learning rate, after a warm-up and before it falls along a cosine.
-        smoothing: share of a label that is spread over right and wrong.
-        heads: number of score heads that learn apart and are averaged.
+        smoothing: share of a label spread over right and wrong.
+        heads: number of score heads, trained separately and averaged.
         noise: standard deviation of noise on the score's logit while it learns, as in `robustness`.
         seed: seed of the examples, the batches, new heads and the noise.
     """

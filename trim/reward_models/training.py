@@ -1,8 +1,8 @@
-"""Training a reward model on labelled solutions: a loop read top to bottom, then a calibration of its scores.
+"""Training a reward model on labelled solutions, and calibrating its scores.
 
-Where it is to stand noise, it learns with noise: on the score's logit, on smoothed labels, and with several heads. The
-scale and shift of the logit are fitted last, on problems that were held out, under the same noise, and are folded into
-the head, so that a checkpoint is a plain one.
+For robustness to noise, it is trained with noise on the score's logit, on smoothed labels, and with several heads. The
+scale and shift of the logit are fitted last, on held-out problems under the same noise, and are folded into the head,
+so that the checkpoint has the usual format.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trim.reward_models.examples import Example
 from trim.reward_models.settings import TrainedRewardModel
 from trim.steps import PRM_TAG, SEPARATOR, ChatFormat, tagged
 
-_HELD_OUT = 10  # one problem in so many is held out for the calibration
+_HELD_OUT = 10  # one problem in this many is held out for the calibration
 _DRAWS = 8  # of the noise on each of their scores
 _GRADIENT_NORM = 1.0
 Progress = Callable[[int, int], None]
@@ -54,10 +54,10 @@ class _Row(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A model that was trained, and what it reaches on the problems that were held out.
+    """A trained model, and its results on the held-out problems.
 
     Attributes:
-        model, tokenizer: what is saved.
+        model, tokenizer: the model and its tokenizer.
         figures: numbers of solutions, mean binary cross-entropy and AUC of the scores, scale and shift of the logit.
     """
 
@@ -84,11 +84,11 @@ def fit(
 
     Args:
         start: folder of the model that it starts from.
-        dtype: precision of the weights that stay as they are; those that learn have 32 bits.
-        settings: what is trained, and how.
-        chat: how a solution is asked for.
+        dtype: precision of the frozen weights; trained ones have 32 bits.
+        settings: settings of the training.
+        chat: prompt format of a solution.
         examples: labelled solutions; one problem in ten is held out.
-        progress: told updates done, of how many.
+        progress: called with the updates done and their total.
 
     Raises:
         TrimError: if the model is neither a Qwen2 nor a Llama, or there are too few examples.
@@ -131,7 +131,7 @@ def fit(
 def _begin(
     start: Path, dtype: Dtype, settings: TrainedRewardModel
 ) -> tuple[Qwen2ForProcessRewardModel, PreTrainedTokenizerFast]:
-    """The model as it is before it learns; a language model's body gets a head, and its tokenizer the steps' tag."""
+    """The model before training; a language model's body gets a head, and its tokenizer the steps' tag."""
     tokenizer, precision = read_tokenizer(start), getattr(torch, dtype if settings.tune != "all" else "float32")
     if settings.start == "prm":
         old = load_whole(Qwen2ForProcessRewardModel, start, precision, "reward model")
@@ -149,7 +149,7 @@ def _begin(
 
 
 def _as_qwen2(model: PreTrainedModel, start: Path) -> nn.Module:
-    """The body of a language model as a reward model has it; a Llama is a Qwen2 whose attention has biases of 0."""
+    """The body of a language model for a reward model; a Llama is a Qwen2 whose attention has biases of 0."""
     found, body = model.config.model_type, model.model
     if found == "qwen2":
         return body
@@ -165,7 +165,7 @@ def _as_qwen2(model: PreTrainedModel, start: Path) -> nn.Module:
 
 
 def _know_tag(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """To a language model, the tag after a step is the separator that it knows."""
+    """Initialise the tag after a step as the separator, which a language model knows."""
     tokenizer.add_special_tokens({"additional_special_tokens": [PRM_TAG]})
     tag = tokenizer.convert_tokens_to_ids(PRM_TAG)
     separator = tokenizer(SEPARATOR, add_special_tokens=False)["input_ids"][-1]
@@ -176,7 +176,7 @@ def _know_tag(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Non
 
 
 def _adapt(model: Qwen2ForProcessRewardModel, settings: TrainedRewardModel) -> None:
-    """Say which weights learn."""
+    """Select the trained weights."""
     model.score.float()
     if settings.tune == "all":
         return
@@ -200,7 +200,7 @@ def _rows(examples: Sequence[Example], prompt: Prompt, tokenizer: PreTrainedToke
 
 
 def _batches(rows: Sequence[_Row], tokens: int, rng: np.random.Generator) -> Iterator[list[_Row]]:
-    """Rows of like length together, in random order, again and again."""
+    """Batches of rows of similar length, in random order, endlessly."""
     batches: list[list[_Row]] = [[]]
     for row in sorted(rows, key=lambda row: len(row.ids)):
         if batches[-1] and (len(batches[-1]) + 1) * len(row.ids) > tokens:
@@ -214,7 +214,7 @@ def _margins(model: Qwen2ForProcessRewardModel, rows: Sequence[_Row]) -> torch.T
     """Logit that a step is right at each label's place by each head, shape (labels, heads)."""
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows]).to(model.device)
-    hidden = model.model(input_ids=ids).last_hidden_state  # what is padded comes after, where nobody looks
+    hidden = model.model(input_ids=ids).last_hidden_state  # padding comes last and is not read
     at_row = np.repeat(np.arange(len(rows)), [len(row.places) for row in rows])
     at = hidden[at_row, np.concatenate([row.places for row in rows])]
     inner, outer = _head(model)

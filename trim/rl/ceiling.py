@@ -1,9 +1,9 @@
-"""What there is to gain, by dynamic programming on whole solution trees.
+"""Upper bounds on routing, by dynamic programming on whole solution trees.
 
-A clairvoyant router knows what every model would write and how it ends. A router of the five
-features sees what TRIM-Agg sees; the best one is found by fitted policy iteration: the worth of
-both actions at each decision point is computed exactly under the present policy, regressed on
-the features where that policy goes, and the greedy policy of the regression comes next.
+A clairvoyant router knows every model's continuation and its outcome. A router of the five
+features has TRIM-Agg's observations; the best one is found by fitted policy iteration: the
+values of both actions at each decision point are computed exactly under the current policy,
+regressed on the features where that policy goes, and the regression's greedy policy is next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trim.rl.features import decision_features
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, RETRY, Tree
 
 _ITERATIONS = 5
-_EXPLORED = 0.1  # share of random decisions in the policy that says where the regression counts
+_EXPLORED = 0.1  # share of random decisions in the policy that weights the regression
 
 
 class Clairvoyant(Policy):
@@ -33,7 +33,7 @@ class Clairvoyant(Policy):
 
 
 class Fitted(Policy):
-    """The greedy policy of a regression of what regenerating gains, on the five features.
+    """The greedy policy of a regression of the gain from regenerating, on the five features.
 
     Args:
         tree: whole trees of the problems to fit on.
@@ -69,7 +69,7 @@ def q_values(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.nd
     Args:
         tree: whole trees.
         cost: cost of a strong token, where a right solution is worth 1.
-        chosen: what is regenerated afterwards, shape (V,); None for the best decisions.
+        chosen: True where a later draft is regenerated, shape (V,); None for the best decisions.
     """
     both, value = np.zeros((len(tree), 2)), np.zeros(len(tree))
     for points in reversed(_levels(tree)):

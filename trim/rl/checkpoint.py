@@ -1,4 +1,4 @@
-"""A training's state in one safetensors file, with what made it, so that training can go on from it."""
+"""A training's state in one safetensors file, with its identity, so that training can resume."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _MEASURED = ("accuracy", "tokens", "value")
 
 @dataclass
 class Trained:
-    """Each member as it was after its best epoch: the one of the highest mean return on validation.
+    """Each member at its best epoch: the one of the highest mean return on validation.
 
     Attributes:
         parameters: the networks' parameters by name, with a leading axis for the M members.
         accuracy, tokens: results on validation at each of its costs: shares of problems solved, and strong tokens
-            a problem, shape (M, K or 1).
-        value: return there, same shape.
-        epoch: how many epochs were looked at.
-        logged: what was told of each update.
+            per problem, shape (M, K or 1).
+        value: return on validation, same shape.
+        epoch: number of epochs evaluated.
+        logged: log of each update.
     """
 
     parameters: dict[str, np.ndarray]
@@ -40,15 +40,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that training changes, and the file that keeps it.
+    """The mutable state of a training, and its file.
 
     Attributes:
         path: the file.
-        identity: all that decides the training's result; a file of another one is left alone.
+        identity: everything that decides the training's result; a file with another identity is not used.
         model, optimiser: model and optimiser of the ensemble.
         streams: random stream of each member.
         order: random stream of the minibatches' order.
-        state: what was reached.
+        state: the best results so far.
     """
 
     path: Path

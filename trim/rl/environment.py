@@ -86,7 +86,7 @@ class RoutingVectorEnv(VectorEnv):
         return self.tree.roots[chosen]
 
     def _info(self, known: dict[str, np.ndarray]) -> dict[str, Any]:
-        """What is known of every environment, each with the mask that Gymnasium wants beside it."""
+        """Information on every environment, each value with the mask that Gymnasium requires."""
         known = known | {"problem": self.tree.problem[self.points]}
         return known | {f"_{name}": np.ones(self.num_envs, dtype=bool) for name in known}
 

@@ -1,4 +1,4 @@
-"""What a policy sees of a step."""
+"""Features of a step for policies."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from trim.engine.policy import Decisions
 
 TOKEN_SCALE = 300.0
-# Of the present step (paper, TRIM-Agg), and by the weak model's log-probability; of the step before it (TRIM-Seq); and
-# what a strong token costs.
+# Of the current step (paper, TRIM-Agg), and by the weak model's log-probability; of the step before it (TRIM-Seq); and
+# # the cost of a strong token.
 FEATURES = ("least earlier score", "product of earlier scores", "score", "tokens / 300", "step / most steps")
 SURPRISE = "log surprise / 4"
 MEMORY = ("score before", "strong before")
@@ -21,7 +21,7 @@ CONDITION = "log10(100 cost)"
 
 
 def feature_names(recurrent: bool, conditioned: bool, informed: bool = False) -> tuple[str, ...]:
-    """What a kind of policy sees at each step."""
+    """The features of a kind of policy at each step."""
     own = FEATURES + ((SURPRISE,) if informed else ())
     return own + (MEMORY if recurrent else ()) + ((CONDITION,) if conditioned else ())
 

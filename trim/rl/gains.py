@@ -1,7 +1,7 @@
-"""The policy that may read, by fitted policy iteration on the situations of whole trees.
+"""A policy with reading as an action, by fitted policy iteration on the situations of whole trees.
 
-What each choice is worth under the present policy is computed exactly by backward induction, regressed on what can be
-seen where that policy goes, at all prices at once, and the greedy policy of the regressions comes next.
+The value of each choice under the current policy is computed exactly by backward induction and regressed on the
+observations where that policy goes, at all prices at once; the greedy policy of the regressions is next.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from trim.rl.verification import KEEP, REWRITE, TRY_AGAIN, VERIFY, Choices, Situ
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-# What is regressed: what choices gain over drafting, over keeping the draft, and over keeping the verified one.
+# Targets of the regressions: gains of choices over drafting, over keeping the draft, and over keeping a verified one.
 GAINS = ("delegate", "verify", "rewrite", "rewrite_verified", "retry")
 _ITERATIONS = 4
-_EXPLORED = 0.05  # share of random choices in the policy that says where the regressions count
+_EXPLORED = 0.05  # share of random choices in the policy that weights the regressions
 _BOOSTING = {
     "objective": "regression", "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 200, "verbosity": -1,
     "deterministic": True, "force_row_wise": True, "seed": 0, "num_threads": 1,
 }  # fmt: skip
 _ROUNDS = 60
-_RARE = 1e-3  # situations that are reached less often are no examples
+_RARE = 1e-3  # probability; less likely situations are no examples
 
 
 class Gains:
-    """Regressions of what choices gain, told the price.
+    """Regressions of the choices' gains, with the price as an input.
 
     Attributes:
         texts: LightGBM's text of each of `GAINS`; "retry" may be missing.
@@ -45,23 +45,23 @@ class Gains:
         self._boosters = {name: Booster(model_str=text) for name, text in self.texts.items()}
 
     def __call__(self, gain: str, seen: np.ndarray, price: float) -> np.ndarray:
-        """What a choice gains at a price, from what is seen, shape (n, F) -> (n,)."""
+        """The gain of a choice at a price, by the observations, shape (n, F) -> (n,)."""
         return np.asarray(self._boosters[gain].predict(_told(seen, price), num_threads=1))
 
     def delegate(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
-        """Whether the strong model writes unseen, from what is seen before a draft, shape (n,)."""
+        """True to let the strong model write without a draft, by the observations before it, shape (n,)."""
         if "hand_off" in actions:
             return seen[:, ASKED] > 0
         return self("delegate", seen, price) > 0 if "delegate" in actions else np.zeros(len(seen), dtype=bool)
 
     def action(self, seen: np.ndarray, price: float, actions: Sequence[Action], again: bool = False) -> np.ndarray:
-        """The best of the actions that are allowed, from what is seen of drafts, shape (n,).
+        """The best of the allowed actions, by the observations of drafts, shape (n,).
 
         Args:
             seen: shape (n, F).
             price: see `fit`.
             actions: see `fit`.
-            again: the weak model has tried again, and does so once.
+            again: True if the weak model has retried, which it does only once.
         """
         ways = {"accept": np.zeros(len(seen)), "verify": self("verify", seen, price)}
         ways["rewrite"] = self("rewrite", seen, price)
@@ -73,13 +73,13 @@ class Gains:
     def choices(
         self, situations: Situations, price: float, actions: Sequence[Action], explored: float = 0.0
     ) -> Choices:
-        """What is chosen wherever this leads, and after any choice where it leads if some are made at random.
+        """The policy's choices in the situations that it reaches; with `explored`, also in those after random choices.
 
         Args:
-            situations: where.
+            situations: the situations.
             price: see `fit`.
             actions: see `fit`.
-            explored: share of the choices that are made at random.
+            explored: share of random choices.
         """
         chosen = Choices.none(situations.tries, len(situations))
         followed, reached = np.zeros((2, len(situations)))
@@ -103,10 +103,10 @@ def fit(
     """Fitted policy iteration, at all prices at once.
 
     Args:
-        situations: of the problems to fit on.
-        validation: of those that the iteration is chosen on: the one of the highest mean return over the prices.
-        prices: what is lost by spending as much as always-strong does on a problem, where a right solution is worth 1.
-        actions: what the policy may do; a draft may always be judged once it is verified.
+        situations: situations of the problems to fit on.
+        validation: situations for choosing the iteration: the one of the highest mean return over the prices.
+        prices: loss from spending as much as always-strong does on a problem; a right solution is worth 1.
+        actions: the allowed actions; a verified draft may always be judged.
 
     Returns:
         The regressions, and the return on validation at each price.
@@ -128,7 +128,7 @@ def fit(
 
 
 def action_sets(actions: Sequence[Action]) -> dict[str, Sequence[Action]]:
-    """What policies may do that are fitted apart: all of it, and where drafts need not be read, all but reading."""
+    """Sets of actions of separately fitted policies: all actions, and, if drafts need not be read, all but reading."""
     never = [action for action in actions if action != "verify"]
     return {"all": actions} | ({"never read": never} if "verify" in actions and "accept" in actions else {})
 

@@ -79,10 +79,10 @@ class ActorCritic(nn.Module):
     Args:
         members: M.
         hidden: size of the layers.
-        recurrent: whether the policy remembers the earlier steps (TRIM-Seq) or sees the present
-            features only (TRIM-Agg).
-        conditioned: whether it is told what a strong token costs.
-        informed: whether it sees the weak model's log-probability of each draft beside the score.
+        recurrent: True if the policy remembers the earlier steps (TRIM-Seq), False if it observes only
+            the current features (TRIM-Agg).
+        conditioned: True if the cost of a strong token is an input.
+        informed: True if the weak model's log-probability of each draft is an input beside the score.
         dropout: share of units dropped in training.
     """
 

@@ -1,4 +1,4 @@
-"""What a policy that may read sees of a solution, of a draft, and of one that was read; on trees and in episodes."""
+"""Observations of a policy with reading: of a solution, a draft and a read draft; on trees and in episodes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from trim.rl.settings import Evidence
 if TYPE_CHECKING:
     from trim.engine.policy import Decisions
 
-STEPS = 0  # the column of `observe` that tells the number of steps
-ASKED = 2  # the column of `observe` that says whether the strong model was asked before
-NO_EVIDENCE = 1.0  # above any log-probability, and as good as any score
-NO_RETRY = -1.0  # where there is one draft: below any advance of the better one in score
+STEPS = 0  # the column of `observe` with the number of steps
+ASKED = 2  # the column of `observe` that is 1 if the strong model was called before
+NO_EVIDENCE = 1.0  # above any log-probability, and equal to the best score
+NO_RETRY = -1.0  # with a single draft: below any advance of the better one in score
 
 
 def deciding(evidence: Sequence[Evidence]) -> int:
-    """Which kind of evidence tells the better of two drafts: the reward model's score, if it is asked."""
+    """Index of the evidence that ranks two drafts: the reward model's score, if it is used."""
     return evidence.index("prm") if "prm" in evidence else 0
 
 
 def observe(
     steps: np.ndarray, length: np.ndarray, known: np.ndarray, unread: np.ndarray, least: np.ndarray
 ) -> np.ndarray:
-    """What a policy sees before a draft, shape (N, 5 + k).
+    """The observation before a draft, shape (N, 5 + k).
 
     Args:
-        steps: number of steps that stand.
+        steps: number of accepted steps.
         length: characters of the question.
         known: number of them that the strong model has read or written.
         unread: tokens of the others.
@@ -41,7 +41,7 @@ def observe(
 def observe_decisions(
     seen: Decisions, evidence: Sequence[Evidence] = ("weak",), retries: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same of episodes: what is seen before the draft, of the draft, and of a verified one; see `Situations`."""
+    """The observations in episodes: before the draft, of the draft, and of a verified one; see `Situations`."""
     steps = seen.strong.shape[1]
     asked = seen.strong | np.isfinite(seen.seconds[:, :steps])
     known = np.where(asked, np.arange(1, steps + 1), 0).max(axis=1, initial=0)

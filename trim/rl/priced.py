@@ -16,24 +16,24 @@ from trim.rl.tree import ACCEPT, REGENERATE, RETRIED, RETRY, UNKNOWN, Tree
 from trim.rl.verification import TokenPrices, token_prices
 
 _FIRST, _SECOND = 16, 12  # bins
-_UNREAD = 12  # steps that are told apart
+_UNREAD = 12  # numbers of unread steps that the model distinguishes
 _LEAST = 30  # drafts of a state
 
 
 def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, retries: bool = False) -> PricedModel:
-    """The POMDP of the problems of a train split, where the weak model goes, with prices at mean lengths.
+    """The POMDP of a train split's problems, on the weak model's paths, with prices at mean lengths.
 
     Args:
         tree: whole trees, with the log-probabilities of their drafts under the strong model.
-        costs: what the use of each model costs, by role.
-        currency: what is spent.
-        retries: whether the weak model may try again; the trees hold second drafts then.
+        costs: prices of the models, by role.
+        currency: unit of spending.
+        retries: True if the weak model may retry; the trees then contain second drafts.
 
     Raises:
         TrimError: if there are too few drafts of a state, or no reference steps.
     """
     if not all(problem.reference for problem in tree.problems):
-        raise TrimError("calibration: the train problems have no reference steps, by which steps are checked")
+        raise TrimError("calibration: the train problems have no reference steps to check steps with")
     points, strong_points = tree.way(ACCEPT), tree.way(REGENERATE)
     states = tree.states(points, np.full(len(points), ACCEPT))
     strong_states = tree.states(strong_points, np.full(len(strong_points), REGENERATE))
@@ -47,7 +47,7 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, re
     ends = hazard(counts[counts > 0], tree.max_steps)
     prices = _prices(tree, points, strong_points, ends, token_prices(costs, currency))
     spared = prices.pop("others") * _repeating(tree, points, states)
-    # A second draft that says the same need not be scored.
+    # An identical second draft need not be scored.
     retry = prices.pop("retry") + again.sum(axis=1)[states].mean() * prices.pop("other")
     return PricedModel(
         first=first,
@@ -92,11 +92,11 @@ def _prices(
     ends: np.ndarray,
     prices: Mapping[str, TokenPrices],
 ) -> dict[str, np.ndarray]:
-    """What actions cost at mean lengths, over what always-strong spends on a problem; see `PricedModel`.
+    """Costs of actions at mean lengths, over always-strong's spending on a problem; see `PricedModel`.
 
-    Of a second draft the writing and the scoring apart, and apart what the other models pay for reading the strong
-    model's step (`others`); they read it, and the question where it began, if the solution goes on, with probability
-    1 - `ends`.
+    A second draft's writing and scoring are separate, and so is the other models' cost of reading the strong model's
+    step (`others`); they read it (and the question, if it was the first step) if the solution goes on, with
+    probability 1 - `ends`.
     """
     prompt = {role: float(lengths.mean()) for role, lengths in tree.prompt_tokens().items()}
     weak, strong, prm = (prices[role] for role in ("weak", "strong", "prm"))
@@ -107,7 +107,7 @@ def _prices(
     fresh = unread * draft + np.where(unread == k, prompt["strong"], 0)
     standing = prompt["strong"] + k * draft
     reading = strong.read * fresh + strong.cached * (standing - fresh)
-    new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")}  # over what drafts pay for it
+    new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")}  # beyond the drafts' price
     others = sum(new.values()) * step * (1 - ends[:, None])
     begin = np.where(k == 0, sum(new[role] * prompt[role] for role in new), 0.0)
     known = {role: prices[role].cached * (prompt[role] + k * draft)[:, 0] for role in ("weak", "prm")}

@@ -23,15 +23,15 @@ Log = Callable[[int, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be trained: one policy per cost and seed, or one per seed for all costs.
+    """A training task: one policy per cost and seed, or one per seed for all costs.
 
     Attributes:
         costs: K costs of a strong token, rising; a right solution is worth 1.
         seeds: S seeds.
         settings: hyper-parameters.
         recurrent, conditioned: see `ActorCritic`; a conditioned policy is trained at costs between
-            the least and the largest, and looked at on all of them.
-        repeats: costs that a conditioned policy tries on each problem of a batch.
+            the least and the largest, and evaluated on all of them.
+        repeats: number of costs per problem of a batch, for a conditioned policy.
         informed: see `ActorCritic`.
     """
 
@@ -49,22 +49,22 @@ class Task:
         return list(itertools.product([None] if self.conditioned else self.costs, self.seeds))
 
     def describe(self) -> dict[str, object]:
-        """All that decides the result, but for the data."""
+        """Everything that decides the result, except the data."""
         names = list(feature_names(self.recurrent, self.conditioned, self.informed))
         own = {"costs": self.costs, "seeds": self.seeds, "repeats": self.repeats}
         return own | {"version": VERSION, "features": names, "training": self.settings.model_dump()}
 
 
 def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = None, log: Log | None = None) -> Trained:
-    """Train an ensemble, and keep each member as it was after its best epoch.
+    """Train an ensemble, and keep each member's best epoch.
 
     Args:
-        task: what to train.
+        task: the task.
         tree: the trees of the problems to train on.
         validation: the trees of the problems to choose the epoch on.
-        checkpoint: where each epoch's end is kept; if it holds the same task, training goes on from there.
-        log: told after each update how many are done, of how many, and figures by name; of all
-            earlier updates again when training goes on.
+        checkpoint: file of the state after each epoch; training resumes from it if its task is the same.
+        log: called after each update with the updates done, their total, and numbers by name; called
+            again for all earlier updates when training resumes.
 
     Raises:
         TrimError: if the checkpoint is damaged.
@@ -126,7 +126,7 @@ def _keep_better(state: Trained, model: ActorCritic, found: GreedyResult) -> flo
 
 
 class GreedyResult(NamedTuple):
-    """What the policies reach greedily, each at its costs; see `Trained`."""
+    """Results of the greedy policies, each at its costs; see `Trained`."""
 
     accuracy: np.ndarray
     tokens: np.ndarray
@@ -134,7 +134,7 @@ class GreedyResult(NamedTuple):
 
 
 def evaluate_greedy(task: Task, model: ActorCritic, tree: Tree) -> GreedyResult:
-    """Play every problem once, or once at each cost if the policies are told the cost."""
+    """Play every problem once, or once at each cost if the cost is an input."""
     m, n = len(task.members), len(tree.roots)
     own = np.array([task.costs if cost is None else [cost] for cost, _ in task.members])
     costs = np.repeat(own, n, axis=1)
@@ -171,7 +171,7 @@ def _episodes(
 def _figures(
     task: Task, rollout: Rollout, costs: np.ndarray, spent: np.ndarray, entropy: np.ndarray, divergence: np.ndarray
 ) -> dict[str, float]:
-    """Of an update, by name: return, accuracy and strong fraction of the batch, entropy, KL; over all and by cost."""
+    """Log of an update by name: return, accuracy and strong fraction of the batch, entropy, KL; in all and by cost."""
     found = {
         "return": (rollout.correct - costs * rollout.paid).mean(axis=1),
         "accuracy": rollout.correct.mean(axis=1),

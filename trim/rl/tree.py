@@ -1,10 +1,9 @@
-"""The decision points of the problems' solution trees, as arrays that grow where they are explored.
+"""The decision points of the problems' solution trees, as arrays that grow with exploration.
 
 A decision point is an accepted prefix with a weak draft and its score. From there the router
-accepts or regenerates, or has the weak model try again and keeps what it wrote then; what follows
-is made by the models once and looked up ever after, so that an epoch over explored problems costs
-almost nothing. Where two of these are the same step the ways meet again: a point is known by its
-prefix.
+accepts or regenerates, or lets the weak model retry and keeps its second draft. The models write
+each continuation once, and it is looked up afterwards, so that an epoch over explored problems is
+almost free. Equal steps lead to the same point: a point is identified by its prefix.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from trim.steps import Ends
 
 UNKNOWN, FINISHED = -2, -1
 ACCEPT, REGENERATE, RETRY = range(3)
-# Steps that the weak model may try again are a solution's first: one that goes astray would branch without end.
+# Only a solution's first steps may be retried: one that goes astray would branch without end.
 RETRIED = 10
 
 
@@ -57,19 +56,19 @@ class Tree:
         least, product, before: least, product and last of those steps' scores; 1 where there are none, shape (V,).
         score, tokens: score and length of the weak draft, shape (V,).
         strong_tokens: length of the strong model's step, 0 as long as it is not known, shape (V,).
-        retry_score, retry_tokens: score and length of what the weak model writes when it tries again, 0 as long as it
-            is not known, shape (V,).
-        repeats: whether it then writes the same, shape (V,).
+        retry_score, retry_tokens: score and length of the weak model's second draft, 0 as long as unknown, shape
+            (V,).
+        repeats: True if the second draft equals the first, shape (V,).
         child: the point after each of accepting, regenerating, and keeping the second draft, `UNKNOWN` or `FINISHED`,
             shape (V, 3).
-        correct: whether a solution that finishes so is right, shape (V, 3).
+        correct: True if a solution that finishes with this action is right, shape (V, 3).
 
     Args:
         problems: the problems, in the order of `roots`.
         weak: writes the drafts.
         strong: rewrites them.
         scorer: scores them.
-        max_steps: most steps of a solution.
+        max_steps: maximum of steps of a solution.
         ends: see `trim.engine.rounds.goes_on`.
         judge: the judge of the answers; without one, verdicts are kept with the tree.
         again: the weak model with other random numbers, for second drafts; without it there are none.
@@ -129,7 +128,7 @@ class Tree:
         return [self._nodes[point].child(self._retries[point].text) for point in points.tolist()]
 
     def after(self, points: np.ndarray, actions: np.ndarray) -> list[Node]:
-        """The solutions after acting at some points, where it is known what follows; shape (n,) each."""
+        """The solutions after acting at some points, if their successors are known; shape (n,) each."""
         rewritten, tried = (np.flatnonzero(actions == action) for action in (REGENERATE, RETRY))
         nodes = self.drafted(points)
         prefixes = self.prefixes(points[rewritten])
@@ -140,16 +139,16 @@ class Tree:
         return nodes
 
     def unchanged(self) -> np.ndarray:
-        """Whether the strong model's step is the draft word for word, and one of two drafts, of solutions that go on.
+        """Where the strong model's step equals the draft, and where it equals either draft, in solutions that go on.
 
         Returns:
-            Shape (2, V); two steps are the same where they lead to the same point.
+            Shape (2, V); two steps are equal if they lead to the same point.
         """
         same = (self.child == self.child[:, [REGENERATE]]) & (self.child[:, [REGENERATE]] >= 0)
         return np.stack([same[:, ACCEPT], same[:, ACCEPT] | same[:, RETRY]])
 
     def hashes(self) -> list[bytes]:
-        """Of the accepted prefix of each point; see `Decisions.nodes`."""
+        """Hashes of the accepted prefixes of the points; see `Decisions.nodes`."""
         return [node.path[-1] for node in self._nodes]
 
     def prompt_tokens(self) -> dict[str, np.ndarray]:
@@ -175,7 +174,7 @@ class Tree:
 
     @property
     def weak_logprobs(self) -> np.ndarray:
-        """Mean log-probability of every draft under the weak model, shape (V,); what is new is looked up once."""
+        """Mean log-probability of every draft under the weak model, shape (V,); each is looked up once."""
         new = np.arange(len(self._weak_logprobs), len(self))
         if len(new):
             self._weak_logprobs = np.append(self._weak_logprobs, self.logprobs("weak", new))
@@ -203,7 +202,7 @@ class Tree:
         return np.concatenate(found)
 
     def weak_outcomes(self) -> np.ndarray:
-        """Whether the weak model solves each problem on its own, shape (n,)."""
+        """True for each problem that the weak model solves alone, shape (n,)."""
         at, found, open_ = self.roots, np.zeros(len(self.roots), dtype=bool), np.arange(len(self.roots))
         while len(at):
             after, right, _ = self.follow(at, np.full(len(at), ACCEPT))
@@ -229,7 +228,7 @@ class Tree:
         return self.child[points, actions], self.correct[points, actions], paid
 
     def _expand(self, pairs: np.ndarray) -> None:
-        """Make what follows pairs of point and action, shape (n, 2)."""
+        """Make the successors of pairs of point and action, shape (n, 2)."""
         rewritten = [point for point, action in pairs.tolist() if action == REGENERATE]
         strong = dict(zip(rewritten, write_steps(self._strong, [self._nodes[p] for p in rewritten]), strict=True))
         self._try_again([point for point, action in pairs.tolist() if action == RETRY])

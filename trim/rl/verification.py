@@ -1,11 +1,11 @@
-"""Verification as an action: at each step, what to write and what to read, each at its price, on whole solution trees.
+"""Verification as an action: writing and reading at each step, each at its price, on whole solution trees.
 
-A situation is a decision point of a tree and how far the strong model has read or written the solution, since what
-it has not read yet must be read, and paid for, when it is asked next. Before a draft the policy may have the strong
-model write the step unseen. A draft comes with evidence: the weak model's own mean log-probability, which costs
-nothing, the reward model's score, or both. It may then be accepted, verified (the strong model reads it, and its mean
-log-probability of the draft is seen) or rewritten; after verification, accepted or rewritten. Or the weak model tries
-again, once, and the better of its two drafts by the evidence is judged as the first one was.
+A situation is a decision point of a tree together with the number of steps that the strong model has read or written,
+since it must read the rest, at a price, when it is called next. Before a draft the policy may let the strong model
+write the step without one. A draft comes with evidence: the weak model's own mean log-probability (free), the reward
+model's score, or both. It may then be accepted, verified (the strong model reads it and gives its mean log-probability
+of the draft) or rewritten; after verification, accepted or rewritten. Or the weak model retries, once, and the better
+of its two drafts by the evidence is judged like the first one.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from trim.rl.settings import Currency, Evidence
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, RETRY, UNKNOWN, Tree
 
 KEEP, VERIFY, REWRITE, TRY_AGAIN = range(4)
-_NEGLIGIBLE = 1e-6  # probability of being somewhere, over the share of choices that are made at random
+_NEGLIGIBLE = 1e-6  # probability of a situation, over the share of random choices
 
 
 class TokenPrices(NamedTuple):
-    """What a model's tokens cost: read, found in its cache, written."""
+    """Prices of a model's tokens: read, found in its cache, written."""
 
     read: float
     cached: float
@@ -34,7 +34,7 @@ class TokenPrices(NamedTuple):
 
 
 def token_prices(costs: Mapping[str, ModelCost], currency: Currency) -> dict[str, TokenPrices]:
-    """What the tokens of each model cost, in a currency, by role."""
+    """Prices of each model's tokens, in a currency, by role."""
     if currency == "strong_tokens":
         return {role: TokenPrices(0, 0, float(role == "strong")) for role in costs}
     if currency == "flops":
@@ -45,14 +45,14 @@ def token_prices(costs: Mapping[str, ModelCost], currency: Currency) -> dict[str
 
 
 class Choices(NamedTuple):
-    """What is chosen in each of N situations; what is chosen in those that cannot be reached counts for nothing.
+    """Choices in each of N situations; those in unreachable situations have no effect.
 
-    Where drafts are told apart, the first of two is the draft, the second the better of it and a second one.
+    On axes of drafts, the first entry is the first draft, the second the better of two drafts.
 
     Attributes:
-        delegate: whether the strong model writes the step unseen, shape (N,).
-        action: `KEEP`, `VERIFY`, `REWRITE` or, once, `TRY_AGAIN`, when there is a draft, shape (T, N).
-        rewrite: whether the draft is rewritten once it is verified, shape (T, N).
+        delegate: True if the strong model writes the step without a draft, shape (N,).
+        action: `KEEP`, `VERIFY`, `REWRITE` or, once, `TRY_AGAIN`, for a draft, shape (T, N).
+        rewrite: True if the draft is rewritten after verification, shape (T, N).
     """
 
     delegate: np.ndarray
@@ -90,33 +90,33 @@ class Worth:
 
 
 class Situations:
-    """All situations of the trees of n problems.
+    """The situations of the trees of n problems.
 
     Attributes:
         point: decision point of each of N situations, shape (N,).
-        known: number of steps that the strong model has read or written, 0 if it was never asked, shape (N,).
-        tries: T, the number of drafts that there may be of a step, 1 or 2.
+        known: number of steps that the strong model has read or written, 0 if it was never called, shape (N,).
+        tries: T, the maximal number of drafts of a step, 1 or 2.
         kept, verified: the situation after the draft, or the better of two, is kept unread, and after verification, or
             `FINISHED`, shape (T, N).
         rewritten: the situation after the strong model has written, shape (N,).
-        right: whether a solution that finishes with the draft, or the better of two, is right, shape (T, N).
-        rewrite_right: whether one that finishes with the strong model's step is, shape (N,).
-        prices: what it costs to have the strong model write unseen, to draft, verify, rewrite, rewrite after
-            verification, and draft again, to have the other models read what the strong one wrote unseen (catch_up) or
-            in place of a draft that it may repeat (catch_up_drafted), and, at a first step, the question (begin); in
-            units of what always-strong spends on a problem, shape (N,) each, of `verify` and `catch_up_drafted` (T, N).
-        before: what a policy sees before a draft, shape (N, F); see `observe`.
-        draft, opinion: what it sees of a draft, and of a verified one, shape (T, N, F) each.
-        may_retry: whether the weak model may try again, shape (N,).
+        right: True if a solution that finishes with the draft, or the better of two, is right, shape (T, N).
+        rewrite_right: True if one that finishes with the strong model's step is right, shape (N,).
+        prices: prices of delegating, drafting, verifying, rewriting, rewriting after verification and drafting again;
+            of the other models' reading of a delegated step (catch_up), or of one that replaces a draft, which it may
+            repeat (catch_up_drafted); and, at a first step, of the question (begin). In units of always-strong's
+            spending on a problem; shape (N,) each, `verify` and `catch_up_drafted` (T, N).
+        before: the observation before a draft, shape (N, F); see `observe`.
+        draft, opinion: the observation of a draft, and of a verified one, shape (T, N, F) each.
+        may_retry: True if the weak model may retry, shape (N,).
         roots: the first situation of each problem, shape (n,).
-        levels: the situations by the number of steps that stand.
+        levels: the situations by the number of accepted steps.
 
     Args:
-        tree: whole trees, with second drafts if there are `retries`.
-        costs: what each model's use costs, by role.
-        currency: what is spent.
-        evidence: what is seen of a draft before it is verified, k kinds; see `Evidence`.
-        retries: whether the weak model may try again.
+        tree: whole trees, with second drafts if `retries`.
+        costs: prices of the models, by role.
+        currency: unit of spending.
+        evidence: observation of a draft before it is verified, k kinds; see `Evidence`.
+        retries: True if the weak model may retry.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Situations:
         return len(self.point)
 
     def _standing(self) -> np.ndarray:
-        """Tokens of the steps that stand before each decision point, shape (V,)."""
+        """Tokens of the accepted steps before each decision point, shape (V,)."""
         tree = self.tree
         found = np.zeros(len(tree), dtype=np.int64)
         written = {RETRY: tree.retry_tokens, REGENERATE: tree.strong_tokens, ACCEPT: tree.tokens}
@@ -168,7 +168,7 @@ class Situations:
         return found
 
     def _unread(self, drafts: _Drafts) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens that stand and that the strong model has not read, and the least evidence of their drafts.
+        """Accepted tokens that the strong model has not read, and the least evidence of their drafts.
 
         Returns:
             Shapes (N,) and (N, k).
@@ -196,13 +196,13 @@ class Situations:
         reading = strong.read * fresh + strong.cached * (whole - fresh)
         depth, scored = self.tree.depth[self.point], self._scored
         first = depth == 0
-        # The strong model goes on in one call where it knows all that stands: nearly always because it wrote the last.
+        # The strong model continues in one call if it knows the whole solution: nearly always after its own step.
         going_on = np.where(first | (self.known < depth), reading, 0)
 
         def known(role: str) -> np.ndarray:
             return prices[role].cached * (prompt[role] + standing)
 
-        # A draft's price takes all that stands for cached.
+        # A draft's price assumes that the whole solution is cached.
         new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")[: 1 + scored]}
         begin = np.where(first, sum(price * prompt[role] for role, price in new.items()), 0)
         found = {
@@ -225,7 +225,7 @@ class Situations:
         return {name: price / unit for name, price in found.items()}
 
     def _always_strong(self, strong: TokenPrices, prompt: np.ndarray) -> float:
-        """What always-strong spends on a problem, on average: it reads the prompt once and writes the rest."""
+        """Always-strong's mean spending on a problem: it reads the prompt once and writes the rest."""
         at, spent = self.roots, strong.read * prompt[self.roots].sum()
         while len(at):
             spent += strong.written * self.tree.strong_tokens[self.point[at]].sum()
@@ -237,13 +237,13 @@ class Situations:
         """Return of every choice, by backward induction; a right solution is worth 1.
 
         Args:
-            price: what is lost by spending as much as always-strong does on a problem.
-            choices: what is chosen afterwards; None for the best, known beforehand (a clairvoyant router).
+            price: loss from spending as much as always-strong does on a problem.
+            choices: the later choices; None for the best ones in hindsight (a clairvoyant router).
         """
         many, one = (self.tries, len(self)), (len(self),)
         found = Worth(*(np.zeros(shape) for shape in (one, one, many, many, many, many, many, one, one)))
         cost = {name: price * amount for name, amount in self.prices.items()}
-        alone = np.full(len(self), -np.inf)  # return where the strong model writes all the rest, which nobody reads
+        alone = np.full(len(self), -np.inf)  # return if the strong model writes all the rest, which no model reads
         for level in reversed(self.levels):
 
             def goes_on(after: np.ndarray, right: np.ndarray, level: np.ndarray = level) -> np.ndarray:
@@ -281,11 +281,11 @@ class Situations:
         return found
 
     def visits(self, choices: Choices, explored: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Probability of each situation, shape (N,), and of a draft there and of a verified one, shape (T, N) each.
+        """Probability of each situation, shape (N,), and of a draft and a verified draft in it, shape (T, N) each.
 
         Args:
-            choices: what is chosen.
-            explored: share of the choices that are made at random.
+            choices: the choices.
+            explored: share of random choices.
         """
         reached = np.zeros(len(self))
         drafted, verified = np.zeros((2, self.tries, len(self)))
@@ -298,13 +298,13 @@ class Situations:
     def go_on(
         self, here: np.ndarray, choices: Choices, explored: float, reached: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Add to the probability of the situations that follow what comes from n situations of one level.
+        """Add the contributions of n situations of one level to the probabilities of their successors.
 
         Args:
             here: the situations, shape (n,).
-            choices: what is chosen there.
-            explored: share of the choices that are made at random.
-            reached: probability of each situation, shape (N,); changed.
+            choices: the choices there.
+            explored: share of random choices.
+            reached: probability of each situation, shape (N,); changed in place.
 
         Returns:
             Probability of a draft in these situations, and of a verified one, shape (T, n) each.
@@ -327,7 +327,7 @@ class Situations:
         return drafted, verified
 
     def after(self, here: np.ndarray) -> np.ndarray:
-        """All situations that follow directly from some."""
+        """The direct successors of situations."""
         found = np.concatenate([*self.kept[:, here], *self.verified[:, here], self.rewritten[here]])
         return found[found != FINISHED]
 
@@ -388,7 +388,7 @@ class _Drafts:
         return _Drafts(**both | {"advance": advance})
 
     def told(self) -> np.ndarray:
-        """What a policy sees of them, beside what it sees before, shape (T, V, F)."""
+        """A policy's observations of drafts, beyond those before them, shape (T, V, F)."""
         return np.concatenate([self.advance, self.evidence, self.tokens[..., None]], axis=2)
 
 

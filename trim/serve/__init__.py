@@ -1,4 +1,4 @@
-"""The server: hybrid inference behind the API that OpenAI's clients speak.
+"""The server: hybrid inference behind OpenAI's API.
 
 Requests become episodes that join the engine's rounds; see `trim.serve.scheduler`.
 """

@@ -1,4 +1,4 @@
-"""Names that a server may be called by, and pages of other sites that may ask it."""
+"""Allowed host names of a server, and allowed origins of requests."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _EXPOSED = ("Retry-After", *(f"X-Trim-{name}" for name in ("Model", "Request-Id"
 
 @dataclass(frozen=True)
 class Access:
-    """Protects a server without a key from pages of other sites, which a browser lets send requests to this machine.
+    """Protects a server without a key from pages of other sites, which browsers allow to send requests to this machine.
 
     A server with a key needs no such protection: other sites' pages do not have the key.
 
     Attributes:
         hosts: names, beside those of this machine, in the Host header.
-        origins: sites whose pages may ask and read the answers, by CORS.
+        origins: sites whose pages may send requests and read the answers, by CORS.
 
     Raises:
-        TrimError: if a host is no name, or an origin is none.
+        TrimError: if a host is no name, or an origin is malformed.
     """
 
     hosts: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Access:
 
     @property
     def middleware(self) -> list[Middleware]:
-        """The answers to browsers that ask whether a page may ask."""
+        """The answers to browsers' preflight requests."""
         if not self.origins:
             return []
         cors = Middleware(
@@ -59,7 +59,7 @@ class Access:
         return [cors]
 
     def check(self, host: str, origin: str | None) -> None:
-        """Turn away a request to a server without a key by its Host and Origin headers.
+        """Refuse a request to a server without a key by its Host and Origin headers.
 
         Raises:
             ApiError: if it is for another machine, or from a page of another site.

@@ -1,4 +1,4 @@
-"""Answers as clients get them, whole or in chunks, and what is told of how they came about."""
+"""Answers for clients, whole or in chunks, with a report on their steps and costs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = ("calls", "read", "cached", "written")
 
 @dataclass(frozen=True)
 class Head:
-    """What all chunks of an answer have in common.
+    """The common part of all chunks of an answer.
 
     Attributes:
         id: the answer's id.
@@ -65,14 +65,13 @@ def message(index: int, text: str, finish: str | None) -> dict[str, Any]:
 
 
 def told_step(index: int, choice: int, step: Step, drafts: bool) -> dict[str, Any]:
-    """What is told of a step: `score` is the weak draft's, kept or thrown away.
+    """The report on a step: `score` is the weak draft's, accepted or discarded.
 
     Args:
         index: number of the step, from 0.
         choice: number of the answer that it belongs to.
         step: the step.
-        drafts: tell the texts of drafts that were thrown away: the one that the strong model rewrote, and the worse of
-            two.
+        drafts: include the texts of discarded drafts: the one that the strong model rewrote, and the worse of two.
     """
     found: dict[str, Any] = {
         "index": index,
@@ -92,17 +91,17 @@ def told_step(index: int, choice: int, step: Step, drafts: bool) -> dict[str, An
 
 @dataclass(frozen=True)
 class Bill:
-    """What an answer took.
+    """The cost of an answer.
 
     Attributes:
-        tokens: calls, and tokens that were read, found in the cache, and written, by role.
+        tokens: calls, and tokens read, found in the cache, and written, by role.
         money: at the prices of the experiment.
         strong: tokens that the strong model wrote.
         whole: tokens that always-strong would have written, if its answer is as long.
-        whole_money: what that would have cost.
+        whole_money: the money for that.
         prompt: tokens of the strong model's prompt.
-        thrown_away: tokens of drafts and solutions that were thrown away.
-        kept_drafts: tokens of the drafts that stand.
+        thrown_away: tokens of discarded drafts and solutions.
+        kept_drafts: tokens of the accepted drafts.
     """
 
     tokens: Mapping[str, Mapping[str, int]]
@@ -115,7 +114,7 @@ class Bill:
     kept_drafts: int
 
     def told(self) -> dict[str, Any]:
-        """The bill as JSON; what is saved against always-strong is an estimate."""
+        """The bill as JSON; the saving over always-strong is an estimate."""
         share = self.strong / self.whole if self.whole else 0.0
         return {
             "tokens": self.tokens,
@@ -129,12 +128,12 @@ class Bill:
 
 
 def bill(episode: Episode, prompts: Mapping[str, int], models: Mapping[str, ModelCost]) -> Bill:
-    """What an episode took.
+    """The cost of an episode.
 
     Args:
         episode: the episode, finished or not.
         prompts: tokens of each model's prompt.
-        models: what each model costs.
+        models: prices of each model.
     """
     steps = [*episode.discarded, *episode.steps]
     whole, strong = sum(s.tokens for s in episode.steps), sum(s.strong_tokens for s in steps)
@@ -153,7 +152,7 @@ def bill(episode: Episode, prompts: Mapping[str, int], models: Mapping[str, Mode
 def costs(
     episodes: Sequence[Episode], prompts: Sequence[Mapping[str, int]], models: Mapping[str, ModelCost]
 ) -> list[float]:
-    """The money of the bill of each episode; of many at once, as one alone takes almost as long."""
+    """The money of each episode's bill; many at once, since one alone takes almost as long."""
     if not any(episode.steps or episode.discarded for episode in episodes):
         return [0.0] * len(episodes)
     of, total = _totals(episodes, prompts)
@@ -163,12 +162,12 @@ def costs(
 def _totals(
     episodes: Sequence[Episode], prompts: Sequence[Mapping[str, int]]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The episode of each step, by its number, and what the step took; see `trim.evaluation.costs.totals`."""
+    """The episode of each step, by its number, and the step's cost; see `trim.evaluation.costs.totals`."""
     steps = [(i, s) for e in episodes for part in (e.discarded, e.steps) for i, s in enumerate(part)]
     table = dict(zip(_COLUMNS, map(np.array, zip(*(_row(*step) for step in steps)))))
     sizes = [len(e.discarded) + len(e.steps) for e in episodes]
     of = np.repeat(np.arange(len(episodes)), sizes)
-    # Steps that are thrown away are so once others follow them, in a table of several episodes.
+    # In a table of several episodes, discarded steps are recognised by the steps that follow them.
     thrown_away = [
         bool(part is e.discarded and e.steps) for e in episodes for part in (e.discarded, e.steps) for _ in part
     ]
@@ -179,7 +178,7 @@ def _totals(
 
 @lru_cache(maxsize=1 << 12)
 def _row(number: int, step: Step) -> tuple[Any, ...]:
-    """The columns of a step's costs; open answers are counted again and again."""
+    """The columns of a step's costs, cached since open answers are counted repeatedly."""
     row = step_row(number, step)
     row |= {"setting": ""} | {f"repeats_{name}": row["text"] == row[name] for name in ("draft", "other")}
     return tuple(row[name] for name in _COLUMNS)
@@ -188,7 +187,7 @@ def _row(number: int, step: Step) -> tuple[Any, ...]:
 def verdict_bill(
     turn: Turn, prompts: Mapping[str, int], models: Mapping[str, ModelCost]
 ) -> list[tuple[str, dict[str, int], float]]:
-    """What a verdict took: role, tokens by kind, and money, of each rating of the draft and the steps given with it."""
+    """The cost of a verdict: role, tokens by kind and money of each rating of the draft and the given steps."""
     found = []
     for rating in filter(None, (turn.first_rating, turn.rating)):
         role = PAYERS.get(rating.rater, "weak")
@@ -199,7 +198,7 @@ def verdict_bill(
 
 
 def usage(bills: Sequence[Bill]) -> dict[str, Any]:
-    """Usage in OpenAI's form: what was written is paid for, thrown-away drafts too, which its details name."""
+    """Usage in OpenAI's form: all written tokens count, with discarded drafts in the details."""
     prompt = bills[0].prompt if bills else 0
     thrown_away = sum(b.thrown_away for b in bills)
     written = sum(b.whole for b in bills) + thrown_away

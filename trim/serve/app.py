@@ -34,7 +34,7 @@ from trim.serve.service import Call, Service
 
 AppStatus.disable_automatic_graceful_drain()  # streams end by themselves, within the limit of a request
 _UP = {True: "up", False: "down"}
-_PING = 15  # seconds between signs of life in a stream
+_PING = 15  # seconds between pings in a stream
 _SERVED = ("/v1/chat/completions", "/v1/models", "/v1/decision")
 _UNEXPECTED = ApiError(500, "unexpected error", "internal_error")
 _log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class Api:
     """The handlers of one server.
 
     Args:
-        service: does the work.
-        access: hosts and pages that may ask a server without a key.
+        service: the service.
+        access: hosts and pages that may use a server without a key.
         log_content: write questions and answers into the log.
     """
 
@@ -89,7 +89,7 @@ class Api:
         if not asked.stream:
             return await self._whole(request, call, asked)
         stream = self._stream(call, asked)
-        # What fails before the first step is an error with a status of its own.
+        # A failure before the first step is an error with its own status.
         try:
             first = await _unless_gone(request, anext(stream))
         except BaseException:
@@ -108,7 +108,7 @@ class Api:
         return response
 
     async def decision(self, request: Request, account: Account) -> Response:
-        """POST /v1/decision: accept a draft, or have the strong model rewrite it."""
+        """POST /v1/decision: accept a draft, or hand it to the strong model."""
         asked = read(await self._body(request), DecisionRequest)
         call = self._service.decide(asked, account)
         async with contextlib.aclosing(self._service.events(call)) as events:
@@ -129,7 +129,7 @@ class Api:
         return JSONResponse(body, headers=_headers(call))
 
     async def replay(self, request: Request, account: Account) -> Response:
-        """GET /v1/chat/completions/{id}: an answer that was given before, from the store."""
+        """GET /v1/chat/completions/{id}: an earlier answer, from the store."""
         name = request.path_params["id"]
         found = await run_in_threadpool(self._service.store.answer, name, account.name)
         if found is None:
@@ -159,19 +159,19 @@ class Api:
         return Response(self._service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def live(self, request: Request) -> Response:
-        """GET /health/live: whether the process works at all."""
+        """GET /health/live: the process works."""
         alive = self._service.scheduler.moves
         return JSONResponse({"live": alive}, 200 if alive else 503)
 
     async def health(self, request: Request) -> Response:
-        """GET /health, /health/ready: whether requests are answered, as far as can be told."""
+        """GET /health, /health/ready: the server can presumably answer requests."""
         scheduler, kept = self._service.scheduler, await run_in_threadpool(self._service.store.works)
         ready = self.ready and scheduler.moves and not scheduler.refusing and kept
         state = {"live": scheduler.moves, "ready": ready, "models": scheduler.health(), "store": _UP[kept]}
         return JSONResponse(state, 200 if ready else 503)
 
     def _guarded(self, handler: Any, keyless: bool = False) -> Callable[[Request], Awaitable[Response]]:
-        """A handler behind the checks of host and key, whose errors take OpenAI's form and are counted."""
+        """A handler behind the checks of host and key; errors take OpenAI's form and are counted."""
 
         async def handle(request: Request) -> Response:
             start, path = time.monotonic(), request.scope["route"].path
@@ -213,7 +213,7 @@ class Api:
                         raise ApiError(413, f"the body has more than {limits.body:,} bytes", "too_large")
                     parts.append(part)
         except TimeoutError:
-            raise ApiError(408, f"the body did not come within {limits.upload:g} s", "too_slow") from None
+            raise ApiError(408, f"the body did not arrive within {limits.upload:g} s", "too_slow") from None
         return b"".join(parts)
 
     async def _whole(self, request: Request, call: Call, asked: ChatRequest) -> Response:
@@ -237,7 +237,7 @@ class Api:
         return JSONResponse(body, headers=headers)
 
     async def _stream(self, call: Call, asked: ChatRequest) -> AsyncGenerator[str]:
-        """The chunks of an answer as JSON, the last one [DONE]; it has begun when its first step is there."""
+        """The chunks of an answer as JSON, the last one [DONE]; the response begins with the first step."""
         head, steps = call.head, list[dict[str, Any]]()
         finishes: dict[int, str] = {}
         begun = closed = False
@@ -263,7 +263,7 @@ class Api:
             body = self._keep(call, asked, bills, steps, finishes)
             summary = {name: value for name, value in body["trim"].items() if name != "steps"}
             yield json.dumps(head.chunk([last], trim=summary))
-            # Clients read the first choice of every chunk, but for that of the usage, if they asked for one.
+            # Clients read the first choice of every chunk, except that of the usage, if they requested one.
             if asked.stream_options and asked.stream_options.include_usage:
                 yield json.dumps(head.chunk([], usage=body["usage"]))
             yield "[DONE]"
@@ -288,7 +288,7 @@ class Api:
         steps: list[dict[str, Any]],
         finishes: Mapping[int, str],
     ) -> dict[str, Any]:
-        """Keep a finished answer; returns it whole."""
+        """Store a finished answer; returns it whole."""
         choices = [message(i, job.text.sent, finishes.get(i)) for i, job in enumerate(call.jobs) if job.text]
         body = call.head.whole(choices, usage=usage(bills), trim=_summary(call, bills, steps))
         content = {"request": asked.model_dump(exclude_defaults=True), "answer": body}
@@ -302,7 +302,7 @@ class Api:
                 _log.info("%s: %s", name, json.dumps(text))
 
     def _default(self) -> dict[str, Any]:
-        return self._listed(DEFAULT, f"what the operator chose: {self._service.points.default.description}", None)
+        return self._listed(DEFAULT, f"the operator's choice: {self._service.points.default.description}", None)
 
     def _listed(self, name: str, description: str, reached: Any) -> dict[str, Any]:
         listed = {"id": name, "object": "model", "created": 0, "owned_by": "trim", "description": description}
@@ -310,7 +310,7 @@ class Api:
 
 
 class _Events(EventSourceResponse):
-    """Server-sent events whose source is closed when the response ends, even if nobody ever asked for the first one.
+    """Server-sent events whose source is closed when the response ends, even before its first event.
 
     Attributes:
         stream: the source.
@@ -331,7 +331,7 @@ class _Gone(Exception):
 
 
 async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
-    """What work gives, which is given up when the client hangs up."""
+    """The result of `work`, which is cancelled when the client hangs up."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -350,7 +350,7 @@ async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
 
 
 def _note(steps: list[dict[str, Any]], choice: int, step: Step, asked: ChatRequest) -> None:
-    """Put down what is told of one more step of an answer."""
+    """Append the report on one more step of an answer."""
     index = sum(told["choice"] == choice for told in steps)
     steps.append(told_step(index, choice, step, asked.trim.drafts))
 
@@ -361,7 +361,7 @@ def _share(bills: list[Bill]) -> float:
 
 
 def _summary(call: Call, bills: list[Bill], steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is told of an answer beside its text; of several answers all together."""
+    """The report on an answer beside its text; on several answers together."""
     point, account = call.head.point, call.account
     told = bills[0].told() if len(bills) == 1 else {"answers": [one.told() for one in bills]}
     budget = None if account.budget is None else {"wanted": account.budget, "share_so_far": account.share}
@@ -388,10 +388,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _cure(path: str) -> str:
-    """The path to use in place of one that there is not: base_url may lack /v1 or have it twice."""
+    """The path to use instead of an unknown one: base_url may lack /v1 or have it twice."""
     meant = "/v1/" + "/".join(part for part in path.split("/") if part not in ("", "v1"))
     if meant in _SERVED and meant != path:
         return f"use {meant}; base_url ends in one /v1"
     if meant in ("/v1/responses", "/v1/completions"):
-        return "use /v1/chat/completions, in which clients have this server's answers"
+        return "use /v1/chat/completions, the API of this server"
     return f"no such path; there are {', '.join(_SERVED)}"

@@ -1,8 +1,8 @@
-"""The books of a server: what its accounts have spent, and what answers under way may still cost.
+"""The books of a server: its accounts' spending, and the possible cost of answers under way.
 
-An answer is taken as long as what is spent and set aside is below the cap; then the most that it can cost is set aside
-until it ends. So whatever runs at once, all but the last request taken is within the cap. What a step cost is written
-down when the step is there: a kill or a client that leaves loses the step under way at most.
+An answer is admitted if the money spent and reserved is below the cap; then its maximal cost is reserved until it ends.
+So, whatever runs at once, all requests but the last admitted one are within the cap. A step's cost is recorded when the
+step is complete: a kill or a client that leaves loses at most the step under way.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from trim.serve.errors import ApiError
 from trim.serve.jobs import Job
 from trim.serve.store import ServerStore
 
-_FRAME = 200  # tokens that a chat template, or the question to a rater, has around a prompt
+_FRAME = 200  # tokens around a prompt, of a chat template or the question to a rater
 
 
 class Books:
-    """All accounts; `open` may be called from any thread, the rest from the scheduler's.
+    """The accounts; `open` may be called from any thread, the rest from the scheduler's.
 
     Args:
-        accounts: the accounts; what they had spent before is read from the store.
-        store: where spending is written down. What it cannot take now is written with the next step.
-        costs: of each model.
+        accounts: the accounts; their earlier spending is read from the store.
+        store: the record of spending. A failed write is repeated with the next step.
+        costs: prices of each model.
 
     Raises:
-        TrimError: if what the store has of an account is damaged.
+        TrimError: if an account's record in the store is damaged.
     """
 
     def __init__(self, accounts: Iterable[Account], store: ServerStore, costs: Mapping[str, ModelCost]) -> None:
@@ -48,14 +48,14 @@ class Books:
         self._written = {account.name: _amounts(account) for account in self._accounts}
 
     def reserved(self, account: Account) -> float:
-        """Money that is set aside for an account's answers under way."""
+        """Money reserved for an account's answers under way."""
         return sum(money for job, money in self._reserved.copy().items() if job.account is account)
 
     def open(self, jobs: Sequence[Job], most: float) -> None:
-        """Set aside the most that each answer of a request can cost.
+        """Reserve the maximal cost of each answer of a request.
 
         Raises:
-            ApiError: if the cap is used up, or may be by the requests under way.
+            ApiError: if the cap is used up, or may be used up by the requests under way.
         """
         account = jobs[0].account
         if account.cap is None:
@@ -69,20 +69,20 @@ class Books:
             self._reserved.update(dict.fromkeys(jobs, most))
 
     def note(self, job: Job, turn: Turn | None = None) -> None:
-        """Something was made for a job.
+        """Record work on a job.
 
         Args:
             job: the job.
-            turn: the step that does not have its place yet, or the verdict.
+            turn: the step that is not in the solution yet, or the verdict.
         """
         self._due[job] = turn
 
     def close(self, job: Job) -> None:
-        """A job has ended."""
+        """Record the end of a job."""
         self._ended.append(job)
 
     def settle(self) -> None:
-        """Charge what was made since the last time, and set nothing aside for jobs that ended."""
+        """Charge the work since the last call, and release the reservations of ended jobs."""
         due, ended, self._due, self._ended = self._due, self._ended, {}, []
         if not (due or ended):
             return
@@ -98,7 +98,7 @@ class Books:
         self.write({job.account.name: job.account for job in spent}.values())
 
     def write(self, accounts: Iterable[Account] | None = None) -> None:
-        """Write down what accounts, by default all, have spent since that was written last."""
+        """Record the accounts' spending (by default of all) since the last record."""
         for account in self._accounts if accounts is None else accounts:
             now, before = _amounts(account), self._written[account.name]
             strong, whole, money, answers = (new - old for new, old in zip(now, before, strict=True))
@@ -106,7 +106,7 @@ class Books:
                 self._written[account.name] = now
 
     def _spent(self, due: Mapping[Job, Turn | None]) -> dict[Job, float]:
-        """The money that was spent on each job so far."""
+        """The money spent on each job so far."""
         episodes, spent = {}, dict[Job, float]()
         for job, turn in due.items():
             if job.text:
@@ -120,13 +120,13 @@ class Books:
 
 @dataclass(frozen=True)
 class Size:
-    """The greatest size of an answer.
+    """The maximal size of an answer.
 
     Attributes:
         prompt: tokens of the conversation.
         steps: steps.
         length: tokens of a step.
-        tokens: the answer ends before the step that passes them, which is written too; None for no limit.
+        tokens: the answer ends before the step that exceeds them (this step is written too); None for no limit.
     """
 
     prompt: int
@@ -136,12 +136,12 @@ class Size:
 
 
 def most_of_answer(policy: Policy, size: Size, costs: Mapping[str, ModelCost], servers: Collection[str]) -> float:
-    """The most money that an answer can cost.
+    """The maximal cost of an answer in money.
 
     Args:
-        policy: who decides.
-        size: of the answer.
-        costs: of each model.
+        policy: the policy.
+        size: the answer's size.
+        costs: prices of each model.
         servers: the models behind servers, which may bill the whole prompt of every call; others read a token once.
     """
     steps, whole = size.steps, size.steps * size.length
@@ -153,7 +153,7 @@ def most_of_answer(policy: Policy, size: Size, costs: Mapping[str, ModelCost], s
         calls[PAYERS.get(rater, "weak")] += steps * drafts
     if policy.verifier:
         calls[PAYERS[policy.verifier]] += policy.samples if policy.verifier == "self" else 1
-    # Who is asked about a text in words of its own reads all of it each time.
+    # A rater with its own question reads the whole text each time.
     again = {*servers, *(PAYERS[rater] for rater in (*raters, policy.verifier) if rater in ("grade", "self"))}
     most = 0.0
     for role, count in calls.items():

@@ -1,4 +1,4 @@
-"""What a client is told when a request fails, in OpenAI's form."""
+"""Errors of requests, in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ApiError(Exception):
         status: HTTP status.
         message: one line for people.
         code: one word for programs.
-        param: the parameter that is wrong, if one is.
-        retry_after: seconds after which another try is worth while, None if none is.
+        param: the wrong parameter, if any.
+        retry_after: seconds until another try makes sense, None if it never does.
     """
 
     def __init__(
@@ -34,5 +34,5 @@ class ApiError(Exception):
 
 
 def refused(param: str, message: str) -> ApiError:
-    """A parameter that is wrong, or that this server does not do."""
+    """The error for a parameter that is wrong or not supported."""
     return ApiError(400, f"{param}: {message}", "invalid_value", param)

@@ -1,11 +1,11 @@
-"""Models that cannot be reached are left alone for a while."""
+"""Models that cannot be reached are not called for a while."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-_FAILURES = 3  # in a row, after which a model is left alone for a while
+_FAILURES = 3  # in a row, after which a model is not called for a while
 PAUSE = 5.0  # seconds
 
 
@@ -18,11 +18,11 @@ class Health:
 
     @property
     def failing(self) -> bool:
-        """Whether it has failed too often in a row."""
+        """True if it has failed too often in a row."""
         return self.failures >= _FAILURES
 
     def down(self) -> bool:
-        """Whether it is left alone at this moment; at the end of the pause one try is made."""
+        """True during a pause; after the pause one try is made."""
         if not self.failing:
             return False
         if time.monotonic() < self.until:
@@ -31,7 +31,7 @@ class Health:
         return False
 
     def note(self, failed: bool) -> None:
-        """How a call went."""
+        """Record the outcome of a call."""
         self.failures = self.failures + 1 if failed else 0
         if self.failing:
             self.until = time.monotonic() + PAUSE

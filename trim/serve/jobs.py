@@ -1,4 +1,4 @@
-"""What the scheduler is given to do, and what it tells of it."""
+"""Jobs of the scheduler, and their events."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Job:
 
     Attributes:
         episode: its episode.
-        policy: who decides.
-        text: its text so far, None where only a verdict on `draft` is wanted.
+        policy: the policy.
+        text: its text so far, None if only a verdict on `draft` is requested.
         draft: see above.
-        account: who pays.
+        account: the account that pays.
         router: the router's name.
-        tell: takes events: a step with the text that can be given out, or how it ended.
-        deadline: `time.monotonic()` at which it is given up.
-        shown: number of steps that were told.
+        tell: called with events: a step with the text that can be sent, or the job's end.
+        deadline: `time.monotonic()` at which it is cancelled.
+        shown: number of reported steps.
         prompts: tokens of each model's prompt.
-        charged: money that its account was charged.
+        charged: money charged to its account.
     """
 
     episode: Episode
@@ -47,14 +47,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a job: one more step, or its end.
+    """An event of a job: one more step, or its end.
 
     Attributes:
         step: the step.
-        text: what of the text can be given out now.
-        finish: how the answer ended, None as long as it goes on.
-        error: why it failed, None if it did not.
-        verdict: the turn with the verdict that was wanted.
+        text: the part of the text that can be sent now.
+        finish: the answer's finish reason, None while it goes on.
+        error: the reason for a failure, None if there is none.
+        verdict: the turn with the requested verdict.
     """
 
     step: Step | None = None

@@ -1,4 +1,4 @@
-"""The page at `/`: a question, a router, and the steps as they are made; it needs no other file and no network."""
+"""The page at `/`: a question, a router, and the steps as they appear; it needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Page:
     """The page and its headers, which allow nothing but its own script and style, and requests to this server.
 
     Args:
-        points: what can be chosen among.
-        key_needed: whether a request needs a key.
+        points: the operating points to choose from.
+        key_needed: True if a request needs a key.
     """
 
     def __init__(self, points: Points, key_needed: bool = False) -> None:

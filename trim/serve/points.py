@@ -1,4 +1,4 @@
-"""The operating points that clients choose among by the name of a model."""
+"""Operating points, which clients choose by the name of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trim.files import read_sealed
 from trim.serve.errors import ApiError
 from trim.solve import fitted_folder
 
-DEFAULT = "auto"  # the model that the operator chose
+DEFAULT = "auto"  # the operator's choice
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Point:
     """One operating point of a router.
 
     Attributes:
-        id: the name that clients call it by, such as trim-thr@0.35.
+        id: its name for clients, such as trim-thr@0.35.
         router: the router's name in the experiment.
         setting: the setting's name there.
-        policy: decides.
-        reached: what it reached on the validation problems, None if that was not measured.
+        policy: its policy.
+        reached: its results on the validation problems, None if not measured.
         at_budget: the router's policies for any budget, None if it has none between its settings.
     """
 
@@ -50,15 +50,15 @@ class Point:
 
 
 class Points:
-    """All operating points that are fitted.
+    """The fitted operating points.
 
     Args:
         points: the points.
-        default: the id of the one that `auto` is.
-        named: the setting that a name such as guarantee=0.95 stands for; see `trim.experiment.guarantee`.
+        default: the id of `auto`.
+        named: resolves a name such as guarantee=0.95 to a setting; see `trim.experiment.guarantee`.
 
     Raises:
-        TrimError: if there is no point of that id.
+        TrimError: if there is no point with that id.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Points:
             raise TrimError(error.message) from error
 
     def __iter__(self) -> Iterator[Point]:
-        """All points, in the experiment's order."""
+        """The points, in the experiment's order."""
         return iter(self._points.values())
 
     def _between(self, router: str, setting: str) -> Point | None:
-        """The point of a budget between the fitted ones, where a router takes any; made once."""
+        """The point of a budget between the fitted ones, if a router accepts any; made once."""
         at_budget = next((p.at_budget for p in self if p.router == router and p.at_budget), None)
         budget = _share(setting)
         if at_budget is None or budget is None:
@@ -91,10 +91,10 @@ class Points:
         return self._setting[router, named]
 
     def find(self, model: str) -> Point:
-        """The point of a name: an id of the list, or ROUTER@SETTING with the setting as `trim solve` takes it.
+        """The point of a name: an id of the list, or ROUTER@SETTING with a setting as in `trim solve`.
 
         Raises:
-            ApiError: if there is none; it lists those that there are.
+            ApiError: if there is none; the message lists the points.
         """
         if model == DEFAULT:
             return self.default
@@ -118,25 +118,24 @@ class Points:
 
 
 def _share(text: str) -> float | None:
-    """A share with up to three digits after the point, so that there are not too many of them; None if it is none."""
+    """A share with at most three decimals, which limits their number; None if the text is not one."""
     found = re.fullmatch(r"(?:budget=)?(0(?:\.\d{1,3})?|1(?:\.0{1,3})?)", text)
     return float(found[1]) if found else None
 
 
 def operating_points(params: Params, benchmark: str, results: Path, served: Params) -> dict[str, Point]:
-    """The points of every router of an experiment that is fitted, by id; of routers with several seeds, the first's.
+    """The points of every fitted router of an experiment, by id; for routers with several seeds, the first's.
 
-    One reward model is loaded: routers that read another one's scores, or the same together with other evidence, are
-    left out.
+    One reward model is loaded: routers with another one's scores, or with its scores fused differently, are left out.
 
-    An id is ROUTER@VALUE for a value of the router's own parameter, or of the budget where it takes any budget, and
+    An id is ROUTER@VALUE for a value of the router's own parameter, or of the budget if it accepts any budget, and
     ROUTER@SETTING for any other.
 
     Args:
         params: the experiment.
-        benchmark: the benchmark that they are fitted on.
+        benchmark: the benchmark on which they are fitted.
         results: folder of the results.
-        served: the experiment with the reward model that is loaded; see `Params.as_run`.
+        served: the experiment with the loaded reward model; see `Params.as_run`.
 
     Raises:
         TrimError: if a file of the fits is damaged.
@@ -169,6 +168,6 @@ def operating_points(params: Params, benchmark: str, results: Path, served: Para
 
 
 def _reached(folder: Path, source: str, router: str) -> dict[str, dict[str, float]]:
-    """What each setting of a router reached on the validation problems, where it was measured."""
+    """Results of each setting of a router on the validation problems, if measured."""
     path = validation_path(folder, source)
     return read_sealed(path).get(router, {}) if path.is_file() else {}

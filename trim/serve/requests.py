@@ -1,4 +1,4 @@
-"""Requests as clients send them: every parameter is honoured, or refused by its name."""
+"""Requests of clients: every parameter is honoured, or refused by its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Request = TypeVar("Request", bound=BaseModel)
 Metadata = Annotated[  # with OpenAI's limits
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
-# Parameters that this server does not have, with the values at which they change no answer; any other is refused.
+# Unsupported parameters, with the values at which they change no answer; any other value is refused.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "audio": (),
     "best_of": (1,),
@@ -40,13 +40,13 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "verbosity": ("medium",),
     "web_search_options": (),
 }
-# Parameters that concern other servers' caches, accounts and tools: they change no answer at any value.
+# Parameters of other servers' caches, accounts and tools: they change no answer at any value.
 _UNREAD = ("parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store")
-# The same of a message, which may be an answer of this server or of another one.
+# The same for a message, which may be an answer of this server or of another one.
 _NEUTRAL_IN_MESSAGE: dict[str, tuple[Any, ...]] = {"audio": (), "function_call": (), "refusal": (), "tool_calls": ([],)}
 _UNREAD_IN_MESSAGE = ("annotations", "name", "provider_specific_fields", "reasoning", "reasoning_content")
 _MOST_STOPS = 4
-_LONGEST_NAME = 100  # characters of an unknown parameter that are repeated
+_LONGEST_NAME = 100  # characters of an unknown parameter in a message
 _LONGEST_STOP = 500  # characters
 
 
@@ -58,7 +58,7 @@ class Message(_Strict):
     """One turn of a conversation.
 
     Attributes:
-        role: who speaks; a developer's turn is a system turn.
+        role: the speaker; a developer's turn is a system turn.
         content: the text, or a list of its parts.
     """
 
@@ -82,10 +82,10 @@ class Message(_Strict):
 
 
 class StreamOptions(_Strict):
-    """Options of a stream; those that this server does not have concern no answer, and are not read.
+    """Options of a stream; unsupported ones affect no answer, and are ignored.
 
     Attributes:
-        include_usage: one more chunk at the end, without choices, holds the usage.
+        include_usage: send the usage in one more chunk at the end, without choices.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -97,14 +97,14 @@ class TrimOptions(_Strict):
     """This server's own options, in the field `trim` of a request.
 
     Attributes:
-        drafts: tell the text of drafts that are thrown away.
+        drafts: include the text of discarded drafts.
     """
 
     drafts: bool = False
 
 
 class Conversation(_Strict):
-    """What every request has.
+    """The common part of all requests.
 
     Attributes:
         model: the operating point; see `trim.serve.points`.
@@ -119,15 +119,15 @@ class Conversation(_Strict):
     def _ends_with_a_question(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         *before, question = messages
         if question.role != "user":
-            raise ValueError("the last turn must be the user's; an answer that was begun cannot be continued")
+            raise ValueError("the last turn must be the user's; an unfinished answer cannot be continued")
         roles = [role for role, _ in (message.turn for message in messages)]
         if "system" in roles[_leading(roles) :]:
             raise ValueError("a system turn after other turns; put it first, or write it as the user's")
-        # Editors and forms leave line breaks there, and models would answer another question.
+        # Editors and forms leave line breaks there, which would change the model's answer.
         return (*before, question.model_copy(update={"content": question.content.rstrip()}))
 
     def prefix(self, separator: str, temperature: float | None = None, top_p: float | None = None) -> Prefix:
-        """The beginning of the solution; several system turns become one, as chat templates have one place for them."""
+        """The beginning of the solution; several system turns become one, since chat templates take only one."""
         *before, (_, question) = (message.turn for message in self.messages)
         count = _leading([role for role, _ in before])
         system = [("system", "\n\n".join(text for _, text in before[:count]))] if count else []
@@ -144,13 +144,13 @@ class ChatRequest(Conversation):
     """A request for an answer.
 
     Attributes:
-        stream: send each step as it stands.
-        stream_options: what the stream tells beside.
-        max_tokens, max_completion_tokens: the answer ends before the step that passes it; -1 is no limit.
-        temperature, top_p: in place of the experiment's.
+        stream: send each step once it is accepted.
+        stream_options: options of the stream.
+        max_tokens, max_completion_tokens: the answer ends before the step that exceeds it; -1 is no limit.
+        temperature, top_p: replace the experiment's.
         seed: another seed gives another answer; the same request always gives the same one.
         n: number of answers.
-        stop: texts that the answer ends before; an empty one is none.
+        stop: the answer ends before any of these texts; empty ones are ignored.
         user, metadata: written into the record of the request.
         trim: this server's own options.
     """
@@ -181,18 +181,18 @@ class ChatRequest(Conversation):
 
     @property
     def most_tokens(self) -> int | None:
-        """Most tokens of the answer."""
+        """Maximum of tokens of the answer."""
         given = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
         return min(given, default=None)
 
 
 class StandingStep(_Strict):
-    """A step that stands, for a verdict on the one after it.
+    """An accepted step, for a verdict on the one after it.
 
     Attributes:
         text: the step.
-        writer: who wrote it.
-        draft: the weak draft that it took the place of, if it is the strong model's.
+        writer: its writer.
+        draft: the weak draft that it replaced, if it is the strong model's.
     """
 
     text: str
@@ -204,8 +204,8 @@ class DecisionRequest(Conversation):
     """A request for a verdict on a draft.
 
     Attributes:
-        steps: the steps that stand.
-        draft: the next step, as a weak model wrote it.
+        steps: the accepted steps.
+        draft: the next step, written by a weak model.
     """
 
     steps: Annotated[tuple[StandingStep, ...], Field(max_length=1000)] = ()
@@ -213,10 +213,10 @@ class DecisionRequest(Conversation):
 
 
 def read(body: bytes, cls: type[Request]) -> Request:
-    """A request from its JSON. A null is the same as a parameter that is left out, and 1.0 the same as 1.
+    """A request from its JSON. A null equals a missing parameter, and 1.0 equals 1.
 
     Raises:
-        ApiError: if it is no JSON, or a parameter is wrong, unknown, or one that the server does not do.
+        ApiError: if it is no JSON, or a parameter is wrong, unknown or not supported.
     """
     try:
         given = json.loads(body, object_pairs_hook=_without_nulls, parse_float=_number)
@@ -246,13 +246,13 @@ def _without_nulls(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _number(text: str) -> float:
-    """A number with a point or an exponent, as an integer where it is one that integers are wanted for."""
+    """A number with a point or an exponent; an integer if it is whole and small enough."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) < 2**63 else value
 
 
 def _meant(given: Any, neutral: Mapping[str, Sequence[Any]], unread: Sequence[str], place: str = "") -> Any:
-    """A section without the parameters that change no answer."""
+    """A section without parameters that change no answer."""
     if not isinstance(given, dict):
         return given
     for name, values in neutral.items():
@@ -262,7 +262,7 @@ def _meant(given: Any, neutral: Mapping[str, Sequence[Any]], unread: Sequence[st
 
 
 def _torn(given: Any) -> str:
-    """The place of a text, or of a key's section, that holds half of a character."""
+    """The place of a text, or of a key's section, with half of a character."""
     left: list[tuple[str, Any]] = [("", given)]
     for place, value in left:
         if isinstance(value, str):

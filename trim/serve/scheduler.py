@@ -1,8 +1,7 @@
-"""Continuous batching by steps: requests join the engine's rounds at any time, and leave when they are done.
+"""Continuous batching by steps: requests join the engine's rounds at any time, and leave when they are finished.
 
-One thread owns the rounds: that which calls `run`. Models of this process work in it, each time on all that waits for
-them. A model behind a server is asked from a thread of its own for every single step, so that an answer that stalls
-holds up nobody else.
+One thread owns the rounds: the caller of `run`. Models of this process work in it, each time on all waiting turns. A
+model behind a server is called from a separate thread for every single step, so that a stalled answer delays no other.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from trim.serve.settings import Limits
 from trim.serve.text import Finish
 from trim.serve.turns import NAMES, cut, place, role_of, unexpected, unfinished
 
-_THREADS = 4  # for each answer that is made; those whose client is gone hold one until their server answers
-_STUCK = 60.0  # seconds that a batch may take in any case
-_LOOK = 0.2  # seconds between two looks at the time, where nothing else happens
+_THREADS = 4  # per running answer; after its client has left, an answer keeps one until its server answers
+_STUCK = 60.0  # seconds that a batch may always take
+_LOOK = 0.2  # seconds between two checks of the time when idle
 _log = logging.getLogger(__name__)
 
 
@@ -42,12 +41,12 @@ class Scheduler:
 
     Args:
         runner: the models.
-        limits: how much is done at once, and what happens where a model cannot be reached.
-        metrics: counts.
-        books: what was made is charged there.
+        limits: limits of work at once, and the choice if a model cannot be reached.
+        metrics: the metrics.
+        books: the books, which charge the work.
 
     Attributes:
-        alive: whether `run` is under way.
+        alive: True while `run` is under way.
     """
 
     def __init__(self, runner: Runner, limits: Limits, metrics: Metrics, books: Books) -> None:
@@ -65,32 +64,32 @@ class Scheduler:
         self._backlog: deque[Job] = deque()
         self._jobs: dict[int, Job] = {}
         self._flying: dict[tuple[str, ...], list[Turn]] = {}
-        self._told: list[tuple[Job, Event]] = []  # what jobs are told once it is charged
-        self._left: dict[Turn, Job] = {}  # turns that a server works on, and whose clients are gone
+        self._told: list[tuple[Job, Event]] = []  # events of jobs, sent once they are charged
+        self._left: dict[Turn, Job] = {}  # turns at a server, whose clients have left
         self.alive, self._stopping, self._ended = False, False, threading.Event()
         self._moved = time.monotonic()  # when the last batch began
 
     @property
     def moves(self) -> bool:
-        """Whether the rounds go on: `run` is under way, and no batch takes longer than an answer may."""
+        """True if the rounds go on: `run` is under way, and no batch takes longer than an answer may."""
         return self.alive and time.monotonic() - self._moved < max(_STUCK, self._limits.seconds)
 
     def health(self) -> dict[str, str]:
-        """Whether each model is asked, or left alone for a while since it could not be reached."""
+        """The state of each model: in use, or paused since it could not be reached."""
         return {role: "down" if state.failing else "up" for role, state in self._health.items()}
 
     @property
     def refusing(self) -> bool:
-        """Whether a model is left alone that the operator chose not to go without."""
+        """True if a model is paused that the operator chose as indispensable."""
         down = [role for role, state in self.health().items() if state == "down"]
         return any(self._choice(role) == "refuse" for role in down)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Have jobs done, in order, as soon as there is room."""
+        """Start jobs, in order, as soon as there is room."""
         self._inbox.put(lambda: self._backlog.extend(jobs))
 
     def cancel(self, jobs: Sequence[Job]) -> None:
-        """Give jobs up; they are told nothing more."""
+        """Cancel jobs; they get no further events."""
 
         def dropping() -> None:
             for job in jobs:
@@ -99,7 +98,7 @@ class Scheduler:
         self._inbox.put(dropping)
 
     def stop(self) -> None:
-        """End `run`, and wait until it has ended; what is under way is given up."""
+        """End `run`, and wait until it has ended; work under way is abandoned."""
 
         def stopping() -> None:
             self._stopping = True
@@ -107,20 +106,20 @@ class Scheduler:
         self._inbox.put(stopping)
         self._ended.wait()
 
-    # All that follows runs in the thread that calls `run`, but for `_ask`.
+    # Everything below runs in the thread that calls `run`, except `_ask`.
 
     def run(self) -> None:
-        """Do jobs until `stop` is called.
+        """Work on jobs until `stop` is called.
 
-        For models that run here it is to be called in the main thread: in another one OpenMP's workers would sleep
-        between any two operations, which takes twice the time.
+        With local models it must be called in the main thread: in another one OpenMP's workers would sleep between any
+        two operations, which takes twice the time.
         """
         self.alive = True
         try:
             while not self._stopping:
                 try:
                     self._turn_over()
-                except Exception:  # a mistake of ours fails what is open, not the server
+                except Exception:  # a bug of ours fails the open jobs, not the server
                     _log.exception("the rounds of steps")
                     for job in [*self._jobs.values(), *self._backlog]:
                         self._fail(job, ApiError(500, "unexpected error", "internal_error"))
@@ -135,14 +134,14 @@ class Scheduler:
                 self._ended.set()
 
     def _turn_over(self) -> None:
-        """All stages once, with what comes in between."""
+        """All stages once, with the work in between."""
         self._receive(wait=True)
         for stage in STAGES:
             self._receive(wait=False)
             self._round(stage)
 
     def _round(self, stage: Stage) -> None:
-        """Have done what waits for one stage."""
+        """Process the turns that wait for one stage."""
         self._moved = time.monotonic()
         here = []
         for turn in self._rounds.take(stage):
@@ -157,7 +156,7 @@ class Scheduler:
             self._report()
 
     def _receive(self, wait: bool) -> None:
-        """Handle what came in; if nothing is to be done, wait for it, but look at the time now and then."""
+        """Handle incoming work; when idle, wait for it, but check the time now and then."""
         if wait and not self._rounds.ready:
             with suppress(queue.Empty):
                 self._inbox.get(timeout=_LOOK)()
@@ -173,13 +172,13 @@ class Scheduler:
             self._metrics.open(len(self._jobs), len(self._backlog))
 
     def _with_prompts(self, jobs: list[Job]) -> list[Job]:
-        """Find the lengths of the jobs' prompts; returns those that have any."""
+        """Compute the lengths of the jobs' prompts; returns the jobs for which that succeeds."""
         if not jobs:
             return []
         roots = [job.episode.root for job in jobs]
         try:
             lengths = {role: model.prompt_tokens(roots) for role, model in self._models.items()}
-        except Exception as error:  # such as a chat template that takes no system turn
+        except Exception as error:  # such as a chat template without system turns
             if len(jobs) > 1:
                 return [job for alone in jobs for job in self._with_prompts([alone])]
             self._fail(jobs[0], ApiError(400, unexpected(error).message, "invalid_messages", "messages"))
@@ -189,7 +188,7 @@ class Scheduler:
         return [job for job in jobs if self._fits(job)]
 
     def _fits(self, job: Job) -> bool:
-        """Whether the models' contexts have room for a job's prompt, and what was given of its solution."""
+        """True if the models' contexts have room for a job's prompt and the given part of its solution."""
         given = sum(step.tokens for step in job.episode.steps) + (job.draft.tokens if job.draft else 0)
         for role, prompt in job.prompts.items():
             context, tokens = self._contexts[role], prompt + given
@@ -206,7 +205,7 @@ class Scheduler:
                 self._rounds.join([job.episode], [job.policy])
             else:
                 self._rounds.consider(job.episode, job.policy, job.draft)
-        except Exception as error:  # a policy's mistake is this job's, not the server's
+        except Exception as error:  # a policy's error is this job's, not the server's
             self._fail(job, unexpected(error))
 
     def _drop(self, job: Job) -> None:
@@ -217,11 +216,11 @@ class Scheduler:
     def _expire(self) -> None:
         now = time.monotonic()
         for job in [job for job in (*self._jobs.values(), *self._backlog) if job.deadline < now]:
-            message = f"not finished within {self._limits.seconds:g} s; another try goes on where this one ended"
+            message = f"not finished within {self._limits.seconds:g} s; another try continues where this one ended"
             self._fail(job, ApiError(504, message, "time_limit", retry_after=1))
 
     def _work(self, stage: Stage, turns: Sequence[Turn]) -> None:
-        """Have models of this process work on turns; where they fail, on each alone, to know whose failure it is."""
+        """Run models of this process on turns; if they fail, on each turn alone, to find the cause."""
         try:
             with self._metrics.stage(stage, len(turns)):
                 self._rounds.work(stage, turns)
@@ -244,7 +243,7 @@ class Scheduler:
                     self._fail(self._jobs.get(id(turn.episode)), unexpected(error))
 
     def _send(self, stage: Stage, turn: Turn) -> None:
-        """Have a model behind a server work on a turn; equal turns wait for the one that is under way."""
+        """Send a turn to a model behind a server; equal turns wait for the one under way."""
         assert self._pool
         role, at = role_of(stage, turn), place(stage, turn)
         if self._health[role].down():
@@ -256,7 +255,7 @@ class Scheduler:
             self._pool.submit(self._ask, stage, turn, at)
 
     def _ask(self, stage: Stage, turn: Turn, at: tuple[str, ...]) -> None:
-        """In a thread of the pool."""
+        """The server's call, in a thread of the pool."""
         failure: Exception | None = None
         try:
             with self._metrics.stage(stage, 1):
@@ -280,7 +279,7 @@ class Scheduler:
         self._rounds.wait(stage, others)
 
     def _without(self, stage: Stage, turn: Turn, failure: Exception) -> None:
-        """Go on without a model that cannot be reached, as the operator chose."""
+        """Continue without a model that cannot be reached, by the operator's choice."""
         job, role = self._jobs.get(id(turn.episode)), role_of(stage, turn)
         if job is None:
             return
@@ -302,7 +301,7 @@ class Scheduler:
             self._close(self._rounds.stand([turn]))
 
     def _choice(self, role: str) -> str:
-        """What the operator chose where a model cannot be reached."""
+        """The operator's choice for a model that cannot be reached."""
         return {"prm": self._limits.without_prm, "strong": self._limits.without_strong}.get(role, "refuse")
 
     def _on_step(self, episode: Episode) -> None:
@@ -313,12 +312,12 @@ class Scheduler:
         job.account.spend(episode)
         self._books.note(job)
         self._metrics.step(job.router, step, job.account.name)
-        # A whole solution that may still be thrown away is told when it is not.
+        # A whole solution that may still be discarded is reported once it is accepted.
         if not job.policy.verifier or episode.discarded:
             self._tell(job)
 
     def _report(self) -> None:
-        """Charge what was made, and then tell of it."""
+        """Charge the work, and then report it."""
         told, self._told = self._told, []
         try:
             self._books.settle()
@@ -327,7 +326,7 @@ class Scheduler:
                 job.tell(event)
 
     def _tell(self, job: Job) -> None:
-        """Tell of the steps that were not told yet."""
+        """Report the new steps."""
         assert job.text
         while job.text.finish is None and job.shown < len(job.episode.steps):
             step = job.episode.steps[job.shown]
@@ -338,7 +337,7 @@ class Scheduler:
             self._told.append((job, Event(step, text, job.text.finish)))
 
     def _close(self, turns: Sequence[Turn]) -> None:
-        """Tell of the end of those whose episodes are finished."""
+        """Report the end of finished episodes."""
         for turn in turns:
             job = self._jobs.get(id(turn.episode))
             if job is None:
@@ -357,7 +356,7 @@ class Scheduler:
                 self._told.append((job, Event(None, job.text.end(finish), finish)))
 
     def _fail(self, job: Job | None, error: ApiError, turn: Turn | None = None) -> None:
-        """End a job with an error; a turn that it was at is charged as far as it came."""
+        """End a job with an error; its current turn is charged as far as it came."""
         if job:
             if turn:
                 self._note_left(job, turn)
@@ -365,7 +364,7 @@ class Scheduler:
             self._told.append((job, Event(error=error)))
 
     def _end(self, job: Job) -> None:
-        """Forget a job, which may have ended before."""
+        """Forget a job, which may have ended already."""
         waiting = self._rounds.leave(job.episode)
         self._settle_account(job)
         asked = [(at[0], turn) for at, turns in self._flying.items() for turn in turns if turn.episode is job.episode]
@@ -374,11 +373,11 @@ class Scheduler:
             self._left.update(dict.fromkeys(flying, job))
             for turn in filter(None, (waiting, *flying)):
                 self._note_left(job, turn)
-        if not flying:  # what a server may still bill stays set aside until it answers
+        if not flying:  # a server's possible bill stays reserved until it answers
             self._books.close(job)
 
     def _note_left(self, job: Job, turn: Turn) -> None:
-        """Charge what was made of a step that will never be finished."""
+        """Charge the work on a step that will never be finished."""
         if turn.retry_of:
             turn = turn.better() if turn.draft else turn.retry_of
         self._books.note(job, turn)

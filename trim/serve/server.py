@@ -1,4 +1,4 @@
-"""A server from an experiment: what is loaded, checked, and run until it is told to stop."""
+"""A server from an experiment: loading, checks, and running until it is stopped."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ from trim.serve.settings import KEY, Keys, Limits
 from trim.serve.store import ServerStore
 from trim.solve import fitted_folder, here
 
-_MOST_HEAD = 1 << 16  # bytes of a request that are no body
-_PIECE = 1 << 12  # bytes that are parsed between two looks at that
-_SWITCH = 0.0005  # seconds after which the thread of HTTP gives way to that of the models
+_MOST_HEAD = 1 << 16  # bytes of a request outside its body
+_PIECE = 1 << 12  # bytes parsed between two checks of that limit
+_SWITCH = 0.0005  # seconds after which the HTTP thread yields to that of the models
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the operator of a server chose.
+    """The options of a server's operator.
 
     Attributes:
-        params: the experiment's file; by default that of the present folder, else the embedded experiment.
-        results: folder of what was fitted.
-        benchmark: the benchmark that routers were fitted on; by default the experiment's first.
-        model: the operating point that the model `auto` is.
-        budget: share of always-strong's tokens that is held over the stream, None for no such budget.
-        host, port: where it listens.
+        params: the experiment's file; by default that of the current folder, else the embedded experiment.
+        results: folder of fitted parameters.
+        benchmark: the benchmark on which routers were fitted; by default the experiment's first.
+        model: the operating point of the model `auto`.
+        budget: target share of always-strong's tokens over the stream, None for no such budget.
+        host, port: address to listen on.
         keys: file of the clients' keys; see `trim.serve.settings.Keys`.
         store: file of draws and answers, None to keep them in memory.
-        keep: most draws that are kept.
-        drain: seconds that requests under way may still take once the server is told to stop.
+        keep: maximum of stored draws.
+        drain: seconds left for requests under way after the signal to stop.
         log_content: write questions and answers into the log.
-        limits: how much is done at once.
-        access: hosts and pages that may ask a server without a key.
+        limits: limits of work at once.
+        access: hosts and pages that may use a server without a key.
     """
 
     params: Path | None = None
@@ -75,7 +75,7 @@ class Options:
 
 
 class _Counted(Tracker):
-    """Counts what models make in place of showing it."""
+    """Counts the models' work instead of showing it."""
 
     metrics: Metrics
 
@@ -88,8 +88,8 @@ def make_api(options: Options) -> Api:
     """The interface of a server.
 
     Raises:
-        TrimError: if the experiment, a fit, a key or the store is wrong, or another host than this machine is to be
-            served without a key.
+        TrimError: if the experiment, a fit, a key or the store is wrong, or if the server would listen beyond this
+            machine without a key.
     """
     params = load(options.params or here(), options.benchmark)
     keys = Keys.load(options.keys, options.budget)
@@ -123,12 +123,12 @@ def make_api(options: Options) -> Api:
 
 
 class _Protocol(HttpToolsProtocol):
-    """HTTP whose heads (address and headers), and all else that is no body, have a limit."""
+    """HTTP with a limit on heads (address and headers) and everything else outside bodies."""
 
     _head = 0  # bytes since the last body or end of a request
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse incoming bytes."""
         for start in range(0, len(data), _PIECE):
             if self.transport.is_closing():
                 return
@@ -157,11 +157,11 @@ class _Protocol(HttpToolsProtocol):
 
 
 def http_config(api: Api, drain: float, **more: Any) -> uvicorn.Config:
-    """How an interface is served over HTTP.
+    """The HTTP configuration of an interface.
 
     Args:
         api: the interface.
-        drain: seconds that requests under way may still take once the server stops.
+        drain: seconds left for requests under way once the server stops.
         more: see `uvicorn.Config`.
     """
     settings: dict[str, Any] = {"http": _Protocol, "ws": "none", "access_log": False, "server_header": False}
@@ -171,7 +171,7 @@ def http_config(api: Api, drain: float, **more: Any) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn in a thread of its own, where no signals arrive."""
+    """Uvicorn in its own thread, where no signals arrive."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

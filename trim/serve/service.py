@@ -1,4 +1,4 @@
-"""The server's work apart from HTTP: requests in, events out, and the books."""
+"""The server's work without HTTP: requests in, events out, and the books."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Call:
     """A request under way.
 
     Attributes:
-        head: what its chunks have in common.
+        head: the common part of its chunks.
         jobs: its answers, or the one verdict.
-        account: who pays.
-        arrived: `time.monotonic()` when it came.
-        events: what happened to its answers, by their numbers.
+        account: the account that pays.
+        arrived: `time.monotonic()` of its arrival.
+        events: events of its answers, by their numbers.
     """
 
     head: Head
@@ -54,20 +54,20 @@ class Call:
 
 
 class _Outbox:
-    """Takes events from the scheduler's thread to the loop's, many at a time, since waking a loop is expensive."""
+    """Passes events from the scheduler's thread to the loop's, many at a time, since waking a loop is expensive."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._events, self._called = loop, deque[tuple[asyncio.Queue, Any]](), False
 
     def put(self, to: asyncio.Queue, event: Any) -> None:
-        """From the scheduler's thread."""
+        """Add an event; called in the scheduler's thread."""
         self._events.append((to, event))
         if not self._called:
             self._called = True
             self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        self._called = False  # before the events are taken, so that none stays behind
+        self._called = False  # before the events are taken, so that none is lost
         while self._events:
             to, event = self._events.popleft()
             to.put_nowait(event)
@@ -77,11 +77,11 @@ class Service:
     """Takes requests and keeps the books.
 
     Args:
-        runner: the models, over the store in which draws and answers are kept.
+        runner: the models, over the store of draws and answers.
         points: the operating points.
-        keys: who may ask.
-        limits: how much is done at once.
-        metrics: counts.
+        keys: the clients' keys.
+        limits: limits of work at once.
+        metrics: the metrics.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Service:
         self._outbox: _Outbox | None = None
 
     def ask(self, request: ChatRequest, account: Account) -> Call:
-        """Take a request for an answer.
+        """Accept a request for an answer.
 
         Raises:
             ApiError: if it is refused.
@@ -111,7 +111,7 @@ class Service:
         return self._call(request, account, roots, texts)
 
     def decide(self, request: DecisionRequest, account: Account) -> Call:
-        """Take a request for a verdict.
+        """Accept a request for a verdict.
 
         Raises:
             ApiError: if it is refused.
@@ -121,7 +121,7 @@ class Service:
         return self._call(request, account, [root], [None])
 
     def _check_solution(self, request: DecisionRequest) -> None:
-        """Refuse what is longer than a solution can be."""
+        """Refuse a solution that is longer than possible."""
         generation = self.params.generation
         if len(request.steps) >= generation.max_steps:
             raise refused("steps", f"{len(request.steps)} given; a solution has at most {generation.max_steps}")
@@ -160,7 +160,7 @@ class Service:
         return Call(head, jobs, account, arrived, events)
 
     def _most(self, request: Conversation, policy: Policy) -> float:
-        """The most that one answer can cost; a token of a prompt is taken for a character at least."""
+        """The maximal cost of one answer; a prompt's tokens are bounded by its characters."""
         generation, prompt = self.params.generation, sum(len(message.content) for message in request.messages)
         most_tokens = request.most_tokens if isinstance(request, ChatRequest) else None
         size = Size(prompt, generation.max_steps, generation.sampling.max_step_tokens, most_tokens)
@@ -176,7 +176,7 @@ class Service:
             raise ApiError(400, str(error), "unknown_question", "messages") from error
 
     def _policy(self, model: str, point: Point, account: Account, stops: bool) -> Policy:
-        """The policy of a request; where only a verdict is wanted there is nothing to be stopped."""
+        """The policy of a request; a verdict alone needs no limit by the budget."""
         if account.budget is None:
             return point.policy
         steered = point.at_budget if model == DEFAULT else None
@@ -184,7 +184,7 @@ class Service:
         return Capped(policy, account) if stops else policy
 
     async def events(self, call: Call) -> AsyncGenerator[tuple[int, Event]]:
-        """What happens to a call, to its end; one that is left before is given up.
+        """The events of a call until its end; a call that is left earlier is cancelled.
 
         Raises:
             ApiError: if an answer fails.
@@ -207,7 +207,7 @@ class Service:
                 self.metrics.gone()
 
     def close(self, call: Call) -> list[Bill]:
-        """Count what a call took, whatever became of it; returns the bill of each answer."""
+        """Count the cost of a call, however it ended; returns the bill of each answer."""
         bills = [bill(job.episode, job.prompts, self._costs) for job in call.jobs]
         for one in bills:
             self.metrics.spent(one.tokens, one.money)
@@ -215,13 +215,13 @@ class Service:
         return bills
 
     def close_verdict(self, call: Call, turn: Turn) -> None:
-        """Count what a verdict took: the reading of the draft, and of the steps that were given."""
+        """Count the cost of a verdict: the reading of the draft and of the given steps."""
         for role, tokens, money in verdict_bill(turn, call.jobs[0].prompts, self._costs):
             self.metrics.spent({role: tokens}, money)
 
 
 def _standing(episode: Episode, request: DecisionRequest) -> Draft:
-    """Put the steps that were given into an episode; returns the draft. Lengths are told until they are read."""
+    """Put the given steps into an episode; returns the draft. Lengths are estimates until they are read."""
     for given in request.steps:
         episode.node = episode.node.child(given.text)
         tokens, drafted = approximate_tokens(given.text), approximate_tokens(given.draft or given.text)

@@ -1,4 +1,4 @@
-"""What the operator of a server chose."""
+"""Settings of a server's operator."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from trim.section import Cost, Name, Section, Share, explain
 
 KEY = "TRIM_API_KEY"
 _SHORTEST = 16  # characters of a key
-_DEFAULT, _EVERYBODY = "default", "everybody"  # accounts of TRIM_API_KEY, and of all where no key is needed
+_DEFAULT, _EVERYBODY = "default", "everybody"  # accounts of TRIM_API_KEY, and of all clients if no key is needed
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is done, for how long, and what happens where a model cannot be reached.
+    """Limits of work and time, and the choices if a model cannot be reached.
 
     Attributes:
-        running: most answers that are made at once.
-        waiting: most answers that wait for one of these; more are turned away.
-        seconds: time after which an answer is given up.
-        body: bytes of a request.
-        upload: seconds that a request's body may take to come.
-        send: seconds that a client may take to accept what it is sent.
-        without_prm: what becomes of a step that the reward model cannot score: the strong model writes it, the weak
-            draft stands, or the request fails.
-        without_strong: what becomes of a step that the strong model is to write and cannot: the weak draft stands, or
-            the request fails.
+        running: maximum of answers in progress.
+        waiting: maximum of waiting answers; more are refused.
+        seconds: time limit of an answer.
+        body: maximum of bytes of a request.
+        upload: seconds for the arrival of a request's body.
+        send: seconds for a client to accept data.
+        without_prm: choice for a step that the reward model cannot score: the strong model writes it, the weak draft
+            is accepted, or the request fails.
+        without_strong: choice for a step that the strong model cannot write: the weak draft is accepted, or the request
+            fails.
     """
 
     running: int = 64
@@ -55,7 +55,7 @@ class Key(Section):
     Attributes:
         variable: name of the environment variable that holds the key.
         budget: share of always-strong's tokens that the client may spend on average.
-        cap: most money that the client may spend.
+        cap: maximum of money that the client may spend.
     """
 
     variable: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
@@ -64,11 +64,11 @@ class Key(Section):
 
 
 class Keys:
-    """Who may ask, and on whose account.
+    """The clients' keys and accounts.
 
     Args:
-        accounts: the account of each key; empty if everybody may ask.
-        everybody: the account of all that ask without a key, where none is needed.
+        accounts: the account of each key; empty if no key is needed.
+        everybody: the account of clients without a key, if none is needed.
     """
 
     def __init__(self, accounts: Mapping[str, Account], everybody: Account) -> None:
@@ -76,16 +76,16 @@ class Keys:
 
     @property
     def accounts(self) -> list[Account]:
-        """All accounts."""
+        """The accounts."""
         return [self._everybody, *self._accounts.values()]
 
     @property
     def needed(self) -> bool:
-        """Whether a request needs a key."""
+        """True if a request needs a key."""
         return bool(self._accounts)
 
     def account(self, header: str | None) -> Account | None:
-        """The account of a request by its Authorization header, None if its key is none; in constant time."""
+        """The account of a request by its Authorization header, None if its key is wrong; in constant time."""
         if not self._accounts:
             return self._everybody
         scheme, _, key = (header or "").strip().partition(" ")
@@ -98,15 +98,15 @@ class Keys:
 
     @classmethod
     def load(cls, path: Path | None, budget: float | None, environment: Mapping[str, str] | None = None) -> Keys:
-        """Keys from the environment: that in TRIM_API_KEY, and those that a file names.
+        """Keys from the environment: that in TRIM_API_KEY, and those named in a file.
 
         Args:
-            path: the file, which has a section for each client; see `Key`.
-            budget: the budget of those whose section names none.
+            path: the file, with a section for each client; see `Key`.
+            budget: the budget of clients whose section gives none.
             environment: by default the process's.
 
         Raises:
-            TrimError: if the file is wrong, or a key is not set, too short, or not one line of plain signs.
+            TrimError: if the file is wrong, or a key is not set, too short, or not one line of plain characters.
         """
         known = os.environ if environment is None else environment
         sections = _read(path) if path else {}
@@ -115,7 +115,7 @@ class Keys:
             accounts[_key(KEY, known)] = Account(_DEFAULT, budget)
         for name, section in sections.items():
             if name in (_DEFAULT, _EVERYBODY):
-                raise TrimError(f"{path}: {name}: an account of the server has this name; name the client otherwise")
+                raise TrimError(f"{path}: {name}: an account of the server has this name; rename the client")
             key = _key(section.variable, known)
             if key in accounts:
                 raise TrimError(f"{path}: {name}: its key is that of another client; give each its own")

@@ -1,6 +1,6 @@
-"""What a server keeps: draws, which it looks up one by one, finished answers, and what each key has spent.
+"""A server's store: draws, which are looked up one by one, finished answers, and each key's spending.
 
-Draws of a rule are loaded whole, since a rule reads them all; a server runs for months, and its memory does not grow.
+A rule loads all its draws, since it reads them all; a server runs for months, and its memory does not grow.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from trim.engine.store import SCHEMA, Draw
 from trim.errors import TrimError
 
 _AT_ONCE = 500  # keys of one query
-_PRUNED = 1000  # answers between two looks at the limit
+_PRUNED = 1000  # answers between two checks of the limit
 _NAMES = ", ".join(SCHEMA.names)
-# Milliseconds for another process that holds the file; none once that was too short, until a write succeeds.
+# Milliseconds to wait for another process with the file; 0 after that was too short, until a write succeeds.
 _WAIT = 1000
 _log = logging.getLogger(__name__)
 
 
 class ServerStore:
-    """An SQLite database, which takes each batch as it is made; see `trim.engine.store.DrawStore`.
+    """An SQLite database that stores each batch as it is made; see `trim.engine.store.DrawStore`.
 
-    A disk that is full, or a file that is damaged while the server runs, costs work but no answer: what cannot be read
-    is made again, and what cannot be written is not kept.
+    A full disk, or a file damaged while the server runs, costs work but no answer: draws that cannot be read are made
+    again, and those that cannot be written are not kept.
 
     Args:
-        path: the file, which only its owner may read; None keeps all in memory, of which the limit holds too.
-        keep: most draws that are kept; the oldest are dropped.
+        path: the file, which only its owner may read; None keeps everything in memory, under the same limit.
+        keep: maximum of stored draws; the oldest are dropped.
 
     Raises:
         TrimError: if the file is damaged, or cannot be written.
@@ -49,7 +49,7 @@ class ServerStore:
             if path:
                 _make_private(path)
             self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
-            self._connection.text_factory = lambda text: text.decode(errors="replace")  # a checksum tells
+            self._connection.text_factory = lambda text: text.decode(errors="replace")  # a checksum detects it
             with self._connection as database:
                 database.execute(f"PRAGMA busy_timeout = {_WAIT}")
                 database.execute("PRAGMA journal_mode = WAL")
@@ -72,7 +72,7 @@ class ServerStore:
             raise self._damaged(error) from error
 
     def get(self, keys: Sequence[bytes]) -> list[Draw | None]:
-        """See `DrawStore.get`; a damaged draw counts as one that was never made, and is dropped."""
+        """See `DrawStore.get`; a damaged draw counts as missing, and is dropped."""
         found: dict[bytes, Draw] = {}
         damaged = list[tuple[bytes]]()
         for start in range(0, len(keys), _AT_ONCE):
@@ -96,7 +96,7 @@ class ServerStore:
         self._write(lambda database: database.executemany(query, rows))
 
     def keep_answer(self, name: str, owner: str, content: Mapping[str, Any]) -> None:
-        """Keep a finished answer; the oldest answers and draws are dropped where there are too many."""
+        """Store a finished answer; the oldest answers and draws are dropped if there are too many."""
         row = (name, owner, time.time(), json.dumps(content))
 
         def keep(database: sqlite3.Connection) -> None:
@@ -107,7 +107,7 @@ class ServerStore:
         self._write(keep)
 
     def answer(self, name: str, owner: str) -> dict[str, Any] | None:
-        """An answer that was kept for an owner, None if there is none, or it is damaged."""
+        """A stored answer of an owner, None if there is none, or it is damaged."""
         rows = self._read("SELECT content FROM answers WHERE id = ? AND owner = ?", (name, owner))
         try:
             return json.loads(rows[0][0]) if rows else None
@@ -123,17 +123,17 @@ class ServerStore:
         """
         rows = self._read("SELECT strong, whole, money, answers FROM accounts WHERE name = ?", (account,))
         if self._failing or not all(map(_are_amounts, rows)):
-            raise self._damaged(f"what the account {account} has spent is no number")
+            raise self._damaged(f"the spending of the account {account} is no number")
         return rows[0] if rows else (0.0, 0.0, 0.0, 0)
 
     def spend(self, account: str, strong: float, whole: float, money: float, answers: int) -> bool:
-        """Write down what more was spent; returns whether it could be written."""
+        """Record more spending; returns True if it was written."""
 
         def spend(database: sqlite3.Connection) -> None:
             database.execute("INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, 0, 0)", (account,))
             query = "SELECT strong, whole, money, answers FROM accounts WHERE name = ?"
             if not _are_amounts(database.execute(query, (account,)).fetchone()):
-                raise sqlite3.DataError(f"what the account {account} has spent is no number")
+                raise sqlite3.DataError(f"the spending of the account {account} is no number")
             database.execute(
                 "UPDATE accounts SET strong = strong + ?, whole = whole + ?, money = money + ?, "
                 "answers = answers + ? WHERE name = ?",
@@ -143,7 +143,7 @@ class ServerStore:
         return self._write(spend)
 
     def works(self) -> bool:
-        """Whether the last use succeeded; after one that did not, a small write is tried."""
+        """True if the last use succeeded; after a failure, a small write is tried."""
         if self._failing:
             self._write(lambda database: database.execute("PRAGMA user_version = 1"))
         return not self._failing
@@ -163,7 +163,7 @@ class ServerStore:
                 return []
 
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> bool:
-        """Do a transaction; returns whether it could be done."""
+        """Run a transaction; returns True if it succeeded."""
         with self._lock:
             try:
                 with self._connection as database:
@@ -178,7 +178,7 @@ class ServerStore:
 
     def _failed(self, error: sqlite3.Error) -> None:
         if not self._failing:
-            _log.warning("%s: %s; until that is mended, nothing is kept in it", self._path, error)
+            _log.warning("%s: %s; until that is fixed, nothing is stored in it", self._path, error)
             with suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA busy_timeout = 0")
         self._failing = True
@@ -199,7 +199,7 @@ def _are_amounts(row: Sequence[Any]) -> bool:
 
 
 def _make_private(path: Path) -> None:
-    """Make a database if there is none, and have it and what SQLite lays beside it read by its owner alone."""
+    """Create a missing database; only its owner may read it and SQLite's files beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(0o600)
     for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):

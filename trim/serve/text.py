@@ -1,4 +1,4 @@
-"""The text of an answer, as it grows by steps and is cut where the client asked for it."""
+"""The text of an answer: it grows by steps, and is cut at the client's limits."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ Finish = Literal["stop", "length", "content_filter"]
 
 
 class Text:
-    """An answer while it is made.
+    """An answer in progress.
 
     Args:
-        separator: what stands between two steps.
-        stops: texts that the answer ends before.
-        most_tokens: the answer ends before the step that passes it, None for no limit.
+        separator: the text between two steps.
+        stops: the answer ends before any of these texts.
+        most_tokens: the answer ends before the step that exceeds it, None for no limit.
 
     Attributes:
         tokens: tokens of the steps in it.
-        finish: why the answer ended, None as long as it goes on.
+        finish: the answer's finish reason, None while it goes on.
     """
 
     def __init__(self, separator: str, stops: Sequence[str] = (), most_tokens: int | None = None) -> None:
@@ -28,11 +28,11 @@ class Text:
 
     @property
     def sent(self) -> str:
-        """The text that was given out."""
+        """The text that was sent."""
         return self._whole[: self._given]
 
     def add(self, step: str, tokens: int) -> str:
-        """One more step; returns what of the text can be given out now."""
+        """Add a step; returns the text that can be sent now."""
         if self._most is not None and self.tokens + tokens > self._most:
             self.finish = "length"
             return self._give(len(self._whole))
@@ -47,7 +47,7 @@ class Text:
         return self._give(len(self._whole) - max((stop.begun for stop in self._stops), default=0))
 
     def end(self, finish: Finish) -> str:
-        """The answer is finished; returns what was held back of it."""
+        """Finish the answer; returns the text that was held back."""
         self.finish = finish
         return self._give(len(self._whole))
 
@@ -58,7 +58,7 @@ class Text:
 
 
 class _Stop:
-    """A text that is looked for in another one that grows, in linear time (Knuth, Morris and Pratt, 1977).
+    """A search for a text in a growing one, in linear time (Knuth, Morris and Pratt, 1977).
 
     Attributes:
         begun: characters at the end of the other text that may be its beginning.
@@ -66,12 +66,12 @@ class _Stop:
 
     def __init__(self, text: str) -> None:
         self._text, self.begun = text, 0
-        self._shorter = [0]  # after so many of its characters: how many of the last ones are its beginning too
+        self._shorter = [0]  # for each prefix, the length of its longest proper suffix that is a prefix too
         for character in text[1:]:
             self._shorter.append(self._next(self._shorter[-1], character))
 
     def find(self, more: str) -> int | None:
-        """Where it begins, counted from the beginning of the added text, once it is complete; else None."""
+        """Its beginning, counted from the start of the added text, once it is complete; else None."""
         for place, character in enumerate(more, start=1):
             self.begun = self._next(self.begun, character)
             if self.begun == len(self._text):

@@ -1,4 +1,4 @@
-"""Turns of the server's rounds: whose work they wait for, and how they fail."""
+"""Turns of the server's rounds: the models that they wait for, and their failures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = {"weak": "weak model", "strong": "strong model", "prm": "reward model"}
 
 
 def role_of(stage: Stage, turn: Turn) -> str:
-    """Whose work a turn waits for; nobody's, if there is only a verdict to be given that needs no rating."""
+    """The role of the model that a turn waits for; empty for a verdict that needs no rating."""
     if stage in ("rate", "consult"):
         rater = asked_at(stage, turn)
         return PAYERS.get(rater, "weak") if rater else ""
@@ -23,25 +23,25 @@ def role_of(stage: Stage, turn: Turn) -> str:
 
 
 def unfinished(stage: str, turn: Turn) -> Turn | None:
-    """The turn, unless its step has its place in the solution already, which is verified then."""
+    """The turn, unless its step is already in the solution, which is then being verified."""
     return None if stage == "verify" else turn
 
 
 def place(stage: Stage, turn: Turn) -> tuple[str, ...]:
-    """The key that turns share for which the same is made."""
+    """The key shared by turns that need the same result."""
     draft = turn.draft.text if stage in ("rate", "consult") and turn.draft else ""
     writer = "again" if stage == "draft" and turn.retry_of else ""
     return stage, writer or str(asked_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
 
 
 def cut(stands: Draft | None, episode: Episode, max_steps: int) -> bool:
-    """Whether a solution ended because there was no more room."""
+    """True if a solution ended because there was no more room."""
     return bool(stands and stands.stop == "length") or (
         len(episode.steps) >= max_steps and bool(stands and stands.stop == "separator")
     )
 
 
 def unexpected(error: Exception) -> ApiError:
-    """An error that is no fault of the request."""
+    """The error for a failure that is not the request's fault."""
     message = str(error) if isinstance(error, TrimError) else f"unexpected {type(error).__name__}"
     return ApiError(500, message, "internal_error")

@@ -1,6 +1,6 @@
-"""What a verifier is: it says of weak drafts how likely their solutions are right so far.
+"""The interface of verifiers, which rate the probability that solutions with weak drafts are right so far.
 
-All are fitted on the whole solution trees of the train split, and are used as TRIM-Thr uses a score.
+Every verifier is fitted on the whole solution trees of the train split, and is used like TRIM-Thr's score.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 Reader = Literal["", "weak", "prm", "strong"]
 READERS: tuple[Reader, ...] = get_args(Reader)
-SAMPLES = 2  # of a step, that a verifier may compare the draft with
+SAMPLES = 2  # of a step, to compare a draft with
 _BINS = 15
 
 
 class Seen(NamedTuple):
-    """What verifiers look at, of n drafts of a split's trees.
+    """Inputs of verifiers, for n drafts of a split's trees.
 
     Attributes:
         tree: the trees.
         points: the drafts' places in them, shape (n,).
-        states: what the weak model knows of its drafts.
+        states: the weak model's states at its drafts.
         truth: `S0`, `S1` or `S2`, shape (n,).
         samples: the weak model under other seeds.
     """
@@ -50,11 +50,11 @@ def look(
     states: Callable[[list[Prefix]], StepStates],
     samples: Sequence[CachedLM],
 ) -> list[Seen]:
-    """What is to be seen of drafts in several trees, and the truth by the problems' exact checks.
+    """Inputs of verifiers for drafts in several trees, and the truth by the problems' exact checks.
 
     Args:
         places: trees, and the points of the drafts in each.
-        states: what the weak model knows of the drafts; asked once, for all trees.
+        states: returns the weak model's states at the drafts; called once, for all trees.
         samples: the weak model under other seeds.
     """
     known = states([node.prefix for tree, points in places for node in tree.drafted(points)])
@@ -72,10 +72,10 @@ class Verifier:
 
     Attributes:
         title: its name in tables.
-        learn: learns from the drafts of the train split, and returns what gives the scores of any, higher where right
-            is likelier, shape (n,).
-        reader: who reads the draft for it, or writes more of them (weak), and is paid; "" if it comes with the draft.
-        samples: number of drafts that are written for it.
+        learn: learns from the drafts of the train split, and returns a function to scores of any drafts, higher if
+            right is likelier, shape (n,).
+        reader: the model that reads the draft for it, or writes more drafts (weak), and is paid; "" if it is free.
+        samples: number of drafts written for it.
     """
 
     title: str
@@ -85,12 +85,12 @@ class Verifier:
 
 
 def given(score: Callable[[Seen], np.ndarray]) -> Callable[[Seen], Callable[[Seen], np.ndarray]]:
-    """For `Verifier.learn`, where there is nothing to learn."""
+    """A `Verifier.learn` without learning."""
     return lambda train: score
 
 
 def probe(model: Callable[[], Any]) -> Callable[[Seen], Callable[[Seen], np.ndarray]]:
-    """For `Verifier.learn`: a classifier of scikit-learn on the weak model's hidden state and statistics."""
+    """A `Verifier.learn`: a classifier of scikit-learn on the weak model's hidden state and statistics."""
 
     def inputs(seen: Seen) -> np.ndarray:
         return np.hstack([seen.states.hidden, seen.states.statistics])

@@ -40,9 +40,9 @@ _NEXT = (
     "Only if that step ends the solution, put the final answer in \\boxed{}."
 )
 _TEMPLATE = 1024  # tokens that a chat template may add
-_LEAST = 16  # tokens that are worth asking for where the context is nearly full
+_LEAST = 16  # fewest tokens worth requesting when the context is nearly full
 _DOUBT = 3  # texts refused for no named reason before any is answered, after which the request may be at fault
-_TEXTS = {"messages", "prompt", "model"}  # of a request; what else is in it are parameters
+_TEXTS = {"messages", "prompt", "model"}  # of a request; its other fields are parameters
 _log = logging.getLogger(__name__)
 
 
@@ -51,13 +51,13 @@ class ServedLM:
 
     Args:
         model: the model, with its server.
-        sampling: how tokens are drawn; top-k goes to servers that continue a turn (vLLM's parameter).
-        chat: how a solution is asked for.
+        sampling: sampling of tokens; top-k goes to servers that continue a turn (vLLM's parameter).
+        chat: prompt format of a solution.
         spending: folder of the ledger.
 
     Attributes:
-        full, refused: how many requests found the context full, or their text refused; their steps are empty and end
-            the solution.
+        full, refused: number of requests with a full context, or a refused text; their steps are empty and end the
+            solution.
     """
 
     def __init__(self, model: Model, sampling: Sampling, chat: ChatFormat, spending: Path | None = None) -> None:
@@ -65,7 +65,7 @@ class ServedLM:
         self._sampling, self._chat, self._api = sampling, chat, self._connection.server.api
         asked = {"enable_thinking": model.thinking}
         self._template = {} if model.thinking is None else {"chat_template_kwargs": asked}
-        self._limit = "max_tokens"  # what the server calls it
+        self._limit = "max_tokens"  # the server's name for it
         self._prompt = None
         self._probed, self._probing = self._api != "prefill", threading.Lock()
         self.full = self.refused = 0
@@ -79,7 +79,7 @@ class ServedLM:
         """See `LanguageModel.next_steps`; a prefix that fills the context or is refused gets an empty draft.
 
         Raises:
-            TrimError: if the server fails for good, spends the cap, or trims the turn that it is to continue.
+            TrimError: if the server fails for good, spends the cap, or trims the turn that it should continue.
         """
         with self._probing:
             if not self._probed:
@@ -92,7 +92,7 @@ class ServedLM:
         """See `LanguageModel.mean_logprobs`.
 
         Raises:
-            TrimError: if the server is not asked through completions, the one API that tells.
+            TrimError: if `server.api` is not completions, the only API that reports them.
         """
         if not self._prompt:
             raise TrimError(f"{self._connection.name}: log-probabilities of a step need server.api: completions (vLLM)")
@@ -118,7 +118,7 @@ class ServedLM:
         """See `LanguageModel.first_entropies`.
 
         Raises:
-            TrimError: if the server is not asked through completions.
+            TrimError: if `server.api` is not completions.
         """
         if not self._prompt:
             raise TrimError(f"{self._connection.name}: entropies of tokens need server.api: completions (vLLM)")
@@ -142,7 +142,7 @@ class ServedLM:
     async def _one_token(
         self, tokens: list[int], asked: dict[str, Any], read: Callable[[Any], StepScore], full: StepScore
     ) -> StepScore:
-        """The score in the answer to a prompt that is continued by one token; `full` if there is no room."""
+        """The score in the answer to a prompt continued by one token; `full` if there is no room."""
         context = self._connection.server.context
         if context and len(tokens) >= context:
             return full
@@ -155,16 +155,16 @@ class ServedLM:
             return full
 
     def prompt_tokens(self, prefixes: Sequence[Prefix]) -> list[int]:
-        """See `LanguageModel.prompt_tokens`; told by characters over four where no tokenizer is at hand."""
+        """See `LanguageModel.prompt_tokens`; estimated as characters / 4 without a tokenizer."""
         if self._prompt:
             return self._prompt.lengths(prefixes)
         return [sum(approximate_tokens(turn["content"]) for turn in self.chat(prefix)) for prefix in prefixes]
 
     def chat(self, prefix: Prefix) -> list[dict[str, str]]:
-        """The messages that ask for the next step.
+        """The messages that request the next step.
 
-        A server that can continue the assistant's turn gets the steps so far as that turn. To any
-        other the user shows them, and asks for the next step only.
+        A server that can continue the assistant's turn gets the steps so far as that turn. For any
+        other they are in the user's turn, which requests only the next step.
         """
         chat = self._chat.messages(prefix.question, prefix.instruction, prefix.before)
         if self._api != "chat" or prefix.instruction is not None:
@@ -181,7 +181,7 @@ class ServedLM:
             body["seed"] = seed(key) >> 32  # some servers take 31 bits at most
         room, length = self._sampling.max_step_tokens, 0
         if self._api != "chat":
-            # Sent even where it changes nothing: a server takes what is missing from the model's generation_config.
+            # Sent even if it changes nothing: a server fills missing values from the model's generation_config.
             sampling |= {"top_k": self._sampling.top_k, "repetition_penalty": self._sampling.repetition_penalty}
             body["stop"] = [SEPARATOR]
         if self._prompt:
@@ -197,7 +197,7 @@ class ServedLM:
             if self._api == "prefill":
                 continued = chat[-1]["role"] == "assistant"
                 body |= {"continue_final_message": continued, "add_generation_prompt": not continued}
-        # What is null is left to the server, some of which refuse parameters that they do not know.
+        # Null values are left to the server; some servers refuse unknown parameters.
         body |= {name: value for name, value in sampling.items() if value is not None}
         try:
             return await self._within(room, path, body, length)
@@ -210,7 +210,7 @@ class ServedLM:
             ) from None
 
     async def _within(self, room: int, path: str, body: Mapping[str, Any], length: int) -> Draft:
-        """The draft, of fewer tokens where the context has no room for all.
+        """The draft, of fewer tokens if the context has no room for all.
 
         Raises:
             NoStep: if it has no room at all, or the server refuses the text.
@@ -235,7 +235,7 @@ class ServedLM:
         raise NoStep("full", "the prompt takes all of server.context")
 
     def _nothing(self, prefix: Prefix, reason: NoStep) -> Draft:
-        """The empty step that ends a solution, which is stored, so that no later run asks for it again."""
+        """The empty step that ends a solution; stored, so that no later run requests it again."""
         self.full += reason.concern == "full"
         self.refused += reason.concern == "refused"
         _log.warning(
@@ -254,7 +254,7 @@ class ServedLM:
         return await self._connection.post(self._connection.address(path), body, most, read)
 
     async def _probe(self) -> None:
-        """Ask once whether a blank line at the end of an open turn reaches the model.
+        """Check once that a blank line at the end of an open turn reaches the model.
 
         Raises:
             TrimError: if it does not: the server's chat template trims it, and every step would begin within the last.
@@ -277,12 +277,12 @@ class ServedLM:
                 raise self._connection.failure(error) from None
         if counts[0] == counts[1]:
             raise self._connection.failure(
-                "its chat template trims the turn that is to be continued; use server.api: completions (vLLM) or chat"
+                "its chat template trims the turn that should be continued; use server.api: completions (vLLM) or chat"
             )
 
 
 def _one_by_one(keep: KeepScores | None) -> Callable[[int, StepScore], None]:
-    """Tells of single scores as `KeepScores` is told, in lists."""
+    """An adapter that passes single scores to `KeepScores`, in lists."""
     return lambda index, score: keep(index, [score]) if keep else None
 
 
@@ -308,7 +308,7 @@ class ServedPRM:
         last: Sequence[int],
         keep: KeepScores | None = None,
     ) -> list[list[StepScore]]:
-        """See `RewardModel.score`; what is longer than the server's context is cut from the left (`cut_to`)."""
+        """See `RewardModel.score`; longer texts than the server's context are cut from the left (`cut_to`)."""
         whole = self._prompt.ids(solutions, [tagged(s.steps) for s in solutions])
         ids = cut_to(whole, self._connection.server.context, self._connection.name)
         counts = zip(last, self.prompt_tokens(solutions), strict=True)

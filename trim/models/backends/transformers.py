@@ -36,7 +36,7 @@ from trim.rng import seeds, uniforms
 from trim.steps import PLAIN, SEPARATOR, ChatFormat, ends_sentence, first, tagged
 
 logging.disable_progress_bar()
-logging.set_verbosity_error()  # what a load report says is refused here, by name
+logging.set_verbosity_error()  # faults of a load report are refused here, by name
 _HALF_EMPTY = 0.6  # share of open rows below which closed ones are dropped from a batch
 
 
@@ -45,10 +45,10 @@ class _Prompt(Text):
     """A text to be continued by one step.
 
     Attributes:
-        sampling: how its tokens are drawn.
+        sampling: sampling of its tokens.
         key: key of the text's random stream.
         written: tokens of the step.
-        stop: why the step ended; "length" while it is open.
+        stop: the reason for the step's end; "length" while it is open.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -70,10 +70,10 @@ class TransformersLM:
 
     Args:
         folder: config, tokenizer with chat template, and safetensors.
-        sampling: how tokens are drawn.
-        chat: how a solution is asked for.
+        sampling: sampling of tokens.
+        chat: prompt format of a solution.
         dtype: float32 or bfloat16.
-        thinking: whether the model thinks first, for chat templates that ask.
+        thinking: let the model think first, for chat templates with this switch.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class TransformersLM:
         self.prompt = Prompt(self.tokenizer, chat, thinking)
         ends = self.model.generation_config.eos_token_id
         self._ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
-        # One token can carry the separator inside it (".\n\n"), so tokens are tested by their text.
+        # One token can contain the separator (".\n\n"), so tokens are tested by their text.
         # A model may have more rows than its tokenizer has tokens (Qwen2.5 has), and those have no text.
         known, rows = len(self.tokenizer), self.model.get_input_embeddings().num_embeddings
         pieces = self.tokenizer.batch_decode([[i] for i in range(known)]) + [""] * (rows - known)
@@ -168,7 +168,7 @@ class TransformersLM:
 
     @torch.inference_mode()
     def states(self, solutions: Sequence[Prefix], batch_size: int = 256) -> StepStates:
-        """What the model knows of the last step of each solution."""
+        """The model's states at the last step of each solution."""
         ids, starts = self.prompt.last_steps(solutions)
         statistics = np.zeros((len(ids), 4), dtype=np.float32)
         hidden = np.zeros((len(ids), self.model.config.hidden_size), dtype=np.float32)
@@ -196,7 +196,7 @@ class TransformersLM:
         return StepStates(statistics, hidden)
 
     def _prefill(self, texts: Sequence[Text]) -> None:
-        """Read all but the last token of each text, so that it is continued in one batch with those that were read."""
+        """Read all but the last token of each text, so that it continues in one batch with texts read before."""
         heads = [Text(text.prefix, text.ids[:-1], text.slots) for text in texts]
         tokens, positions, seen, cache = self._cache.load(heads)
         self.model(
@@ -237,7 +237,7 @@ class TransformersLM:
             seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
 
     def _sample(self, rows: Sequence[_Prompt], logits: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
-        """The next token of each row, under the sampling that its request asks for."""
+        """The next token of each row, under its request's sampling."""
         if all(prompt.sampling is rows[0].sampling for prompt in rows):
             return sample(logits, uniform, rows[0].sampling)
         members: dict[Sampling, list[int]] = {}
@@ -250,14 +250,14 @@ class TransformersLM:
 
     @staticmethod
     def _standing(rows: Sequence[_Prompt], logits: torch.Tensor) -> torch.Tensor:
-        """Which tokens stand in each prompt and in what was written after it."""
+        """Masks of the tokens in each prompt and in the text written after it."""
         found = torch.zeros_like(logits, dtype=torch.bool)
         for row, prompt in enumerate(rows):
             found[row, [*prompt.ids.tolist(), *prompt.written]] = True
         return found
 
     def _stop(self, written: list[int]) -> Stop:
-        """Why a step that ends so is finished; "length" while it is not."""
+        """The reason for the end of a step with these tokens; "length" while it is open."""
         if written[-1] in self._ends:
             return "end"
         if self.sampling.step == "sentence":
@@ -271,7 +271,7 @@ class TransformersLM:
         return "length"
 
     def _closed(self, written: list[int]) -> bool:
-        """Whether no box is open, which would be cut in two."""
+        """True if no box is open; an open one would be cut in two."""
         return not is_open(self.tokenizer.decode(written))
 
 
@@ -280,7 +280,7 @@ class TransformersPRM:
 
     Args:
         folder: a `Qwen2ForProcessRewardModel` with its tokenizer.
-        chat: how a solution is asked for.
+        chat: prompt format of a solution.
         dtype: float32 or bfloat16.
     """
 

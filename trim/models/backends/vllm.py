@@ -37,9 +37,9 @@ _CPU_CACHE = "1"  # GiB for keys and values, unless VLLM_CPU_KVCACHE_SPACE says 
 
 @contextmanager
 def _placed(devices: tuple[int, ...] | None) -> Iterator[None]:
-    """Only these of the visible GPUs are visible to the processes that are started within.
+    """Make only these of the visible GPUs visible to the processes started within.
 
-    A job of one model may have been given fewer GPUs than there are in all; it takes those it has.
+    A job of one model may have fewer GPUs than `devices` names; it uses those it has.
     """
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = before.split(",") if before else [str(i) for i in range(torch.cuda.device_count())]
@@ -56,7 +56,7 @@ def _placed(devices: tuple[int, ...] | None) -> Iterator[None]:
 
 
 def _load(folder: Path, dtype: Dtype, engine: Engine, what: str, **options: Any) -> Any:
-    """An engine in processes of its own.
+    """An engine in its own processes.
 
     Raises:
         TrimError: if vLLM is not installed, or the folder does not hold the model whole.
@@ -71,8 +71,8 @@ def _load(folder: Path, dtype: Dtype, engine: Engine, what: str, **options: Any)
         raise TrimError(
             "the backend vllm is not installed; `pip install -e .[vllm]`, or without a GPU `make vllm`"
         ) from error
-    # Without a GPU a prompt must be read at one go: a request that is split cannot rewind its random stream there.
-    # And compiling takes longer there than small models run.
+    # Without a GPU a prompt must be read in one piece: a split request cannot rewind its random stream there.
+    # # And compiling takes longer there than running small models.
     whole = {} if torch.cuda.is_available() else {"enable_chunked_prefill": False, "enforce_eager": True}
     try:
         with _placed(engine.devices):
@@ -98,10 +98,10 @@ class VllmLM:
 
     Args:
         folder: config, tokenizer with chat template, and safetensors.
-        sampling: how tokens are drawn.
-        chat: how a solution is asked for.
+        sampling: sampling of tokens.
+        chat: prompt format of a solution.
         dtype: float32 or bfloat16.
-        thinking: whether the model thinks first, for chat templates that ask.
+        thinking: let the model think first, for chat templates with this switch.
         engine: memory and devices.
     """
 
@@ -150,7 +150,7 @@ class VllmLM:
         return scores
 
     def first_entropies(self, prefixes: Sequence[Prefix], keep: KeepScores | None = None) -> list[StepScore]:
-        """See `LanguageModel.first_entropies`; where a prefix fills the context nothing is open."""
+        """See `LanguageModel.first_entropies`; 0 if a prefix fills the context."""
         ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
         scores = [StepScore(0.0, 0)] * len(ids)
         for i, output in self._one_token(ids, logprobs=MOST_PROBABLE):
@@ -159,11 +159,11 @@ class VllmLM:
         return scores
 
     def statistics(self, ids: Sequence[list[int]], starts: Sequence[int]) -> np.ndarray:
-        """See `StepStates.statistics`; of a solution that fills the context all is `IMPOSSIBLE`.
+        """See `StepStates.statistics`; all are `IMPOSSIBLE` for a solution that fills the context.
 
         Args:
             ids: token ids of whole solutions.
-            starts: where the last step of each begins.
+            starts: index of the first token of each last step.
         """
         statistics = np.full((len(ids), 4), IMPOSSIBLE, dtype=np.float32)
         for i, output in self._one_token(ids, prompt_logprobs=MOST_PROBABLE):
@@ -175,7 +175,7 @@ class VllmLM:
         return statistics
 
     def _one_token(self, ids: Sequence[list[int]], **asked: int) -> Iterator[tuple[int, Any]]:
-        """Prompts that are continued by one token, by their places; those that fill the context are left out."""
+        """Prompts continued by one token, with their indices; those that fill the context are left out."""
         from vllm import SamplingParams
 
         parameters = SamplingParams(max_tokens=1, temperature=0, **asked)
@@ -206,7 +206,7 @@ class VllmLM:
 
 
 def _in_batches(ids: Sequence[list[int]], most: int) -> Iterator[tuple[list[int], list[Any]]]:
-    """Prompts of at most so many tokens, with their places, as many at a time as what is told of them is held."""
+    """Prompts of at most `most` tokens, with their indices, in batches small enough for their outputs."""
     fitting = [i for i, tokens in enumerate(ids) if len(tokens) <= most]
     for places in (fitting[i : i + _AT_ONCE] for i in range(0, len(fitting), _AT_ONCE)):
         yield places, [{"prompt_token_ids": ids[i]} for i in places]
@@ -229,7 +229,7 @@ def _hidden(folder: Path, dtype: Dtype, engine: Engine, ids: Sequence[list[int]]
 
 
 def _close(engine: Any) -> None:
-    """End an engine's processes, so that its memory is there for another one."""
+    """End an engine's processes, which frees its memory for another one."""
     engine.llm_engine.engine_core.shutdown()
 
 
@@ -238,7 +238,7 @@ class VllmPRM:
 
     Args:
         folder: a `Qwen2ForProcessRewardModel` with its tokenizer.
-        chat: how a solution is asked for.
+        chat: prompt format of a solution.
         dtype: float32 or bfloat16.
         engine: memory and devices.
     """
