@@ -23,7 +23,7 @@ HABITS = {
 }
 # Per 1,000 words of each part. Ceilings only fall: after a rewrite, `python tests/test_words.py` prints the new table.
 CEILINGS = {
-    "documents": (0.9, 0.0, 0.1, 0.0),
+    "documents": (0.2, 0.0, 0.1, 0.0),
     "snakemake_logger_plugin_trim": (0.0, 0.0, 0.0, 0.0),
     "trim": (0.0, 0.0, 0.0, 0.0),
     "trim/answers": (0.0, 0.0, 0.0, 0.0),
