@@ -17,7 +17,7 @@ from trim.routers import registry
 PATH = Path(__file__).parent.parent / "config" / "README.md"
 HEAD = """# Configuration
 
-An experiment is one file, `params.yaml`: benchmarks, models, routers and what is measured. The one at the top of the
+An experiment is one file, `params.yaml`: benchmarks, models, routers and measurements. The one at the top of the
 repository is the paper's main table on the embedded models; `trim experiment NAME` writes another, and Snakemake's
 `--configfile workflow/experiments/NAME.yaml` lays one over it ([docs/experiments.md](../docs/experiments.md)).
 `trim check` reads every key before any work.
@@ -29,7 +29,7 @@ Row = tuple[str, str, str, str]
 
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """What the docstrings of a model and its bases say of each key."""
+    """The description of each key, from the docstrings of a model and its bases."""
     found: dict[str, str] = {}
     for cls in reversed(model.__mro__):
         text = re.sub(r"\s+", " ", (cls.__doc__ or "").partition("Attributes:")[2].partition("\n\n")[0])
@@ -43,7 +43,7 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
 
 
 def sections(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The models that a key holds, with what stands between it and their keys."""
+    """The models in a key, with the text between it and their keys."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield "", annotation
     elif get_origin(annotation) is dict:
@@ -54,7 +54,7 @@ def sections(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 def allowed(schema: dict[str, Any], names: dict[str, Any]) -> str:
-    """What a value may be, in a few words, from its JSON schema."""
+    """The allowed values, in a few words, from a JSON schema."""
     if "$ref" in schema:
         schema = names[schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
@@ -70,7 +70,7 @@ def allowed(schema: dict[str, Any], names: dict[str, Any]) -> str:
 
 
 def rows(model: type[BaseModel], prefix: str = "") -> Iterator[Row]:
-    """Key, type, default and description of every key of a model and of the sections in it; alike ones once."""
+    """Key, type, default and description of every key of a model and of the sections in it; equal ones once."""
     said, schema, seen = descriptions(model), model.model_json_schema(), {}
     for name, field in model.model_fields.items():
         if inner := list(sections(field.annotation)):
@@ -88,7 +88,7 @@ def rows(model: type[BaseModel], prefix: str = "") -> Iterator[Row]:
 
 
 def _shown(value: Any) -> str:
-    """A default as YAML would have it."""
+    """A default in YAML."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(_shown, value))}]"
     if isinstance(value, bool):
@@ -98,7 +98,7 @@ def _shown(value: Any) -> str:
 
 def table(found: Iterator[Row]) -> str:
     """Rows as Markdown."""
-    lines = ["| key | allowed | default | what it is |", "|---|---|---|---|"]
+    lines = ["| key | allowed | default | meaning |", "|---|---|---|---|"]
     return (
         "\n".join(lines + ["| " + " | ".join(cell.replace("|", "or") for cell in row) + " |" for row in found]) + "\n"
     )

@@ -23,7 +23,7 @@ HABITS = {
 }
 # Per 1,000 words of each part. Ceilings only fall: after a rewrite, `python tests/test_words.py` prints the new table.
 CEILINGS = {
-    "documents": (10.0, 0.6, 0.8, 0.4),
+    "documents": (0.2, 0.0, 0.1, 0.0),
     "snakemake_logger_plugin_trim": (0.0, 0.0, 0.0, 0.0),
     "trim": (0.0, 0.0, 0.0, 0.0),
     "trim/answers": (0.0, 0.0, 0.0, 0.0),
@@ -35,7 +35,7 @@ CEILINGS = {
     "trim/models": (0.2, 0.0, 0.0, 0.0),
     "trim/page": (0.0, 0.0, 0.0, 0.0),
     "trim/pomdp": (0.0, 0.0, 0.0, 0.0),
-    "trim/pretrain": (1.4, 2.7, 0.0, 0.0),
+    "trim/pretrain": (1.4, 0.0, 0.0, 0.0),
     "trim/problems": (0.8, 0.0, 0.0, 0.0),
     "trim/report": (0.0, 0.0, 0.0, 0.0),
     "trim/reward_models": (0.0, 0.0, 0.0, 0.0),

@@ -28,7 +28,7 @@ from trim.pomdp.model import S0, S1, S2
 from trim.pomdp.planner import Plans
 
 KEEP, VERIFY, REWRITE, RETRY = range(4)
-SAME, WORSE, BETTER = range(3)  # what a second draft is; from `BETTER` on by groups of scores
+SAME, WORSE, BETTER = range(3)  # outcomes of a second draft; from `BETTER` on by groups of scores
 _GROUPS = 4
 _POINTS = 193
 _NEGLIGIBLE = 1e-12
@@ -186,7 +186,7 @@ class _Drafts:
     """Successors of the actions on a draft, by the states' weights at V points and observations, shape (V, ..., 3)."""
 
     def __init__(self, model: PricedModel, grid: np.ndarray, states: np.ndarray) -> None:
-        seen = states[..., None, :] * model.second.T  # and what the strong model's reading shows
+        seen = states[..., None, :] * model.second.T  # with the observation from the strong model's reading
         self.states, self.seen = states, seen
         self.kept = _Successor(grid, states[..., S0], states.sum(axis=-1))
         self.rewritten = _Successor(grid, model.rewritten(states), states.sum(axis=-1))

@@ -133,7 +133,7 @@ def train_language_model(
         pretrain: seed and mix of problems.
         held_out: questions that must not be trained on.
         folder: where config, tokenizer and safetensors go.
-        progress: told updates done, of how many.
+        progress: called with the updates done and their total.
     """
     torch.manual_seed(pretrain.seed)
     tokenizer = build()
@@ -241,7 +241,7 @@ def train_reward_model(
         weak: folder of the weak model.
         strong: folder of the strong model.
         folder: where config, tokenizer and safetensors go.
-        progress: told updates done, of how many.
+        progress: called with the updates done and their total.
     """
     torch.manual_seed(pretrain.seed)
     tokenizer = build()

@@ -24,7 +24,7 @@ class Family:
     """The distribution of one benchmark's problems.
 
     Attributes:
-        stands_for: the published benchmark whose place this family takes.
+        stands_for: the published benchmark that this family imitates.
         length: least, mean (about) and most number of operations; short ones are common, long ones rare.
         weights: relative frequency of each operation before its difficulty is drawn, in the order of `OPERATIONS`.
         phrase: writes the question of a start value and its operations.

@@ -136,7 +136,7 @@ class ActorCritic(nn.Module):
 
     def _remember(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Features with the memory at each step beside them, if there is one, and the states."""
-        # Scores by their logits, since what tells steps apart lies close to 1.
+        # Scores by their logits, since steps differ most near 1.
         features = torch.where(self.scores, torch.special.logit(features, eps=1e-4) / 4, features)
         if self.recurrence is None:
             return features, state[None]
