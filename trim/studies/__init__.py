@@ -1,4 +1,4 @@
-"""Studies beside the main comparison: each file of this package but `base` is one, and ends with its `STUDY`."""
+"""Studies beside the main comparison: each file of this package except `base` is one, and ends with its `STUDY`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from trim.studies.base import Study
 
 
 def names() -> list[str]:
-    """The names of all studies, those of the files."""
+    """Names of all studies: the names of their files."""
     return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != "base")
 
 
 def check_names(params: Params) -> None:
-    """Whether an experiment asks only for studies that there are.
+    """Check that an experiment asks only for existing studies.
 
     Raises:
-        TrimError: if it does not; it names the unknown one.
+        TrimError: if a study is unknown; the message names it.
     """
     known = names()
     for name in params.studies or ():
@@ -31,7 +31,7 @@ def check_names(params: Params) -> None:
 
 @cache
 def registry() -> dict[str, Study]:
-    """All studies by name, those that are read at the top of the page first."""
+    """Studies by name; those at the top of the page (`prose`) come first."""
     known = [import_module(f"{__name__}.{name}").STUDY for name in names()]
     return {study.name: study for study in sorted(known, key=lambda study: (not study.prose, study.name))}
 
@@ -40,7 +40,7 @@ def studies_of(params: Params) -> dict[str, Study]:
     """The studies that an experiment makes, by name.
 
     Raises:
-        TrimError: if it asks for one that there is not.
+        TrimError: if it asks for an unknown study.
     """
     check_names(params)
     return {name: study for name, study in registry().items() if study.made(params)}

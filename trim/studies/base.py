@@ -1,4 +1,4 @@
-"""What a study is: a question asked of the results beside the main comparison, with a table and a figure."""
+"""Studies: questions about the results beside the main comparison, each with a table and a figure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What a study that runs models is given.
+    """The inputs of a study that runs models.
 
     Attributes:
         params: the experiment.
         benchmark: name of the benchmark that the study runs on.
-        case: which of the study's cases to run, "" where it has only one.
-        runner: the models of the experiment, behind the draws that were made before.
+        case: the case to run, "" if the study has only one.
+        runner: the models of the experiment; earlier draws are reused.
         problems: the table of the benchmark's problems.
         out: the file or folder to write.
-        fitted: folder of what was fitted, BENCHMARK/ each, where the study needs it.
-        labelled: solutions in ProcessBench's form, for the calibration, where there are any.
+        fitted: folder of the fitted routers, BENCHMARK/ each, if the study needs it.
+        labelled: solutions in ProcessBench's format, for the calibration, if there are any.
     """
 
     params: Params
@@ -45,12 +45,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How a study's numbers follow from files that were made before, without a model.
+    """Computation of a study's numbers from existing files, without a model.
 
     Attributes:
-        benchmarks: the benchmarks that it is measured on.
-        inputs: the files that it reads for one of them, below the results.
-        make: the tables of one of them, from the results: one for each of `parts`.
+        benchmarks: the benchmarks to measure on.
+        inputs: the files read for a benchmark, below the results.
+        make: the tables of a benchmark, from the results: one for each of `parts`.
         parts: names of the tables; each becomes results/studies/STUDY/BENCHMARK.PART.csv, and "" BENCHMARK.csv.
     """
 
@@ -87,18 +87,19 @@ class Study:
         name: the name of its file, and of its table and figure in the results.
         title: heading of its table on the page.
         text: how to read the table.
-        caption: what the figure shows.
-        wanted: whether an experiment has what it needs.
+        caption: caption of the figure.
+        wanted: True if an experiment has everything that the study needs.
         table: the table, from the results.
         figure: the figure, from the results.
-        inputs: the files that table and figure are drawn from, below the results, but for those that it measures.
-        measurement: how its numbers are measured, if they are not those of the evaluation.
-        run: runs models for it, if it needs more than the episodes.
-        cases: what `run` is called for on each benchmark: the names of its cases.
-        columns: columns that it adds to the main table, by heading: the cell of each router, from the results and the
-            name of a benchmark.
-        test_trees: whether it needs solution trees of the test problems too.
-        prose: whether its table is read, not scanned, and so comes first on the page.
+        inputs: the files that the table and the figure are made from, below the results, except the study's own
+            measurements.
+        measurement: computes the study's own numbers, if those of the evaluation are not enough.
+        run: runs models, if the study needs more than the episodes.
+        cases: names of the study's cases; `run` is called once for each case on each benchmark.
+        columns: columns that the study adds to the main table, by heading: the cell of each router, from the results
+            and the name of a benchmark.
+        test_trees: True if the study needs solution trees of the test problems too.
+        prose: True if the table consists of sentences rather than numbers; it then comes first on the page.
     """
 
     name: str
@@ -117,14 +118,14 @@ class Study:
     prose: bool = False
 
     def made(self, params: Params) -> bool:
-        """Whether an experiment makes it: it asks for it, or for all, and has what it needs."""
+        """True if an experiment asks for the study (by name or for all studies) and has everything that it needs."""
         return (params.studies is None or self.name in params.studies) and self.wanted(params)
 
     def show(self, params: Params, results: Path) -> list[Path]:
         """Write the table and draw the figure into the results; returns the paths.
 
         Raises:
-            TrimError: if what they are drawn from is missing or damaged.
+            TrimError: if an input is missing or damaged.
         """
         from trim.report.figures import draw
         from trim.report.tables import write
@@ -133,21 +134,21 @@ class Study:
         return write(results, self.name, self.table(results, params)) + drawn
 
     def measured(self, params: Params) -> list[str]:
-        """The files that its measurement writes, below the results."""
+        """The files that the measurement writes, below the results."""
         if self.measurement is None:
             return []
         return [path for name in self.measurement.benchmarks(params) for path in self.measured_on(name)]
 
     def measured_on(self, benchmark: str) -> list[str]:
-        """The files that its measurement writes for one benchmark, below the results."""
+        """The files that the measurement writes for one benchmark, below the results."""
         parts = self.measurement.parts if self.measurement else ()
         return [measured_path(self.name, benchmark, part) for part in parts]
 
     def measure(self, params: Params, benchmark: str, results: Path) -> list[Path]:
-        """Write what is measured on one benchmark into the results; returns the paths.
+        """Measure on one benchmark and write the tables into the results; returns the paths.
 
         Raises:
-            TrimError: if a file that it reads is missing or damaged.
+            TrimError: if an input is missing or damaged.
         """
         assert self.measurement
         tables, paths = self.measurement.make(params, benchmark, results), []

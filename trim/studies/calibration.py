@@ -1,4 +1,4 @@
-"""The calibrated POMDPs of an experiment: parameters and densities by where the labels come from."""
+"""The calibrated POMDPs of an experiment: parameters and densities by source of the labels."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ STUDY = Study(
     name="calibration",
     title="Calibration of the POMDP",
     text=(
-        "From labelled steps, from the threshold rule, and with difficulty classes. `apart`: total variation "
-        "distance of a state's density from the labelled one. `exact`, `earlier`, `later`: where the rule "
+        "Calibrated from labelled steps, from the threshold rule, and with difficulty classes. `apart`: total "
+        "variation distance of a state's density from the labelled one. `exact`, `earlier`, `later`: where the rule "
         "puts the first error, among the weak model's solutions that are wrong by both."
     ),
-    caption="What is observed in each hidden state, and where solutions end.",
+    caption="Densities of the observation in each hidden state, and the probability that a solution ends at a step.",
     wanted=lambda params: bool(params.calibrated()),
     table=_table,
     figure=_figure,

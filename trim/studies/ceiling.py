@@ -1,4 +1,4 @@
-"""The ceiling: the best that any router could reach on the test problems, and each router's distance to it."""
+"""The ceiling: the best result that any router could reach on the test problems, and each router's distance from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _run(job: Job) -> None:
     params, runner = job.params, job.runner
     train, validation, test = whole_trees(runner, job.problems)
     costs = sorted(params.ceiling.costs, reverse=True)
-    # What a clairvoyant router rescues costs far less than what one has to guess.
+    # A clairvoyant router rescues solutions at far less cost than a router that has to guess.
     spread = np.geomspace(1, costs[-1], 2 * len(costs))
     policies: dict[str, list[tuple[float, Policy]]] = {
         "features": [(cost, Fitted(train, validation, cost)) for cost in costs],
@@ -41,7 +41,7 @@ def _run(job: Job) -> None:
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
-    """The ceilings' operating points, and every router's measures and their distance to each ceiling."""
+    """The ceilings' operating points, and every router's measures and their distances from each ceiling."""
     folder = results / "studies" / "ceiling" / benchmark
     routers = [read_results(results / path) for path in params.episodes(benchmark)]
     (comparison,) = comparisons(
@@ -54,7 +54,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """Accuracy at budgets of every router and ceiling, and what each router lacks of a ceiling."""
+    """Accuracy at budgets and APGR of every router and ceiling, and each router's distance from each ceiling."""
     benchmarks, routers = titles(params)
     names, rows = routers | CEILINGS | {"": ""}, []
     measures = [*at_budgets(params), "apgr"]
@@ -83,14 +83,14 @@ def _figure(results: Path, params: Params) -> Figure:
 
 STUDY = Study(
     name="ceiling",
-    title="What there is to gain",
+    title="The best possible routers",
     text=(
-        "The best that any router could do, by dynamic programming on whole solution trees. Five features: "
-        "what TRIM-Agg sees, by fitted policy iteration on the train split, or (in hindsight, too good to be "
-        "true) on the test problems themselves. Clairvoyant: it knows how everything would end. `vs`: each "
-        "router's distance."
+        "Upper bounds for any router, by dynamic programming on whole solution trees. Five features: a router "
+        "with TRIM-Agg's inputs, by fitted policy iteration on the train split, or (in hindsight, and so too good) "
+        "on the test problems themselves. Clairvoyant: a router that knows every outcome in advance. `vs`: each "
+        "router's distance from a bound."
     ),
-    caption="Fitted routers below the best that could be done.",
+    caption="Fitted routers below the upper bounds.",
     wanted=lambda params: bool(params.trees and params.ceiling.costs),
     table=_table,
     figure=_figure,

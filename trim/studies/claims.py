@@ -1,4 +1,4 @@
-"""The paper's claims beside what is reported in it, what was released with it, and what this experiment measures."""
+"""The paper's claims beside its reported numbers, the runs released with it, and this experiment's measurements."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AT_ZERO = "the rival is at zero"
 
 
 def _found(table: pd.DataFrame, of: str = "", **keys: str) -> Finding | None:
-    """The row of a table that has these keys."""
+    """The first row of a table with these keys; None if there is none."""
     for key, value in keys.items():
         table = table[table[key] == value]
     if table.empty:
@@ -45,7 +45,7 @@ Row = tuple[str, ...]
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """A row per claim: whom it was made for, what is reported and was released, and whether it holds there and here."""
+    """A row per claim: its setting, the reported and the released numbers, and its verdict there and here."""
     rows = [
         *_thrift(results, params),
         *_efficiency(results, params),
@@ -78,7 +78,7 @@ def _row(
 
 
 def _best(rows: pd.DataFrame, routers: Mapping[str, str], where: str, least: bool) -> Finding:
-    """The best of some routers; not reached if none is."""
+    """The best of some routers; a finding that was not reached if no router has a value."""
     if rows["value"].isna().all():
         names = ", ".join(routers[name] for name in dict.fromkeys(rows["router"]))
         return Finding(np.nan, np.nan, np.nan, f"{names}, {where}", float(rows["reached"].max()))
@@ -90,7 +90,7 @@ def _thrift(results: Path, params: Params) -> list[Row]:
     """The strong model's accuracy for a fifth of its tokens."""
     budgets, (benchmarks, routers) = read_csv(results / "measures.csv"), titles(params)
     first, rows = next(iter(params.benchmarks)), []
-    # None of the paper's policies has the strong model read a draft.
+    # In none of the paper's policies does the strong model read a draft.
     others = {"trim_thr", *params.needing("train_logprobs")}
     advanced = [n for n in params.routers_on(first) if params.group(n) == "trim" and n not in others]
     for names, who, released in (
@@ -121,14 +121,14 @@ def _thrift(results: Path, params: Params) -> list[Row]:
 
 
 def _best_rival(budgets: pd.DataFrame, params: Params, benchmark: str, *groups: str) -> str | None:
-    """The rival of most incremental benefit per cost."""
+    """The rival with the highest incremental benefit per cost."""
     rivals = [name for name in params.routers_on(benchmark) if params.group(name) in groups]
     rows = budgets[(budgets["benchmark"] == benchmark) & (budgets["measure"] == "ibc") & budgets["router"].isin(rivals)]
     return str(rows.loc[rows["value"].idxmax(), "router"]) if rows["value"].notna().any() else None
 
 
 def _efficiency(results: Path, params: Params) -> list[Row]:
-    """Times as cost-efficient as the best prior method."""
+    """Cost-efficiency relative to the best prior method."""
     budgets, ratios = read_csv(results / "measures.csv"), read_csv(results / "ratios.csv")
     benchmarks, routers = titles(params)
     first = next(iter(benchmarks))
@@ -169,14 +169,14 @@ def _efficiency(results: Path, params: Params) -> list[Row]:
 
 
 def stands_for(benchmark: Benchmark) -> str:
-    """The published benchmark that one is, or whose place it takes."""
+    """The published benchmark that this one is or replaces."""
     if benchmark.family:
         return FAMILIES[benchmark.family].stands_for
     return {"math500": "MATH-500", "aime": "AIME"}.get(benchmark.hub or "", "")
 
 
 def _planning(results: Path, params: Params) -> list[Row]:
-    """Planning is worth most where little is spent."""
+    """Planning helps most at low spending."""
     if "trim_pomdp" not in params.routers or "trim_thr" not in params.evaluation.baselines:
         return []
     differences, first = read_csv(results / "differences.csv"), next(iter(params.benchmarks))
@@ -196,7 +196,7 @@ def _planning(results: Path, params: Params) -> list[Row]:
 
 
 def _takeover(results: Path, params: Params) -> list[Row]:
-    """One step at a time suffices."""
+    """Rewriting single steps suffices."""
     if "takeover" not in params.routers:
         return []
     differences, first = read_csv(results / "differences.csv"), next(iter(params.benchmarks))
@@ -208,7 +208,7 @@ def _takeover(results: Path, params: Params) -> list[Row]:
 
 
 def _transfer(results: Path, params: Params) -> list[Row]:
-    """Routers carry over."""
+    """Routers transfer to other benchmarks."""
     if not transfer.STUDY.made(params):
         return []
     benchmarks, routers = titles(params)
@@ -233,7 +233,7 @@ def _transfer(results: Path, params: Params) -> list[Row]:
 
 
 def _noise(results: Path, params: Params) -> list[Row]:
-    """Noise on the scores costs little."""
+    """Noise on the scores costs little accuracy."""
     noise = [d for name, d in params.robustness.distortions().items() if d.type == "noise"]
     if not noise or not robustness.STUDY.made(params) or "trim_thr" not in params.robustness.routers:
         return []
@@ -255,7 +255,7 @@ def _noise(results: Path, params: Params) -> list[Row]:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """How many times as cost-efficient TRIM-Thr is as each router that chooses one model, and as their bound."""
+    """TRIM-Thr's cost-efficiency relative to each router that chooses one model, and to their upper bound."""
     ratios, (benchmarks, routers) = read_csv(results / "ratios.csv"), titles(params)
     rows = ratios[(ratios["router"] == "trim_thr") & (ratios["measure"] == "slope")]
     rivals = list(dict.fromkeys(rows["baseline"]))
@@ -283,11 +283,11 @@ STUDY = Study(
     name="claims",
     title="The paper's claims",
     text=(
-        "Each one beside the run that was released with the paper (TRIM-Thr on MATH-500) and beside this "
-        "experiment, by the same code, and by what the intervals can tell. ΔIBC: incremental benefit per "
-        "cost, relative to always-strong's."
+        "Each claim is checked on the run released with the paper (TRIM-Thr on MATH-500) and on this experiment, "
+        "with the same code; the intervals decide the verdict. ΔIBC: incremental benefit per cost, relative to "
+        "always-strong's."
     ),
-    caption=("Accuracy gained per strong token: TRIM-Thr's over that of routers that choose one model for a problem."),
+    caption="Accuracy gained per strong token: TRIM-Thr relative to routers that choose one model for a problem.",
     wanted=lambda params: "trim_thr" in params.routers,
     table=_table,
     figure=_figure,

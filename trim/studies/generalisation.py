@@ -1,4 +1,4 @@
-"""Generalisation: routers that were fitted on one benchmark, used unchanged on all."""
+"""Generalisation: routers fitted on one benchmark, used unchanged on all benchmarks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trim.studies.base import Study
 
 
 def _carried(results: Path, params: Params) -> tuple[pd.DataFrame, str]:
-    """Measures of the routers that a benchmark was fitted for elsewhere, and of the baselines beside them."""
+    """Measures of the routers with `fit_on` and of the baselines, and the name of the headline measure."""
     carried = [n for n, section in params.routers.items() if section.get("fit_on") and not section.get("only")]
     shown = [name for name in params.routers if name in carried or name in params.evaluation.baselines]
     rows = read_csv(results / "measures.csv")
@@ -22,7 +22,7 @@ def _carried(results: Path, params: Params) -> tuple[pd.DataFrame, str]:
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """Accuracy at the middle budget and APGR on every benchmark, with each router's rank there."""
+    """Accuracy at the middle budget and APGR on every benchmark, with each router's rank."""
     rows, middle = _carried(results, params)
     benchmarks, routers = titles(params)
     made = []
@@ -48,7 +48,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """Accuracy at the middle budget by router, a panel a benchmark."""
+    """Accuracy at the middle budget by router, a panel per benchmark."""
     rows, middle = _carried(results, params)
     benchmarks, routers = titles(params)
     values = rows[rows["measure"] == middle]
@@ -71,8 +71,8 @@ STUDY = Study(
     name="generalisation",
     title="On other benchmarks",
     text=(
-        "Routers fitted on one benchmark and used unchanged on all, beside baselines that are fitted on each; "
-        "in parentheses the rank. Intervals cover problems and training seeds; ±: standard deviation between seeds."
+        "Routers fitted on one benchmark and used unchanged on all, beside baselines fitted on each benchmark; the "
+        "rank is in parentheses. Intervals cover problems and training seeds; ±: standard deviation between seeds."
     ),
     caption="Routers fitted on one benchmark and used on all, beside the baselines.",
     wanted=lambda params: any(section.get("fit_on") for section in params.routers.values()),

@@ -1,4 +1,4 @@
-"""What a step is: TRIM-Thr where a step is a paragraph, a sentence or a number of tokens."""
+"""The definition of a step: TRIM-Thr with steps of a paragraph, a sentence or a number of tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trim.studies.base import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:
-    """Run both ends and TRIM-Thr's sweep on the test problems, with steps that are cut in one way.
+    """Run both ends and TRIM-Thr's sweep on the test problems, with one definition of a step.
 
     Writes ROUTER.parquet into the folder `out`.
     """
@@ -35,7 +35,7 @@ def _run(job: Job) -> None:
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
-    """The measures of TRIM-Thr, and of the ends their accuracy, by definition."""
+    """The measures of TRIM-Thr and the accuracy of both ends, by definition of a step."""
     tables = []
     for definition in params.granularity.names():
         folder = results / "studies" / "granularity" / benchmark / definition
@@ -53,7 +53,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """TRIM-Thr and the ends by what a step is."""
+    """TRIM-Thr and both ends by definition of a step."""
     benchmarks, _ = titles(params)
     rows = []
     for name in params.granularity.benchmarks:
@@ -73,7 +73,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """Accuracy of TRIM-Thr at the budgets, by what a step is."""
+    """Accuracy of TRIM-Thr at the budgets, by definition of a step."""
     names = {name: title for name, title in titles(params)[0].items() if name in params.granularity.benchmarks}
     picture, axes_of = panels(names)
     shown = {name: 100 * budget for name, budget in zip(at_budgets(params), params.evaluation.budgets, strict=True)}
@@ -93,13 +93,13 @@ def _figure(results: Path, params: Params) -> Figure:
 
 STUDY = Study(
     name="granularity",
-    title="What a step is",
+    title="The definition of a step",
     text=(
-        "TRIM-Thr where a step ends at a blank line, with a sentence or after a number of tokens; the reward "
-        "model was trained on paragraphs. The embedded models write no full stops, so that their sentences "
-        "are paragraphs too."
+        "TRIM-Thr with steps that end at a blank line, at the end of a sentence or after a number of tokens; the "
+        "reward model was trained on paragraphs. The embedded models write no full stops, so their sentences are "
+        "paragraphs too."
     ),
-    caption="TRIM-Thr by what a step is.",
+    caption="TRIM-Thr by definition of a step.",
     wanted=lambda params: bool(params.granularity.names()),
     table=_table,
     figure=_figure,

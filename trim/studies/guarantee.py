@@ -1,4 +1,4 @@
-"""Points with a guarantee: chosen on the validation problems of the first benchmark, looked at on test problems."""
+"""Settings with a guarantee: chosen on the validation problems of the first benchmark, checked on test problems."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _first(params: Params) -> str:
 
 
 def _routers(params: Params, benchmark: str) -> list[str]:
-    """Routers whose settings are measured on the validation problems of the first benchmark, and run on this one."""
+    """Routers that are measured on the validation problems of the first benchmark and run on this benchmark."""
     first = _first(params)
     return [
         name
@@ -42,10 +42,10 @@ def _measured_from(params: Params, name: str) -> list[str]:
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
-    """What the guaranteed setting of each router reaches on the test problems, and how often a promise is broken.
+    """Accuracy and spending of each router's guaranteed setting on the test problems.
 
-    Each router's promise is made with the whole risk. On the first benchmark, too, how often such a promise is broken;
-    see `_broken`.
+    Each router's promise is made with the whole risk. On the first benchmark, also the rate of broken promises; see
+    `_broken`.
     """
     measured = read_validation(validation_path(results / "routers", _first(params)))
     strong = read_results(results / "episodes" / benchmark / "always_strong.parquet")
@@ -79,12 +79,12 @@ def _together(one: Outcomes, other: Outcomes) -> Outcomes:
 
 
 def _broken(all_problems: Outcomes, size: int) -> float:
-    """Share of draws of `size` problems on which a setting is chosen that breaks the promise on all problems.
+    """Share of draws of `size` problems whose chosen setting breaks the promise on all problems.
 
-    The promise is made for the population that validation problems are drawn from, at random and one apart from the
-    other. All problems stand for it here, so that it is known which settings break it, and each draw is made from them
-    with replacement. The part that was not drawn is no population: a setting that keeps the promise breaks it there by
-    chance, and one that breaks it is drawn too well where draws are halves.
+    The promise is made for the population that validation problems are drawn from, independently and at random. Here
+    that population is the set of all problems, so it is known which settings break the promise; each draw is made from
+    it with replacement. The problems left out of a draw would not do as the population: a setting that keeps the
+    promise breaks it there by chance, and if draws are halves, a setting that breaks it there did too well on its draw.
     """
     rng, (margins, least) = np.random.default_rng(0), all_problems.margins("accuracy", _LEVEL)
     breaks, broken = margins.mean(axis=1) < 0, 0
@@ -101,7 +101,7 @@ def _shown(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """By router: its setting, then on each benchmark accuracy over always-strong's, spending, and what became of it."""
+    """By router: its setting, then on each benchmark accuracy and spending over always-strong's, and the outcome."""
     first, rows = params.benchmark_title(_first(params)), []
     for router, group in _shown(results, params).groupby("router", sort=False):
         mine = group.set_index("benchmark")
@@ -122,7 +122,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """Accuracy over always-strong's against spending of every guaranteed setting, a panel a benchmark."""
+    """Accuracy over always-strong's against spending of every guaranteed setting, a panel per benchmark."""
     found = _shown(results, params).dropna(subset=["accuracy"])
     titles_of = {title: title for title in map(params.benchmark_title, params.benchmarks)}
     picture, axes_of = panels(titles_of, height=2.8)
@@ -150,10 +150,10 @@ STUDY = Study(
         f"Each router's cheapest setting for which, with probability {1 - RISK:.0%} over the draw of the first "
         f"benchmark's validation problems, the accuracy is at least {_LEVEL:.0%} of always-strong's (`trim choose`), "
         "on the test problems of all benchmarks: accuracy over always-strong's, at strong tokens over always-strong's. "
-        "The promise is made for problems of the first benchmark; on others it may be broken. Broken in draws: its "
-        f"validation and test problems stand for all that there are, and {_DRAWS:,} times as many as there are "
-        f"validation problems are drawn from them; the share of draws whose setting breaks the promise on all of them, "
-        f"which should be at most {RISK:g}."
+        "The promise is made for problems of the first benchmark; on others it may be broken. Broken in draws: the "
+        "first benchmark's validation and test problems together are taken as the population, and from it "
+        f"{_DRAWS:,} samples of the size of the validation split are drawn; this is the share of samples whose chosen "
+        f"setting breaks the promise on the population, and it should be at most {RISK:g}."
     ),
     caption="Guaranteed settings on the test problems; the line is the promise.",
     wanted=lambda params: bool(_routers(params, _first(params))),

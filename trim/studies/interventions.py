@@ -1,4 +1,4 @@
-"""Where routers intervene: which steps each one hands over, and which of these were wrong."""
+"""Where routers intervene: the steps that each router hands over, and which of them were wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RATES = {"handed_over": ("handed", "drafts"), "caught": ("hit", "wrong"), "waste
 
 
 def decisions(steps: pd.DataFrame, problems: Mapping[str, Problem], difficulty: Mapping[str, str]) -> pd.DataFrame:
-    """A row per draft that was judged.
+    """A row per judged draft.
 
     Args:
         steps: rows of an episodes table, of one setting.
@@ -62,15 +62,15 @@ def rates(
     """Rates of interventions, over all drafts and by position, score and difficulty.
 
     Args:
-        found: made by `decisions`.
+        found: the result of `decisions`.
         problems: ids, in the order of the weights.
         weights: weights of the bootstrap, shape (resamples, n).
-        interval: gives the interval of a number's resamples.
+        interval: returns the interval of a number, from its resamples.
 
     Returns:
-        Rows of by, bin, drafts, and with low and high of each: handed_over, the share of the drafts;
+        Columns by, bin, drafts, and, each with low and high: handed_over, the share of the drafts;
         caught, the share of the first wrong steps that were handed over; wasted, the share of the
-        handed-over drafts that were right. The last two where the truth is known.
+        handed-over drafts that were right. The last two are NaN unless the truth is known.
     """
     counts = pd.DataFrame(
         {
@@ -110,7 +110,7 @@ def rates(
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
     """A row per step router and bin; see `rates`.
 
-    Difficulty tells which of the models alone solves the problem.
+    Difficulty is which of the models solves the problem alone.
     """
     episodes = [results / path for path in params.episodes(benchmark)]
     found = {path.stem: read_results(path) for path in episodes}
@@ -151,7 +151,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """On the first benchmark: what is handed over by position, score and difficulty; what that catches and wastes."""
+    """On the first benchmark: drafts handed over by position, score and difficulty; errors caught and calls wasted."""
     _, routers = titles(params)
     found = read_measured(results, "interventions", params.benchmarks)
     found = found[found["benchmark"] == next(iter(params.benchmarks))]
@@ -181,11 +181,11 @@ STUDY = Study(
     name="interventions",
     title="Where routers intervene",
     text=(
-        "At the setting for the middle budget: the share of judged drafts that is handed over; of first wrong "
-        "steps, the share that is caught; of interventions, the share wasted on right steps. By position, PRM "
-        "score, and by which model alone solves the problem."
+        "At the setting for the middle budget: the share of judged drafts that are handed over, the share of first "
+        "wrong steps that are caught, and the share of interventions wasted on right steps; by position, by PRM score, "
+        "and by which model solves the problem alone."
     ),
-    caption="What is handed over, what that catches and wastes, on the first benchmark.",
+    caption="Drafts handed over, first wrong steps caught and interventions wasted, on the first benchmark.",
     wanted=lambda params: True,
     table=_table,
     figure=_figure,

@@ -1,4 +1,4 @@
-"""The ladder of verifiers: how well each tells what a weak step is worth, at what price, and what routing gains."""
+"""The ladder of verifiers: how well each judges a weak step, its price, and the results of routing by it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _run(job: Job) -> None:
     params, runner = job.params, job.runner
     samples = [runner.with_sample(number).weak for number in range(1, SAMPLES + 1)]
     learned, *routed = whole_trees(runner, job.problems)
-    # What is learned is learned where the weak model goes; routing goes anywhere.
+    # Verifiers are fitted on the weak model's own paths; routing may reach any node.
     places = [(learned, learned.weak_way()), *((tree, np.arange(len(tree))) for tree in routed)]
     states = partial(step_states, params.models.weak, params.generation.chat)
     train, validation, test = look(places, states, samples)
@@ -64,10 +64,10 @@ def _run(job: Job) -> None:
         value, held_out = score(test), score(validation)
         probability, state = fitted.predict(value[own]), test.truth[own]
         aucs = [roc_auc_score(state[k] == S0, value[own][k]) for k in (state != S1, state != S2)]
-        verdicts = 1.0 if verifier.reader == "strong" else 0.0  # the token that it is asked for
+        verdicts = 1.0 if verifier.reader == "strong" else 0.0  # the token of its verdict
         chosen = -np.inf
         for threshold in _candidates(held_out):
-            # What is handed over grows with the threshold; the last that keeps the budget on validation is taken.
+            # Spending grows with the threshold; the last threshold within the budget on validation is chosen.
             tried = walk(validation.tree, held_out < threshold)
             if (tried.strong + verdicts * tried.steps).mean() > budget:
                 break
@@ -95,12 +95,12 @@ def _run(job: Job) -> None:
 
 
 def _candidates(scores: np.ndarray) -> np.ndarray:
-    """Thresholds with rising shares of the scores below them, none first."""
+    """Thresholds with rising shares of the scores below them, starting with none."""
     return np.unique(np.concatenate([[-np.inf], np.quantile(scores, np.linspace(0, 1, _THRESHOLDS))]))
 
 
 def _flops(verifier: Verifier, costs: dict[str, ModelCost]) -> float:
-    """Reading a step, or writing it again, over the strong model's writing it."""
+    """FLOPs of reading a step, or of writing samples of it, over the strong model's writing it."""
     if not verifier.reader:
         return 0.0
     return max(1, verifier.samples) * costs[verifier.reader].parameters / costs["strong"].parameters
@@ -118,7 +118,7 @@ def _alone(walked: Walked, tree: Tree, costs: dict[str, ModelCost]) -> float:
 
 
 def _all_flops(walked: Walked, verifier: Verifier, tree: Tree, costs: dict[str, ModelCost]) -> float:
-    """FLOPs of a problem, everything read and written by all models, each with its own cache."""
+    """FLOPs of a problem: everything that all models read and write, each with its own cache."""
     prompt = tree.prompt_tokens()
     asked = walked.passes > 0
     weak = costs["weak"].flops(prompt["weak"] + walked.drafts * (1 + verifier.samples) + walked.unread)
@@ -135,7 +135,7 @@ def _read(results: Path, params: Params) -> dict[str, pd.DataFrame]:
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """A row per verifier: how well it tells, what reading a step costs, and what routing by it reaches."""
+    """A row per verifier: how well it judges steps, the cost of reading a step, and the results of routing by it."""
     rows = []
     for benchmark, found in _read(results, params).items():
         for row in found.itertuples():
@@ -158,7 +158,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _scorers(params: Params) -> dict[str, RewardModel]:
-    """Reward models that the experiment trains, and those that a router reads together with log-probabilities."""
+    """Reward models that the experiment trains, and those that a router combines with log-probabilities."""
     found = {_TRAINED + name: params.reward_model(name) for name in params.reward_models}
     for router in params.routers:
         if fused := params.fused(router):
@@ -196,16 +196,16 @@ def _figure(results: Path, params: Params) -> Figure:
 
 STUDY = Study(
     name="ladder",
-    title="What evidence is worth",
+    title="The ladder of verifiers",
     text=(
-        "Verifiers from what comes with a draft for nothing to what is read. AUC: right steps against first wrong "
-        "ones, and against steps of solutions that are lost already, on the weak model's own solutions; the "
-        "calibration error is that of isotonic regression on the train split. A step: reading it, or writing it "
-        "again, over the strong model's writing it. Then routing by a threshold, chosen on validation for the middle "
-        "budget of strong tokens: accuracy, share of the gap, strong tokens, and FLOPs in all, each model keeping a "
-        "prefix cache."
+        "Verifiers, from signals that are free with a draft to models that read it. AUC: right steps against first "
+        "wrong ones, and against steps of solutions that are lost already, on the weak model's own solutions; the "
+        "calibration error is that of isotonic regression on the train split. FLOPs and money a step: of reading the "
+        "step, or writing it again, over the strong model's writing it. The other columns are for routing by a "
+        "threshold, chosen on validation for the middle budget of strong tokens: accuracy, share of the gap, strong "
+        "tokens, and FLOPs in all, each model keeping a prefix cache."
     ),
-    caption="Accuracy at the middle budget by the verifier that decides, over how well it tells and what it costs.",
+    caption="Accuracy at the middle budget by verifier, over the verifier's AUC and over all FLOPs.",
     wanted=lambda params: (
         bool(params.trees and params.needing("train_logprobs")) and not params.models.weak.server and not params.replay
     ),

@@ -1,4 +1,4 @@
-"""The run that was released with the paper and the numbers that it reports, beside TRIM-Thr and TRIM-POMDP here."""
+"""The run released with the paper and the numbers reported in it, beside TRIM-Thr and TRIM-POMDP here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trim.studies.base import Study
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """The released and the reported figures, and TRIM-Thr's and TRIM-POMDP's here."""
+    """The released and the reported numbers, and TRIM-Thr's and TRIM-POMDP's here."""
     measures = [
         *(f"cpt{round(100 * level)}" for level in params.evaluation.levels), "apgr", "aiq", "ibc", "ibc_front",
         *at_budgets(params),
@@ -75,9 +75,9 @@ STUDY = Study(
     name="paper",
     title="The published run",
     text=(
-        "TRIM-Thr's measures as published for MATH-500, and here. The published intervals are those of "
-        "independent binomial counts, since only sums were released. `ibc_front` is ΔIBC on the front: the mean over "
-        "1 to 100 % of the gap, where shares that a router does not reach count as always-strong's, 0."
+        "TRIM-Thr's measures as published for MATH-500, and here. The published intervals assume independent "
+        "binomial counts, since only sums were released. `ibc_front` is ΔIBC on the front: the mean over 1 to 100 % of "
+        "the gap, in which shares that a router does not reach count as always-strong's, 0."
     ),
     caption="The share of the gap that TRIM-Thr recovers: published for MATH-500, and here.",
     wanted=lambda params: "trim_thr" in params.routers,

@@ -1,4 +1,4 @@
-"""Prediction: the calibrated POMDPs' curve of TRIM-Thr against the measured one."""
+"""Prediction: TRIM-Thr's curve as predicted by the calibrated POMDPs, against the measured one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ERRORS = ("benchmark", "model", "baseline", "measure", "value", "low", "high")
 
 
 def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataFrame]:
-    """Compare what each model, from the train split, says of TRIM-Thr with what TRIM-Thr did on the test problems.
+    """Compare each model's prediction of TRIM-Thr, from the train split, with TRIM-Thr's results on the test problems.
 
     Returns:
         `points`: a row per model and threshold; calls are a share of all steps. `errors`: the mean absolute errors
@@ -120,10 +120,10 @@ STUDY = Study(
     name="prediction",
     title="Predicting TRIM-Thr",
     text=(
-        "Mean absolute error over thresholds of the curve that each calibrated POMDP predicts, on held-out "
-        "problems: of accuracy and calls at equal thresholds, of accuracy at equal calls (curve)."
+        "Mean absolute error over thresholds of the curve predicted by each calibrated POMDP, on held-out problems: of "
+        "accuracy and calls at equal thresholds, and of accuracy at equal calls (curve)."
     ),
-    caption="TRIM-Thr's curve as the calibrated models predict it, and as it was measured.",
+    caption="TRIM-Thr's curve: predicted by the calibrated models, and measured.",
     wanted=lambda params: bool(params.calibrated()) and "trim_thr" in params.routers,
     table=_table,
     figure=_figure,

@@ -1,4 +1,4 @@
-"""Routers simulated in the calibration that was released with the paper, beside what was measured there."""
+"""Routers simulated in the calibration released with the paper, beside the released measurements."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ OBSERVATION = "math_train"  # the problems that the released densities come from
 def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataFrame]:
     """A row per operating point: accuracy with interval, and steps handed over per solution.
 
-    TRIM-POMDP's variants (see `VARIANTS`) are simulated at each cost; their mean reward stands
-    beside the planner's upper bound for any policy. TRIM-Thr follows in closed form. Beside them
-    stand both routers as they were measured on MATH-500 and released.
+    TRIM-POMDP's variants (see `VARIANTS`) are simulated at each cost; their mean reward is
+    given beside the planner's upper bound for any policy. TRIM-Thr is computed in closed form. The
+    last rows are both routers as measured on MATH-500 and released.
     """
     settings, model, rows = params.simulation, published_model(OBSERVATION), []
     models = {"pair": model, "score": model.on_scores()}
@@ -48,7 +48,7 @@ def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataF
     for name, (observation, tracker, restriction) in VARIANTS.items():
         for index, cost in enumerate(settings.costs):
             decide = planned(plans[observation], index, models[observation], tracker, restriction)
-            # Problems follow the pairs' model in every variant; one that sees scores alone ignores the rest.
+            # Every variant is simulated in the model of pairs; a variant that observes scores alone ignores the rest.
             figures = *_run(params, model, decide, cost), plans["pair"].start[index, 1]
             rows.append((name, f"cost={cost:g}", *figures))
     nothing = (np.nan,) * 4
@@ -78,7 +78,7 @@ def _deviations(params: Params) -> float:
 
 
 def _released(params: Params, router: str) -> Iterator[tuple[str, str, float, float, float, float]]:
-    """A router as released for MATH-500: accuracy with interval, and steps handed over."""
+    """A router as released for MATH-500: its points, with accuracy, interval, and steps handed over."""
     for point in published_points(router).itertuples():
         spread = _deviations(params) * (point.accuracy * (1 - point.accuracy) / PROBLEMS) ** 0.5
         yield (
@@ -125,12 +125,12 @@ STUDY = Study(
     name="published",
     title="In the published calibration",
     text=(
-        "TRIM-POMDP's variants simulated in the calibration released with the paper; no policy exceeds "
-        "`bound`. `calls`: steps handed over per solution. Beside them both routers as released for MATH-500. "
-        "Costs are to be chosen on validation problems, never by simulation: the model lets all problems be "
-        "equally hard, and promises 14 to 27 points more than was measured at the same cost."
+        "TRIM-POMDP's variants simulated in the calibration released with the paper, and both routers as released for "
+        "MATH-500; no policy exceeds `bound`. `calls`: steps handed over per solution. Choose costs on validation "
+        "problems, never by simulation: the model makes all problems equally hard, and predicts 14 to 27 points more "
+        "than was measured at the same cost."
     ),
-    caption="Routers in the calibration released with the paper, and as they were released for MATH-500.",
+    caption="Routers simulated in the calibration released with the paper, and as released for MATH-500.",
     wanted=lambda params: bool(params.calibrated()),
     table=_table,
     figure=_figure,

@@ -41,7 +41,7 @@ def _run(job: Job) -> None:
 
 
 def _measured_from(params: Params, name: str) -> list[str]:
-    """The files of every distortion, and those of the scores as they are."""
+    """The files of every distortion, and those of the undistorted scores."""
     routers = [f"{router}.parquet" for router in params.robustness.routers]
     return [
         f"calibration/{name}/single.json",
@@ -57,9 +57,9 @@ def _measured_from(params: Params, name: str) -> list[str]:
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
     """Every measure of the routers under every distortion, and their differences from the first router's.
 
-    The first rows are those of the scores as they are. `kept` is the accuracy at the middle budget over theirs, on the
-    same resamples; `auc` that of right steps against first wrong ones, by the scores that the POMDP was calibrated on,
-    those of `models.prm`.
+    The first rows are those of the undistorted scores. `kept` is the accuracy at the middle budget over theirs, on the
+    same resamples; `auc` is the AUC of right steps against first wrong ones, by the scores that the POMDP was
+    calibrated on, those of `models.prm`.
     """
     episodes, folder = results / "episodes" / benchmark, results / "studies" / "robustness" / benchmark
     ends = [read_results(episodes / f"{name}.parquet") for name in ("always_weak", "always_strong")]
@@ -97,7 +97,7 @@ def _measured(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """Accuracy at budgets and APGR under every distortion, what is kept of the accuracy; differences of the routers."""
+    """Accuracy at budgets and APGR under every distortion, the share of accuracy kept; differences of the routers."""
     table, rows = _measured(results, params), []
     measures = [*at_budgets(params), "apgr"]
     keys = ["benchmark", "distortion", "strength", "auc", "router", "vs"]
@@ -122,7 +122,7 @@ def _figure(results: Path, params: Params) -> Figure:
     for kind, axes in axes_of.items():
         for router, (colour, marker) in styles(table["router"].unique()).items():
             rows = table[(table["router"] == router) & table["distortion"].isin(["none", kind])]
-            # A temperature of 1 leaves the scores as they are; so does a strength of 0 of the others.
+            # A temperature of 1 does not change the scores; nor does a strength of 0 of the other distortions.
             neutral = 1.0 if kind == "temperature" else 0.0
             rows = rows.assign(strength=rows["strength"].where(rows["distortion"] == kind, neutral))
             rows = rows.sort_values("strength")
@@ -139,8 +139,8 @@ STUDY = Study(
     title="Distorted scores",
     text=(
         "Routers calibrated and fitted on distorted scores: noise on the logit, a wrong temperature, a share "
-        "of random scores. `auc` tells right steps from first wrong ones; `kept` is the accuracy at the middle budget "
-        "over that on undistorted scores, on the same resamples of the problems."
+        "of random scores. `auc`: right steps against first wrong ones; `kept`: the accuracy at the middle budget over "
+        "that on undistorted scores, on the same resamples of the problems."
     ),
     caption="Accuracy at the middle budget on distorted scores; strength 0 and temperature 1 change nothing.",
     wanted=lambda params: bool(params.robustness.benchmarks),

@@ -1,4 +1,4 @@
-"""What a solution costs in all, in every unit, and who still saves in it."""
+"""The total cost of a solution in every unit, and the routers that still save in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = ("strong_tokens", "flops")
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """What the setting for the middle budget costs in every unit, and in which it saves; below, the released runs."""
+    """Cost in every unit at the setting for the middle budget, the units in which it saves, and the released runs."""
     benchmarks, routers = titles(params)
     found, rows = read_csv(results / "units.csv"), []
     found = found[(found["measure"] == "spent") & (found["router"] != "always_strong")]
@@ -42,7 +42,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _released(params: Params) -> pd.DataFrame:
-    """The released run nearest to the middle budget, and the most that it can have cost."""
+    """The released run nearest to the middle budget, with upper bounds on its costs."""
     rows = []
     for router in RELEASED:
         points = published_costs(router)
@@ -57,7 +57,7 @@ def _released(params: Params) -> pd.DataFrame:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """On the first benchmark: accuracy over strong tokens written, and over operations in all."""
+    """On the first benchmark: accuracy over strong tokens written, and over all operations."""
     benchmark, title = next(iter(titles(params)[0].items()))
     rows = read_csv(results / "summary.csv")
     rows = rows[rows["benchmark"] == benchmark]
@@ -82,12 +82,11 @@ def _figure(results: Path, params: Params) -> Figure:
 
 STUDY = Study(
     name="spent",
-    title="What a solution costs in all",
+    title="The total cost of a solution",
     text=(
-        "At the setting for the middle budget of strong tokens, always-strong's cost being 1. Two models "
-        "share no cache: what the weak model wrote, the strong one must read before it rewrites a step. "
-        "`saves in`: the units whose whole interval lies below 1. The released runs: the most that they can "
-        "have cost, without the questions."
+        "At the setting for the middle budget of strong tokens; always-strong's cost is 1. The two models share no "
+        "cache: before the strong model rewrites a step, it must read the weak model's text. `saves in`: the units "
+        "whose whole interval lies below 1. For the released runs, upper bounds on the cost, without the questions."
     ),
     caption="Accuracy over strong tokens written, and over floating-point operations in all.",
     wanted=lambda params: True,

@@ -1,4 +1,4 @@
-"""A budget over a stream of requests that grow harder and easier again: what the controller of `trim serve` does."""
+"""The controller of `trim serve`: a budget over a stream of requests that grow harder and then easier."""
 
 from __future__ import annotations
 
@@ -27,18 +27,21 @@ from trim.studies.base import Job, Study
 
 ROUTER = "trim_budget"
 _SEEDS, _AT_ONCE, _WINDOW = (0, 1), 16, 100
-_OVER = 1.1  # a window is overspent where it takes so many times the budget
-_GRID = np.arange(0, 0.8, 0.02)  # budgets that may have been told, for what was best in hindsight
-_WIDTH = 0.15  # of the difficulties that are asked at one time, as ranks in [0, 1]
+_OVER = 1.1  # a window is overspent if it spends more than this many times the budget
+_GRID = np.arange(0, 0.8, 0.02)  # budgets of the fixed prices, to find the best one in hindsight
+_WIDTH = 0.15  # standard deviation of the difficulties requested at one time, as ranks in [0, 1]
 FIXED, STEERED = "fitted price", "steered"
 
 
 def _stream_of(difficulty: np.ndarray, seed: int) -> np.ndarray:
-    """Indices of the problems of a stream, twice as many as there are, whose difficulty rises and falls again.
+    """Indices of the problems of a stream, twice as many as there are problems; the difficulty rises, then falls.
 
     Args:
-        difficulty: of each of n problems, shape (n,); the shape of what is returned is (2n,).
+        difficulty: difficulty of each of n problems, shape (n,).
         seed: seed of the stream.
+
+    Returns:
+        Indices, shape (2n,).
     """
     rng, count = np.random.default_rng(seed), len(difficulty)
     ranks = (difficulty + rng.random(count)).argsort().argsort() / max(1, count - 1)
@@ -48,7 +51,7 @@ def _stream_of(difficulty: np.ndarray, seed: int) -> np.ndarray:
 
 
 class _Outcomes:
-    """What each problem takes and whether it is solved, shape (problems, policies)."""
+    """Strong tokens and correctness of each problem, shape (problems, policies)."""
 
     def __init__(self, episodes: Sequence[Episode], problems: Sequence[Problem], policies: int) -> None:
         row = {problem.id: index for index, problem in enumerate(problems)}
@@ -61,7 +64,7 @@ class _Outcomes:
 
 
 def _run(job: Job) -> None:
-    """Send streams through the account and the policies that the server uses; writes a row for each stream."""
+    """Send streams through the server's account and policies; writes a row per stream, budget and controller."""
     params, runner = job.params, job.runner
     problems = read_problems(job.problems, "test")
     at_budget = fitted_router(params, ROUTER, job.benchmark, job.fitted).at_budget()
@@ -100,7 +103,7 @@ def _stream(
     account: Account,
     at_budget: Callable[[float], Policy],
 ) -> list[Episode]:
-    """Solve problems in the order in which they are asked, some at once, on one account."""
+    """Solve problems in the order of the requests, several at once, on one account."""
     waiting, episodes = deque(problems), list[Episode]()
     policies: dict[int, Capped] = {}
 
@@ -121,21 +124,21 @@ def _stream(
 
 
 def _best_fixed(known: _Outcomes, asked: np.ndarray, budget: float) -> float:
-    """Accuracy of the best single price in hindsight that keeps the budget on a stream."""
+    """Accuracy of the best single price, in hindsight, that keeps the budget on a stream."""
     share = known.strong[asked, 1:].sum(axis=0) / known.strong[asked, 0].sum()
     accuracy = known.right[asked, 1:].mean(axis=0)
     return float(accuracy[share <= budget].max(initial=0.0))
 
 
 def _overspent(strong: np.ndarray, unit: np.ndarray, budget: float) -> float:
-    """Share of the windows of `_WINDOW` requests in a row that take more than the budget."""
+    """Share of the windows of `_WINDOW` consecutive requests that are overspent."""
     kernel = np.ones(min(_WINDOW, len(strong)))
     shares = np.convolve(strong, kernel, "valid") / np.convolve(unit, kernel, "valid")
     return float(np.mean(shares > _OVER * budget))
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """Means over the streams: share spent, windows overspent, accuracy, and that of the best single price."""
+    """Means over the streams: share spent, windows overspent, accuracy, and the best single price's accuracy."""
     benchmarks, _ = titles(params)
     rows = []
     for name, title in benchmarks.items():
@@ -158,7 +161,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """Share that was spent over the budget, a panel a benchmark."""
+    """Share spent over the budget, a panel per benchmark."""
     picture, axes_of = panels(titles(params)[0], height=2.6)
     for name, axes in axes_of.items():
         found = read_csv(results / f"studies/stream/{name}.csv").groupby(["controller", "budget"])["share"].mean()
@@ -175,10 +178,11 @@ STUDY = Study(
     name="stream",
     title="A budget over a stream",
     text=(
-        "Streams of requests, two for each test problem, that grow longer and shorter again. The fitted price spends "
-        "its budget on validation; steered, the budget that TRIM-Budget is told follows what was spent, with a stop "
-        f"where the credit ends. Overspent: windows of {_WINDOW} requests that take over {_OVER:g} times the budget. "
-        "Regret: accuracy of the best single price in hindsight that keeps the budget, minus that reached."
+        "Streams of requests, two for each test problem, that grow longer and then shorter. Fitted price: the price "
+        "that spends the budget on validation. Steered: TRIM-Budget's budget is adjusted to the spending so far, and "
+        f"spending stops when the credit ends. Overspent: windows of {_WINDOW} requests that take over {_OVER:g} times "
+        "the budget. Regret: accuracy of the best single price in hindsight that keeps the budget, minus the accuracy "
+        "reached."
     ),
     caption="Share of always-strong's tokens that a stream spends, over its budget.",
     wanted=lambda params: ROUTER in params.routers and bool(params.trees),

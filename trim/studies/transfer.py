@@ -1,4 +1,4 @@
-"""Transfer: routers that were fitted on one benchmark, run on every other."""
+"""Transfer: routers fitted on one benchmark, run on every other."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def _run(job: Job) -> None:
 
 
 def _measured_from(params: Params, name: str) -> list[str]:
-    """The episodes of the routers as fitted elsewhere, and as fitted here, and of both ends."""
+    """The episodes of the routers fitted on other benchmarks and on this one, and of both ends."""
     routers = ["always_weak", "always_strong", *params.transfer.routers]
     return [f"studies/transfer/{name}/episodes", *(f"episodes/{name}/{router}.parquet" for router in routers)]
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
-    """Every measure on one benchmark of the routers as they were fitted on each: the source.
+    """Every measure on one benchmark of the routers as fitted on each benchmark, the source.
 
-    And `kept`: the APGR over that of the same router as fitted there, on the same resamples.
+    `kept` is the APGR over that of the same router fitted on this benchmark, on the same resamples.
     """
     episodes, folder = results / "episodes" / benchmark, results / "studies" / "transfer" / benchmark / "episodes"
     ends = [read_results(episodes / f"{name}.parquet") for name in ("always_weak", "always_strong")]
@@ -66,7 +66,7 @@ def _transfers(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """APGR by router and benchmark that it was fitted on; below, whether the order of the routers holds."""
+    """APGR by router and source benchmark; then rank correlations, to see if the order of the routers holds."""
     benchmarks, routers = titles(params)
     found, rows = _transfers(results, params), []
     for router in params.transfer.routers:
@@ -88,7 +88,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """The same, a panel a router: rows are where it was fitted, columns where it is used."""
+    """APGR, a panel per router: rows are the benchmarks that it was fitted on, columns those that it is used on."""
     benchmarks, routers = titles(params)
     found = _transfers(results, params)
     picture, axes_of = panels({name: routers[name] for name in params.transfer.routers}, height=2.6)
@@ -113,10 +113,10 @@ STUDY = Study(
     name="transfer",
     title="Fitted here, used there",
     text=(
-        "APGR of routers as fitted on one benchmark and used on another; below, how far the order of the "
-        "routers agrees with that of routers fitted there."
+        "APGR of routers fitted on one benchmark and used on another; the last rows compare the order of these "
+        "routers with the order of routers fitted on the benchmark itself."
     ),
-    caption="APGR by where a router was fitted and where it is used.",
+    caption="APGR by the benchmark that a router was fitted on and the one that it is used on.",
     wanted=lambda params: bool(params.transfer.routers) and len(params.benchmarks) > 1,
     table=_table,
     figure=_figure,

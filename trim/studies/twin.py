@@ -1,4 +1,4 @@
-"""The embedded twin: what it shares with the published calibration, and how far its curves lie from released ones."""
+"""The embedded twin: its agreement with the published calibration, and its curves' distance from the released ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RIGHT, AFTER, ERROR = 0, 1, 2  # hidden states of the POMDP, in the order of `ST
 def _run(job: Job) -> None:
     """Write a row per measure (value, low, high) of a benchmark's test problems.
 
-    The weak model's own log-probabilities are read from the draws where a router used them.
+    The weak model's own log-probabilities are read from the draws if a router used them.
     """
     params, runner = job.params, job.runner
     test = read_problems(job.problems, "test")
@@ -43,7 +43,7 @@ def _run(job: Job) -> None:
 
 
 def published_figures() -> dict[str, float]:
-    """The same figures, as far as they follow from what was released with the paper (`math_train`, MATH-500)."""
+    """The same numbers from the paper's released data (`math_train`, MATH-500), as far as these determine them."""
     model = published_model()
     masses = dict(zip(STATES, model.observation.sum(axis=1), strict=True))
     centres = (np.arange(masses["S0"].size) + 0.5) / masses["S0"].size
@@ -72,7 +72,7 @@ def _auc(right: np.ndarray, wrong: np.ndarray) -> float:
 
 
 def _steps(runner: Runner, episodes: Sequence[Episode]) -> tuple[Steps, list[Solution]]:
-    """Every weak step: its problem's index, state, PRM score and log-probability; and the scored solutions."""
+    """Problem index, state, PRM score and log-probability of every weak step; and the scored solutions."""
     nodes = [episode.node for episode in episodes]
     read = runner.scorer.score(nodes, [len(e.steps) for e in episodes])
     prefixes = [_at(node, count) for node in nodes for count in range(1, len(node.prefix.steps) + 1)]
@@ -97,7 +97,7 @@ def _at(node: Node, steps: int) -> Node:
 def _figures(
     found: Mapping[str, Sequence[Episode]], steps: Steps, weights: np.ndarray, confidence: float
 ) -> list[tuple[str, float, float, float]]:
-    """Figures with intervals over resampled problems."""
+    """Numbers with intervals over resampled problems."""
     outcomes = {}
     for role, episodes in found.items():
         errors = [first_error(e.problem, [step.text for step in e.steps]) for e in episodes]
@@ -144,7 +144,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> Callable[[np.ndarray], float]
 
 
 def _densities(solutions: Sequence[Solution]) -> list[tuple[str, float, float, float]]:
-    """Total variation between the score's density in each state and the published one, both by the same estimate."""
+    """Total variation between the score's density in each state and the published one, by the same estimator."""
     points, states = observations(solutions)
     known, rows = published_model().observation.sum(axis=1), []
     for state, name in enumerate(STATES):
@@ -153,7 +153,7 @@ def _densities(solutions: Sequence[Solution]) -> list[tuple[str, float, float, f
     return rows
 
 
-# Shares of the strong tokens at which curves are compared: where both released routers have points.
+# Shares of the strong tokens at which curves are compared; both released routers have points there.
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
 
@@ -163,7 +163,7 @@ def twin_benchmarks(params: Params) -> dict[str, str]:
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """A row per figure: published, and on every generated benchmark."""
+    """A row per number: published, and on every generated benchmark."""
     published = {name: f"{value:.3f}" for name, value in published_figures().items()}
     columns: dict[str, dict[str, str]] = {"published": published}
     for benchmark, title in twin_benchmarks(params).items():
@@ -179,7 +179,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _curves(results: Path, params: Params) -> dict[str, dict[str, str]]:
-    """Recovered gap at equal shares of strong tokens: the distance to the released curves, and planning's advantage."""
+    """Recovered gap at equal shares of strong tokens: distance from the released curves, and planning's advantage."""
     summary, found = read_csv(results / "summary.csv"), {}
     released = {router: _recovered(published_points(router)) for router in RELEASED_TITLES}
     curves = {"published": released}
@@ -207,7 +207,7 @@ def _recovered(points: pd.DataFrame) -> np.ndarray:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """On the first generated benchmark: both routers' curves, released and here."""
+    """Curves of both routers, released and on the generated benchmarks."""
     summary = read_csv(results / "summary.csv")
     picture, axes_of = panels(RELEASED_TITLES, height=3.6)
     for router, axes in axes_of.items():
@@ -231,12 +231,12 @@ STUDY = Study(
     name="twin",
     title="The embedded twin beside the published calibration",
     text=(
-        "Test problems, exact labels of steps; intervals over problems. S0: all steps right; S1: an earlier "
-        "step wrong; S2: this step the first wrong one. Densities by the same estimate as in calibration. The "
-        "curves of TRIM-Thr and TRIM-POMDP are no target of the models' training: their distance from the "
-        "released ones is the test."
+        "On test problems with exact labels of steps; intervals over problems. S0: all steps right; S1: an earlier "
+        "step wrong; S2: this step is the first wrong one. Densities are estimated as in the calibration. The models "
+        "were not trained to match the curves of TRIM-Thr and TRIM-POMDP: their distance from the released ones is the "
+        "test."
     ),
-    caption="The gap that TRIM-Thr and TRIM-POMDP recover, released and here.",
+    caption="Share of the gap that TRIM-Thr and TRIM-POMDP recover, released and here.",
     wanted=lambda params: bool(twin_benchmarks(params)),
     table=_table,
     figure=_figure,

@@ -16,7 +16,7 @@ from trim.studies.base import Study
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """Per benchmark, router, regime and measure, a column for each unit."""
+    """A row per benchmark, router, regime and measure, with a column for each unit."""
     benchmarks, routers = titles(params)
     found, rows = read_csv(results / "units.csv"), []
     found = found[~found["router"].isin(ENDS)]
@@ -33,7 +33,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """What each router costs in every unit at the middle budget, a panel a benchmark."""
+    """Cost of each router in every unit at the middle budget, a panel per benchmark."""
     benchmarks, routers = titles(params)
     found = read_csv(results / "units.csv")
     found = found[(found["measure"] == "spent") & (found["cache"] == "prefix")]
@@ -59,10 +59,10 @@ STUDY = Study(
     name="units",
     title="In other units of cost",
     text=(
-        "`spent`: the cost at the setting for the middle budget, always-strong's being 1. Strong passes: "
-        "tokens that the strong model writes or reads. All tokens: read or written by any model, the reward "
-        "model included. The other rows are measures of the curves over that cost; they are not defined where "
-        "always-weak alone costs more than always-strong."
+        "`spent`: the cost at the setting for the middle budget; always-strong's is 1. Strong passes: tokens that the "
+        "strong model writes or reads. All tokens: read or written by any model, including the reward model. The other "
+        "rows are measures of the curves over that cost; they are not defined if always-weak alone costs more than "
+        "always-strong."
     ),
     caption="Cost at the middle budget in every unit.",
     wanted=lambda params: True,

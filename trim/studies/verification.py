@@ -1,4 +1,4 @@
-"""Verification as an action: what priced reading reaches in each currency, beside its special cases and bounds."""
+"""Verification as an action: results of priced reading in each currency, beside its special cases and bounds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trim.rl.tree import Tree
     from trim.rl.verification import Situations
 
-# What is asked for: the share of the gap, and of what always-strong spends.
+# Targets: PGR, a share of the gap, at a share of always-strong's spending in each currency.
 TARGETS: dict[Currency, float] = {"strong_tokens": 0.2, "flops": 0.65, "money": 0.5}
 PGR = 0.95
 _SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
@@ -48,9 +48,9 @@ def _verifying(params: Params) -> list[str]:
 def _run(job: Job) -> None:
     """Bounds on the test problems' whole trees, to `out`.
 
-    Of a clairvoyant router; and of fits as TRIM-Verify's with evidence that costs nothing, beside the weak model's
-    log-probability: the reward model's score, which no reader can beat that tells no more than it and costs something,
-    and, where there are reference solutions, exact checks of the drafts.
+    One is a clairvoyant router. The others are fitted like TRIM-Verify, with free evidence beside the weak model's
+    log-probability: the reward model's score, an upper bound for any paid reader that is no more informative, and, if
+    there are reference solutions, exact checks of the drafts.
     """
     from trim.rl.verification import Situations
 
@@ -84,7 +84,7 @@ def _checked(tree: Tree) -> Tree:
 
 
 def _fitted(splits: Sequence[Situations], actions: Sequence[Action]) -> Iterator[tuple[float, float]]:
-    """What policies spend and reach on the last split that are fitted on the first, at each price."""
+    """Spending and accuracy, on the last split and at each price, of policies fitted on the first."""
     from trim.rl.gains import action_sets, fit_sets
 
     train, validation, test = splits
@@ -96,21 +96,21 @@ def _fitted(splits: Sequence[Situations], actions: Sequence[Action]) -> Iterator
 
 
 def _foreseen(test: Situations, price: float) -> tuple[float, float]:
-    """What the clairvoyant router spends and reaches at a price; the value falls with it as fast as is spent."""
+    """Spending and accuracy of the clairvoyant router at a price; spending is minus the slope of value over price."""
     near = [test.worth(p).value[test.roots].mean() for p in (0.99 * price, price, 1.01 * price)]
     spent = (near[0] - near[2]) / (0.02 * price)
     return spent, near[1] + price * spent
 
 
 def _comparison(params: Params, benchmark: str, results: Path, currency: Currency) -> Comparison:
-    """All routers, with budgets in a currency."""
+    """Comparison of all routers, with budgets in a currency."""
     found = [read_results(results / path) for path in params.episodes(benchmark)]
     settings = replace(measure_settings(params, currency), budgets=_SHARES)
     return comparisons([result for result in found if not result.reference or result.router in ENDS], settings)[0]
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
-    """Share of the gap of every router at shares of what always-strong spends, in each currency, with its interval."""
+    """Share of the gap of every router at shares of always-strong's spending, in each currency, with intervals."""
     rows = []
     for currency in TARGETS:
         comparison = _comparison(params, benchmark, results, currency)
@@ -124,7 +124,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
-    """In each currency: the best policies by their share of the gap at the target, with their place; then bounds."""
+    """In each currency: the best policies by share of the gap at the target, with their rank; then bounds."""
     (benchmark,) = _benchmarks(params)
     found = read_measured(results, "verification", [benchmark])
     bounds = read_csv(results / f"studies/verification/{benchmark}.bounds.csv")
@@ -156,7 +156,7 @@ def _row(currency: Currency, target: float, policy: str, place: str, pgr: str, r
 
 
 def _figure(results: Path, params: Params) -> Figure:
-    """Share of the gap over what is spent: in each currency, of the routers fitted for it and the bounds."""
+    """Share of the gap over spending: in each currency, of the routers fitted for it and the bounds."""
     (benchmark,) = _benchmarks(params)
     summary = read_csv(results / "summary.csv")
     summary = summary[summary["benchmark"] == benchmark]
@@ -194,15 +194,15 @@ STUDY = Study(
     name="verification",
     title="Verification as an action",
     text=(
-        "TRIM-Verify and the POMDP with reading may have the strong model read a draft before they decide, write "
-        "unseen, accept unread or rewrite, each at its price. Share of the gap at a share of what always-strong "
-        "spends; everything that all models read and write counts, each keeping a prefix cache. The best four routers, "
-        "with their place among all by these very test problems (so that the first ones are a little too good), those "
-        "fitted for it, and bounds: a clairvoyant router, and the same fit with the reward model's scores for "
-        "nothing, which no reader can beat that tells no more than it and costs something, or with exact checks of the "
-        "drafts, which tell all of them that there is to know."
+        "TRIM-Verify and the POMDP with reading can let the strong model read a draft before they decide, write "
+        "without a draft, accept a draft unread or rewrite it, each at its price. Share of the gap at a share of "
+        "always-strong's spending; everything that all models read and write counts, each keeping a prefix cache. The "
+        "rows are the best four routers, with their rank among all routers on these same test problems (so the first "
+        "ones look a little too good); the routers fitted for the currency; and bounds: a clairvoyant router, and the "
+        "same fit as TRIM-Verify's with free reward model scores, an upper bound for any paid reader that is no more "
+        "informative, or with free exact checks of the drafts, which give complete information about them."
     ),
-    caption="Share of the gap over what is spent, by currency; the star is what is asked for.",
+    caption="Share of the gap over spending, by currency; the star is the target.",
     wanted=lambda params: bool(_benchmarks(params)) and bool(_verifying(params)),
     table=_table,
     figure=_figure,
