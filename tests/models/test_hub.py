@@ -73,6 +73,7 @@ def trim(tmp_path, raw):
     def run(*command, endpoint, source=None, models=None, **environment):
         params = yaml.safe_load(yaml.safe_dump(raw))
         params["benchmarks"] = {"standard": source or {"hub": "math500"}}
+        del params["routers"]["oracle"]
         for role, changed in (models or {}).items():
             params["models"][role] |= changed
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))

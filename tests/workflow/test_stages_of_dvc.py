@@ -28,6 +28,8 @@ RULES = {
     "studies": ["studies"],
     "report": ["report"],
 }
+# Sections that every experiment has; DVC refuses a key that is missing.
+GIVEN = ("benchmarks", "models", "generation", "calibration", "routers", "evaluation")
 BACKENDS = [f"trim.models.backends.{path.stem}" for path in (ROOT / "trim/models/backends").glob("[!_]*.py")]
 
 
@@ -87,9 +89,8 @@ def test_a_stage_depends_on_the_parameters_that_its_rules_read(stage):
     }
     read |= set(Params.model_fields) if "LAYOUT.reported" in text else set()
     if "params.yaml" not in listed(stage, "params"):
-        shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
         known = listed(stage, "params")
-        assert {key.partition(".")[0] for key in known} <= set(shipped)
+        assert {key.partition(".")[0] for key in known} <= set(GIVEN)
         assert {key for key in read if not any(key == name or key.startswith(f"{name}.") for name in known)} == set()
 
 

@@ -106,7 +106,8 @@ class Policy:
         """
         super().__init_subclass__()
         decisions = [name for name, member in vars(Policy).items() if callable(member) and not name.startswith("_")]
-        for name in vars(cls).keys() - vars(Policy).keys():
+        methods = [name for name, member in vars(cls).items() if callable(member) and name not in vars(Policy)]
+        for name in methods:
             if near := get_close_matches(name, decisions, n=1, cutoff=0.8):
                 raise TrimError(f"{cls.__module__}: {cls.__name__}.{name}: no decision of a policy; {near[0]} is one")
 
