@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from conftest import ROOT
 from playwright.sync_api import sync_playwright
 from project import environment, make_project, run, shrink
 
@@ -663,6 +664,7 @@ def test_dvc_only_locks_what_snakemake_made(project):
     metrics = json.loads(run(project, "dvc", "metrics", "show", "--json").stdout)[""]["data"]
     assert "acc@20" in json.dumps(metrics["results/metrics.json"])
     assert set(metrics["results/training/metrics.json"]["data"]["standard"]) == {"trim_agg", "trim_budget"}
+    shutil.copytree(ROOT / ".dvc/plots", project / ".dvc/plots", dirs_exist_ok=True)
     plots = json.loads(run(project, "dvc", "plots", "show", "--json").stdout)
     assert not plots.get("errors") and all(plots["data"].values()) and len(plots["data"]) == 6
     params = (project / "params.yaml").read_text()
