@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ def lock(root: Path) -> str:
     tool = find("dvc")
     if tool is None:
         return f"dvc.lock: no dvc beside {sys.executable} or on PATH, so nothing is locked; `dvc commit` does it later"
-    for stage in yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values():
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for stage in stages.values():
         for path in (name for out in stage["outs"] for name in out):
             if not Path(path).suffix:  # a folder, empty if the experiment does not use it
                 (root / path).mkdir(parents=True, exist_ok=True)
@@ -48,17 +49,16 @@ def lock(root: Path) -> str:
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise TrimError(f"dvc commit: {said[0] if said else 'failed'}; `dvc repro` locks the run")
-    _record_parameters(root)
+    _record_parameters(root, stages)
     return "dvc.lock: the run is recorded"
 
 
-def _record_parameters(root: Path) -> None:
+def _record_parameters(root: Path, stages: Mapping[str, Any]) -> None:
     """Replace the parameters that DVC took from params.yaml by those that ran, with an overlay or `--config`."""
     path, ran = root / "dvc.lock", root / "results/params.yaml"
     if not path.is_file() or not ran.is_file():
         return
     locked, parameters = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in (path, ran))
-    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     before = deepcopy(locked)
     for name, stage in locked["stages"].items():
         if "params" in stage:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pkgutil
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from trim.errors import TrimError
 from trim.experiment.params import Params
-from trim.report.tables import Column
 from trim.studies.base import Study
+
+if TYPE_CHECKING:
+    from trim.report.tables import Column
 
 
 def names() -> list[str]:

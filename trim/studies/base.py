@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from trim.experiment.params import Params
 from trim.files import write_text
-from trim.report.tables import Column
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from trim.experiment.runner import Runner
+    from trim.report.tables import Column
 
 
 @dataclass(frozen=True)
