@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from trim.models.cost import ModelCost
 from trim.pomdp.priced import plan
 from trim.rl.gains import fit
 from trim.rl.priced import calibrate
-from trim.rl.tree import RETRIED, Tree
+from trim.rl.tree import Tree
 from trim.rl.verification import Situations
 from trim.verifiers import registry
 from trim.verifiers.base import Seen
@@ -43,13 +42,8 @@ def fitting(tree: Tree, validation: Tree) -> tuple[int, float]:
 
 
 def planning(tree: Tree) -> tuple[float, float]:
-    """Seconds of planning for nine prices of all actions, and the largest gap of the bounds; a right solution is 1.
-
-    The weak model may try again at the first steps, and then mends three mistakes in ten.
-    """
+    """Seconds of planning for nine prices of all actions, and the largest gap of the bounds; a right solution is 1."""
     model = calibrate(tree, _COSTS, "flops")
-    again = np.array([[0.1, 0, 0.1], [0, 0.2, 0], [0.3, 0, 0.2]])
-    model = replace(model, again=again, retry=model.draft[:RETRIED])
     start = time.perf_counter()
     found = plan(model, (*_PRICES, 4))
     return time.perf_counter() - start, float(found.gap.max())

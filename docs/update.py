@@ -22,7 +22,7 @@ ROUTERS = ("Random", *TRIM, "Oracle")
 RIVALS = (
     "Oracle, query level", "RouteLLM, similarity", "RouteLLM, factorisation", "RouteLLM, classifier", "HybridLLM",
     "Smoothie", "AutoMix, threshold", "AutoMix, POMDP", "RSD, sigmoid", "SpecReason, log-probability",
-    "Weak log-probability", "Takeover", "First steps", "One hand-off", "GlimpRouter", "STEER", "TRIM-Verify",
+    "Weak log-probability", "Takeover", "GlimpRouter", "STEER", "TRIM-Verify",
     "TRIM-POMDP, reading",
 )  # fmt: skip
 SPENDING = (

@@ -67,8 +67,8 @@ def shrink(raw: dict) -> dict:
     small["routers"]["trim_pomdp"]["costs"] = costs
     kept = (
         "always_weak", "always_strong", "random", "oracle", "oracle_query", "trim_thr", "trim_pomdp", "pomdp_paper",
-        "trim_agg", "trim_budget", "trim_verify", "verify_flops", "verify_always", "first_steps", "hand_off",
-        "glimprouter", "steer", "verify_distilled_retry", "thr_small", "thr_both", "pomdp_both", "pomdp_verify",
+        "trim_agg", "trim_budget", "trim_verify", "verify_flops", "verify_always", "glimprouter",
+        "steer", "verify_distilled_flops", "thr_small", "thr_both", "pomdp_both", "pomdp_verify",
         "routellm", "automix", "specreason", "takeover",
     )  # fmt: skip
     small["routers"] = {name: small["routers"][name] for name in kept}
@@ -81,8 +81,7 @@ def shrink(raw: dict) -> dict:
     trained = {"fit_on": "standard", "seeds": [0, 1], "training": {"epochs": 1}}
     small["routers"]["trim_agg"] = {"costs": [0.01]} | trained
     small["routers"]["trim_budget"] = {"costs": [0.005, 0.02], "repeats": 2, "evidence": ["weak", "prm"]} | trained
-    small["routers"]["verify_distilled_retry"]["reward_model"] = "small"
-    small["routers"]["pomdp_verify"]["actions"] = ["delegate", "accept", "verify", "rewrite", "retry"]
+    small["routers"]["verify_distilled_flops"]["reward_model"] = "small"
     for name, own in small["routers"].items():
         if name not in ("always_weak", "always_strong", "trim_thr", "routellm"):
             own["only"] = ["standard"]
@@ -92,7 +91,7 @@ def shrink(raw: dict) -> dict:
     small["reward_models"] = {
         "small": {"start": "weak", "tune": "lora", "heads": 2, "noise": 0.5, "updates": 3, "solutions": 60}
     }
-    for name in ("trim_verify", "verify_flops", "verify_always", "verify_distilled_retry", "pomdp_verify", "hand_off"):
+    for name in ("trim_verify", "verify_flops", "verify_always", "verify_distilled_flops", "pomdp_verify"):
         small["routers"][name]["prices"] = [0.2, 0.8]
     small["ceiling"] = {"costs": [0.01]}
     small["simulation"] = {"solutions": 100, "costs": [0.2, 0.5]}

@@ -196,7 +196,9 @@ def read_table(path: Path, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             found = file.schema_arrow.remove_metadata()
             if not found.equals(schema):
-                raise ValueError(f"columns {found.names} where {schema.names} were expected")
+                other = [*(set(found) - set(schema)), *(set(schema) - set(found))]
+                names = ", ".join(sorted({field.name for field in other})) or "in another order"
+                raise ValueError(f"columns of another version: {names}")
             table = file.read().combine_chunks()
             table.validate(full=True)
         texts = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if k != b"ARROW:schema"}

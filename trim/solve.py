@@ -57,7 +57,7 @@ class Solution:
     @property
     def weak_tokens(self) -> int:
         """Tokens of the weak model, with discarded drafts."""
-        return sum(step.weak_tokens for step in (*self.discarded, *self.steps))
+        return sum(step.draft_tokens for step in (*self.discarded, *self.steps))
 
     @property
     def strong_tokens(self) -> int:

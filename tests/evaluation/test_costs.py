@@ -40,7 +40,6 @@ class Coins(Policy):
     verifier: str | None = None
     second: str | None = None
     glimpses: bool = False
-    retries: bool = False
 
     def _coin(self, seen, salt):
         words = [f"{self.salt}{salt}{node.hex()}" for node in seen.nodes]
@@ -48,9 +47,6 @@ class Coins(Policy):
 
     def delegate(self, seen):
         return self._coin(seen, "d") < self.delegates
-
-    def retry(self, seen):
-        return self._coin(seen, "t") < 0.5
 
     def consult(self, seen):
         return self._coin(seen, "c") < 0.5
@@ -104,7 +100,7 @@ def tokens(path, count):
 def simulate(episode, judged):
     """The caches of all three models after an episode, from the order of its calls.
 
-    Steps that a model writes one after another are one call, where no draft of the setting is judged or tried again.
+    Steps that a model writes one after another are one call, where no draft of the setting is judged.
     """
     caches = {role: Cache() for role in ROLES}
     for steps in (episode.discarded, episode.steps):
@@ -113,7 +109,7 @@ def simulate(episode, judged):
         for step in steps:
             goes_on = last is not None and (
                 (step.writer == "strong" and not step.draft_tokens and last.writer == "strong")
-                or (step.writer == last.writer == "weak" and not (judged or last.read or last.retry))
+                or (step.writer == last.writer == "weak" and not (judged or last.read))
             )
             last = step
             begun = "begun" if step.writer == "strong" else step.text  # what is only begun is thrown away
@@ -121,14 +117,8 @@ def simulate(episode, judged):
             drafted = tokens((*path, draft), step.draft_tokens)
             if step.draft_tokens:
                 caches["weak"].call([] if goes_on else standing["weak"], drafted)
-            if step.retry:
-                other = step.retry.draft
-                caches["weak"].call(standing["weak"], tokens((*path, other.text), other.tokens))
             if (step.read_by("prm") and (step.read or step.first_rating)) and not episode.ratings:
                 caches["prm"].call(standing["prm"] + tokens((*path, draft), len(draft) + 1))
-                if step.retry and step.retry.draft.text != draft:
-                    text = step.retry.draft.text
-                    caches["prm"].call(standing["prm"] + tokens((*path, text), len(text) + 1))
             if step.rater == "strong":
                 caches["strong"].call(standing["strong"] + drafted, ["verdict"])
                 caches["strong"].kept -= {"verdict"}
@@ -160,9 +150,8 @@ def simulate(episode, judged):
 def solve(policies, model=Rated):
     models, draws = {name: model(name) for name in ROLES}, Draws()
     writers = [CachedLM(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")]
-    again = CachedLM("again", lambda: models["weak"], draws, 64)
     scorer = CachedPRM("prm", lambda: models["prm"], draws, 64)
-    return run(PROBLEMS, policies, *writers, scorer, again=again)
+    return run(PROBLEMS, policies, *writers, scorer)
 
 
 def written_down(episodes, policies, path):
@@ -204,18 +193,8 @@ glimpsing = st.builds(
 )
 
 
-retrying = st.builds(
-    Coins,
-    st.sampled_from(["prm", "weak", None]),
-    st.integers(0, 10**6),
-    st.sampled_from([0.0, 0.3]),
-    second=st.sampled_from([None, "strong"]),
-    retries=st.just(True),
-)
-
-
 @given(
-    st.lists(policies | seconds | glimpsing | retrying, min_size=1, max_size=3),
+    st.lists(policies | seconds | glimpsing, min_size=1, max_size=3),
     st.sampled_from([RatedRepeating, RatedAgreeing]),
 )
 @settings(max_examples=150, deadline=None)
@@ -226,7 +205,7 @@ def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen, model):
     for index, episode in enumerate(episodes):
         place = divmod(index, len(PROBLEMS))
         own = [step for e in episodes if e.policy == episode.policy for step in e.steps]
-        caches = simulate(episode, any(step.draft is not None or step.retry for step in own))
+        caches = simulate(episode, any(step.draft is not None for step in own))
         for role, cache in caches.items():
             none, prefix = ({key: counted(total, role, key)[place] for key in KEYS} for total in costs.values())
             assert none == {"read": cache.prompts, "cached": 0, "written": cache.written}, role
@@ -290,9 +269,9 @@ class Billing(Rated):
         return [[*row[:-1], row[-1]._replace(usage=Usage(100, 30, 0))] for row in rows]
 
 
-@pytest.mark.parametrize(("rater", "retries"), [("prm", False), ("prm", True), ("grade", False)])
-def test_a_bill_stands_for_what_was_read(tmp_path, rater, retries):
-    policy = Coins(rater, 5, retries=retries)
+@pytest.mark.parametrize("rater", ["prm", "grade"])
+def test_a_bill_stands_for_what_was_read(tmp_path, rater):
+    policy = Coins(rater, 5)
     costs = written_down(solve([policy], Billing), [policy], tmp_path).costs
     for role in ROLES:
         calls = {

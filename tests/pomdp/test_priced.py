@@ -15,7 +15,7 @@ from trim.problems import Problem
 from trim.routers.pomdp_verify import _Planned
 
 
-def random_model(seed, steps=4, unread=3, bins=(3, 2), retries=0):
+def random_model(seed, steps=4, unread=3, bins=(3, 2)):
     rng = np.random.default_rng(seed)
     first, second = (rng.dirichlet(np.ones(n), size=3) for n in bins)
     hazard = np.append(rng.uniform(0, 0.4, steps - 1), 1.0)
@@ -23,33 +23,10 @@ def random_model(seed, steps=4, unread=3, bins=(3, 2), retries=0):
     edges = [np.arange(1, n) - 0.5 for n in bins]
     rest = {"draft": rng.uniform(0, 0.05, steps), "rewrite_verified": rng.uniform(0, 0.3, steps)}
     rates = rng.uniform(0.6, 0.95), rng.uniform(0.8, 1)
-    again = np.zeros((3, 3))
-    if retries:
-        again[1, 1] = rng.uniform(0, 1)
-        again[np.ix_([0, 2], [0, 2])] = rng.dirichlet(np.ones(3), size=2)[:, :2]
     rest["spared"] = (
         rng.uniform(0, 1, (steps, 3)) * np.minimum(rest["rewrite_verified"], table["rewrite"].min(1))[:, None]
     )
-    rest |= {"again": again, "retry": rng.uniform(0, 0.03, retries)}
     return PricedModel(first, second, *edges, *rates, hazard, **table, **rest)
-
-
-def second_drafts(m, first, states):
-    """Weights of the better draft's states, by what is seen of a second one."""
-    bins, seen = m.first.shape[1], {}
-    for state, weight in enumerate(states):
-        same = seen.setdefault("same", np.zeros(3))
-        same[state] += weight * (1 - m.again[state].sum())
-        for other in range(3):
-            for bin_ in range(bins):
-                chance = weight * m.again[state, other] * m.first[other, bin_]
-                for better, share in (
-                    (True, (bin_ > first) + (bin_ == first) / 2),
-                    (False, (bin_ < first) + (bin_ == first) / 2),
-                ):
-                    outcome = seen.setdefault(("better", bin_ * 4 // bins) if better else "worse", np.zeros(3))
-                    outcome[other if better else state] += chance * share
-    return list(seen.values())
 
 
 def exact(m, price, step=0, unread=0, right=1.0):
@@ -77,20 +54,14 @@ def exact(m, price, step=0, unread=0, right=1.0):
         return max(after(states[0], states.sum(), unread + 1), read, rewrite(states, m.rewrite[step, u]))
 
     drafted = -price * m.draft[step]
-    for bin_, first in enumerate(m.first.T):
-        states = np.array([right * m.p_weak, 1 - right, right * (1 - m.p_weak)]) * first
-        best = judged(states)
-        if step < len(m.retry):
-            tried = sum(judged(weights) for weights in second_drafts(m, bin_, states))
-            best = max(best, tried - price * m.retry[step] * states.sum())
-        drafted += best
+    for first in m.first.T:
+        drafted += judged(np.array([right * m.p_weak, 1 - right, right * (1 - m.p_weak)]) * first)
     return max(drafted, after(right * m.p_strong, 1.0, 0) - price * m.delegate[step, u])
 
 
-@pytest.mark.parametrize("retries", [0, 2])
 @pytest.mark.parametrize("seed", range(6))
-def test_the_bounds_hold_the_value_of_plain_recursion(seed, retries):
-    model, prices = random_model(seed, steps=3, retries=retries), [0.0, 0.3, 1.0]
+def test_the_bounds_hold_the_value_of_plain_recursion(seed):
+    model, prices = random_model(seed, steps=3), [0.0, 0.3, 1.0]
     found = plan(model, prices)
     for index, price in enumerate(prices):
         low, high = found.start[index]
@@ -106,14 +77,6 @@ def test_a_finer_grid_is_never_looser_at_the_start_and_prices_only_cost(seed):
     assert (fine.start[:, 1] <= coarse.start[:, 1] + 1e-9).all()
     assert (fine.start[:, 0] <= coarse.start[:, 1] + 1e-9).all()
     assert fine.start[1, 0] <= fine.start[0, 1] + 1e-9
-
-
-def test_trying_again_is_chosen_where_it_pays():
-    model = random_model(2, steps=3, retries=2)
-    dear = replace(model, retry=np.full(2, 10.0))
-    assert plan(model, [0.6]).start[0, 0] > plan(dear, [0.6]).start[0, 1]
-    never = replace(model, again=np.zeros((3, 3)), retry=np.zeros(0))
-    np.testing.assert_allclose(plan(dear, [0.6]).start, plan(never, [0.6]).start)
 
 
 def test_without_reading_it_is_the_planner_of_rewrites():
@@ -145,18 +108,16 @@ def test_without_reading_it_is_the_planner_of_rewrites():
 def simulate(model, policy, n, rng):
     """Mean return of a policy in its own model, and the standard error."""
     price, steps = policy._price, len(model.hazard)
-    tables = ("drafts", "seconds", "draft_tokens", "others", "improved", "strong")
-    columns = {name: np.zeros((n, 0)) for name in tables}
+    columns = {name: np.zeros((n, 0)) for name in ("drafts", "seconds", "draft_tokens", "strong")}
     open_, right, spent, solved = np.ones(n, bool), np.ones(n, bool), np.zeros(n), np.zeros(n)
 
-    def seen(tried=None, **last):
+    def seen(**last):
         tables = {k: np.column_stack([v, last[k]]) if k in last else v for k, v in columns.items()}
         drafts = tables["drafts"]
         return Decisions(
             [Problem("p", "q", "1", "test")] * n, [()] * n, [b""] * n, drafts, np.ones(drafts.shape, int),
             np.full(n, np.nan), drafts, np.full(drafts.shape, np.nan), tables["seconds"], tables["draft_tokens"],
-            tables["others"], np.full(drafts.shape, np.nan), tables["improved"].astype(bool),
-            np.zeros(n, bool) if tried is None else tried, columns["strong"].astype(bool),
+            columns["strong"].astype(bool),
         )  # fmt: skip
 
     def observed(probabilities, state):
@@ -171,23 +132,13 @@ def simulate(model, policy, n, rng):
         state = np.where(right & (rng.random(n) < model.p_weak), 0, np.where(right, 2, 1))
         first = observed(model.first, state)
         last = {"drafts": np.where(delegated, np.nan, first), "draft_tokens": ~delegated, "seconds": none}
-        last |= {"others": none, "improved": np.zeros(n, bool)}
-        tried = policy.retry(seen(**last)) & ~delegated
-        chances = np.column_stack([model.again[state], 1 - model.again[state].sum(axis=1)]).cumsum(axis=1)
-        other = np.minimum((rng.random(n)[:, None] > chances).sum(axis=1), 3)
-        second = np.where(other == 3, first, observed(model.first, np.minimum(other, 2)))
-        improved = tried & (second > first)
-        state = np.where(improved, other, state)
-        last["drafts"] = np.where(improved, second, last["drafts"])
-        last |= {"others": np.where(tried, np.where(improved, first, second), np.nan), "improved": improved}
-        asked = policy.consult(seen(tried, **last)) & ~delegated
+        asked = policy.consult(seen(**last)) & ~delegated
         last["seconds"] = np.where(asked, observed(model.second, state), np.nan)
-        again = policy.regenerate(seen(tried, **last)) & ~delegated
+        again = policy.regenerate(seen(**last)) & ~delegated
         cost = np.where(delegated, model.delegate[step, u], model.draft[step])
         cost = cost + np.where(asked, model.verify[step, u], 0)
         cost = cost + np.where(again, np.where(asked, model.rewrite_verified[step], model.rewrite[step, u]), 0)
         cost = cost - again * model.spared[step][state]
-        cost = cost + (tried * model.retry[step] if step < len(model.retry) else 0)
         spent += np.where(open_, cost, 0)
         by_strong = again | delegated
         right = np.where(by_strong, right & (rng.random(n) < model.p_strong), state == 0)
@@ -200,10 +151,9 @@ def simulate(model, policy, n, rng):
     return value.mean(), value.std() / np.sqrt(n)
 
 
-@pytest.mark.parametrize("retries", [0, 3])
 @pytest.mark.parametrize("seed", [1, 4, 8])
-def test_the_policy_earns_what_the_plan_promises(seed, retries):
-    model = random_model(seed, steps=5, retries=retries)
+def test_the_policy_earns_what_the_plan_promises(seed):
+    model = random_model(seed, steps=5)
     found, rng = plan(model, [0.15, 0.6]), np.random.default_rng(seed)
     for index in range(2):
         mean, error = simulate(model, _Planned(model, found, index), 4000, rng)

@@ -11,7 +11,7 @@ from trim.engine.loop import run
 from trim.engine.store import Draws
 from trim.problems import Problem
 from trim.rl.ceiling import Clairvoyant, Fitted, q_values, visit_probability
-from trim.rl.tree import FINISHED, RETRY, UNKNOWN, Tree
+from trim.rl.tree import FINISHED, UNKNOWN, Tree
 
 
 @pytest.fixture
@@ -37,8 +37,7 @@ def whole(parts, problems):
 
 
 def test_a_whole_tree_has_no_open_end_and_no_point_twice(whole):
-    assert (whole.child[:, :RETRY] != UNKNOWN).all()
-    assert (whole.child[:, RETRY] == UNKNOWN).all()
+    assert (whole.child != UNKNOWN).all()
     assert len(set(whole._nodes)) == len(whole)
 
 

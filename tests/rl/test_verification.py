@@ -26,7 +26,6 @@ from trim.routers.trim_verify import TrimVerify, _Verifying
 
 ROLES = ("weak", "strong", "prm")
 ALL = ("delegate", "accept", "verify", "rewrite")
-RETRYING = (*ALL, "retry")
 COSTS = {
     "weak": ModelCost(9, 3.0, 0.7, 7.0, 0, 0, 0),
     "strong": ModelCost(50, 5.0, 1.5, 11.0, 0, 0, 0),
@@ -92,48 +91,34 @@ class Linear(Gains):
 def parts(model, **more):
     draws, models = Draws(), {role: model(role, **more) for role in ROLES}
     writers = [CachedLM(role, lambda role=role: models[role], draws, 64) for role in ("weak", "strong")]
-    again = CachedLM("again", lambda: models["weak"], draws, 64)
-    return [*writers, CachedPRM("prm", lambda: models["prm"], draws, 64)], again
+    return [*writers, CachedPRM("prm", lambda: models["prm"], draws, 64)]
 
 
-def whole(problems, made, again, retries=False):
-    tree = Tree(problems, *made, again=again)
-    tree.expand(retries)
+def whole(problems, made):
+    tree = Tree(problems, *made)
+    tree.expand()
     return tree
 
 
 @given(
     st.integers(0, 10**6),
     st.sampled_from(sorted(UNITS)),
-    st.sampled_from(
-        [
-            ALL,
-            ALL[1:],
-            ("verify", "rewrite"),
-            ("accept", "rewrite", "hand_off"),
-            RETRYING,
-            RETRYING[1:],
-            ("accept", "retry"),
-        ]
-    ),
+    st.sampled_from([ALL, ALL[1:], ("verify", "rewrite"), ("accept", "rewrite")]),
     st.sampled_from([("weak",), ("prm",), ("weak", "prm")]),
-    st.sampled_from([2, 10]),
     st.sampled_from([Guessing, Agreeing]),
 )
 @settings(max_examples=80, deadline=None)
 def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(
-    tmp_path_factory, seed, currency, actions, evidence, retried, model
+    tmp_path_factory, seed, currency, actions, evidence, model
 ):
-    if currency == "money":  # whether the strong model goes on in one call is only estimated on trees
-        actions = {ALL: ALL[-2:], RETRYING: RETRYING[-2:]}.get(actions, actions)
+    if currency == "money" and actions == ALL:  # if the strong model goes on in one call is only estimated on trees
+        actions = ALL[-2:]
     problems = [Problem(f"p{i}", "question " + "?" * i, str(i % 3), "test") for i in range(12)]
-    (made, again), gains, retries = parts(model, length=4), Linear(seed), "retry" in actions
-    with patch("trim.rl.tree.RETRIED", retried), patch("trim.rl.gains.RETRIED", retried):
-        situations = Situations(whole(problems, made, again, retries), COSTS, currency, evidence, retries)
-        choices = gains.choices(situations, 0.5, actions)
-        free, priced = (situations.worth(price, choices).value[situations.roots] for price in (0, 1))
-        policies = [_Verifying(gains, 0.5, actions, evidence)]
-        episodes = run(problems, policies, *made, again=again)
+    made, gains = parts(model, length=4), Linear(seed)
+    situations = Situations(whole(problems, made), COSTS, currency, evidence)
+    choices = gains.choices(situations, 0.5, actions)
+    free, priced = (situations.worth(price, choices).value[situations.roots] for price in (0, 1))
+    episodes = run(problems, [_Verifying(gains, 0.5, actions, evidence)], *made)
     np.testing.assert_array_equal([e.correct for e in episodes], free.astype(bool))
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}
     header |= {"models": {role: asdict(cost) for role, cost in COSTS.items()}}
@@ -151,28 +136,28 @@ def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(
 
 def test_no_choices_are_worth_more_than_the_clairvoyant_ones():
     problems = [Problem(f"p{i}", f"question {i}", str(i % 3), "test") for i in range(20)]
-    situations = Situations(whole(problems, *parts(Guessing), retries=True), COSTS, "flops", retries=True)
+    situations = Situations(whole(problems, parts(Guessing)), COSTS, "flops")
     for price in (0.01, 0.3, 2.0):
         best = situations.worth(price).value
         for seed in range(5):
-            chosen = Linear(seed).choices(situations, price, RETRYING)
+            chosen = Linear(seed).choices(situations, price, ALL)
             assert (situations.worth(price, chosen).value <= best + 1e-12).all()
 
 
 def test_visits_are_a_distribution_at_each_depth_where_all_solutions_are_as_long():
     problems = [Problem(f"p{i}", f"question {i}", "1", "test") for i in range(10)]
-    situations = Situations(whole(problems, *parts(Guessing, length=3), retries=True), COSTS, "flops", retries=True)
-    reached, drafted, verified = situations.visits(Linear(1).choices(situations, 1.0, RETRYING), 0.1)
+    situations = Situations(whole(problems, parts(Guessing, length=3)), COSTS, "flops")
+    reached, drafted, verified = situations.visits(Linear(1).choices(situations, 1.0, ALL), 0.1)
     for depth in range(3):
         here = situations.tree.depth[situations.point] == depth
         assert reached[here].sum() == pytest.approx(10)
-    assert (verified <= drafted).all() and (drafted <= reached).all() and (drafted[1] <= drafted[0]).all()
+    assert (verified <= drafted).all() and (drafted <= reached).all()
 
 
 def test_verification_is_bought_where_it_may_change_the_decision():
     def situations(name):
         problems = [Problem(f"{name}{i}", f"{name} {i}", "1", "train") for i in range(1500)]
-        return Situations(whole(problems, *parts(Knowing)), COSTS, "strong_tokens")
+        return Situations(whole(problems, parts(Knowing)), COSTS, "strong_tokens")
 
     train, validation, test = map(situations, "tvs")
     prices = [0.2, 0.8]
@@ -202,7 +187,7 @@ class OnTrees:
 
     @staticmethod
     def _tree(split):
-        return whole([Problem(f"{split}{i}", f"{split} {i}", "1", split) for i in range(600)], *parts(Knowing))
+        return whole([Problem(f"{split}{i}", f"{split} {i}", "1", split) for i in range(600)], parts(Knowing))
 
 
 def test_each_price_takes_the_fit_that_is_worth_more_on_validation():
@@ -223,7 +208,7 @@ def test_each_price_takes_the_fit_that_is_worth_more_on_validation():
     assert (reading > never).all()
     np.testing.assert_allclose(list(fitted["validation"].values()), np.where([0, 1, 0], never, reading))
     for policy, reads in zip(TrimVerify(router.params, fitted).policies().values(), (True, False, True), strict=True):
-        episodes = run(trial.tree("validation").problems, [policy], *parts(Knowing)[0])
+        episodes = run(trial.tree("validation").problems, [policy], *parts(Knowing))
         assert any(step.rater == "strong" for episode in episodes for step in episode.steps) == reads
 
 

@@ -60,8 +60,7 @@ def decisions(rng, n, t):
     problem = Problem("p", "q", "1", "test")
     tokens = rng.integers(1, 9, (n, t + 1))
     unknown = np.full_like(drafts, np.nan)
-    retries = unknown, unknown, np.isfinite(unknown), np.zeros(n, dtype=bool)
-    seen = [("s",)] * n, [b"n"] * n, scores, tokens, unknown[:, 0], drafts, unknown, unknown, tokens, *retries, strong
+    seen = [("s",)] * n, [b"n"] * n, scores, tokens, unknown[:, 0], drafts, unknown, unknown, tokens, strong
     return Decisions([problem] * n, *seen)
 
 

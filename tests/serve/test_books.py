@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trim.engine.budget import Account
-from trim.engine.episode import Episode, Retry, Step
+from trim.engine.episode import Episode, Step
 from trim.engine.policy import Policy
-from trim.engine.scorers import Rating
 from trim.engine.store import Node
-from trim.models.base import Draft, Usage
+from trim.models.base import Usage
 from trim.models.cost import ModelCost
 from trim.problems import Problem
 from trim.problems.generated import generate
@@ -97,27 +96,25 @@ def test_all_but_the_last_request_taken_is_within_the_cap(events, cap, fails):
 
 
 LENGTHS = st.integers(1, 20)
-STEPS = st.lists(st.tuples(st.booleans(), st.booleans(), LENGTHS, LENGTHS, LENGTHS), min_size=1, max_size=6)
+STEPS = st.lists(st.tuples(st.booleans(), LENGTHS, LENGTHS), min_size=1, max_size=6)
 
 
 @given(STEPS, st.integers(1, 50), st.sampled_from([None, 1, 7, 30]), st.booleans())
 def test_no_bill_is_above_the_most_that_an_answer_can_cost(steps, prompt, most_tokens, billed):
     policy = Policy()
-    policy.rater, policy.retries = "prm", True
+    policy.rater = "prm"
     episode, written = Episode(Problem("p", "q", "", "test"), 0, ROOT, ROOT), 0
-    for rewritten, retried, tokens, draft, other in steps:
+    for rewritten, tokens, draft in steps:
         if most_tokens is not None and written > most_tokens:
             break
         written += tokens if rewritten else draft
         whole = prompt + written + draft
         usage = Usage(whole, 0, 20) if billed else None
-        rating = Rating("prm", other, 0, 0, 1, usage)
         episode.steps.append(
             Step(
                 "strong" if rewritten else "weak", "x", tokens if rewritten else draft, "y" if rewritten else None,
                 draft, 0.5, rater="prm", read=draft, reread=0, rating_calls=1, draft_usage=usage,
                 rating_usage=usage, rewrite_usage=usage if rewritten else None,
-                retry=Retry(Draft("z", other, "separator", usage), True, rating=rating) if retried else None,
             )
         )  # fmt: skip
     cost = bill(episode, dict.fromkeys(COSTS, prompt), COSTS).money
@@ -130,7 +127,7 @@ def test_the_costs_of_many_episodes_are_those_of_each(many, prompt):
     episodes = []
     for steps, restarted in many:
         episode = Episode(Problem("p", "q", "", "test"), 0, ROOT, ROOT)
-        for rewritten, _, tokens, draft, _ in steps:
+        for rewritten, tokens, draft in steps:
             step = Step("weak", "x", draft, None, draft, 0.5, rater="prm", read=draft, rating_calls=1)
             if rewritten:
                 step = Step("strong", "x", tokens, "y", draft, 0.5, rater="prm", read=draft, rating_calls=1)

@@ -17,7 +17,6 @@ from fakes.serving import QUESTION, serving
 
 from trim.models.connection import Connection
 from trim.problems.generated import generate
-from trim.routers import trim_thr
 from trim.serve import service
 from trim.serve.server import Options, make_api
 from trim.serve.settings import Limits
@@ -74,25 +73,6 @@ def test_without_the_reward_model_the_operator_chose_what_happens(backends, choi
         assert health.status_code == (503 if writers is None else 200)
         if writers:
             assert server.metric("trim_without_total") == 24
-
-
-@pytest.mark.parametrize(("choice", "writer"), [("refuse", None), ("weak", "weak"), ("strong", "strong")])
-def test_a_second_draft_that_cannot_be_scored_leaves_the_choice_to_the_operator(backends, choice, writer, monkeypatch):
-    monkeypatch.setattr(trim_thr._Threshold, "retries", True)
-    monkeypatch.setattr(trim_thr._Threshold, "retry", lambda self, seen: ~seen.tried_again)
-    servers, options = backends
-    servers["prm"].faults = [None, 500, 500]  # both tries of the second request
-    with serving(**options, limits=Limits(without_prm=choice)) as server:
-        response = server.ask(QUESTION, "trim-thr@0.9")
-        assert len(servers["prm"].requests) >= 3
-        if writer is None:
-            assert response.json()["error"]["code"] == "prm_unavailable"
-            return
-        step, *others = response.json()["trim"]["steps"]
-        assert (step["writer"], step["without"]) == (writer, "prm")
-        assert step["score"] is not None
-        assert step["other_draft_tokens"] > 0
-        assert {other["without"] for other in others} == {None}
 
 
 @pytest.mark.parametrize("model", ["trim-thr@1", "always-strong"])

@@ -359,9 +359,7 @@ def known_already(rows):
     last = rows[called].groupby("problem")["step"].max()
     draft = np.where(rows["first_rater"] == "prm", rows["first_read"], rows["read_tokens"])
     earlier = rows["step"] < rows["problem"].map(last)
-    tokens = np.where(
-        rows["text"] == rows["draft"], draft, np.where(rows["text"] == rows["other"], rows["other_read"], 0)
-    )
+    tokens = np.where(rows["text"] == rows["draft"], draft, 0)
     return tokens[called & earlier & (rows["writer"] == "strong")].sum()
 
 
@@ -385,9 +383,8 @@ def test_the_summary_follows_from_the_episodes_alone(project):
             read = (rated["read_tokens"] + rated["reread_tokens"]).sum()
             read += (first["first_read"] + first["first_reread"]).sum()
             read += sum(scored[problem] for problem in {*rated["problem"], *first["problem"]})
-            read += rows["other_read"].sum()  # the worse of two drafts
             read -= known_already(rows)
-            rejected = (rows["draft_tokens"] + rows["other_tokens"]).sum() - weak["tokens"].sum()
+            rejected = rows["draft_tokens"].sum() - weak["tokens"].sum()
             expected = {
                 "n": n,
                 "accuracy": rows.groupby("problem")["correct"].first().mean(),
@@ -396,7 +393,7 @@ def test_the_summary_follows_from_the_episodes_alone(project):
                 "weak_tokens_discarded": rejected / n,
                 "strong_calls": len(strong) / n,
                 "prm_tokens": read / n,
-                "prm_calls": (len(rated) + len(first) + (rows["other_read"] > 0).sum()) / n,
+                "prm_calls": (len(rated) + len(first)) / n,
                 "steps": (rows["decision"] != "discard").sum() / n,
             }
             found = summary.loc[(path.stem, setting)]

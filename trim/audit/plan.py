@@ -115,10 +115,7 @@ def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: 
             "first_rater": "",
             "first_read": 0,
             "first_reread": 0,
-            "other_tokens": 0,
-            "other_read": 0,
             "repeats_draft": False,
-            "repeats_other": False,
         }
     )
 

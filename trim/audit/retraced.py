@@ -37,7 +37,7 @@ from trim.problems import SPLITS, Problem, read_problems
 from trim.progress import Tracker
 from trim.section import shown
 
-_FILLED = ("text", "correct", "tokens", "draft_tokens", "first_read", "read_tokens", "other_tokens")
+_FILLED = ("text", "correct", "tokens", "draft_tokens", "first_read", "read_tokens")
 _SAME = 1e-9  # relative difference of scores between processors
 
 
@@ -62,10 +62,6 @@ class Row(NamedTuple):
     first_rater: str | None
     first_read: int
     read_tokens: int
-    other: str | None
-    other_score: float | None
-    other_logprob: float | None
-    other_tokens: int
 
 
 class _Place(NamedTuple):
@@ -243,40 +239,37 @@ class _Episodes:
 
     def _retrace_texts(self, rows: Sequence[int]) -> None:
         """Compare texts and lengths with the draws at each node, and go to the next."""
-        drafted, rewritten, retried = [], [], []
+        drafted, rewritten = [], []
         for i in rows:
             row, node = self._rows[i], self._before(i)
             drafted += [node] if _draft(row) else []
             rewritten += [node] if row.writer == "strong" else []
-            retried += [node] if row.other is not None else []
         weak = self._stored.steps(self._runner.weak, drafted)
-        again = self._stored.steps(self._runner.again, retried)
         strong = self._stored.steps(self._runner.strong, rewritten)
         generation = self._runner.params.generation
         for i in rows:
             row, node = self._rows[i], self._before(i)
-            drafts = [weak[node]] if _draft(row) else []
-            drafts += [again[node]] if row.other is not None else []
-            rewrite = [strong[node]] if row.writer == "strong" else []
-            stands = self._same_texts(row, drafts, rewrite)
-            if goes_on(stands, row.step + 1, generation.max_steps, generation.ends) == self._last[i]:
+            drawn = weak[node] if _draft(row) else None
+            accepted = self._same_texts(row, drawn, strong[node] if row.writer == "strong" else None)
+            if goes_on(accepted, row.step + 1, generation.max_steps, generation.ends) == self._last[i]:
                 raise _Fault(f"{_place(row)}: the solution ends {'too early' if self._last[i] else 'before it'}")
-            self._nodes[i] = node.child(stands.text)
+            self._nodes[i] = node.child(accepted.text)
 
-    def _same_texts(self, row: Row, drafts: Sequence[Draft], rewrite: Sequence[Draft]) -> Draft:
+    def _same_texts(self, row: Row, drawn: Draft | None, rewrite: Draft | None) -> Draft:
         """The accepted step, if the texts and lengths of a row match the draws."""
         draft = _draft(row)
-        texts = [*([draft] if draft else []), *([(row.other, row.other_tokens)] if row.other is not None else [])]
-        if sorted(texts) != sorted((d.text, d.tokens) for d in drafts):
-            raise _differs(row, "draft", texts, [(d.text, d.tokens) for d in drafts])
-        if rewrite and (row.text, row.tokens) != (rewrite[0].text, rewrite[0].tokens):
-            raise _differs(row, "text", (row.text, row.tokens), (rewrite[0].text, rewrite[0].tokens))
+        if drawn and draft != (drawn.text, drawn.tokens):
+            raise _differs(row, "draft", draft, (drawn.text, drawn.tokens))
+        if rewrite and (row.text, row.tokens) != (rewrite.text, rewrite.tokens):
+            raise _differs(row, "text", (row.text, row.tokens), (rewrite.text, rewrite.tokens))
         begun = int(row.glimpse is not None)
         if row.decision != _decision(row) or row.draft_tokens != (draft[1] if draft else begun):
             raise _Fault(f"{_place(row)}: decision or draft_tokens do not follow from its writer and its draft")
         if not _complete(row):
             raise _Fault(f"{_place(row)}: an unknown writer or rater, or numbers of a call that was not made")
-        return rewrite[0] if rewrite else next(d for d in drafts if (d.text, d.tokens) == draft)
+        accepted = rewrite or drawn
+        assert accepted
+        return accepted
 
     def _retrace_scores(self, rows: Sequence[int]) -> None:
         """Compare scores, log-probabilities and entropies with the stored ones."""
@@ -296,10 +289,6 @@ class _Episodes:
                 look("logprob", row, "logprob", after)
                 look(row.rater, row, "score", after, row.read_tokens)
                 look(row.first_rater, row, "first_score", after, row.first_read)
-            if row.other is not None:
-                after = node.child(row.other)
-                look("logprob", row, "other_logprob", after)
-                look(row.first_rater or row.rater, row, "other_score", after)
         for kind, found in places.items():
             self._same_scores(kind, found)
 
@@ -333,7 +322,7 @@ class _Episodes:
 
 
 def _draft(row: Row) -> tuple[str, int] | None:
-    """Text and length of the weak model's draft, the better of two; None if the strong model wrote without one."""
+    """Text and length of the weak model's draft; None if the strong model wrote without one."""
     if row.writer == "strong" or row.decision == "discard":
         return None if row.draft is None else (row.draft, row.draft_tokens)
     return row.text, row.tokens
@@ -352,8 +341,7 @@ def _complete(row: Row) -> bool:
     known = row.writer in ("weak", "strong") and {row.rater, row.first_rater} <= {*get_args(Rater), None}
     rated = row.rater is not None or (row.score, row.read_tokens) == (None, 0)
     first = row.first_rater is not None or (row.first_score, row.first_read) == (None, 0)
-    other = row.other is not None or (row.other_score, row.other_logprob, row.other_tokens) == (None, None, 0)
-    return known and rated and first and other
+    return known and rated and first
 
 
 def _differs(row: Row, column: str, written: object, expected: object) -> _Fault:

@@ -75,10 +75,8 @@ def _show(console: Console, episode: Episode, drafts: bool) -> None:
     step = episode.steps[-1]
     if episode.discarded and len(episode.steps) == 1:
         console.print(Text("  The solution so far is discarded; the strong model begins again.", style="dim"))
-    thrown_away = [(step.retry.draft.text, step.retry.score)] if step.retry else []
-    thrown_away += [(step.draft, step.score)] if step.draft is not None else []
-    for draft, score in thrown_away if drafts else ():
-        console.print(Text(f"  draft  {score:.3f}  {printable(draft)}", style="dim strike"))
+    if drafts and step.draft is not None:
+        console.print(Text(f"  draft  {step.score:.3f}  {printable(step.draft)}", style="dim strike"))
     line = f"  {step.writer:6} {_score(step)}  {printable(step.text)}"
     console.print(Text(line, style="cyan" if step.writer == "strong" else ""))
 
@@ -101,7 +99,6 @@ def _record(solution: Solution) -> dict[str, object]:
             "writer": step.writer,
             "text": step.text,
             "draft": step.draft,
-            "other_draft": step.retry.draft.text if step.retry else None,
             "score": None if math.isnan(step.score) else step.score,
             "tokens": step.tokens,
         }

@@ -99,16 +99,12 @@ class Capped(Policy):
         self._policy, self._account, self.stopped = policy, account, False
         self.rater, self.second, self.verifier = policy.rater, policy.second, policy.verifier
         self.samples, self.seed = policy.samples, policy.seed
-        self.glimpses, self.logprobs, self.retries = policy.glimpses, policy.logprobs, policy.retries
+        self.glimpses, self.logprobs = policy.glimpses, policy.logprobs
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """See `Policy.delegate`."""
         self.stopped = False
         return self._allowed(self._policy.delegate(seen), seen)
-
-    def retry(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.retry`; always allowed."""
-        return self._policy.retry(seen)
 
     def consult(self, seen: Decisions) -> np.ndarray:
         """See `Policy.consult`; an opinion of the strong model costs one token."""

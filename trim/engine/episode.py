@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,24 +16,6 @@ from trim.models.base import Draft, StepScore, Usage, add_usages
 from trim.problems import Problem
 
 Missing = Literal["strong", "prm", "budget"]
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """The worse of two drafts of a step.
-
-    Attributes:
-        draft: the draft.
-        first: True if it was the first of the two.
-        logprob, score: see `Step`.
-        rating: cost of its score; None if it was not scored, or has the other one's text.
-    """
-
-    draft: Draft
-    first: bool
-    logprob: float = math.nan
-    score: float = math.nan
-    rating: Rating | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +38,6 @@ class Step:
         reread: tokens of earlier steps without a score, which a reward model reads with the draft.
         verdict_tokens: tokens written for the score.
         rating_calls: number of calls for the score.
-        retry: the worse of two drafts, if the weak model retried.
         draft_usage, rating_usage, rewrite_usage: servers' bills for the calls.
         without: the resource that was unavailable, if the step was made without it: a model, or the budget for the
             strong model.
@@ -77,7 +58,6 @@ class Step:
     reread: int = 0
     verdict_tokens: int = 0
     rating_calls: int = 0
-    retry: Retry | None = None
     draft_usage: Usage | None = None
     rating_usage: Usage | None = None
     rewrite_usage: Usage | None = None
@@ -86,11 +66,6 @@ class Step:
     def read_by(self, rater: Rater) -> bool:
         """True if a rater scored the draft, first or second."""
         return rater == self.rater or bool(self.first_rating and rater == self.first_rating.rater)
-
-    @property
-    def weak_tokens(self) -> int:
-        """Tokens that the weak model wrote: the draft, and after a retry the worse one too."""
-        return self.draft_tokens + (self.retry.draft.tokens if self.retry else 0)
 
     @property
     def strong_tokens(self) -> int:
@@ -140,8 +115,6 @@ class Turn:
         second: score of the draft by the second rater, NaN if it was not asked.
         rating: the last rater, and its cost.
         first_rating: the first rater and its cost, if a second one was asked.
-        retry_of: the turn with the first draft of the step, if this one is for a second; see `better`.
-        retry: the worse of two drafts, None before a retry.
         rewrite: the strong model's step, None before there is one.
         verification: result on the whole solution that ends with it, if it was verified.
         judged_only: True if the draft was given, and only a verdict is requested.
@@ -159,8 +132,6 @@ class Turn:
     second: float = math.nan
     rating: Rating | None = None
     first_rating: Rating | None = None
-    retry_of: Turn | None = None
-    retry: Retry | None = None
     rewrite: Draft | None = None
     verification: Verification | None = None
     judged_only: bool = False
@@ -178,24 +149,6 @@ class Turn:
         """The last rater of the draft."""
         return self.policy.second if self.consulted else self.policy.rater
 
-    def better(self) -> Turn:
-        """The turn that continues: after a retry the first one, with the better of the two drafts."""
-        first = self.retry_of
-        if first is None:
-            return self
-        assert first.draft and self.draft
-        mine, others = ((t.score, t.logprob)[t.policy.rater is None] for t in (self, first))
-        if mine > others:
-            rating, reread = first.rating, first.rating.reread if first.rating else 0
-            first.retry = Retry(first.draft, True, first.logprob, first.score, rating and rating._replace(reread=0))
-            first.draft, first.logprob, first.score = self.draft, self.logprob, self.score
-            # The cost of earlier steps that were read with the first draft stays with the step.
-            first.rating = self.rating and self.rating._replace(reread=reread)
-        else:
-            rating = None if self.draft.text == first.draft.text else self.rating
-            first.retry = Retry(self.draft, False, self.logprob, self.score, rating)
-        return first
-
     def step(self) -> Step:
         """The step at the end of the turn."""
         draft, accepted = self.draft, self.rewrite or self.draft
@@ -211,7 +164,6 @@ class Turn:
             score=self.second if self.consulted else self.score,
             first=self.score if self.consulted else math.nan,
             first_rating=self.first_rating,
-            retry=self.retry,
             draft_usage=add_usages([begun.usage for begun in (self.glimpse, draft) if begun]),
             rewrite_usage=self.rewrite.usage if self.rewrite else None,
             without=self.without,
@@ -228,15 +180,6 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
 
     def table(rows: Sequence[list[Any]], last: Sequence[list[Any]], dtype: type) -> np.ndarray:
         return np.array([row + end for row, end in zip(rows, last, strict=True)], dtype=dtype).reshape(shape)
-
-    def retried(value: Callable[[Retry], Any], none: Any, dtype: type) -> np.ndarray:
-        if not turns[0].policy.retries:
-            return np.full(shape, none, dtype=dtype)
-        rows, last = (
-            [[value(made.retry) if made.retry else none for made in row] for row in made_of]
-            for made_of in ([e.steps for e in episodes], [[turn] * drafted for turn in turns])
-        )
-        return table(rows, last, dtype)
 
     scores = [[turn.score] * drafted for turn in turns]
     seconds = [[turn.second] * drafted for turn in turns]
@@ -256,10 +199,6 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
             [[s.score if second and s.rater == second else math.nan for s in e.steps] for e in episodes], seconds, float
         ),
         draft_tokens=table([[s.draft_tokens for s in e.steps] for e in episodes], lengths, int),
-        others=retried(lambda retry: retry.score, math.nan, float),
-        other_logprobs=retried(lambda retry: retry.logprob, math.nan, float),
-        improved=retried(lambda retry: retry.first, False, bool),
-        tried_again=np.array([turn.judged_only or turn.retry is not None for turn in turns]),
         strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
             len(turns), len(episodes[0].steps)
         ),

@@ -26,7 +26,6 @@ def run(
     watch: Callable[[Episode], None] | None = None,
     separator: str = SEPARATOR,
     ends: Ends = "stop",
-    again: CachedLM | None = None,
 ) -> list[Episode]:
     """Solve every problem under every policy (design, section 1: the step loop).
 
@@ -45,7 +44,6 @@ def run(
         watch: called with an episode after each of its steps.
         separator: the text between two steps.
         ends: see `trim.engine.rounds.goes_on`.
-        again: the weak model with other random numbers; not needed if no policy retries.
 
     Returns:
         Finished episodes, by policy and then by problem.
@@ -57,7 +55,7 @@ def run(
         for problem, root in zip(problems, roots, strict=True)
     ]
     judge = judge or AnswerJudge(Draws())
-    rounds = Rounds(weak, strong, scorer, max_steps, ends, watch, again)
+    rounds = Rounds(weak, strong, scorer, max_steps, ends, watch)
     rounds.join(episodes, [policies[episode.policy] for episode in episodes])
     while len(rounds):
         if progress:

@@ -35,10 +35,6 @@ class Decisions:
             not computed.
         seconds: scores of the weak drafts by the policy's second rater, same shape; NaN if it was not asked.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
-        others: score of the worse of two drafts after a retry, same shape; NaN without a retry or a score.
-        other_logprobs: mean log-probability of the worse of two drafts, same shape; NaN if not computed.
-        improved: True if the second of two drafts is the better one, same shape.
-        tried_again: True if the weak model has retried, or cannot since the draft was given, shape (n,).
         strong: True for each accepted step by the strong model, shape (n, t).
     """
 
@@ -52,10 +48,6 @@ class Decisions:
     logprobs: np.ndarray
     seconds: np.ndarray
     draft_tokens: np.ndarray
-    others: np.ndarray
-    other_logprobs: np.ndarray
-    improved: np.ndarray
-    tried_again: np.ndarray
     strong: np.ndarray
 
     def __len__(self) -> int:
@@ -78,9 +70,6 @@ class Policy:
         second: a second rater of drafts, paid for where `consult` asks for it. The first rater is then the reward
             model, the weak model (whose log-probabilities are free with its drafts) or None.
         logprobs: also observe the weak model's mean log-probability of each draft (free).
-        retries: the weak model may retry; of its two drafts the one with the higher score is judged, or with the
-            higher log-probability if they are not scored, and the first in a tie. The rater is then the reward
-            model, the weak model or None.
         glimpses: the weak model writes the first token of each step before the writer is chosen; it is paid for even if
             the strong model is chosen.
         verifier: the rater of whole weak solutions before `restart`: "prm", or the weak model "self"; None.
@@ -92,7 +81,6 @@ class Policy:
     rater: Rater | None = "prm"
     second: Rater | None = None
     logprobs: bool = False
-    retries: bool = False
     glimpses: bool = False
     verifier: Literal["prm", "self"] | None = None
     samples: int = 1
@@ -113,10 +101,6 @@ class Policy:
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         """Before drafting, shape (n,): True lets the strong model write the step without a draft."""
-        return np.zeros(len(seen), dtype=bool)
-
-    def retry(self, seen: Decisions) -> np.ndarray:
-        """After the first draft of a step, shape (n,): True requests a second draft; the better one is judged."""
         return np.zeros(len(seen), dtype=bool)
 
     def consult(self, seen: Decisions) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trim.engine.episode import Episode, Retry, Step
+from trim.engine.episode import Episode, Step
 from trim.evaluation.schema import SCHEMA
 from trim.files import write_table
 from trim.models.base import Usage
@@ -52,24 +52,10 @@ def step_row(index: int, step: Step) -> dict[str, Any]:
         "reread_tokens": step.reread,
         "verdict_tokens": step.verdict_tokens,
         "rating_calls": step.rating_calls,
-        **_retry_columns(step.retry),
         **_billed("draft", step.draft_usage),
         **_billed("rating", step.rating_usage),
         **_billed("first", step.first_rating and step.first_rating.rating_usage),
         **_billed("rewrite", step.rewrite_usage),
-    }
-
-
-def _retry_columns(retry: Retry | None) -> dict[str, Any]:
-    rating = retry.rating if retry else None
-    return {
-        "other": retry.draft.text if retry else None,
-        "other_score": _known(retry.score) if retry else None,
-        "other_logprob": _known(retry.logprob) if retry else None,
-        "other_tokens": retry.draft.tokens if retry else 0,
-        "other_read": rating.read if rating else 0,
-        **_billed("retry", retry.draft.usage if retry else None),
-        **_billed("other", rating.rating_usage if rating else None),
     }
 
 

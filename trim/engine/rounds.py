@@ -2,8 +2,8 @@
 
 An episode waits for one stage at a time: a glimpse of a draft's first token, a draft, its rating, a second rating, a
 rewrite, or, at its end, a verification. The caller takes the turns that wait for a stage, lets the models work on them
-as one batch, and settles them; then the policies send each episode to its next stage (after a rating, this may be a
-second draft). Episodes join and leave between any two of these calls.
+as one batch, and settles them; then the policies send each episode to its next stage. Episodes join and leave between
+any two of these calls.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ class Rounds:
         max_steps: maximum of steps of a solution.
         ends: see `goes_on`.
         watch: called with an episode after each of its steps; it may let the episode `leave`.
-        again: the weak model with other random numbers; not needed if no policy retries.
     """
 
     def __init__(
@@ -59,9 +58,8 @@ class Rounds:
         max_steps: int = 30,
         ends: Ends = "stop",
         watch: Callable[[Episode], None] | None = None,
-        again: CachedLM | None = None,
     ) -> None:
-        self._weak, self._strong, self._scorer, self._again = weak, strong, scorer, again
+        self._weak, self._strong, self._scorer = weak, strong, scorer
         self.max_steps, self._ends, self._watch = max_steps, ends, watch
         self._raters: dict[Rater, StepScorer] = {
             "weak": LogprobScorer(weak, own=True),
@@ -131,8 +129,8 @@ class Rounds:
                 turn.glimpse = glimpse
         elif stage == "draft":
             new = [turn for turn in turns if turn.draft is None]
-            self._write(self._weak, [turn for turn in new if turn.retry_of is None])
-            self._write(self._again, [turn for turn in new if turn.retry_of])
+            for turn, draft in zip(new, write_steps(self._weak, [turn.episode.node for turn in new]), strict=True):
+                turn.draft = draft
             self._look(turns)
         elif stage == "rewrite":
             for turn, draft in zip(turns, write_steps(self._strong, nodes), strict=True):
@@ -154,9 +152,9 @@ class Rounds:
             return []
         if stage == "draft":
             self._waiting["rate"] += [turn for turn in here if turn.policy.rater]
-            return self._judge(self._consult(self._retry([turn for turn in here if not turn.policy.rater])))
+            return self._judge(self._consult([turn for turn in here if not turn.policy.rater]))
         if stage == "rate":
-            return self._judge(self._consult(self._retry(here)))
+            return self._judge(self._consult(here))
         if stage == "consult":
             return self._judge(here)
         return self.stand(here) if stage == "rewrite" else self._restart(here)
@@ -173,7 +171,7 @@ class Rounds:
         return self._close(closed)
 
     def advance(self) -> list[Turn]:
-        """One round: every open episode gets one more step, or a second draft of it; returns as `settle` does."""
+        """One round: every open episode gets one more step; returns as `settle` does."""
         closed = []
         for stage in STAGES:
             turns = self.take(stage)
@@ -181,15 +179,6 @@ class Rounds:
                 self.work(stage, turns)
                 closed += self.settle(stage, turns)
         return closed
-
-    @staticmethod
-    def _write(writer: CachedLM | None, turns: Sequence[Turn]) -> None:
-        """Write the drafts of turns with a model."""
-        if not turns:
-            return
-        assert writer
-        for turn, draft in zip(turns, write_steps(writer, [turn.episode.node for turn in turns]), strict=True):
-            turn.draft = draft
 
     def _look(self, turns: Sequence[Turn]) -> None:
         """Record the log-probabilities of drafts that their policies observe."""
@@ -210,14 +199,6 @@ class Rounds:
         delegated = dict(zip(map(id, routed), _ask(routed, "delegate"), strict=True))
         for turn in turns:  # a restarted solution is the strong model's
             self._waiting["rewrite" if delegated.get(id(turn), True) else "draft"].append(turn)
-
-    def _retry(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Let the weak model retry where policies ask for it; returns the others, each with its better draft."""
-        turns = [turn.better() for turn in turns]
-        able = [turn for turn in turns if turn.policy.retries and not (turn.judged_only or turn.retry)]
-        asked = dict(zip(map(id, able), _ask(able, "retry"), strict=True))
-        self._waiting["draft"] += [Turn(t.episode, t.policy, retry_of=t) for t in able if asked[id(t)]]
-        return [turn for turn in turns if not asked.get(id(turn))]
 
     def _consult(self, turns: Sequence[Turn]) -> list[Turn]:
         """Let drafts wait for the second rater where their policies ask for it; returns the others."""
@@ -310,7 +291,7 @@ def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
     """Score each draft and, with a scorer that rereads, the earlier steps that have no score yet."""
     _score_given([turn for turn in turns if turn.judged_only and rater == turn.policy.rater], scorer)
     nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
-    unread = [_unread(turn.episode, rater) if scorer.rereads and not turn.retry_of else 0 for turn in turns]
+    unread = [_unread(turn.episode, rater) if scorer.rereads else 0 for turn in turns]
     for turn, missing, scores in zip(turns, unread, scorer.score(nodes, [n + 1 for n in unread]), strict=True):
         turn.first_rating, turn.rating = turn.rating, Rating.of(rater, scores)
         if rater == turn.policy.second:

@@ -39,8 +39,8 @@ class Calls:
 
     Attributes:
         role: the model that is called.
-        kind: writing a draft (draft), another (retry) or a rewrite (rewrite); or rating a step (rating; by the first of
-            two raters: first) or the worse of two drafts (other).
+        kind: writing a draft (draft) or a rewrite (rewrite); or rating a step (rating; by the first of two raters:
+            first).
         count: calls.
         prompt: tokens of their prompts, summed over the calls.
         fresh: those of them that the model has neither read nor written before.
@@ -73,7 +73,6 @@ class _Context:
         thrown_away = np.asarray(steps["decision"] == "discard")
         self.tokens = np.asarray(steps["tokens"])
         self.repeats_draft = ~self.by_weak & np.asarray(steps["repeats_draft"], dtype=bool)
-        self.repeats_other = ~(self.by_weak | self.repeats_draft) & np.asarray(steps["repeats_other"], dtype=bool)
         starts = np.asarray(steps["step"] == 0)
         self._attempt = np.cumsum(starts)  # a discarded solution is one attempt, its successor another
         self._first_row = np.flatnonzero(starts)
@@ -118,40 +117,34 @@ def count_calls(steps: Columns, prompts: Mapping[str, np.ndarray]) -> list[Calls
         steps: the rows, in the table's order; texts are not needed.
         prompts: tokens of each model's prompt before the first step, an entry per row.
 
-    Beside the table's columns there are two of bools: the text repeats the draft that it replaced (repeats_draft), or
-    the worse of two drafts (repeats_other).
+    Beside the table's columns there is one of bools, repeats_draft: the text repeats the draft that it replaced.
     """
     context = _Context(steps)
     rated = np.asarray(steps["read_tokens"] + steps["reread_tokens"]) > 0
     regenerated = np.asarray(steps["decision"] == "regenerate")
     settings, of = np.unique(np.asarray(steps["setting"]), return_inverse=True)
-    retried = np.asarray(steps["other_tokens"]) > 0
-    judged = (np.bincount(of, regenerated | retried, len(settings)) > 0)[of]
+    judged = (np.bincount(of, regenerated, len(settings)) > 0)[of]
     by = {rater: rated & np.asarray(steps["rater"] == rater) for rater in PAYERS}
     return [
-        *_drafts(context, steps, prompts["weak"], rated | judged),
+        _drafts(context, steps, prompts["weak"], rated | judged),
         *_strong(context, steps, prompts["strong"], by["strong"]),
         *_scores(context, steps, prompts["prm"], by["prm"]),
         *(_asked(steps, rater, by[rater]) for rater in ("grade", "self")),
     ]
 
 
-def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.ndarray) -> list[Calls]:
-    """Calls of the weak model: it reads the steps so far, new to it only where the strong model wrote; on a retry, all.
+def _drafts(context: _Context, steps: Columns, prompt: np.ndarray, asked: np.ndarray) -> Calls:
+    """Calls of the weak model: it reads the steps so far, new to it only where the strong model wrote.
 
     It continues in one call where no draft of a setting is judged, as when it solves whole problems.
     """
     written = np.asarray(steps["draft_tokens"])
     called = written > 0
-    own_words = context.by_weak | context.repeats_draft | context.repeats_other
+    own_words = context.by_weak | context.repeats_draft
     fresh = context.since_last(np.where(own_words, 0, context.tokens), called)
     fresh += np.where(context.first(called), prompt, 0)
     begun = called & ~context.goes_on(called & context.by_weak, asked)
-    whole, again = prompt + context.before(context.tokens), np.asarray(steps["other_tokens"])
-    return [
-        Calls("weak", "draft", begun.astype(int), whole, fresh, written),
-        Calls("weak", "retry", (again > 0).astype(int), whole, np.zeros_like(fresh), again),
-    ]
+    return Calls("weak", "draft", begun.astype(int), prompt + context.before(context.tokens), fresh, written)
 
 
 def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.ndarray) -> list[Calls]:
@@ -175,8 +168,7 @@ def _strong(context: _Context, steps: Columns, prompt: np.ndarray, rated: np.nda
 def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndarray) -> list[Calls]:
     """Calls of the raters: the reward model reads the draft and the steps without a score; a second rater may follow.
 
-    A step that repeats a draft is in its cache. Of two drafts the better one is read as the draft, and the other one
-    in addition.
+    A step that repeats a draft is in its cache.
     """
     first = np.asarray(steps["first_rater"] == "prm")
     called = first | last
@@ -185,16 +177,12 @@ def _scores(context: _Context, steps: Columns, prompt: np.ndarray, last: np.ndar
         for name in ("read", "reread")
     )
     known = context.before(standing + np.where(context.by_weak, draft, 0))
-    other = np.where(called, steps["other_read"], 0)
-    repeated = np.where(context.repeats_draft, draft, np.where(context.repeats_other, other, 0))
+    repeated = np.where(context.repeats_draft, draft, 0)
     fresh = draft + standing - context.since_last(repeated, called) + np.where(context.first(called), prompt, 0)
     whole, nothing = prompt + known + standing + draft, np.zeros_like(draft)
     return [
-        *(
-            Calls("prm", kind, asked.astype(int), whole, fresh, nothing)
-            for kind, asked in (("first", first), ("rating", last))
-        ),
-        Calls("prm", "other", (other > 0).astype(int), whole - draft + other, other, nothing),
+        Calls("prm", kind, asked.astype(int), whole, fresh, nothing)
+        for kind, asked in (("first", first), ("rating", last))
     ]
 
 

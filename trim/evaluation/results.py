@@ -58,8 +58,8 @@ def read_results(path: Path) -> Results:
         TrimError: if the file is damaged.
     """
     table, header = read_table(path, SCHEMA)
-    repeats = {f"repeats_{name}": pc.equal(table["text"], table[name]).fill_null(False) for name in ("draft", "other")}
-    steps = table.drop_columns(["text", "draft", "other"]).to_pandas().assign(**repeats)
+    repeats = pc.equal(table["text"], table["draft"]).fill_null(False)
+    steps = table.drop_columns(["text", "draft"]).to_pandas().assign(repeats_draft=repeats)
     models = {name: ModelCost(**values) for name, values in header["models"].items()}
     codes, names = pd.factorize(steps["problem"])
     problems = names.tolist()
@@ -111,7 +111,7 @@ def _add_up(
     kept = np.where(stands & (steps["writer"] == "weak"), steps["tokens"], 0)
     same = {
         "weak_tokens_kept": kept,
-        "weak_tokens_discarded": (steps["draft_tokens"] + steps["other_tokens"]).to_numpy() - kept,
+        "weak_tokens_discarded": steps["draft_tokens"].to_numpy() - kept,
         "steps": stands,
     }
     calls, costs = count_calls(steps, prompts), {}

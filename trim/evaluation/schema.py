@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-# Kinds of calls at a step: a draft, ratings of it by the only or last rater and by an earlier one, a rewrite, a second
-# # draft, and a rating of the worse of the two.
-CALLS = ("draft", "rating", "first", "rewrite", "retry", "other")
+# Kinds of calls at a step: a draft, ratings of it by the only or last rater and by an earlier one, and a rewrite.
+CALLS = ("draft", "rating", "first", "rewrite")
 SCHEMA = pa.schema(
     [
         ("problem", pa.string()),
@@ -30,11 +29,6 @@ SCHEMA = pa.schema(
         ("reread_tokens", pa.int32()),
         ("verdict_tokens", pa.int32()),
         ("rating_calls", pa.int32()),
-        ("other", pa.string()),
-        ("other_score", pa.float64()),
-        ("other_logprob", pa.float64()),
-        ("other_tokens", pa.int32()),
-        ("other_read", pa.int32()),
         *((f"{kind}_{what}", pa.int32()) for kind in CALLS for what in ("billed", "cached")),
         ("correct", pa.bool_()),
     ]

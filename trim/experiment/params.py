@@ -307,11 +307,6 @@ class Params(Section):
         """The routers whose fitting has this need; see `Router.needs`."""
         return [name for name in self.routers if what in self.router_type(name).needs]
 
-    @property
-    def retries(self) -> bool:
-        """True if any router may let the weak model retry, so that whole trees must include the steps after retries."""
-        return any("retry" in getattr(self.router(name).params, "actions", ()) for name in self.routers)
-
     def calibrated(self) -> list[str]:
         """The benchmarks on which a POMDP is calibrated: those on which a planning router is fitted."""
         planning = set(self.needing("pomdp"))

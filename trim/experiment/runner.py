@@ -75,11 +75,6 @@ class Runner(Generic[Store]):
         return self._writer(self.params.models.weak)
 
     @cached_property
-    def again(self) -> CachedLM:
-        """The weak model for retries, with other random numbers."""
-        return self.with_sample(1).weak
-
-    @cached_property
     def strong(self) -> CachedLM:
         """The strong model."""
         return self._writer(self.params.models.strong)
@@ -123,7 +118,7 @@ class Runner(Generic[Store]):
     def rounds(self, watch: Callable[[Episode], None] | None = None) -> Rounds:
         """The rounds that episodes of this experiment join."""
         generation = self.params.generation
-        return Rounds(self.weak, self.strong, self.scorer, generation.max_steps, generation.ends, watch, self.again)
+        return Rounds(self.weak, self.strong, self.scorer, generation.max_steps, generation.ends, watch)
 
     def run(
         self,
@@ -144,7 +139,6 @@ class Runner(Generic[Store]):
             watch=watch,
             separator=generation.sampling.separator,
             ends=generation.ends,
-            again=self.again,
         )
         total = len(problems) * len(policies)
         for start in range(0, len(problems), _TOGETHER):

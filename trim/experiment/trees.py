@@ -14,16 +14,16 @@ def open_tree(runner: Runner, problems: Sequence[Problem]) -> Tree:
     """The trees of problems, explored where they are followed."""
     generation = runner.params.generation
     models = runner.weak, runner.strong, runner.scorer
-    return Tree(problems, *models, generation.max_steps, generation.ends, runner.judge, runner.again)
+    return Tree(problems, *models, generation.max_steps, generation.ends, runner.judge)
 
 
-def whole_tree(runner: Runner, problems: Sequence[Problem], retries: bool = False) -> Tree:
+def whole_tree(runner: Runner, problems: Sequence[Problem]) -> Tree:
     """The trees of problems, made whole; see `Tree.expand`."""
     tree = open_tree(runner, problems)
-    tree.expand(retries)
+    tree.expand()
     return tree
 
 
-def whole_trees(runner: Runner, problems: Path, retries: bool = False) -> list[Tree]:
+def whole_trees(runner: Runner, problems: Path) -> list[Tree]:
     """The whole trees of the train, validation and test split of a table of problems; see `Tree.expand`."""
-    return [whole_tree(runner, read_problems(problems, split), retries) for split in SPLITS]
+    return [whole_tree(runner, read_problems(problems, split)) for split in SPLITS]

@@ -1,20 +1,17 @@
 """Planning with a price of reading: the strong model may write without a draft, read a draft, or rewrite it.
 
-Or the weak model retries, and the better of its two drafts by their scores is judged like the first one.
-
 The hidden states are those of `trim.pomdp.model`, with one class. The state after a decision is the probability p
 that the solution is right, and the number of its last steps that the strong model has not read (all, if it was never
 called), since it must read them first. With k accepted steps, u of them unread, and λ the loss from spending as much
 as always-strong does on a problem,
 
     H_ku(p) = h_k·p + (1 - h_k)·G_ku(p),
-    G_ku(p) = max(H_k+1,0(p·p_strong) - λ·delegate_ku, Σ_o max(accept, verify, rewrite, retry) - λ·draft_k),
+    G_ku(p) = max(H_k+1,0(p·p_strong) - λ·delegate_ku, Σ_o max(accept, verify, rewrite) - λ·draft_k),
 
 where after a draft with observation o accepting leads to H_k+1,u+1, rewriting to H_k+1,0; verification gives a second
-observation before the choice of one of these, and after a retry one of the three is chosen. A second draft is
-observed to be the same, worse, or better, and then with its group of scores; see `PricedModel.retried`. Values are
-bounded as in `trim.pomdp.planner`: from above by interpolation between the points of a grid, from below by the
-alpha-vectors of executable plans, by which `PricedPlan` decides.
+observation before the choice of one of these. Values are bounded as in `trim.pomdp.planner`: from above by
+interpolation between the points of a grid, from below by the alpha-vectors of executable plans, by which `PricedPlan`
+decides.
 """
 
 from __future__ import annotations
@@ -27,9 +24,7 @@ import numpy as np
 from trim.pomdp.model import S0, S1, S2
 from trim.pomdp.planner import Plans
 
-KEEP, VERIFY, REWRITE, RETRY = range(4)
-SAME, WORSE, BETTER = range(3)  # outcomes of a second draft; from `BETTER` on by groups of scores
-_GROUPS = 4
+KEEP, VERIFY, REWRITE = range(3)
 _POINTS = 193
 _NEGLIGIBLE = 1e-12
 
@@ -50,8 +45,6 @@ class PricedModel:
         rewrite_verified: price of rewriting a draft that it has just read, shape (K,).
         spared: saving of a rewrite that may repeat the draft, which the others know; by the draft's state, shape
             (K, 3).
-        again: P(a second draft differs from the first, and is in a state | the first one's), shape (3, 3).
-        retry: price of a second draft, for the first steps, at which the weak model may try again, shape (R,).
     """
 
     first: np.ndarray
@@ -67,8 +60,6 @@ class PricedModel:
     rewrite: np.ndarray
     rewrite_verified: np.ndarray
     spared: np.ndarray
-    again: np.ndarray
-    retry: np.ndarray
 
     def drafted(self, right: np.ndarray) -> np.ndarray:
         """Probabilities of a right solution, shape (...), to those of the states of a draft, shape (..., 3)."""
@@ -77,25 +68,6 @@ class PricedModel:
     def rewritten(self, states: np.ndarray) -> np.ndarray:
         """Weights of the states, shape (..., 3), to that of a right solution after a rewrite, shape (...)."""
         return (states[..., S0] + states[..., S2]) * self.p_strong
-
-    def retried(self) -> np.ndarray:
-        """P(outcome of a second draft, state of the better | the first one's bin and state), shape (A, 2 + G, 3, 3).
-
-        Given its state, a different second draft is scored like any draft. Of two in one bin either may be the better.
-        """
-        bins = self.first.shape[1]
-        other, half = np.arange(bins)[:, None], np.eye(bins) / 2  # the second one's bin, by the first one's
-        below, above = (other < other.T) + half, (other > other.T) + half
-        group = self.group(np.arange(bins)) == np.arange(_GROUPS)[:, None]
-        found = np.zeros((bins, BETTER + _GROUPS, 3, 3))
-        found[:, SAME] = np.diag(1 - self.again.sum(axis=1))
-        found[:, WORSE] = np.eye(3) * np.einsum("st,tb,ba->as", self.again, self.first, below)[:, :, None]
-        found[:, BETTER:] = np.einsum("st,tb,ba,gb->agst", self.again, self.first, above, group)
-        return found
-
-    def group(self, bins: np.ndarray) -> np.ndarray:
-        """The group of scores that a bin belongs to."""
-        return bins * _GROUPS // self.first.shape[1]
 
 
 @dataclass(frozen=True)
@@ -183,7 +155,7 @@ class _Successor:
 
 
 class _Drafts:
-    """Successors of the actions on a draft, by the states' weights at V points and observations, shape (V, ..., 3)."""
+    """Successors of the actions on a draft, by the states' weights at V points and bins of its score, (V, A, 3)."""
 
     def __init__(self, model: PricedModel, grid: np.ndarray, states: np.ndarray) -> None:
         seen = states[..., None, :] * model.second.T  # with the observation from the strong model's reading
@@ -198,17 +170,12 @@ class _Where:
     """Successors of every action and observation from each of the grid's V points; the same at every step.
 
     Attributes:
-        first: by the bin of the draft's score, shape (V, A).
-        outcomes: see `PricedModel.retried`.
-        second: by that bin and the outcome of a second draft, shape (V, A, O).
+        drafts: by the bin of the draft's score, shape (V, A).
         delegated: successors of the strong model's step, shape (V,).
     """
 
     def __init__(self, model: PricedModel, grid: np.ndarray) -> None:
-        states, self.outcomes = model.drafted(grid)[:, None] * model.first.T, model.retried()
-        self.first = _Drafts(model, grid, states)
-        if len(model.retry):
-            self.second = _Drafts(model, grid, np.einsum("vas,aost->vaot", states, self.outcomes))
+        self.drafts = _Drafts(model, grid, model.drafted(grid)[:, None] * model.first.T)
         self.delegated = _Successor(grid, grid * model.p_strong, np.ones(len(grid)))
 
 
@@ -216,14 +183,7 @@ def _back_up(
     model: PricedModel, where: _Where, step: int, price: np.ndarray, upper: np.ndarray, alpha: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Upper values (C, U, V) and alpha-vectors (C, U, V, 2) of G at one step from those of H there."""
-    value, by_state = _judge(model, where.first, step, price, upper, alpha)
-    if step < len(model.retry):
-        both, by_better = _judge(model, where.second, step, price, upper, alpha)
-        paid = price[:, None, None, None] * model.retry[step]
-        retried = both.sum(axis=-1) - paid * where.first.kept.mass
-        better = retried > value
-        value = np.where(better, retried, value)
-        by_state = np.where(better[..., None], _by_first(by_better, where.outcomes) - paid[..., None], by_state)
+    value, by_state = _judge(model, where.drafts, step, price, upper, alpha)
     drafted = value.sum(axis=-1) - price[:, None, None] * model.draft[step]
     delegate = price[:, None] * model.delegate[step]
     delegated = where.delegated.value(upper[:, :1]) - delegate[..., None]
@@ -244,15 +204,15 @@ def _judge(
     """Value of the best of keeping, verifying and rewriting drafts, from the values and plans of H.
 
     Returns:
-        Upper values, shape (C, U, V, ...) for drafts on axes (V, ...), and values of the plans by state, shape
-        (C, U, V, ..., 3). Verification adds an axis of B in between.
+        Upper values, shape (C, U, V, A), and values of the plans by state, shape (C, U, V, A, 3). Verification adds
+        an axis of B in between.
     """
-    most, seen = upper.shape[1], drafts.kept.mass.ndim
+    most = upper.shape[1]
     further = np.minimum(np.arange(most) + 1, most - 1)
     read, plans = upper[:, :1], alpha[:, :1]  # the strong model has read all
 
     def wide(values: np.ndarray, more: int = 0) -> np.ndarray:
-        return values.reshape(*values.shape, *[1] * (seen + more))
+        return values.reshape(*values.shape, *[1] * (2 + more))
 
     verify, rewrite = (wide(price[:, None] * table[step]) for table in (model.verify, model.rewrite))
     last, unit, spared = wide(price[:, None] * model.rewrite_verified[step], 1), price[:, None], model.spared[step]
@@ -285,14 +245,6 @@ def _judge(
         )
         by_state[..., state] = np.where(keeps, kept_plan[..., kept_as], other) - paid
     return np.maximum(keeping, np.maximum(verifying, rewriting)), by_state
-
-
-def _by_first(by_better: np.ndarray, outcomes: np.ndarray) -> np.ndarray:
-    """Worth by the first draft's state, from that by the better one's: shape (C, U, V, A, O, 3) -> (C, U, V, A, 3)."""
-    scores, outcome, states, _ = outcomes.shape
-    onto = outcomes.transpose(0, 1, 3, 2).reshape(scores, outcome * states, states)
-    rows = np.moveaxis(by_better.reshape(-1, scores, outcome * states), 1, 0)
-    return np.moveaxis(rows @ onto, 0, 1).reshape(*by_better.shape[:-2], states)
 
 
 def _after_rewrite(model: PricedModel, alpha: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from trim.engine.store import Node
 from trim.models.base import Prefix
 from trim.pomdp.model import S0, S1
 from trim.reward_models.settings import Labelling
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, RETRY, UNKNOWN, Tree
+from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, UNKNOWN, Tree
 
 Labels = dict[bytes, float]  # by the hash of the solution up to a step, `Node.path[-1]`
 
@@ -62,8 +62,8 @@ def _success(tree: Tree, edges: Edges) -> Labels:
     after, value = np.zeros((len(tree), 2)), np.zeros(len(tree))
     for depth in range(int(tree.depth.max()), -1, -1):
         points = np.flatnonzero(tree.depth == depth)
-        child = tree.child[points, :RETRY]
-        after[points] = np.where(child == FINISHED, tree.correct[points, :RETRY], value[child])
+        child = tree.child[points]
+        after[points] = np.where(child == FINISHED, tree.correct[points], value[child])
         value[points] = after[points].mean(axis=1)
     return dict(zip(edges.hashes, after[edges.points, edges.actions].tolist(), strict=True))
 
@@ -97,7 +97,7 @@ def examples(tree: Tree, labels: Labelling, most: int, rng: np.random.Generator)
         most: maximum of solutions; every problem gives one before any gives two.
         rng: random generator for the choice.
     """
-    points, actions = np.nonzero(tree.child[:, :RETRY] != UNKNOWN)
+    points, actions = np.nonzero(tree.child != UNKNOWN)
     nodes = tree.after(points, actions)
     edges = Edges(points, actions, nodes, [node.path[-1] for node in nodes])
     label_of = _LABELS[labels](tree, edges)

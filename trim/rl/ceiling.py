@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from trim.engine.policy import Decisions, Policy
 from trim.rl.environment import features
 from trim.rl.features import decision_features
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, RETRY, Tree
+from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
 
 _ITERATIONS = 5
 _EXPLORED = 0.1  # share of random decisions in the policy that weights the regression
@@ -73,8 +73,8 @@ def q_values(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.nd
     """
     both, value = np.zeros((len(tree), 2)), np.zeros(len(tree))
     for points in reversed(_levels(tree)):
-        after = tree.child[points, :RETRY]
-        both[points] = np.where(after == FINISHED, tree.correct[points, :RETRY], value[after])
+        after = tree.child[points]
+        both[points] = np.where(after == FINISHED, tree.correct[points], value[after])
         both[points, REGENERATE] -= cost * tree.strong_tokens[points]
         value[points] = both[points].max(axis=1) if chosen is None else value_of(both[points], chosen[points])
     return both

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trim.rl.observations import ASKED, STEPS
 from trim.rl.settings import Action
-from trim.rl.tree import RETRIED
-from trim.rl.verification import KEEP, REWRITE, TRY_AGAIN, VERIFY, Choices, Situations
+from trim.rl.verification import KEEP, REWRITE, VERIFY, Choices, Situations
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
 # Targets of the regressions: gains of choices over drafting, over keeping the draft, and over keeping a verified one.
-GAINS = ("delegate", "verify", "rewrite", "rewrite_verified", "retry")
+GAINS = ("delegate", "verify", "rewrite", "rewrite_verified")
 _ITERATIONS = 4
 _EXPLORED = 0.05  # share of random choices in the policy that weights the regressions
 _BOOSTING = {
@@ -35,7 +33,7 @@ class Gains:
     """Regressions of the choices' gains, with the price as an input.
 
     Attributes:
-        texts: LightGBM's text of each of `GAINS`; "retry" may be missing.
+        texts: LightGBM's text of each of `GAINS`.
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
@@ -50,23 +48,18 @@ class Gains:
 
     def delegate(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
         """True to let the strong model write without a draft, by the observations before it, shape (n,)."""
-        if "hand_off" in actions:
-            return seen[:, ASKED] > 0
         return self("delegate", seen, price) > 0 if "delegate" in actions else np.zeros(len(seen), dtype=bool)
 
-    def action(self, seen: np.ndarray, price: float, actions: Sequence[Action], again: bool = False) -> np.ndarray:
+    def action(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
         """The best of the allowed actions, by the observations of drafts, shape (n,).
 
         Args:
             seen: shape (n, F).
             price: see `fit`.
             actions: see `fit`.
-            again: True if the weak model has retried, which it does only once.
         """
         ways = {"accept": np.zeros(len(seen)), "verify": self("verify", seen, price)}
         ways["rewrite"] = self("rewrite", seen, price)
-        if "retry" in actions and not again:
-            ways["retry"] = np.where(seen[:, STEPS] < RETRIED, self("retry", seen, price), -np.inf)
         allowed = np.array([name in actions for name in ways])[:, None]
         return np.where(allowed, np.stack(list(ways.values())), -np.inf).argmax(axis=0)
 
@@ -81,15 +74,14 @@ class Gains:
             actions: see `fit`.
             explored: share of random choices.
         """
-        chosen = Choices.none(situations.tries, len(situations))
+        chosen = Choices.none(len(situations))
         followed, reached = np.zeros((2, len(situations)))
         followed[situations.roots] = reached[situations.roots] = 1
         for level in situations.levels:
             here = level[followed[level] > 0]
             chosen.delegate[here] = self.delegate(situations.before[here], price, actions)
-            for tried, (draft, opinion) in enumerate(zip(situations.draft, situations.opinion, strict=True)):
-                chosen.action[tried, here] = self.action(draft[here], price, actions, tried > 0)
-                chosen.rewrite[tried, here] = self("rewrite_verified", opinion[here], price) > 0
+            chosen.action[here] = self.action(situations.draft[here], price, actions)
+            chosen.rewrite[here] = self("rewrite_verified", situations.opinion[here], price) > 0
             situations.go_on(here, chosen, 0.0, followed)
             if explored:
                 situations.go_on(here, chosen, explored, reached)
@@ -150,10 +142,8 @@ def fit_sets(
 def _first(situations: Situations, price: float, verify: bool) -> Choices:
     """A policy to begin with: the less is paid, the more drafts are looked at, least probable first."""
     draft, opinion = situations.draft[..., -2], situations.opinion[..., -1]
-    doubted = draft < np.quantile(draft[0], min(0.5, 0.2 / price))
+    doubted = draft < np.quantile(draft, min(0.5, 0.2 / price))
     action = np.where(doubted, VERIFY if verify else REWRITE, KEEP)
-    if situations.tries > 1:
-        action[0] = np.where(doubted[0] & situations.may_retry, TRY_AGAIN, action[0])
     return Choices(np.zeros(len(situations), dtype=bool), action, opinion < -3)
 
 
@@ -162,18 +152,12 @@ def _regress(situations: Situations, prices: Sequence[float], chosen: Sequence[C
     for price, choices in zip(prices, chosen, strict=True):
         worth = situations.worth(price, choices)
         reached, drafted, verified = situations.visits(choices, _EXPLORED)
-        examples = [("delegate", situations.before, reached, worth.delegate - worth.draft)]
-        for tried in range(situations.tries):
-            draft, opinion = situations.draft[tried], situations.opinion[tried]
-            keep, kept = worth.keep[tried], worth.keep_verified[tried]
-            examples += [
-                ("verify", draft, drafted[tried], worth.verify[tried] - keep),
-                ("rewrite", draft, drafted[tried], worth.rewrite[tried] - keep),
-                ("rewrite_verified", opinion, verified[tried], worth.rewrite_verified[tried] - kept),
-            ]
-        if situations.tries > 1:
-            weight = drafted[0] * situations.may_retry
-            examples.append(("retry", situations.draft[0], weight, worth.retry - worth.keep[0]))
+        examples = [
+            ("delegate", situations.before, reached, worth.delegate - worth.draft),
+            ("verify", situations.draft, drafted, worth.verify - worth.keep),
+            ("rewrite", situations.draft, drafted, worth.rewrite - worth.keep),
+            ("rewrite_verified", situations.opinion, verified, worth.rewrite_verified - worth.keep_verified),
+        ]
         for gain, seen, weight, target in examples:
             there = weight > _RARE
             rows[gain].append((_told(seen[there], price), target[there], weight[there]))

@@ -12,15 +12,7 @@ from trim.rl.settings import Evidence
 if TYPE_CHECKING:
     from trim.engine.policy import Decisions
 
-STEPS = 0  # the column of `observe` with the number of steps
-ASKED = 2  # the column of `observe` that is 1 if the strong model was called before
 NO_EVIDENCE = 1.0  # above any log-probability, and equal to the best score
-NO_RETRY = -1.0  # with a single draft: below any advance of the better one in score
-
-
-def deciding(evidence: Sequence[Evidence]) -> int:
-    """Index of the evidence that ranks two drafts: the reward model's score, if it is used."""
-    return evidence.index("prm") if "prm" in evidence else 0
 
 
 def observe(
@@ -39,7 +31,7 @@ def observe(
 
 
 def observe_decisions(
-    seen: Decisions, evidence: Sequence[Evidence] = ("weak",), retries: bool = False
+    seen: Decisions, evidence: Sequence[Evidence] = ("weak",)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The observations in episodes: before the draft, of the draft, and of a verified one; see `Situations`."""
     steps = seen.strong.shape[1]
@@ -54,9 +46,5 @@ def observe_decisions(
     before = observe(np.full(len(seen), steps), length, known, unread, least)
     if told.shape[1] == steps:
         return before, before, before
-    advance = np.zeros((len(seen), 0))
-    if retries:
-        other = np.column_stack([(seen.others if kind == "prm" else seen.other_logprobs)[:, -1] for kind in evidence])
-        advance = np.where(np.isnan(other), NO_RETRY, told[:, -1] - other)
-    draft = np.column_stack([before, advance, told[:, -1], seen.draft_tokens[:, -1]])
+    draft = np.column_stack([before, told[:, -1], seen.draft_tokens[:, -1]])
     return before, draft, np.column_stack([draft, seen.seconds[:, -1]])

@@ -12,7 +12,7 @@ from trim.pomdp.calibration import hazard
 from trim.pomdp.model import S0, S2
 from trim.pomdp.priced import PricedModel, binned
 from trim.rl.settings import Currency
-from trim.rl.tree import ACCEPT, REGENERATE, RETRIED, RETRY, UNKNOWN, Tree
+from trim.rl.tree import ACCEPT, REGENERATE, Tree
 from trim.rl.verification import TokenPrices, token_prices
 
 _FIRST, _SECOND = 16, 12  # bins
@@ -20,14 +20,13 @@ _UNREAD = 12  # numbers of unread steps that the model distinguishes
 _LEAST = 30  # drafts of a state
 
 
-def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, retries: bool = False) -> PricedModel:
+def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) -> PricedModel:
     """The POMDP of a train split's problems, on the weak model's paths, with prices at mean lengths.
 
     Args:
         tree: whole trees, with the log-probabilities of their drafts under the strong model.
         costs: prices of the models, by role.
         currency: unit of spending.
-        retries: True if the weak model may retry; the trees then contain second drafts.
 
     Raises:
         TrimError: if there are too few drafts of a state, or no reference steps.
@@ -43,12 +42,9 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, re
     first_edges, first = binned(tree.score[points], states, _FIRST)
     second_edges, second = binned(tree.logprobs("strong", points), states, _SECOND)
     counts = np.bincount(tree.problem[points])
-    again = _again(tree, points, states) if retries else np.zeros((3, 3))
     ends = hazard(counts[counts > 0], tree.max_steps)
     prices = _prices(tree, points, strong_points, ends, token_prices(costs, currency))
     spared = prices.pop("others") * _repeating(tree, points, states)
-    # An identical second draft need not be scored.
-    retry = prices.pop("retry") + again.sum(axis=1)[states].mean() * prices.pop("other")
     return PricedModel(
         first=first,
         second=second,
@@ -58,25 +54,13 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency, re
         p_strong=_rate(strong_states),
         hazard=ends,
         spared=spared,
-        again=again,
-        retry=retry[: RETRIED * retries],
         **prices,
     )
 
 
-def _again(tree: Tree, points: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """See `PricedModel.again`, of the drafts at some points, which are in these states."""
-    tried = tree.child[points, RETRY] != UNKNOWN
-    points, states = points[tried], states[tried]
-    after, differs = tree.states(points, np.full(len(points), RETRY)), ~tree.repeats[points]
-    counts = np.zeros((3, 3))
-    np.add.at(counts, (states[differs], after[differs]), 1)
-    return counts / np.maximum(np.bincount(states, minlength=3), 1)[:, None]
-
-
 def _repeating(tree: Tree, points: np.ndarray, states: np.ndarray) -> np.ndarray:
     """P(a rewrite repeats the draft, in a solution that goes on | state of the draft), shape (3,)."""
-    goes_on, repeats = tree.child[points, REGENERATE] >= 0, tree.unchanged()[0, points]
+    goes_on, repeats = tree.child[points, REGENERATE] >= 0, tree.unchanged()[points]
     return np.bincount(states, repeats, minlength=3) / np.maximum(np.bincount(states, goes_on, minlength=3), 1)
 
 
@@ -94,9 +78,8 @@ def _prices(
 ) -> dict[str, np.ndarray]:
     """Costs of actions at mean lengths, over always-strong's spending on a problem; see `PricedModel`.
 
-    A second draft's writing and scoring are separate, and so is the other models' cost of reading the strong model's
-    step (`others`); they read it (and the question, if it was the first step) if the solution goes on, with
-    probability 1 - `ends`.
+    The other models' cost of reading the strong model's step is separate (`others`); they read it (and the question,
+    if it was the first step) if the solution goes on, with probability 1 - `ends`.
     """
     prompt = {role: float(lengths.mean()) for role, lengths in tree.prompt_tokens().items()}
     weak, strong, prm = (prices[role] for role in ("weak", "strong", "prm"))
@@ -117,8 +100,6 @@ def _prices(
         "verify": reading + strong.read * draft + strong.written,
         "rewrite": reading + strong.written * step + others,
         "rewrite_verified": (strong.cached * standing + strong.written * step + others)[:, 0],
-        "retry": known["weak"] + weak.written * draft,
         "others": others,
-        "other": known["prm"] + prm.read * draft,
     }
     return {name: price / whole for name, price in found.items()}

@@ -1,9 +1,9 @@
 """The decision points of the problems' solution trees, as arrays that grow with exploration.
 
 A decision point is an accepted prefix with a weak draft and its score. From there the router
-accepts or regenerates, or lets the weak model retry and keeps its second draft. The models write
-each continuation once, and it is looked up afterwards, so that an epoch over explored problems is
-almost free. Equal steps lead to the same point: a point is identified by its prefix.
+accepts or regenerates. The models write each continuation once, and it is looked up afterwards,
+so that an epoch over explored problems is almost free. Equal steps lead to the same point: a point
+is identified by its prefix.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ from trim.rng import digest
 from trim.steps import Ends
 
 UNKNOWN, FINISHED = -2, -1
-ACCEPT, REGENERATE, RETRY = range(3)
-# Only a solution's first steps may be retried: one that goes astray would branch without end.
-RETRIED = 10
+ACCEPT, REGENERATE = range(2)
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,8 @@ class Tree:
         least, product, before: least, product and last of those steps' scores; 1 where there are none, shape (V,).
         score, tokens: score and length of the weak draft, shape (V,).
         strong_tokens: length of the strong model's step, 0 as long as it is not known, shape (V,).
-        retry_score, retry_tokens: score and length of the weak model's second draft, 0 as long as unknown, shape
-            (V,).
-        repeats: True if the second draft equals the first, shape (V,).
-        child: the point after each of accepting, regenerating, and keeping the second draft, `UNKNOWN` or `FINISHED`,
-            shape (V, 3).
-        correct: True if a solution that finishes with this action is right, shape (V, 3).
+        child: the point after accepting and after regenerating, `UNKNOWN` or `FINISHED`, shape (V, 2).
+        correct: True if a solution that finishes with this action is right, shape (V, 2).
 
     Args:
         problems: the problems, in the order of `roots`.
@@ -71,7 +65,6 @@ class Tree:
         max_steps: maximum of steps of a solution.
         ends: see `trim.engine.rounds.goes_on`.
         judge: the judge of the answers; without one, verdicts are kept with the tree.
-        again: the weak model with other random numbers, for second drafts; without it there are none.
     """
 
     def __init__(
@@ -83,24 +76,18 @@ class Tree:
         max_steps: int = 30,
         ends: Ends = "stop",
         judge: AnswerJudge | None = None,
-        again: CachedLM | None = None,
     ) -> None:
         self.problems, self.max_steps, self.ends = list(problems), max_steps, ends
         self._weak, self._strong, self._scorer, self._judge = weak, strong, scorer, judge or AnswerJudge(Draws())
-        self._again = again
         self._nodes: list[Node] = []
         self._points: dict[Node, int] = {}
         self._drafts: list[Draft] = []
-        self._retries: dict[int, Draft] = {}
         self._scores: list[tuple[float, ...]] = []
-        self.problem, self.depth, self.tokens, self.strong_tokens, self.retry_tokens = (
-            np.zeros(0, dtype=np.int64) for _ in range(5)
-        )
-        self.least, self.product, self.before, self.score, self.retry_score = (np.zeros(0) for _ in range(5))
-        self.repeats = np.zeros(0, dtype=bool)
+        self.problem, self.depth, self.tokens, self.strong_tokens = (np.zeros(0, dtype=np.int64) for _ in range(4))
+        self.least, self.product, self.before, self.score = (np.zeros(0) for _ in range(4))
         self._weak_logprobs = np.zeros(0)
-        self.child = np.zeros((0, 3), dtype=np.int64)
-        self.correct = np.zeros((0, 3), dtype=bool)
+        self.child = np.zeros((0, 2), dtype=np.int64)
+        self.correct = np.zeros((0, 2), dtype=bool)
         self.roots = np.arange(len(self.problems))
         self._open([_Opening(i, Node.root(p.question)) for i, p in enumerate(self.problems)])
 
@@ -123,29 +110,20 @@ class Tree:
         chosen = range(len(self)) if points is None else points.tolist()
         return [self._nodes[point].child(self._drafts[point].text) for point in chosen]
 
-    def retried(self, points: np.ndarray) -> list[Node]:
-        """The solution with the second draft at each of some points, where it is known."""
-        return [self._nodes[point].child(self._retries[point].text) for point in points.tolist()]
-
     def after(self, points: np.ndarray, actions: np.ndarray) -> list[Node]:
         """The solutions after acting at some points, if their successors are known; shape (n,) each."""
-        rewritten, tried = (np.flatnonzero(actions == action) for action in (REGENERATE, RETRY))
-        nodes = self.drafted(points)
+        rewritten, nodes = np.flatnonzero(actions == REGENERATE), self.drafted(points)
         prefixes = self.prefixes(points[rewritten])
         for i, prefix, step in zip(rewritten.tolist(), prefixes, write_steps(self._strong, prefixes), strict=True):
             nodes[i] = prefix.child(step.text)
-        for i, node in zip(tried.tolist(), self.retried(points[tried]), strict=True):
-            nodes[i] = node
         return nodes
 
     def unchanged(self) -> np.ndarray:
-        """Where the strong model's step equals the draft, and where it equals either draft, in solutions that go on.
+        """True where the strong model's step equals the draft, in solutions that go on, shape (V,).
 
-        Returns:
-            Shape (2, V); two steps are equal if they lead to the same point.
+        Two steps are equal if they lead to the same point.
         """
-        same = (self.child == self.child[:, [REGENERATE]]) & (self.child[:, [REGENERATE]] >= 0)
-        return np.stack([same[:, ACCEPT], same[:, ACCEPT] | same[:, RETRY]])
+        return (self.child[:, ACCEPT] == self.child[:, REGENERATE]) & (self.child[:, REGENERATE] >= 0)
 
     def hashes(self) -> list[bytes]:
         """Hashes of the accepted prefixes of the points; see `Decisions.nodes`."""
@@ -157,20 +135,15 @@ class Tree:
         models: dict[str, CachedLM | CachedPRM] = {"weak": self._weak, "strong": self._strong, "prm": self._scorer}
         return {role: np.array(model.prompt_tokens(roots)) for role, model in models.items()}
 
-    def logprobs(
-        self, role: Literal["weak", "strong"], points: np.ndarray | None = None, retried: bool = False
-    ) -> np.ndarray:
+    def logprobs(self, role: Literal["weak", "strong"], points: np.ndarray | None = None) -> np.ndarray:
         """Mean log-probability of weak drafts under the weak or the strong model, at some points, by default all.
 
         Args:
             role: whose log-probability.
             points: shape (n,).
-            retried: of the second drafts there.
         """
         model = self._weak if role == "weak" else self._strong
-        points = np.arange(len(self)) if points is None else points
-        nodes = self.retried(points) if retried else self.drafted(points)
-        return np.array([score.score for score in model.mean_logprobs(nodes)])
+        return np.array([score.score for score in model.mean_logprobs(self.drafted(points))])
 
     @property
     def weak_logprobs(self) -> np.ndarray:
@@ -215,7 +188,7 @@ class Tree:
 
         Args:
             points: shape (n,).
-            actions: `ACCEPT`, `REGENERATE` or `RETRY`, shape (n,).
+            actions: `ACCEPT` or `REGENERATE`, shape (n,).
 
         Returns:
             Where that leads (or `FINISHED`), whether it finishes the solution and that is right,
@@ -231,7 +204,6 @@ class Tree:
         """Make the successors of pairs of point and action, shape (n, 2)."""
         rewritten = [point for point, action in pairs.tolist() if action == REGENERATE]
         strong = dict(zip(rewritten, write_steps(self._strong, [self._nodes[p] for p in rewritten]), strict=True))
-        self._try_again([point for point, action in pairs.tolist() if action == RETRY])
         openings: list[_Opening] = []
         edges, ends, endings = [], [], []
         for point, action in pairs.tolist():
@@ -239,8 +211,6 @@ class Tree:
             if action == REGENERATE:
                 step = strong[point]
                 self.strong_tokens[point] = step.tokens
-            elif action == RETRY:
-                step, scores = self._retries[point], (*scores, self.retry_score[point])
             else:
                 step, scores = self._drafts[point], (*scores, self.score[point])
             if goes_on(step, int(self.depth[point]) + 1, self.max_steps, self.ends):
@@ -263,26 +233,10 @@ class Tree:
             points, actions, after = np.transpose(edges)
             self.child[points, actions] = after
 
-    def expand(self, retries: bool = False) -> None:
-        """Make everything that any policy can meet; with `retries`, if the weak model may try `RETRIED` steps again."""
-        while True:
-            unknown = self.child == UNKNOWN
-            unknown[:, RETRY] &= retries & (self.depth < RETRIED)
-            if not unknown.any():
-                return
+    def expand(self) -> None:
+        """Make everything that any policy can meet."""
+        while (unknown := self.child == UNKNOWN).any():
             self._expand(np.argwhere(unknown))
-
-    def _try_again(self, points: Sequence[int]) -> None:
-        """Have the weak model write a second draft at points where there is none, and score it."""
-        if not points:
-            return
-        assert self._again
-        drafts = write_steps(self._again, [self._nodes[point] for point in points])
-        self._retries.update(zip(points, drafts, strict=True))
-        read = self._scorer.score(self.retried(np.array(points)), [1] * len(points))
-        self.retry_tokens[points] = [draft.tokens for draft in drafts]
-        self.retry_score[points] = [row[-1].score for row in read]
-        self.repeats[points] = [drafts[i].text == self._drafts[point].text for i, point in enumerate(points)]
 
     def _open(self, openings: Sequence[_Opening]) -> None:
         """Draft and score at new decision points."""
@@ -303,8 +257,5 @@ class Tree:
         self.product = np.append(self.product, [float(np.prod(scores)) for scores in earlier])
         self.before = np.append(self.before, [scores[-1] if scores else 1.0 for scores in earlier])
         self.score = np.append(self.score, [row[-1].score for row in read])
-        self.retry_tokens = np.append(self.retry_tokens, np.zeros(count, dtype=np.int64))
-        self.retry_score = np.append(self.retry_score, np.zeros(count))
-        self.repeats = np.append(self.repeats, np.zeros(count, dtype=bool))
-        self.child = np.append(self.child, np.full((count, 3), UNKNOWN), axis=0)
-        self.correct = np.append(self.correct, np.zeros((count, 3), dtype=bool), axis=0)
+        self.child = np.append(self.child, np.full((count, 2), UNKNOWN), axis=0)
+        self.correct = np.append(self.correct, np.zeros((count, 2), dtype=bool), axis=0)

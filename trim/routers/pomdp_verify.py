@@ -1,7 +1,4 @@
-"""TRIM-POMDP with reading as an action: the strong model may write without a draft, read a draft, or rewrite it.
-
-Or the weak model retries, and the better of its two drafts is judged.
-"""
+"""TRIM-POMDP with reading as an action: the strong model may write without a draft, read a draft, or rewrite it."""
 
 from __future__ import annotations
 
@@ -11,16 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import field_validator
 
 from trim.engine.policy import Decisions, Policy
 from trim.pomdp.model import S0
-from trim.pomdp.priced import BETTER, RETRY, REWRITE, SAME, VERIFY, WORSE, PricedModel, PricedPlan, plan, to_bins
-from trim.rl.settings import Action
+from trim.pomdp.priced import REWRITE, VERIFY, PricedModel, PricedPlan, plan, to_bins
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter, Prices
-
-_ACTIONS: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
 
 
 class _Planned(Policy):
@@ -28,22 +21,15 @@ class _Planned(Policy):
 
     def __init__(self, model: PricedModel, whole: PricedPlan, price: int) -> None:
         self._model, self._plan, self._index, self._price = model, whole, price, whole.prices[price]
-        self._retried, self.retries = model.retried(), len(model.retry) > 0
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         model = self._model
         right, unread = self._standing(seen)
         step = self._step(seen)
         states = model.drafted(right)[:, None] * model.first.T
-        judged = self._ways(states, step, unread).max(axis=0)
-        if step < len(model.retry):
-            judged = np.maximum(judged, self._retrying(states, self._retried, step, unread))
-        drafted = judged.sum(axis=-1) - self._price * model.draft[step]
+        drafted = self._ways(states, step, unread).max(axis=0).sum(axis=-1) - self._price * model.draft[step]
         written = self._worth(step, np.zeros_like(unread), right * model.p_strong, np.ones(len(seen)))
         return written - self._cost("delegate", step, unread) > drafted
-
-    def retry(self, seen: Decisions) -> np.ndarray:
-        return self._action(seen) == RETRY
 
     def consult(self, seen: Decisions) -> np.ndarray:
         return self._action(seen) == VERIFY
@@ -66,13 +52,8 @@ class _Planned(Policy):
         return min(seen.strong.shape[1], len(self._model.hazard) - 1)
 
     def _action(self, seen: Decisions) -> np.ndarray:
-        (states, unread), step = self._drafted(seen), self._step(seen)
-        ways = self._ways(states[:, None], step, unread)[..., 0]
-        if step < len(self._model.retry):
-            bins = to_bins(seen.drafts[:, -1], self._model.first_edges)
-            retried = self._retrying(states[:, None], self._retried[bins][:, None], step, unread)[:, 0]
-            ways = np.stack([*ways, np.where(seen.tried_again, -np.inf, retried)])
-        return ways.argmax(axis=0)
+        states, unread = self._drafted(seen)
+        return self._ways(states[:, None], self._step(seen), unread)[..., 0].argmax(axis=0)
 
     def _drafted(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the states given the draft's score, shape (n, 3), and the number of unread steps."""
@@ -80,17 +61,8 @@ class _Planned(Policy):
         return self._scored(seen, -1, right), unread
 
     def _scored(self, seen: Decisions, step: int, right: np.ndarray) -> np.ndarray:
-        """Weights of the states of a step's draft, or of the better of two; `right`: P(the steps before are right)."""
-        model, better, worse = self._model, seen.drafts[:, step], seen.others[:, step]
-        first, improved = np.where(seen.improved[:, step], worse, better), seen.improved[:, step]
-        states = model.drafted(right) * self._seen(first, "first")
-        tried = np.isfinite(worse)
-        if tried.any():
-            bins = to_bins(np.stack([first, better]), model.first_edges)
-            found = np.where(improved, BETTER + model.group(bins[1]), np.where(better == worse, SAME, WORSE))
-            outcome = self._retried[bins[0], found][tried]
-            states[tried] = np.einsum("ns,nst->nt", states[tried], outcome)
-        return states
+        """Weights of the states of a step's draft; `right`: P(the steps before are right)."""
+        return self._model.drafted(right) * self._seen(seen.drafts[:, step], "first")
 
     def _standing(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
         """Probability that the steps so far are right, and the number that the strong model has not read."""
@@ -124,20 +96,6 @@ class _Planned(Policy):
             ]
         )
 
-    def _retrying(self, states: np.ndarray, outcomes: np.ndarray, step: int, unread: np.ndarray) -> np.ndarray:
-        """Value of another draft for weights of states after a score, shape (n, A, 3) -> (n, A).
-
-        Args:
-            states: see above.
-            outcomes: see `PricedModel.retried`, shape (A, O, 3, 3) or (n, A, O, 3, 3).
-            step, unread: see `_ways`.
-        """
-        each = np.broadcast_to(outcomes, (len(states), *outcomes.shape[-4:]))
-        both = np.einsum("nas,naost->naot", states, each)
-        n, scores, kinds, _ = both.shape
-        worth = self._ways(both.reshape(n, -1, 3), step, unread).max(axis=0).reshape(n, scores, kinds).sum(axis=-1)
-        return worth - self._price * self._model.retry[step] * states.sum(axis=-1)
-
     def _read(self, states: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Value after reading a draft, for weights of states (n, ..., 3), and True to rewrite it; shape (n, ...)."""
         mass, none = states.sum(axis=-1), np.zeros(len(states), dtype=np.int64)
@@ -168,33 +126,17 @@ class PomdpVerify(PricedRouter):
     title = "TRIM-POMDP, reading"
 
     class Params(PricedRouter.Params):
-        """The currency and the allowed actions.
-
-        Attributes:
-            actions: the actions at a step: all of delegate, accept, verify and rewrite; retry (a second weak draft) is
-                optional.
-        """
+        """The prices and the currency."""
 
         prices: Prices = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2, 2.5)
-        actions: tuple[Action, ...] = _ACTIONS
-
-        @field_validator("actions")
-        @classmethod
-        def _are_planned(cls, actions: tuple[Action, ...]) -> tuple[Action, ...]:
-            if not set(_ACTIONS) <= set(actions) <= {*_ACTIONS, "retry"}:
-                raise ValueError(
-                    f"{', '.join(actions)} found; {', '.join(_ACTIONS)} are planned together, with or without retry"
-                )
-            return actions
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The model, the plans with their largest gap, and prices by budget, interpolated."""
         from trim.rl.priced import calibrate
 
         tree = trial.tree("train")
-        retries = "retry" in self.params.actions
-        tree.expand(retries)
-        model = calibrate(tree, trial.costs, self.params.currency, retries)
+        tree.expand()
+        model = calibrate(tree, trial.costs, self.params.currency)
         first = plan(model, self.sweep())
         policies = [_Planned(model, first, i) for i in range(len(first.prices))]
         found = self.fit_budgets(trial, policies, budgets)

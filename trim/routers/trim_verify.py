@@ -23,15 +23,9 @@ class _Verifying(Policy):
     def __init__(self, gains: Gains, price: float, actions: Sequence[Action], evidence: Sequence[Evidence]) -> None:
         self._gains, self._price, self._actions, self._evidence = gains, price, actions, evidence
         self.rater, self.logprobs = "prm" if "prm" in evidence else None, "weak" in evidence
-        self.retries = "retry" in actions
 
     def delegate(self, seen: Decisions) -> np.ndarray:
         return self._gains.delegate(self._observe(seen)[0], self._price, self._actions)
-
-    def retry(self, seen: Decisions) -> np.ndarray:
-        from trim.rl.verification import TRY_AGAIN
-
-        return self._action(seen) == TRY_AGAIN
 
     def consult(self, seen: Decisions) -> np.ndarray:
         from trim.rl.verification import VERIFY
@@ -49,23 +43,20 @@ class _Verifying(Policy):
     def _observe(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from trim.rl.observations import observe_decisions
 
-        return observe_decisions(seen, self._evidence, self.retries)
+        return observe_decisions(seen, self._evidence)
 
     def _action(self, seen: Decisions) -> np.ndarray:
-        draft, again = self._observe(seen)[1], seen.tried_again
-        action = self._gains.action(draft, self._price, self._actions)
-        action[again] = self._gains.action(draft[again], self._price, self._actions, again=True)
-        return action
+        return self._gains.action(self._observe(seen)[1], self._price, self._actions)
 
 
 class TrimVerify(PricedRouter):
     """One policy with the price of always-strong's spending as an input; a right solution is worth 1.
 
     Before a draft it may delegate: the strong model writes without one. By its evidence, a draft is accepted, read by
-    the strong model first, or rewritten; or the weak model retries, and the better of its two drafts is judged. The
-    policy is fitted to the whole cost of these actions, reading included, on whole solution trees of the train split.
-    A second policy, which never reads, is fitted beside it, and replaces it at the prices at which its return on the
-    validation split is higher. There fitting also finds the price that spends each budget of strong tokens.
+    the strong model first, or rewritten. The policy is fitted to the whole cost of these actions, reading included, on
+    whole solution trees of the train split. A second policy, which never reads, is fitted beside it, and replaces it at
+    the prices at which its return on the validation split is higher. There fitting also finds the price that spends
+    each budget of strong tokens.
     """
 
     name = "trim_verify"
@@ -89,12 +80,9 @@ class TrimVerify(PricedRouter):
         from trim.rl.verification import Situations
 
         params, trees = self.params, {split: trial.tree(split) for split in ("train", "validation")}
-        retries = "retry" in params.actions
         for tree in trees.values():
-            tree.expand(retries)
-        train, validation = (
-            Situations(tree, trial.costs, params.currency, params.evidence, retries) for tree in trees.values()
-        )
+            tree.expand()
+        train, validation = (Situations(tree, trial.costs, params.currency, params.evidence) for tree in trees.values())
         prices = self.sweep()
         gains, chosen, returns = fit_sets(train, validation, prices, params.actions)
         found = {

@@ -19,8 +19,7 @@ from trim.serve.points import Point
 
 _COLUMNS = (
     "writer", "decision", "tokens", "step", "setting", "rater", "draft_tokens", "read_tokens", "reread_tokens",
-    "verdict_tokens", "rating_calls", "first_rater", "first_read", "first_reread",
-    "other_tokens", "other_read", "repeats_draft", "repeats_other",
+    "verdict_tokens", "rating_calls", "first_rater", "first_read", "first_reread", "repeats_draft",
     *(f"{call}_{what}" for call in CALLS for what in ("billed", "cached")),
 )  # fmt: skip
 KINDS = ("calls", "read", "cached", "written")
@@ -71,7 +70,7 @@ def told_step(index: int, choice: int, step: Step, drafts: bool) -> dict[str, An
         index: number of the step, from 0.
         choice: number of the answer that it belongs to.
         step: the step.
-        drafts: include the texts of discarded drafts: the one that the strong model rewrote, and the worse of two.
+        drafts: include the text of the discarded draft.
     """
     found: dict[str, Any] = {
         "index": index,
@@ -82,11 +81,9 @@ def told_step(index: int, choice: int, step: Step, drafts: bool) -> dict[str, An
         "rater": step.rater,
         "draft_thrown_away": step.draft is not None,
         "draft_tokens": step.draft_tokens,
-        "other_draft_tokens": step.retry.draft.tokens if step.retry else 0,
         "without": step.without,
     }
-    texts = {"draft": step.draft, "other_draft": step.retry and step.retry.draft.text}
-    return found | (texts if drafts else {})
+    return found | ({"draft": step.draft} if drafts else {})
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,6 @@ def bill(episode: Episode, prompts: Mapping[str, int], models: Mapping[str, Mode
     steps = [*episode.discarded, *episode.steps]
     whole, strong = sum(s.tokens for s in episode.steps), sum(s.strong_tokens for s in steps)
     thrown_away = sum(s.draft_tokens for s in steps if s.writer == "strong") + sum(s.tokens for s in episode.discarded)
-    thrown_away += sum(s.retry.draft.tokens for s in steps if s.retry)
     kept = sum(s.tokens for s in episode.steps if s.writer == "weak")
     money, tokens = 0.0, {role: dict.fromkeys(KINDS, 0) for role in ROLES}
     if steps:
@@ -180,7 +176,7 @@ def _totals(
 def _row(number: int, step: Step) -> tuple[Any, ...]:
     """The columns of a step's costs, cached since open answers are counted repeatedly."""
     row = step_row(number, step)
-    row |= {"setting": ""} | {f"repeats_{name}": row["text"] == row[name] for name in ("draft", "other")}
+    row |= {"setting": "", "repeats_draft": row["text"] == row["draft"]}
     return tuple(row[name] for name in _COLUMNS)
 
 

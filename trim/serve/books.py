@@ -147,17 +147,17 @@ def most_of_answer(policy: Policy, size: Size, costs: Mapping[str, ModelCost], s
     steps, whole = size.steps, size.steps * size.length
     if size.tokens is not None:
         steps, whole = min(steps, size.tokens + 1), min(whole, size.tokens + size.length)
-    drafts, raters = 1 + policy.retries, [rater for rater in (policy.rater, policy.second) if rater]
-    calls = Counter({"weak": steps * (drafts + policy.glimpses), "strong": steps})
+    raters = [rater for rater in (policy.rater, policy.second) if rater]
+    calls = Counter({"weak": steps * (1 + policy.glimpses), "strong": steps})
     for rater in raters:
-        calls[PAYERS.get(rater, "weak")] += steps * drafts
+        calls[PAYERS.get(rater, "weak")] += steps
     if policy.verifier:
         calls[PAYERS[policy.verifier]] += policy.samples if policy.verifier == "self" else 1
     # A rater with its own question reads the whole text each time.
     again = {*servers, *(PAYERS[rater] for rater in (*raters, policy.verifier) if rater in ("grade", "self"))}
     most = 0.0
     for role, count in calls.items():
-        once = size.prompt + (drafts + 1) * whole + _FRAME
+        once = size.prompt + 2 * whole + _FRAME
         read = count * (size.prompt + whole + size.length + _FRAME) if role in again else once
         most += float(costs[role].money(read, 0, 0 if role == "prm" else count * size.length))
     return most

@@ -53,7 +53,7 @@ function add_step(step, text) {
 function count(totals, step) {
   totals.whole += step.tokens;
   totals.strong += step.writer === "strong" ? step.tokens : 0;
-  totals.weak += step.draft_tokens + step.other_draft_tokens;
+  totals.weak += step.draft_tokens;
   for (const name of ["strong", "weak", "whole"]) at(name).textContent = totals[name];
   at("share").value = totals.whole ? totals.strong / totals.whole : 0;
 }

@@ -268,7 +268,7 @@ class Scheduler:
         first, *others = self._flying.pop(at)
         for gone in [gone for gone in (first, *others) if gone in self._left]:
             job = self._left.pop(gone)
-            self._note_left(job, gone)
+            self._books.note(job, gone)
             self._books.close(job)
         self._health[role_of(stage, turn)].note(failure is not None)
         if failure is None:
@@ -290,7 +290,6 @@ class Scheduler:
             error = error if isinstance(failure, TrimError) else unexpected(failure)
             self._fail(job, error, unfinished(stage, turn))
             return
-        turn = turn.better()
         turn.without = "prm" if role == "prm" else "strong"
         self._metrics.went_on_without(role)
         if choice == "strong":
@@ -359,7 +358,7 @@ class Scheduler:
         """End a job with an error; its current turn is charged as far as it came."""
         if job:
             if turn:
-                self._note_left(job, turn)
+                self._books.note(job, turn)
             self._drop(job)
             self._told.append((job, Event(error=error)))
 
@@ -372,15 +371,9 @@ class Scheduler:
         if self._jobs.pop(id(job.episode), None):
             self._left.update(dict.fromkeys(flying, job))
             for turn in filter(None, (waiting, *flying)):
-                self._note_left(job, turn)
+                self._books.note(job, turn)
         if not flying:  # a server's possible bill stays reserved until it answers
             self._books.close(job)
-
-    def _note_left(self, job: Job, turn: Turn) -> None:
-        """Charge the work on a step that will never be finished."""
-        if turn.retry_of:
-            turn = turn.better() if turn.draft else turn.retry_of
-        self._books.note(job, turn)
 
     @staticmethod
     def _settle_account(job: Job) -> None:

@@ -30,8 +30,7 @@ def unfinished(stage: str, turn: Turn) -> Turn | None:
 def place(stage: Stage, turn: Turn) -> tuple[str, ...]:
     """The key shared by turns that need the same result."""
     draft = turn.draft.text if stage in ("rate", "consult") and turn.draft else ""
-    writer = "again" if stage == "draft" and turn.retry_of else ""
-    return stage, writer or str(asked_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
+    return stage, str(asked_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
 
 
 def cut(stands: Draft | None, episode: Episode, max_steps: int) -> bool:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.experiment.trees import whole_tree
 from trim.problems import read_problems
 from trim.progress import Tracker
-from trim.rl.tree import RETRY, UNKNOWN, Tree
+from trim.rl.tree import Tree
 
 _TOGETHER = 256  # problems whose trees the prefix caches hold
 
@@ -32,25 +30,21 @@ def make_logprobs(
 ) -> int:
     """Write the log-probability of every weak draft in the whole trees of a split under both models.
 
-    Where the weak model may retry, it expands more of the trees than `make_trees` does.
-
     Returns:
         The number of drafts.
     """
     runner, drafts = Runner.open(params, layers, journal, tracker), 0
-    for tree in _whole(runner, problems, split, runner.params.retries):
-        tried = np.flatnonzero(tree.child[:, RETRY] != UNKNOWN)
-        for points, retried in ((np.arange(len(tree)), False), (tried, True)):
-            drafts += len(tree.logprobs("weak", points, retried))
-            tree.logprobs("strong", points, retried)
+    for tree in _whole(runner, problems, split):
+        drafts += len(tree.logprobs("weak"))
+        tree.logprobs("strong")
         tree.prompt_tokens()
     runner.draws.export(out)
     return drafts
 
 
-def _whole(runner: Runner, problems: Path, split: str, retries: bool = False) -> Iterator[Tree]:
+def _whole(runner: Runner, problems: Path, split: str) -> Iterator[Tree]:
     """The whole trees of a split, some problems at a time."""
     solved = read_problems(problems, split)
     for start in range(0, len(solved), _TOGETHER):
-        yield whole_tree(runner, solved[start : start + _TOGETHER], retries)
+        yield whole_tree(runner, solved[start : start + _TOGETHER])
         runner.tracker.advanced(min(start + _TOGETHER, len(solved)), len(solved))

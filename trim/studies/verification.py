@@ -54,16 +54,14 @@ def _run(job: Job) -> None:
     """
     from trim.rl.verification import Situations
 
-    retries = job.runner.params.retries
-    trees = whole_trees(job.runner, job.problems, retries)
-    actions: tuple[Action, ...] = (*_UNREAD, "verify", *(("retry",) if retries else ()))
+    trees = whole_trees(job.runner, job.problems)
     costs, rows = job.runner.costs(), []
     free = costs | {"prm": replace(costs["prm"], parameters=0, price_in=0, price_cached=0)}
     referenced = all(problem.reference for tree in trees for problem in tree.problems)
     checked = [_checked(tree) for tree in trees] if referenced else []
     for currency in TARGETS:
-        situations = [Situations(tree, free, currency, ("weak", "prm"), retries) for tree in trees]
-        rows += [(currency, _FREE, *point) for point in _fitted(situations, actions)]
+        situations = [Situations(tree, free, currency, ("weak", "prm")) for tree in trees]
+        rows += [(currency, _FREE, *point) for point in _fitted(situations, (*_UNREAD, "verify"))]
         if checked:
             told = [Situations(tree, free, currency, ("weak", "prm")) for tree in checked]
             rows += [(currency, _CHECKED, *point) for point in _fitted(told, _UNREAD)]

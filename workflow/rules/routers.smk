@@ -51,7 +51,6 @@ rule logprobs:
         experiment=PARAMS,
         code=model_code("trim.stages.trees"),
         identities=LAYOUT.identities,
-        retries=EXPERIMENT.retries,
         generation=SECTIONS["generation"],
     shell:
         "trim logprobs --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q}"
