@@ -28,9 +28,8 @@ def seen(tokens):
     lengths = np.full((1, 1), tokens)
     none = np.zeros((1, 0), dtype=bool)
     return Decisions(
-        [Problem("p", "q", "", "test")], [("s",)], [b"n"], one, lengths, one[:, 0], one, one, one, lengths,
-        one, one, one > 1, one[:, 0] > 1, none,
-    )  # fmt: skip
+        [Problem("p", "q", "", "test")], [("s",)], [b"n"], one, lengths, one[:, 0], one, one, one, lengths, none
+    )
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.floats(0.01, 0.9))
