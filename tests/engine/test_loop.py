@@ -61,7 +61,9 @@ def test_prm_reads_every_step_once(engine, some_problems):
     for episode in run(some_problems, list(policies("trim_thr", thresholds=[0.5]).values()), *parts):
         drafts = [step.draft or step.text for step in episode.steps]
         rewritten = [step.text for step in episode.steps[:-1] if step.writer == "strong"]
-        assert sum(s.read + s.reread for s in episode.steps) == sum(len(t) + 1 for t in drafts + rewritten)
+        assert sum(call.fresh for call in episode.calls if call.role == "prm") == sum(
+            len(t) + 1 for t in drafts + rewritten
+        )
 
 
 def test_no_node_is_requested_twice_in_a_sweep(engine, some_problems):

@@ -8,11 +8,12 @@ from fakes.scripted import Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trim.engine.actions import STAGES, Action, Phase
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.episode import Episode
 from trim.engine.loop import run
 from trim.engine.policy import Policy
-from trim.engine.rounds import STAGES, Rounds
+from trim.engine.rounds import Rounds
 from trim.engine.store import Draws, Node
 from trim.models.base import Draft
 from trim.problems import Problem
@@ -101,34 +102,38 @@ def test_a_verdict_is_given_on_steps_that_others_wrote():
     closed = [found for stage in STAGES for found in _through(rounds, stage)]
     assert closed == [turn]
     assert turn.rejected == (last.writer == "strong")
-    assert turn.score == pytest.approx(last.score)
-    assert f"{turn.score:.3f}" in turn.reason
+    assert turn.scores == pytest.approx(last.scores)
+    assert f"{last.score:.3f}" in turn.reason
     assert len(given_to.steps) == len(solved.steps) - 1
     assert len(rounds) == 0
 
 
 class Doubting(Policy):
-    """Looks at what comes with a draft for nothing, and at no score."""
+    """Observes the free log-probability of a draft, and no score."""
 
     rater, logprobs = None, True
 
-    def regenerate(self, seen):
+    def decide(self, phase, seen):
+        if phase == Phase.START:
+            return super().decide(phase, seen)
         assert np.isnan(seen.scores).all() and seen.logprobs.shape == seen.tokens.shape
-        return seen.logprobs[:, -1] < -0.5
+        return np.where(seen.logprobs[:, -1] < -0.5, Action.REWRITE, Action.ACCEPT)
 
 
 def test_log_probabilities_come_with_drafts_and_cost_nothing():
     policy = Doubting()
     for solved in run(PROBLEMS, [policy], *parts()):
         for step in solved.steps:
-            assert step.logprob == -Scripted.value("p" + (step.draft or step.text))
-            assert (step.writer == "strong") == (step.logprob < -0.5)
-            assert step.rater is None and step.rating_calls == step.read == step.verdict_tokens == 0
+            assert step.scores["weak"] == -Scripted.value("p" + (step.draft or step.text))
+            assert (step.writer == "strong") == (step.scores["weak"] < -0.5)
+            assert step.rater is None and {call.kind for call in step.calls} <= {"draft", "rewrite"}
         rounds, given_to = Rounds(*parts()), episode(solved.problem)
         last = solved.steps[0]
         turn = rounds.consider(given_to, policy, Draft(last.draft or last.text, 3, "separator"))
         assert [found for stage in STAGES for found in _through(rounds, stage)] == [turn]
-        assert turn.rejected == (last.writer == "strong") and turn.reason == f"log-probability {last.logprob:.3f}"
+        assert (
+            turn.rejected == (last.writer == "strong") and turn.reason == f"log-probability {last.scores['weak']:.3f}"
+        )
 
 
 def _through(rounds, stage):

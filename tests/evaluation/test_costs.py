@@ -9,13 +9,14 @@ from fakes.scripted import Repeating, Scripted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trim.engine.actions import Action, Phase
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.policy import Policy
 from trim.engine.records import write_episodes
 from trim.engine.store import Draws
-from trim.evaluation.costs import ROLES
 from trim.evaluation.results import read_results
+from trim.ledger.calls import ROLES
 from trim.models.base import StepScore, Usage
 from trim.models.cost import ModelCost
 from trim.problems import Problem
@@ -40,22 +41,24 @@ class Coins(Policy):
     verifier: str | None = None
     second: str | None = None
     glimpses: bool = False
+    judges: bool = True
 
     def _coin(self, seen, salt):
         words = [f"{self.salt}{salt}{node.hex()}" for node in seen.nodes]
         return np.array([int(hashlib.sha256(word.encode()).hexdigest()[:4], 16) / 16**4 for word in words])
 
-    def delegate(self, seen):
-        return self._coin(seen, "d") < self.delegates
+    def decide(self, phase, seen):
+        if phase == Phase.START:
+            return np.where(self._coin(seen, "d") < self.delegates, Action.DELEGATE, Action.DRAFT)
+        if phase == Phase.ENDED:
+            return np.where(self._coin(seen, "v") < 0.5, Action.RESTART, Action.ACCEPT)
+        if phase == Phase.DRAFTED and self.second:
+            read = self._coin(seen, "c") < 0.5
+            return np.where(read, Action.READ, self._judge(seen))
+        return self._judge(seen)
 
-    def consult(self, seen):
-        return self._coin(seen, "c") < 0.5
-
-    def regenerate(self, seen):
-        return self._coin(seen, "r") < 0.4
-
-    def restart(self, seen, ratings):
-        return self._coin(seen, "v") < 0.5
+    def _judge(self, seen):
+        return np.where(self._coin(seen, "r") < 0.4, Action.REWRITE, Action.ACCEPT)
 
 
 class Rated(Scripted):
@@ -109,7 +112,7 @@ def simulate(episode, judged):
         for step in steps:
             goes_on = last is not None and (
                 (step.writer == "strong" and not step.draft_tokens and last.writer == "strong")
-                or (step.writer == last.writer == "weak" and not (judged or last.read))
+                or (step.writer == last.writer == "weak" and not judged)
             )
             last = step
             begun = "begun" if step.writer == "strong" else step.text  # what is only begun is thrown away
@@ -117,29 +120,27 @@ def simulate(episode, judged):
             drafted = tokens((*path, draft), step.draft_tokens)
             if step.draft_tokens:
                 caches["weak"].call([] if goes_on else standing["weak"], drafted)
-            if (step.read_by("prm") and (step.read or step.first_rating)) and not episode.ratings:
+            if "prm" in step.scores and not episode.ratings:
                 caches["prm"].call(standing["prm"] + tokens((*path, draft), len(draft) + 1))
-            if step.rater == "strong":
+            if "strong" in step.scores:
                 caches["strong"].call(standing["strong"] + drafted, ["verdict"])
                 caches["strong"].kept -= {"verdict"}
-            if step.rater in ("grade", "self"):
-                cache = caches["weak" if step.rater == "self" else "strong"]
-                asked = tokens((*path, draft, "asked", step.rater), step.read)
-                for i in range(step.rating_calls):
-                    cache.call(asked, tokens((*path, "verdict", i), step.verdict_tokens // step.rating_calls))
+            for call in step.calls:
+                if call.kind == "verdict":
+                    asked = tokens((*path, draft, "asked", call.role), call.fresh)
+                    for i in range(call.calls):
+                        caches[call.role].call(asked, tokens((*path, "verdict", i), call.written // call.calls))
             rewritten = step.writer == "strong"
-            # Of solutions that are thrown away the table does not hold drafts, so that no rewrite repeats one.
-            words = ("rewritten", step.text) if rewritten and steps is episode.discarded else step.text
-            text = tokens((*path, words), step.tokens)
+            text = tokens((*path, step.text), step.tokens)
             if rewritten:
                 caches["strong"].call([] if goes_on else standing["strong"], text)
             for role in ("weak", "strong"):
                 standing[role] = standing[role] + (text if rewritten else drafted)
-            standing["prm"] = standing["prm"] + tokens((*path, words), len(step.text) + 1)
-            path = (*path, words)
+            standing["prm"] = standing["prm"] + tokens((*path, step.text), len(step.text) + 1)
+            path = (*path, step.text)
         if (
             steps
-            and steps[-1].rater == "prm"
+            and "prm" in steps[-1].scores
             and episode.ratings
             and (steps is episode.discarded or not episode.discarded)
         ):
@@ -151,13 +152,13 @@ def solve(policies, model=Rated):
     models, draws = {name: model(name) for name in ROLES}, Draws()
     writers = [CachedLM(name, lambda name=name: models[name], draws, 64) for name in ("weak", "strong")]
     scorer = CachedPRM("prm", lambda: models["prm"], draws, 64)
-    return run(PROBLEMS, policies, *writers, scorer)
+    prompts = {role: [length] * len(PROBLEMS) for role, length in PROMPTS.items()}
+    return run(PROBLEMS, policies, *writers, scorer, prompts=prompts)
 
 
 def written_down(episodes, policies, path):
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False}
     header |= {"seeds": [None] * len(policies), "models": {role: asdict(m) for role, m in MODELS.items()}}
-    header |= {"prompts": {role: [PROMPTS[role]] * len(PROBLEMS) for role in ROLES}}
     write_episodes(path / "e.parquet", episodes, [str(i) for i in range(len(policies))], header)
     return read_results(path / "e.parquet")
 
@@ -191,10 +192,19 @@ glimpsing = st.builds(
     st.sampled_from([0.3, 0.7]),
     glimpses=st.just(True),
 )
+unjudged = st.builds(
+    Coins,
+    st.none(),
+    st.integers(0, 10**6),
+    st.sampled_from([0.0, 0.3, 0.7]),
+    st.sampled_from([None, "prm", "self"]),
+    glimpses=st.booleans(),
+    judges=st.just(False),
+)
 
 
 @given(
-    st.lists(policies | seconds | glimpsing, min_size=1, max_size=3),
+    st.lists(policies | seconds | glimpsing | unjudged, min_size=1, max_size=3),
     st.sampled_from([RatedRepeating, RatedAgreeing]),
 )
 @settings(max_examples=150, deadline=None)
@@ -204,8 +214,7 @@ def test_calls_are_those_of_simulated_caches(tmp_path_factory, chosen, model):
     assert set(costs) == {"none", "prefix"}
     for index, episode in enumerate(episodes):
         place = divmod(index, len(PROBLEMS))
-        own = [step for e in episodes if e.policy == episode.policy for step in e.steps]
-        caches = simulate(episode, any(step.draft is not None for step in own))
+        caches = simulate(episode, chosen[episode.policy].judges)
         for role, cache in caches.items():
             none, prefix = ({key: counted(total, role, key)[place] for key in KEYS} for total in costs.values())
             assert none == {"read": cache.prompts, "cached": 0, "written": cache.written}, role

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from trim.evaluation.costs import ROLES
-from trim.evaluation.schema import SCHEMA
+from trim.engine import records
+from trim.engine.episode import Episode, Step
+from trim.engine.store import Node
 from trim.experiment.load import check
 from trim.experiment.params import Params
-from trim.files import write_table
+from trim.ledger.calls import ROLES
 from trim.models.cost import ModelCost
 from trim.pomdp.model import StepModel
+from trim.problems import Problem
 from trim.report.tables import format_interval
 
 STRONG = 100  # tokens that the strong model writes alone
@@ -26,8 +27,6 @@ _DRAFT = 10
 _COST = asdict(ModelCost(1, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
 _SIZES = {"train": 30, "validation": 8, "test": 12}
 _TITLES = {"standard": "Standard", "long": "Long chains", "hard": "Hard operations"}
-# The counts of a step that costs nothing; columns of bills are empty.
-_NOTHING = {f.name: 0 for f in SCHEMA if pa.types.is_integer(f.type) and not f.name.endswith(("_billed", "_cached"))}
 ENDS = {"always_weak": {"-": (False, 0)}, "always_strong": {"-": (True, STRONG)}}
 
 
@@ -65,27 +64,27 @@ def write_episodes(
         benchmark: name of the benchmark.
         seeds: seed of each setting, if the router is trained.
     """
-    rows = []
-    for setting, (solved, tokens) in settings.items():
+    episodes, root = [], Node.root("q")
+    for policy, (solved, tokens) in enumerate(settings.values()):
         for number, correct in enumerate(np.broadcast_to(solved, _PROBLEMS)):
-            for step, written in enumerate(np.atleast_1d(tokens)):
-                rows.append(
-                    _NOTHING
-                    | {"problem": f"p{number}", "setting": setting, "step": step, "correct": bool(correct), "text": "t"}
-                    | (
-                        {"writer": "strong", "decision": "delegate", "tokens": int(written)}
-                        if written
-                        else {"writer": "weak", "decision": "accept", "tokens": _DRAFT, "draft_tokens": _DRAFT}
-                    )
-                )
+            episode = Episode(Problem(f"p{number}", "q", "1", "test"), policy, root, root, correct=bool(correct))
+            for written in np.atleast_1d(tokens).tolist():
+                if written:
+                    call = episode.caches.rewrite(written, drafted=False)
+                    episode.steps.append(Step("strong", "t", written, None, 0, calls=(call,)))
+                    episode.caches.accept("strong", written, repeats=False)
+                else:
+                    call = episode.caches.draft(_DRAFT)
+                    episode.steps.append(Step("weak", "t", _DRAFT, None, _DRAFT, calls=(call,)))
+                    episode.caches.accept("weak", _DRAFT, repeats=False)
+            episodes.append(episode)
     router = path.stem.split(".")[-1]
     header = {
         "benchmark": benchmark, "split": "test", "router": router, "title": router,
-        "reference": router in (*ENDS, "oracle"),
-        "settings": list(settings), "seeds": list(seeds) or [None] * len(settings),
-        "models": dict.fromkeys(ROLES, _COST), "prompts": dict.fromkeys(ROLES, [0] * _PROBLEMS),
+        "reference": router in (*ENDS, "oracle"), "seeds": list(seeds) or [None] * len(settings),
+        "models": dict.fromkeys(ROLES, _COST),
     }  # fmt: skip
-    write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA), header)
+    records.write_episodes(path, episodes, list(settings), header)
 
 
 def write_ends(folder: Path, benchmark: str = "standard") -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions
 from trim.pomdp import planner
 from trim.pomdp.model import StepModel
@@ -117,7 +118,7 @@ def simulate(model, policy, n, rng):
         return Decisions(
             [Problem("p", "q", "1", "test")] * n, [()] * n, [b""] * n, drafts, np.ones(drafts.shape, int),
             np.full(n, np.nan), drafts, np.full(drafts.shape, np.nan), tables["seconds"], tables["draft_tokens"],
-            columns["strong"].astype(bool),
+            columns["strong"].astype(bool), np.zeros((n, 0)),
         )  # fmt: skip
 
     def observed(probabilities, state):
@@ -128,13 +129,15 @@ def simulate(model, policy, n, rng):
     unread, none = np.zeros(n, int), np.full(n, np.nan)
     for step in range(steps):
         u = np.minimum(unread, model.delegate.shape[1] - 1)
-        delegated = policy.delegate(seen())
+        delegated = policy.decide(Phase.START, seen()) == Action.DELEGATE
         state = np.where(right & (rng.random(n) < model.p_weak), 0, np.where(right, 2, 1))
         first = observed(model.first, state)
         last = {"drafts": np.where(delegated, np.nan, first), "draft_tokens": ~delegated, "seconds": none}
-        asked = policy.consult(seen(**last)) & ~delegated
+        action = np.where(delegated, Action.DELEGATE, policy.decide(Phase.DRAFTED, seen(**last)))
+        asked = action == Action.READ
         last["seconds"] = np.where(asked, observed(model.second, state), np.nan)
-        again = policy.regenerate(seen(**last)) & ~delegated
+        action = np.where(asked, policy.decide(Phase.READ, seen(**last)), action)
+        again = action == Action.REWRITE
         cost = np.where(delegated, model.delegate[step, u], model.draft[step])
         cost = cost + np.where(asked, model.verify[step, u], 0)
         cost = cost + np.where(again, np.where(asked, model.rewrite_verified[step], model.rewrite[step, u]), 0)

@@ -6,6 +6,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trim.engine.actions import Action, Phase
 from trim.engine.loop import run
 from trim.engine.policy import Policy
 from trim.rl.environment import RoutingEnv, RoutingVectorEnv, features
@@ -26,8 +27,10 @@ class Coin(Policy):
     def of(steps: tuple[str, ...]) -> int:
         return digest(*(step.encode() for step in steps))[0] % 2
 
-    def regenerate(self, seen):
-        return np.array([self.of(steps) == REGENERATE for steps in seen.steps])
+    def decide(self, phase, seen):
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
+        return np.where([self.of(steps) == REGENERATE for steps in seen.steps], Action.REWRITE, Action.ACCEPT)
 
 
 def test_gymnasium_accepts_it(tree):

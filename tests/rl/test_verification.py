@@ -118,11 +118,11 @@ def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(
     situations = Situations(whole(problems, made), COSTS, currency, evidence)
     choices = gains.choices(situations, 0.5, actions)
     free, priced = (situations.worth(price, choices).value[situations.roots] for price in (0, 1))
-    episodes = run(problems, [_Verifying(gains, 0.5, actions, evidence)], *made)
+    prompts = {role: [len(p.question) for p in problems] for role in ROLES}
+    episodes = run(problems, [_Verifying(gains, 0.5, actions, evidence)], *made, prompts=prompts)
     np.testing.assert_array_equal([e.correct for e in episodes], free.astype(bool))
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}
     header |= {"models": {role: asdict(cost) for role, cost in COSTS.items()}}
-    header |= {"prompts": {role: [len(p.question) for p in problems] for role in ROLES}}
     path = tmp_path_factory.mktemp("episodes") / "e.parquet"
     write_episodes(path, episodes, ["-"], header)
     spent = read_results(path).totals[UNITS[currency]][0]

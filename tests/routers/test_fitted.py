@@ -6,6 +6,7 @@ from fakes.pomdps import step_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions
 from trim.errors import TrimError
 from trim.evaluation.published import published_model
@@ -61,7 +62,7 @@ def decisions(rng, n, t):
     tokens = rng.integers(1, 9, (n, t + 1))
     unknown = np.full_like(drafts, np.nan)
     seen = [("s",)] * n, [b"n"] * n, scores, tokens, unknown[:, 0], drafts, unknown, unknown, tokens, strong
-    return Decisions([problem] * n, *seen)
+    return Decisions([problem] * n, *seen, np.zeros((n, 0)))
 
 
 @given(step_models(bins=(4, 4)), st.integers(0, 999), st.sampled_from(["pair", "score"]))
@@ -76,14 +77,14 @@ def test_a_fitted_policy_survives_its_file_and_decides_by_its_belief(tmp_path_fa
     seen = decisions(np.random.default_rng(seed), 30, 1)
     in_memory = TrimPomdp(params, fitted).policies()
     for name, policy in policies.items():
-        np.testing.assert_array_equal(policy.regenerate(seen), in_memory[name].regenerate(seen))
+        np.testing.assert_array_equal(policy.decide(Phase.DRAFTED, seen), in_memory[name].decide(Phase.DRAFTED, seen))
     # By hand: what is regenerated gains more than it costs, as the plan values it.
     model = model.on_scores() if observation == "score" else model
     belief = filtered(model, history(seen))
     vectors = fitted["plan.vectors"][2, 1].T
     value = [(s.reshape(30, -1) @ vectors).max(axis=1) for s in (model.accept(belief), model.regenerate(belief))]
     expected = value[1] - 20 * seen.tokens[:, -1] > value[0]
-    np.testing.assert_array_equal(policies["cost=20"].regenerate(seen), expected)
+    np.testing.assert_array_equal(policies["cost=20"].decide(Phase.DRAFTED, seen) == Action.REWRITE, expected)
 
 
 def test_the_papers_restriction_only_ever_forbids():
@@ -91,11 +92,12 @@ def test_the_papers_restriction_only_ever_forbids():
     rng = np.random.default_rng(0)
     seen = decisions(rng, 400, 2)
     free, bound = (
-        TrimPomdp(p, TrimPomdp(p).fit(Trial(published_model()), [0.1])).policies()["cost=0.1"].regenerate(seen)
+        TrimPomdp(p, TrimPomdp(p).fit(Trial(published_model()), [0.1])).policies()["cost=0.1"]
         for p in (
             TrimPomdp.Params(costs=[0.1, 0.5], observation="pair", tracker="latest", restriction=restriction)
             for restriction in (None, 0.4)
         )
     )
+    free, bound = (policy.decide(Phase.DRAFTED, seen) == Action.REWRITE for policy in (free, bound))
     assert not (bound & ~free).any()
     assert (free & ~bound).any()

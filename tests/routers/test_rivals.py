@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from transformers import BertConfig, BertModel
 
+from trim.engine.actions import Action, Phase
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.records import write_episodes
@@ -94,7 +95,7 @@ def test_a_stricter_acceptance_hands_over_a_superset(form):
     policies = made("rsd", form=form, values=values).policies().values()
     rng = np.random.default_rng(0)
     seen = SimpleNamespace(nodes=[bytes([i]) * 16 for i in range(200)], scores=rng.random((200, 3)))
-    handed = [policy.regenerate(seen) for policy in policies]
+    handed = [policy.decide(Phase.DRAFTED, seen) == Action.REWRITE for policy in policies]
     for less, more in pairwise(handed):
         assert not (less & ~more).any()
     assert handed[0].mean() < handed[-1].mean()
@@ -114,7 +115,11 @@ def test_a_rejected_solution_is_written_anew_and_all_is_paid_for(engine, some_pr
         assert dear.correct == second.correct
         assert not cheap.discarded
         read = sum(len(step.text) + 1 for step in first.steps)
-        assert sum(s.read + s.reread for s in cheap.steps) == sum(s.read + s.reread for s in dear.discarded) == read
+        fresh = [
+            sum(call.fresh for step in steps for call in step.calls if call.role == "prm")
+            for steps in (cheap.steps, dear.discarded)
+        ]
+        assert fresh == [read, read]
         assert dear.ratings == tuple(Scripted.value(step.text) for step in first.steps)
     for episode in weak + strong + kept + again:
         episode.policy = 0
@@ -180,8 +185,9 @@ def test_verdicts_are_sampled_and_paid_for(talking, some_problems):
         assert set(episode.ratings) <= {0.0, 1.0}
         assert bool(episode.discarded) == (min(episode.ratings) < 0.5)
         paid = (episode.discarded or episode.steps)[-1]
-        assert (paid.rater, paid.verdict_tokens, paid.rating_calls) == ("self", 10, 5)
-        assert paid.read > 0
+        (verdict,) = (call for call in paid.calls if call.kind == "verdict")
+        assert (verdict.role, verdict.written, verdict.calls) == ("weak", 10, 5)
+        assert verdict.fresh > 0
     assert len({v.values for v in verified}) > 1  # samples differ
 
 
@@ -201,9 +207,10 @@ def test_a_rated_router_pays_its_rater_and_no_reward_model(talking, some_problem
     assert {step.writer for step in drafts} == {"weak", "strong"}
     for step in drafts:
         assert step.rater == rater
-        assert (step.read > 0) == (rater != "weak")  # its own log-probabilities come with the draft
-        assert step.verdict_tokens == {"weak": 0, "strong": 1, "grade": 2}[rater]
-        assert step.strong_tokens == (step.tokens if step.writer == "strong" else 0) + step.verdict_tokens
+        rated = any(call.kind in ("score", "read", "verdict") for call in step.calls)
+        assert rated == (rater != "weak")  # its own log-probabilities come with the draft
+        verdict = {"weak": 0, "strong": 1, "grade": 2}[rater]
+        assert step.strong_tokens == (step.tokens if step.writer == "strong" else 0) + verdict
     assert not talking[3]["prm"].requests
 
 

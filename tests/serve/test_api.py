@@ -311,11 +311,11 @@ def test_a_mistake_of_ours_fails_what_is_open_and_not_the_server(server, monkeyp
 def test_a_policy_that_fails_fails_its_own_request_alone(server, monkeypatch):
     point = server.service.points.find("trim-thr@0.9")
 
-    def broken(seen):
+    def broken(phase, seen):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(point.policy, "regenerate", broken)
+        patched.setattr(point.policy, "decide", broken)
         assert server.ask(QUESTIONS[8], "trim-thr@0.9").status_code == 500
         assert server.ask(QUESTIONS[8], "trim-thr@0.85").status_code == 200
     assert server.ask(QUESTIONS[8], "trim-thr@0.9").status_code == 200

@@ -15,19 +15,21 @@ from hypothesis import strategies as st
 
 from trim.engine.budget import Account
 from trim.engine.episode import Episode, Step
-from trim.engine.policy import Policy
 from trim.engine.store import Node
+from trim.ledger.calls import Call
 from trim.models.base import Usage
 from trim.models.cost import ModelCost
 from trim.problems import Problem
 from trim.problems.generated import generate
-from trim.serve.answers import bill, costs
+from trim.routers import registry
+from trim.serve.answers import bill, spent
 from trim.serve.books import Books, Size, most_of_answer
 from trim.serve.errors import ApiError
 
 QUESTIONS = [problem.question for problem in generate("standard", {"test": 40}, 80)]
 COSTS = {role: ModelCost(1, 1e6, 1e5, 5e6, 0, 0, 0) for role in ("weak", "strong", "prm")}
 ROOT = Node.root("q")
+(WEAK_WITH_PRM,) = registry()["trim_thr"](registry()["trim_thr"].Params(thresholds=[0])).policies().values()
 SECRET = "alice-secret-0123456789"
 
 
@@ -48,10 +50,14 @@ class Failing:
 
 
 class Costing:
-    """A job of which only the costs matter."""
+    """A job of which only the calls matter."""
 
     def __init__(self, account):
-        self.account, self.charged, self.spent = account, 0.0, 0.0
+        self.account, self.charged, self.episode, self.spent = account, 0, SimpleNamespace(calls=[]), 0.0
+
+    def spend(self, money):
+        self.spent += money
+        self.episode.calls.append(Call("weak", "draft", 1, 0, 0, money * 1e6 / COSTS["weak"].price_out))
 
 
 EVENTS = st.lists(
@@ -64,7 +70,6 @@ EVENTS = st.lists(
 def test_all_but_the_last_request_taken_is_within_the_cap(events, cap, fails):
     account, store = Account("a", cap=cap), Failing(fails)
     books = Books([account], store, COSTS)
-    books._spent = lambda due: {one: one.spent for one in due}
     requests, last, most = [], [], 1.0
     for kind, which, share, count in events:
         if kind == "open":
@@ -76,7 +81,7 @@ def test_all_but_the_last_request_taken_is_within_the_cap(events, cap, fails):
         elif requests:
             for one in requests[which % len(requests)]:
                 if kind == "spend":
-                    one.spent += share * (most - one.spent)
+                    one.spend(share * (most - one.spent))
                     books.note(one)
                 else:
                     books.close(one)
@@ -99,45 +104,44 @@ LENGTHS = st.integers(1, 20)
 STEPS = st.lists(st.tuples(st.booleans(), LENGTHS, LENGTHS), min_size=1, max_size=6)
 
 
+def written(steps, prompt, most_tokens=None, billed=False):
+    """An episode in which every draft is scored, and some are rewritten."""
+    episode = Episode(Problem("p", "q", "", "test"), 0, ROOT, ROOT, dict.fromkeys(COSTS, prompt))
+    caches, tokens, unscored = episode.caches, 0, 0
+    for rewritten, length, draft in steps:
+        if most_tokens is not None and tokens > most_tokens:
+            break
+        tokens += length if rewritten else draft
+        usage = Usage(prompt + tokens + draft, 0, 20) if billed else None
+        calls = [caches.draft(draft, usage), caches.score(draft, unscored, usage)]
+        if rewritten:
+            calls.append(caches.rewrite(length, usage))
+            step = Step("strong", "x", length, "y", draft, {"prm": 0.5}, "prm", calls=tuple(calls))
+        else:
+            step = Step("weak", "x", draft, None, draft, {"prm": 0.5}, "prm", calls=tuple(calls))
+        unscored = length if rewritten else 0
+        caches.accept(step.writer, step.tokens, repeats=False)
+        episode.steps.append(step)
+    return episode
+
+
 @given(STEPS, st.integers(1, 50), st.sampled_from([None, 1, 7, 30]), st.booleans())
 def test_no_bill_is_above_the_most_that_an_answer_can_cost(steps, prompt, most_tokens, billed):
-    policy = Policy()
-    policy.rater = "prm"
-    episode, written = Episode(Problem("p", "q", "", "test"), 0, ROOT, ROOT), 0
-    for rewritten, tokens, draft in steps:
-        if most_tokens is not None and written > most_tokens:
-            break
-        written += tokens if rewritten else draft
-        whole = prompt + written + draft
-        usage = Usage(whole, 0, 20) if billed else None
-        episode.steps.append(
-            Step(
-                "strong" if rewritten else "weak", "x", tokens if rewritten else draft, "y" if rewritten else None,
-                draft, 0.5, rater="prm", read=draft, reread=0, rating_calls=1, draft_usage=usage,
-                rating_usage=usage, rewrite_usage=usage if rewritten else None,
-            )
-        )  # fmt: skip
-    cost = bill(episode, dict.fromkeys(COSTS, prompt), COSTS).money
+    cost = bill(written(steps, prompt, most_tokens, billed), COSTS).money
     size = Size(prompt, 6, 20, most_tokens)
-    assert 0 < cost <= most_of_answer(policy, size, COSTS, list(COSTS) if billed else [])
+    assert 0 < cost <= most_of_answer(WEAK_WITH_PRM, size, COSTS, list(COSTS) if billed else [])
 
 
 @given(st.lists(st.tuples(STEPS, st.booleans()), min_size=1, max_size=5), st.integers(1, 50))
 def test_the_costs_of_many_episodes_are_those_of_each(many, prompt):
     episodes = []
-    for steps, restarted in many:
-        episode = Episode(Problem("p", "q", "", "test"), 0, ROOT, ROOT)
-        for rewritten, tokens, draft in steps:
-            step = Step("weak", "x", draft, None, draft, 0.5, rater="prm", read=draft, rating_calls=1)
-            if rewritten:
-                step = Step("strong", "x", tokens, "y", draft, 0.5, rater="prm", read=draft, rating_calls=1)
-            episode.steps.append(step)
+    for number, (steps, restarted) in enumerate(many):
+        episode = written(steps, prompt + number)
         if restarted:
             episode.discarded, episode.steps = episode.steps[:-1], episode.steps[-1:]
         episodes.append(episode)
-    prompts = [dict.fromkeys(COSTS, prompt + i) for i in range(len(episodes))]
-    alone = [bill(*pair, COSTS).money for pair in zip(episodes, prompts, strict=True)]
-    assert costs(episodes, prompts, COSTS) == pytest.approx(alone)
+    alone = [bill(episode, COSTS).money for episode in episodes]
+    assert spent([episode.calls for episode in episodes], COSTS)[1] == pytest.approx(alone)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from trim.evaluation.bootstrap import MeasureSettings
 from trim.evaluation.comparison import NEAR_ZERO, comparisons, nearest_setting, ratios, units
-from trim.evaluation.costs import UNITS
 from trim.evaluation.published import published_budgets, published_costs, published_points
 from trim.evaluation.results import PER_PROBLEM, Results
+from trim.ledger.units import UNITS
 from trim.problems import Problem
 from trim.report.finding import FAILS, HOLDS, OPEN, Finding
 from trim.studies.interventions import decisions, rates
@@ -25,7 +25,7 @@ NO_TRUTH = Problem("b", "Why?", "because", "test")
 def step(problem, index, decision, text, draft=None, score=0.5):
     shown = draft if decision == "regenerate" else None
     return {
-        "problem": problem, "step": index, "decision": decision, "text": text, "draft": shown, "score": score,
+        "problem": problem, "step": index, "decision": decision, "text": text, "draft": shown, "score_prm": score,
         "draft_tokens": 0 if decision == "delegate" else 3,
     }  # fmt: skip
 

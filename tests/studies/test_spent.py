@@ -3,7 +3,7 @@
 import pytest
 from fakes.results import experiment, sure, write_csv
 
-from trim.evaluation.costs import UNITS, WRITTEN
+from trim.ledger.units import UNITS, WRITTEN
 from trim.studies.spent import STUDY
 
 COLUMNS = "benchmark router measure value low high spread reached unit cache"

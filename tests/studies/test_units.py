@@ -3,7 +3,7 @@
 import pytest
 from fakes.results import experiment, sure, write_csv
 
-from trim.report.units import UNIT_TITLES
+from trim.ledger.units import UNIT_TITLES
 from trim.studies.units import STUDY
 
 COLUMNS = "benchmark router measure value low high spread reached unit cache"

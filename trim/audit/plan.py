@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from trim.evaluation.costs import ROLES, count_calls, totals
 from trim.experiment.params import Params
+from trim.ledger.caches import Caches
+from trim.ledger.calls import ROLES, Call, Role, columns
+from trim.ledger.units import totals
 from trim.models.cost import ModelCost
 from trim.models.load import weights
 from trim.models.settings import Model
@@ -54,10 +55,10 @@ class Need:
     """
 
     work: list[Work]
-    hours: dict[str, float]
+    hours: Mapping[Role, float]
     gpus: int
     disk: float
-    money: dict[str, float]
+    money: Mapping[Role, float]
 
 
 def make_plan(params: Params, flops: float, use: float) -> Need:
@@ -71,7 +72,7 @@ def make_plan(params: Params, flops: float, use: float) -> Need:
     Raises:
         TrimError: if a model's size is neither given nor known from its files.
     """
-    models = {role: getattr(params.models, role) for role in ROLES}
+    models: dict[Role, Model] = {role: getattr(params.models, role) for role in ROLES}
     work = [Work(phase, tokens) for phase, tokens in _phases(params, models)]
     hours, money, disk = {}, {}, 0.0
     for role, model in models.items():
@@ -87,8 +88,8 @@ def make_plan(params: Params, flops: float, use: float) -> Need:
     return Need(work, hours, params.models.gpus(*models), disk, money)
 
 
-def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: bool) -> pd.DataFrame:
-    """A typical solution as rows of an episodes table.
+def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: bool) -> list[Call]:
+    """The calls of a typical solution.
 
     Args:
         writes: for each step, True if the strong model writes it.
@@ -96,43 +97,30 @@ def _typical(writes: Sequence[bool], tokens: float, weak: float | None, scored: 
         weak: all tokens that the weak model writes, None if it writes nothing.
         scored: True if every draft is scored.
     """
-    steps, strong = len(writes), np.asarray(writes)
-    drafted = (weak or 0) / steps
-    return pd.DataFrame(
-        {
-            "setting": "",
-            "step": range(steps),
-            "writer": np.where(strong, "strong", "weak"),
-            "decision": np.where(strong, "regenerate" if scored else "delegate", "accept"),
-            "tokens": np.where(strong, tokens / max(1, strong.sum()), drafted),
-            "draft_tokens": drafted,
-            "rater": "prm" if scored else "",
-            "read_tokens": drafted * scored,
-            "reread_tokens": np.where(np.roll(strong, 1) & (np.arange(steps) > 0), tokens / max(1, strong.sum()), 0)
-            * scored,
-            "verdict_tokens": 0,
-            "rating_calls": 1,
-            "first_rater": "",
-            "first_read": 0,
-            "first_reread": 0,
-            "repeats_draft": False,
-        }
-    )
+    caches, calls, unscored = Caches(dict.fromkeys(ROLES, _PROMPT)), list[Call](), 0.0
+    drafted, rewritten = (weak or 0) / len(writes), tokens / max(1, sum(writes))
+    for strong in writes:
+        calls += [caches.draft(drafted)] if weak else []
+        calls += [caches.score(drafted, unscored)] if scored else []
+        calls += [caches.rewrite(rewritten, drafted=bool(weak))] if strong else []
+        caches.accept("strong" if strong else "weak", rewritten if strong else drafted, repeats=False)
+        unscored = rewritten if strong else 0.0
+    return calls
 
 
-def _tokens(rows: pd.DataFrame, models: Mapping[str, Model]) -> dict[str, float]:
-    """Tokens of each model for one solution, by the accounting of `trim.evaluation.costs`."""
-    calls = count_calls(rows, {role: np.full(len(rows), _PROMPT) for role in ROLES})
-    found: dict[str, float] = {}
+def _tokens(calls: Sequence[Call], models: Mapping[Role, Model]) -> dict[str, float]:
+    """Tokens of each model for one solution."""
+    table, of = columns(calls), np.zeros(len(calls), dtype=np.int64)
+    amounts: dict[str, float] = {}
     for role, model in models.items():
         # Behind a server, and where vLLM scores, a cache between two calls is not assumed.
         known = model.server is None and not (role == "prm" and model.backend == "vllm")
-        total = totals(rows, calls, "prefix" if known else "none")
-        found |= {name: values.sum() for name, values in total.items() if name.startswith(f"{role}_")}
-    return found
+        total = totals(table, of, 1, "prefix" if known else "none")
+        amounts |= {name: float(values[0]) for name, values in total.items() if name.startswith(f"{role}_")}
+    return amounts
 
 
-def _phases(params: Params, models: Mapping[str, Model]) -> Iterable[tuple[str, dict[str, float]]]:
+def _phases(params: Params, models: Mapping[Role, Model]) -> Iterable[tuple[str, dict[str, float]]]:
     none, every = [False] * STEPS, [True] * STEPS
     some = [step % (STEPS // ROUTED_CALLS) == 1 for step in range(STEPS)]
     alone = _tokens(_typical(none, 0, WEAK_TOKENS, scored=True), models)

@@ -11,7 +11,7 @@ from contextlib import chdir
 from dataclasses import asdict
 from itertools import starmap
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,13 +20,11 @@ import pyarrow as pa
 from trim.audit.check import Check
 from trim.engine.cached import CachedLM
 from trim.engine.judge import AnswerJudge
-from trim.engine.policy import Rater
 from trim.engine.rounds import goes_on, write_steps
 from trim.engine.scorers import GradeScorer, LogprobScorer, StepScorer
 from trim.engine.store import Draws, Node
 from trim.errors import TrimError
-from trim.evaluation.costs import ROLES
-from trim.evaluation.schema import SCHEMA
+from trim.evaluation.schema import RATERS, STEPS
 from trim.experiment.fitting import fitted_policies
 from trim.experiment.layout import Layout
 from trim.experiment.params import Params
@@ -37,7 +35,7 @@ from trim.problems import SPLITS, Problem, read_problems
 from trim.progress import Tracker
 from trim.section import shown
 
-_FILLED = ("text", "correct", "tokens", "draft_tokens", "first_read", "read_tokens")
+_FILLED = ("text", "correct", "tokens", "draft_tokens")
 _SAME = 1e-9  # relative difference of scores between processors
 
 
@@ -52,26 +50,22 @@ class Row(NamedTuple):
     decision: str
     text: str
     draft: str | None
-    glimpse: float | None
-    logprob: float | None
-    score: float | None
     tokens: int
     draft_tokens: int
-    rater: str | None
-    first_score: float | None
-    first_rater: str | None
-    first_read: int
-    read_tokens: int
+    glimpse: float | None
+    score_prm: float | None
+    score_weak: float | None
+    score_strong: float | None
+    score_grade: float | None
 
 
 class _Place(NamedTuple):
-    """A score of a row, its node, and the tokens that were read for it (0 if none are counted there)."""
+    """A score of a row, and its node."""
 
     row: Row
     column: str
     value: float
     node: Node
-    read: int
 
 
 class _Fault(Exception):
@@ -107,8 +101,8 @@ def _benchmark(params: Params, benchmark: str, results: Path) -> Iterator[Check]
             yield Check("draws", path, "not recorded", str(error))
             continue
         try:
-            table, written = read_table(results / path, SCHEMA)
-            _same_header(written, {"models": models} | _header(runner, router, benchmark, results, stored.problems))
+            table, written = read_table(results / path, STEPS)
+            _same_header(written, {"models": models} | _header(runner, router, benchmark, results))
             _Episodes(runner, stored, written, table).retrace()
             yield Check("draws", path, "pass")
         except (TrimError, _Fault) as error:
@@ -145,7 +139,7 @@ class _Stored:
         return [self._verdicts[node] for node in nodes]
 
 
-def _header(runner: Runner, router: str, benchmark: str, results: Path, problems: Sequence[Problem]) -> dict[str, Any]:
+def _header(runner: Runner, router: str, benchmark: str, results: Path) -> dict[str, Any]:
     """The required header of a router's episodes; settings of bounds depend on the models, and are left out."""
     params = runner.params
     header = {
@@ -154,7 +148,6 @@ def _header(runner: Runner, router: str, benchmark: str, results: Path, problems
         "router": router,
         "title": params.title(router),
         "reference": params.router_type(router).is_reference,
-        "prompts": runner.prompt_tokens(problems, *ROLES),
     }
     if not params.router_type(router).hindsight:
         policies = fitted_policies(params, router, benchmark, results / "routers")
@@ -189,7 +182,7 @@ class _Episodes:
         self._first = self._order(header, steps)
         self._last = np.append(self._first[1:], True)
         self._nodes: list[Node | None] = [None] * len(steps)  # the node after each row
-        self._raters: dict[str | None, StepScorer] = {
+        self._raters: dict[str, StepScorer] = {
             "weak": LogprobScorer(runner.weak, own=True),
             "strong": LogprobScorer(runner.strong, own=False),
             "grade": GradeScorer(runner.strong),
@@ -266,47 +259,39 @@ class _Episodes:
         if row.decision != _decision(row) or row.draft_tokens != (draft[1] if draft else begun):
             raise _Fault(f"{_place(row)}: decision or draft_tokens do not follow from its writer and its draft")
         if not _complete(row):
-            raise _Fault(f"{_place(row)}: an unknown writer or rater, or numbers of a call that was not made")
+            raise _Fault(f"{_place(row)}: an unknown writer, or scores of no draft")
         accepted = rewrite or drawn
         assert accepted
         return accepted
 
     def _retrace_scores(self, rows: Sequence[int]) -> None:
         """Compare scores, log-probabilities and entropies with the stored ones."""
-        places: dict[str | None, list[_Place]] = {}
+        places: dict[str, list[_Place]] = {}
 
-        def look(kind: str | None, row: Row, column: str, node: Node, read: int = 0) -> None:
+        def look(kind: str, row: Row, column: str, node: Node) -> None:
             value = getattr(row, column)
             if value is not None:
-                places.setdefault(kind, []).append(_Place(row, column, value, node, read))
+                places.setdefault(kind, []).append(_Place(row, column, value, node))
 
         for i in rows:
             row, node = self._rows[i], self._before(i)
             draft = _draft(row)
             look("glimpse", row, "glimpse", node)
             if draft:
-                after = node.child(draft[0])
-                look("logprob", row, "logprob", after)
-                look(row.rater, row, "score", after, row.read_tokens)
-                look(row.first_rater, row, "first_score", after, row.first_read)
+                for rater in RATERS:
+                    look(rater, row, f"score_{rater}", node.child(draft[0]))
         for kind, found in places.items():
             self._same_scores(kind, found)
 
-    def _same_scores(self, kind: str | None, places: Sequence[_Place]) -> None:
+    def _same_scores(self, kind: str, places: Sequence[_Place]) -> None:
         nodes = [place.node for place in places]
         if kind == "glimpse":
             stored = self._runner.weak.first_entropies(nodes)
-        elif kind == "logprob":
-            stored = self._runner.weak.mean_logprobs(nodes)
-        elif kind in self._raters:
-            stored = [scores[-1] for scores in self._raters[kind].score(nodes, [1] * len(nodes))]
         else:
-            return  # sampled verdicts on a whole solution are no score of a step
-        for (row, column, value, _, read), score in zip(places, stored, strict=True):
+            stored = [scores[-1] for scores in self._raters[kind].score(nodes, [1] * len(nodes))]
+        for (row, column, value, _), score in zip(places, stored, strict=True):
             if not math.isclose(value, score.score, rel_tol=_SAME, abs_tol=_SAME):
                 raise _differs(row, column, value, score.score)
-            if read and read != score.tokens_read:
-                raise _differs(row, f"tokens read for {column}", read, score.tokens_read)
 
     def _judge(self) -> None:
         """Compare the verdict in every row of an episode with the one on its last text."""
@@ -337,11 +322,9 @@ def _decision(row: Row) -> str:
 
 
 def _complete(row: Row) -> bool:
-    """True if writer and raters are known, and scores and lengths belong to a draft and a rater."""
-    known = row.writer in ("weak", "strong") and {row.rater, row.first_rater} <= {*get_args(Rater), None}
-    rated = row.rater is not None or (row.score, row.read_tokens) == (None, 0)
-    first = row.first_rater is not None or (row.first_score, row.first_read) == (None, 0)
-    return known and rated and first
+    """True if the writer is known, and scores belong to a draft."""
+    scored = any(getattr(row, f"score_{rater}") is not None for rater in RATERS)
+    return row.writer in ("weak", "strong") and (not scored or _draft(row) is not None)
 
 
 def _differs(row: Row, column: str, written: object, expected: object) -> _Fault:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from trim.engine.actions import USUAL, Action, Phase
 from trim.engine.episode import Episode
 from trim.engine.policy import Decisions, Policy
 
@@ -96,27 +97,23 @@ class Capped(Policy):
     """
 
     def __init__(self, policy: Policy, account: Account) -> None:
+        vars(self).update({name: getattr(policy, name) for name in Policy.__annotations__})
         self._policy, self._account, self.stopped = policy, account, False
-        self.rater, self.second, self.verifier = policy.rater, policy.second, policy.verifier
-        self.samples, self.seed = policy.samples, policy.seed
-        self.glimpses, self.logprobs = policy.glimpses, policy.logprobs
 
-    def delegate(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.delegate`."""
-        self.stopped = False
-        return self._allowed(self._policy.delegate(seen), seen)
-
-    def consult(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.consult`; an opinion of the strong model costs one token."""
-        return self._allowed(self._policy.consult(seen), seen, 1.0)
-
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.regenerate`."""
-        return self._allowed(self._policy.regenerate(seen), seen)
-
-    def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
-        """See `Policy.restart`; rewriting a solution is assumed to take as many tokens as it has."""
-        return self._allowed(self._policy.restart(seen, ratings), seen, float(seen.tokens.sum()))
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        """See `Policy.decide`; without credit for the strong model the weak one goes on."""
+        if phase == Phase.START:
+            self.stopped = False
+        wanted = self._policy.decide(phase, seen)
+        (action,) = wanted.tolist()
+        if action == USUAL[phase]:
+            return wanted
+        needed = self._needed(action, seen)
+        if self._account.credit < needed:
+            self.stopped = True
+            return np.full_like(wanted, USUAL[phase])
+        self._account.pending[id(self)] = needed
+        return wanted
 
     def explain(self, seen: Decisions) -> str:
         """See `Policy.explain`."""
@@ -126,13 +123,10 @@ class Capped(Policy):
         """Release the reservation of the allowed step, written or abandoned."""
         self._account.pending.pop(id(self), None)
 
-    def _allowed(self, wanted: np.ndarray, seen: Decisions, needed: float | None = None) -> np.ndarray:
-        if not wanted.any():
-            return wanted
-        if needed is None:
-            needed = float(seen.tokens.mean()) if seen.tokens.size else self._account.usual / 8
-        if self._account.credit < needed:
-            self.stopped = True
-            return np.zeros_like(wanted)
-        self._account.pending[id(self)] = needed
-        return wanted
+    def _needed(self, action: int, seen: Decisions) -> float:
+        """Tokens that the strong model will probably write: a verdict is one, a solution as long as the weak one's."""
+        if action == Action.READ:
+            return 1.0
+        if action == Action.RESTART:
+            return float(seen.tokens.sum())
+        return float(seen.tokens.mean()) if seen.tokens.size else self._account.usual / 8

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from trim.engine.policy import Decisions, Policy, Rater
-from trim.engine.scorers import Rating, Verification
+from trim.engine.policy import Decisions, Policy
+from trim.engine.scorers import Verification
 from trim.engine.store import Node
-from trim.models.base import Draft, StepScore, Usage, add_usages
+from trim.ledger.caches import Caches
+from trim.ledger.calls import Call, Rater, Role
+from trim.models.base import Draft, StepScore
 from trim.problems import Problem
 
 Missing = Literal["strong", "prm", "budget"]
@@ -20,58 +22,42 @@ Missing = Literal["strong", "prm", "budget"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An accepted step, and its cost.
+    """An accepted step.
 
     Attributes:
-        writer: "weak" or "strong": the writer of the accepted text.
+        writer: the writer of the accepted text.
         text: the step.
         tokens: its length in its writer's tokens.
         draft: the rejected weak draft, None if none was rejected.
         draft_tokens: length of the weak draft, accepted or rejected; 1 if it was only begun, 0 if there is none.
+        scores: scores of the weak draft, by rater.
+        rater: the last rater that was asked, None if the draft was judged without one.
         glimpse: entropy of its first token, NaN if not computed.
-        logprob: mean log-probability of the draft under the weak model, NaN if not computed.
-        score: score of the weak draft, NaN if it was not scored.
-        rater: the rater of `score`; the second one, if it was asked.
-        first: score by the first rater, if a second one was asked; else NaN.
-        first_rating: cost of that score, if there is one.
-        read: tokens of the draft, or of the question about it, read for the score.
-        reread: tokens of earlier steps without a score, which a reward model reads with the draft.
-        verdict_tokens: tokens written for the score.
-        rating_calls: number of calls for the score.
-        draft_usage, rating_usage, rewrite_usage: servers' bills for the calls.
+        calls: the calls of models that it took.
         without: the resource that was unavailable, if the step was made without it: a model, or the budget for the
             strong model.
     """
 
-    writer: str
+    writer: Role
     text: str
     tokens: int
     draft: str | None
     draft_tokens: int
-    score: float
-    glimpse: float = math.nan
-    logprob: float = math.nan
+    scores: Mapping[Rater, float] = field(default_factory=dict)
     rater: Rater | None = None
-    first: float = math.nan
-    first_rating: Rating | None = None
-    read: int = 0
-    reread: int = 0
-    verdict_tokens: int = 0
-    rating_calls: int = 0
-    draft_usage: Usage | None = None
-    rating_usage: Usage | None = None
-    rewrite_usage: Usage | None = None
+    glimpse: float = math.nan
+    calls: tuple[Call, ...] = ()
     without: Missing | None = None
 
-    def read_by(self, rater: Rater) -> bool:
-        """True if a rater scored the draft, first or second."""
-        return rater == self.rater or bool(self.first_rating and rater == self.first_rating.rater)
+    @property
+    def score(self) -> float:
+        """Score of the weak draft by its last rater, NaN if there is none."""
+        return self.scores.get(self.rater, math.nan) if self.rater else math.nan
 
     @property
     def strong_tokens(self) -> int:
-        """Tokens that the strong model wrote: the step, and a verdict on its draft."""
-        verdict = self.verdict_tokens if self.rater in ("strong", "grade") else 0
-        return verdict + (self.tokens if self.writer == "strong" else 0)
+        """Tokens that the strong model wrote: the step, and its verdict on a draft."""
+        return int(sum(call.written for call in self.calls if call.role == "strong"))
 
 
 @dataclass(slots=True)
@@ -83,22 +69,34 @@ class Episode:
         policy: index of the policy in the call of `trim.engine.loop.run`.
         root: the beginning of the problem's tree.
         node: the node of the solution so far.
+        question: tokens of each model's prompt before the first step; without them costs are those of the solution.
         steps: the solution so far.
         scores: score of each accepted step, NaN where it was not scored (yet).
         ratings: verdicts on the whole weak solution, if it was verified.
         discarded: the steps of that solution, if it was discarded.
         correct: True if the final answer is right.
+        caches: the text that each model knows.
     """
 
     problem: Problem
     policy: int
     root: Node
     node: Node
+    question: dict[Role, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     ratings: tuple[float, ...] = ()
     discarded: list[Step] = field(default_factory=list)
     correct: bool = False
+    caches: Caches = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.caches = Caches(self.question)
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls of all its steps, in their order."""
+        return [call for step in (*self.discarded, *self.steps) for call in step.calls]
 
 
 @dataclass(eq=False, slots=True)
@@ -110,16 +108,12 @@ class Turn:
         policy: the policy.
         draft: the weak draft, None if the strong model writes at once.
         glimpse: entropy of the draft's first token, None if not computed.
-        logprob: mean log-probability of the draft under the weak model, NaN if not computed.
-        score: score of the draft, NaN if it was not scored.
-        second: score of the draft by the second rater, NaN if it was not asked.
-        rating: the last rater, and its cost.
-        first_rating: the first rater and its cost, if a second one was asked.
+        scores: scores of the draft so far, by rater.
         rewrite: the strong model's step, None before there is one.
         verification: result on the whole solution that ends with it, if it was verified.
+        calls: the calls of models so far.
         judged_only: True if the draft was given, and only a verdict is requested.
-        rejected: True if the policy hands the step over.
-        reason: the reason, in one line, if only a verdict is requested.
+        rejected: True if the policy hands the step over, if only a verdict is requested; `reason` in one line.
         without: see `Step.without`.
     """
 
@@ -127,27 +121,26 @@ class Turn:
     policy: Policy
     draft: Draft | None = None
     glimpse: StepScore | None = None
-    logprob: float = math.nan
-    score: float = math.nan
-    second: float = math.nan
-    rating: Rating | None = None
-    first_rating: Rating | None = None
+    scores: dict[Rater, float] = field(default_factory=dict)
     rewrite: Draft | None = None
     verification: Verification | None = None
+    calls: list[Call] = field(default_factory=list)
     judged_only: bool = False
     rejected: bool = False
     reason: str = ""
     without: Missing | None = None
 
     @property
-    def consulted(self) -> bool:
-        """True if the second rater has scored the draft."""
-        return not math.isnan(self.second)
+    def rater(self) -> Rater | None:
+        """The last rater that has scored the draft."""
+        asked = [rater for rater in (self.policy.rater, self.policy.second) if rater and rater in self.scores]
+        return asked[-1] if asked else None
 
     @property
-    def rater(self) -> Rater | None:
-        """The last rater of the draft."""
-        return self.policy.second if self.consulted else self.policy.rater
+    def drafted(self) -> Node:
+        """The solution with the draft."""
+        assert self.draft
+        return self.episode.node.child(self.draft.text)
 
     def step(self) -> Step:
         """The step at the end of the turn."""
@@ -159,47 +152,47 @@ class Turn:
             tokens=accepted.tokens,
             draft=draft.text if draft and self.rewrite else None,
             draft_tokens=draft.tokens if draft else int(self.glimpse is not None),
+            scores=self.scores,
+            rater=self.rater,
             glimpse=self.glimpse.score if self.glimpse else math.nan,
-            logprob=self.logprob,
-            score=self.second if self.consulted else self.score,
-            first=self.score if self.consulted else math.nan,
-            first_rating=self.first_rating,
-            draft_usage=add_usages([begun.usage for begun in (self.glimpse, draft) if begun]),
-            rewrite_usage=self.rewrite.usage if self.rewrite else None,
+            calls=tuple(self.calls),
             without=self.without,
-            **(self.rating._asdict() if self.rating else {}),
         )
 
 
 def decisions(turns: Sequence[Turn]) -> Decisions:
     """The observation passed to a policy, for turns at the same step, all with a draft or all without."""
-    episodes = [turn.episode for turn in turns]
-    drafted = turns[0].draft is not None
-    shape = len(turns), len(episodes[0].steps) + drafted
-    lengths = [[turn.draft.tokens] if turn.draft else [] for turn in turns]
+    episodes, policy = [turn.episode for turn in turns], turns[0].policy
+    drafted, steps = turns[0].draft is not None, len(episodes[0].steps)
 
-    def table(rows: Sequence[list[Any]], last: Sequence[list[Any]], dtype: type) -> np.ndarray:
-        return np.array([row + end for row, end in zip(rows, last, strict=True)], dtype=dtype).reshape(shape)
+    def table(kind: type, past: str, now: Sequence[Any], key: Rater | None = None) -> np.ndarray:
+        """An attribute of the steps, or its value for a rater, and that of the draft, shape (n, t or t + 1)."""
+        rows = [[getattr(step, past) for step in episode.steps] for episode in episodes]
+        if past == "scores":
+            rows = [[scores.get(key, math.nan) for scores in row] for row in rows]
+        values = [[*row, value] if drafted else row for row, value in zip(rows, now, strict=True)]
+        return np.array(values, dtype=kind).reshape(len(turns), steps + drafted)
 
-    scores = [[turn.score] * drafted for turn in turns]
-    seconds = [[turn.second] * drafted for turn in turns]
-    second = turns[0].policy.second
+    def rated(rater: Rater | None) -> np.ndarray:
+        if rater is None:
+            return np.full((len(turns), steps + drafted), math.nan)
+        return table(float, "scores", [turn.scores.get(rater, math.nan) for turn in turns], rater)
+
+    drafts, lengths = rated(policy.rater), [turn.draft.tokens if turn.draft else 0 for turn in turns]
+    accepted = np.array([episode.scores for episode in episodes], dtype=float).reshape(len(turns), steps)
     return Decisions(
-        problems=[e.problem for e in episodes],
-        steps=[(e.node.child(t.draft.text) if t.draft else e.node).prefix.steps for e, t in zip(episodes, turns)],
-        nodes=[e.node.path[-1] for e in episodes],
-        scores=table([e.scores for e in episodes], scores, float),
-        tokens=table([[s.tokens for s in e.steps] for e in episodes], lengths, int),
+        problems=[episode.problem for episode in episodes],
+        steps=[(turn.drafted if drafted else turn.episode.node).prefix.steps for turn in turns],
+        nodes=[episode.node.path[-1] for episode in episodes],
+        scores=np.concatenate([accepted, drafts[:, steps:]], axis=1),
+        tokens=table(int, "tokens", lengths),
         glimpses=np.array([turn.glimpse.score if turn.glimpse else math.nan for turn in turns]),
-        drafts=table(
-            [[s.first if second and s.rater == second else s.score for s in e.steps] for e in episodes], scores, float
-        ),
-        logprobs=table([[s.logprob for s in e.steps] for e in episodes], [[t.logprob] * drafted for t in turns], float),
-        seconds=table(
-            [[s.score if second and s.rater == second else math.nan for s in e.steps] for e in episodes], seconds, float
-        ),
-        draft_tokens=table([[s.draft_tokens for s in e.steps] for e in episodes], lengths, int),
+        drafts=drafts,
+        logprobs=rated("weak" if policy.logprobs else None),
+        seconds=rated(policy.second),
+        draft_tokens=table(int, "draft_tokens", lengths),
         strong=np.array([[s.writer == "strong" for s in e.steps] for e in episodes], dtype=bool).reshape(
-            len(turns), len(episodes[0].steps)
+            len(turns), steps
         ),
+        ratings=np.array([turn.verification.values if turn.verification else () for turn in turns], dtype=float),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.episode import Episode
@@ -10,6 +10,7 @@ from trim.engine.judge import AnswerJudge
 from trim.engine.policy import Policy
 from trim.engine.rounds import Rounds
 from trim.engine.store import Draws, Node
+from trim.ledger.calls import Role
 from trim.problems import Problem
 from trim.steps import SEPARATOR, Ends
 
@@ -23,6 +24,7 @@ def run(
     max_steps: int = 30,
     progress: Callable[[int, int], None] | None = None,
     judge: AnswerJudge | None = None,
+    prompts: Mapping[Role, Sequence[int]] | None = None,
     watch: Callable[[Episode], None] | None = None,
     separator: str = SEPARATOR,
     ends: Ends = "stop",
@@ -41,6 +43,7 @@ def run(
         max_steps: maximum of steps of a solution.
         progress: called before each round with the number of finished episodes and their total.
         judge: the judge of the answers; without one, verdicts are kept for this call only.
+        prompts: tokens of each model's prompt of each problem; without them costs leave out the questions.
         watch: called with an episode after each of its steps.
         separator: the text between two steps.
         ends: see `trim.engine.rounds.goes_on`.
@@ -49,10 +52,11 @@ def run(
         Finished episodes, by policy and then by problem.
     """
     roots = [Node.root(problem.question, separator) for problem in problems]
+    questions = [{role: lengths[i] for role, lengths in (prompts or {}).items()} for i in range(len(problems))]
     episodes = [
-        Episode(problem, index, root, root)
+        Episode(problem, index, root, root, question)
         for index in range(len(policies))
-        for problem, root in zip(problems, roots, strict=True)
+        for problem, root, question in zip(problems, roots, questions, strict=True)
     ]
     judge = judge or AnswerJudge(Draws())
     rounds = Rounds(weak, strong, scorer, max_steps, ends, watch)

@@ -1,19 +1,17 @@
-"""The interface of policies: observations of a batch of episodes in, decisions out."""
+"""The interface of policies: observations of a batch of episodes in, actions out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
 
+from trim.engine.actions import USUAL, Phase
 from trim.errors import TrimError
+from trim.ledger.calls import Rater
 from trim.problems import Problem
-
-# The reward model; log-probabilities of the weak or the strong model; the strong model's grades; the weak's verdicts.
-Rater = Literal["prm", "weak", "strong", "grade", "self"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,8 @@ class Decisions:
         seconds: scores of the weak drafts by the policy's second rater, same shape; NaN if it was not asked.
         draft_tokens: lengths of the weak drafts, 0 where the weak model wrote none, same shape.
         strong: True for each accepted step by the strong model, shape (n, t).
+        ratings: of whole solutions in the phase `ENDED`: scores of the steps or verdicts of the weak model, in [0, 1],
+            shape (n, m); else shape (n, 0).
     """
 
     problems: Sequence[Problem]
@@ -49,6 +49,7 @@ class Decisions:
     seconds: np.ndarray
     draft_tokens: np.ndarray
     strong: np.ndarray
+    ratings: np.ndarray
 
     def __len__(self) -> int:
         return len(self.problems)
@@ -67,12 +68,13 @@ class Policy:
     Attributes:
         rater: the rater of drafts, paid for each: "prm", the reward model; "weak" or "strong", the mean
             log-probability under that model; "grade", the strong model's own grade; None.
-        second: a second rater of drafts, paid for where `consult` asks for it. The first rater is then the reward
-            model, the weak model (whose log-probabilities are free with its drafts) or None.
+        second: a second rater of drafts, paid for where the policy decides to `READ`. The first rater is then the
+            reward model, the weak model (whose log-probabilities are free with its drafts) or None.
+        judges: the policy decides on drafts; without it every draft is accepted, and the weak model writes on.
         logprobs: also observe the weak model's mean log-probability of each draft (free).
         glimpses: the weak model writes the first token of each step before the writer is chosen; it is paid for even if
             the strong model is chosen.
-        verifier: the rater of whole weak solutions before `restart`: "prm", or the weak model "self"; None.
+        verifier: the rater of whole weak solutions: "prm", or the weak model "self"; None.
         samples: number of the weak model's verdicts on each.
         seed: seed of its training, None if it was not trained. The policies of one seed make a curve; measures are
             means over seeds.
@@ -80,6 +82,7 @@ class Policy:
 
     rater: Rater | None = "prm"
     second: Rater | None = None
+    judges: bool = True
     logprobs: bool = False
     glimpses: bool = False
     verifier: Literal["prm", "self"] | None = None
@@ -87,38 +90,23 @@ class Policy:
     seed: int | None = None
 
     def __init_subclass__(cls) -> None:
-        """Refuse a method whose name is nearly that of a decision, which would never be asked for.
+        """Refuse a policy that never decides, such as one whose method is misspelt.
 
         Raises:
-            TrimError: for such a method; it names the decision.
+            TrimError: for such a class.
         """
         super().__init_subclass__()
-        decisions = [name for name, member in vars(Policy).items() if callable(member) and not name.startswith("_")]
-        methods = [name for name, member in vars(cls).items() if callable(member) and name not in vars(Policy)]
-        for name in methods:
-            if near := get_close_matches(name, decisions, n=1, cutoff=0.8):
-                raise TrimError(f"{cls.__module__}: {cls.__name__}.{name}: no decision of a policy; {near[0]} is one")
+        if cls.decide is Policy.decide:
+            raise TrimError(
+                f"{cls.__module__}: {cls.__name__}: a policy needs decide(phase, seen); see docs/extending.md"
+            )
 
-    def delegate(self, seen: Decisions) -> np.ndarray:
-        """Before drafting, shape (n,): True lets the strong model write the step without a draft."""
-        return np.zeros(len(seen), dtype=bool)
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        """The action for each of n episodes in the same phase, shape (n,); see `trim.engine.actions.NEXT`.
 
-    def consult(self, seen: Decisions) -> np.ndarray:
-        """After drafting, shape (n,): True asks the second rater before the draft is judged."""
-        return np.zeros(len(seen), dtype=bool)
-
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        """After drafting, shape (n,): True lets the strong model rewrite the draft."""
-        return np.zeros(len(seen), dtype=bool)
-
-    def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
-        """After a whole weak solution, shape (n,): True lets the strong model solve the problem again.
-
-        Args:
-            seen: n finished solutions.
-            ratings: scores of the steps or verdicts of the weak model, in [0, 1], shape (n, m).
+        By default the weak model solves every problem alone.
         """
-        return np.zeros(len(seen), dtype=bool)
+        return np.full(len(seen), USUAL[phase])
 
     def explain(self, seen: Decisions) -> str:
         """The reason for the verdict on a draft, in one line.

@@ -1,8 +1,8 @@
-"""Episodes as a table, one row per step, with all data of the measures."""
+"""Episodes as two tables: a row per step, and a row per call of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,58 +10,57 @@ import numpy as np
 import pyarrow as pa
 
 from trim.engine.episode import Episode, Step
-from trim.evaluation.schema import SCHEMA
+from trim.evaluation.schema import RATERS, STEPS, calls_of
 from trim.files import write_table
-from trim.models.base import Usage
+from trim.ledger import calls
 
 
 def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
-    """Write one router's episodes; the steps of discarded solutions come first.
+    """Write one router's episodes, and their calls beside them; the steps of discarded solutions come first.
 
-    `header` names benchmark, split, router, title, reference, seeds, models, and the tokens of each model's prompts.
+    `header` names benchmark, split, router, title, reference, seeds and models.
     """
-    rows = []
-    for episode in episodes:
-        common = {"problem": episode.problem.id, "setting": settings[episode.policy], "correct": episode.correct}
-        for index, step in enumerate(episode.discarded):
-            thrown_away = {"decision": "discard", "text": "", "draft": step.text}
-            rows.append(common | step_row(index, step) | thrown_away)
-        rows += [common | step_row(index, step) for index, step in enumerate(episode.steps)]
-    write_table(path, pa.Table.from_pylist(rows, schema=SCHEMA), header | {"settings": list(settings)})
-
-
-def step_row(index: int, step: Step) -> dict[str, Any]:
-    """The row of a step, without the problem, the setting and the verdict."""
-    return {
-        "step": index,
-        "writer": step.writer,
-        "decision": "accept" if step.writer == "weak" else "delegate" if step.draft is None else "regenerate",
-        "text": step.text,
-        "draft": step.draft,
-        "glimpse": _known(step.glimpse),
-        "logprob": _known(step.logprob),
-        "score": _known(step.score),
-        "tokens": step.tokens,
-        "draft_tokens": step.draft_tokens,
-        "rater": step.rater,
-        "first_score": _known(step.first),
-        "first_rater": step.first_rating and step.first_rating.rater,
-        "first_read": step.first_rating.read if step.first_rating else 0,
-        "first_reread": step.first_rating.reread if step.first_rating else 0,
-        "read_tokens": step.read,
-        "reread_tokens": step.reread,
-        "verdict_tokens": step.verdict_tokens,
-        "rating_calls": step.rating_calls,
-        **_billed("draft", step.draft_usage),
-        **_billed("rating", step.rating_usage),
-        **_billed("first", step.first_rating and step.first_rating.rating_usage),
-        **_billed("rewrite", step.rewrite_usage),
+    rows = [(episode, *step) for episode in episodes for step in _steps(episode)]
+    columns = {
+        "problem": [episode.problem.id for episode, *_ in rows],
+        "setting": [settings[episode.policy] for episode, *_ in rows],
+        "step": [index for _, index, *_ in rows],
+        "writer": [step.writer for *_, step, _ in rows],
+        "decision": [_decision(step, discarded) for *_, step, discarded in rows],
+        "text": ["" if discarded else step.text for *_, step, discarded in rows],
+        "draft": [step.text if discarded else step.draft for *_, step, discarded in rows],
+        "tokens": [step.tokens for *_, step, _ in rows],
+        "draft_tokens": [step.draft_tokens for *_, step, _ in rows],
+        "glimpse": _numbers([step.glimpse for *_, step, _ in rows]),
+        **{f"score_{r}": _numbers([step.scores.get(r, np.nan) for *_, step, _ in rows]) for r in RATERS},
+        "correct": [episode.correct for episode, *_ in rows],
     }
+    write_table(path, pa.table(columns, schema=STEPS), header | {"settings": list(settings)})
+    made = [(row, call) for row in rows for call in row[2].calls]
+    columns = {
+        "problem": [row[0].problem.id for row, _ in made],
+        "setting": [settings[row[0].policy] for row, _ in made],
+        "step": [row[1] for row, _ in made],
+        **calls.columns(call for _, call in made),
+    }
+    for name in ("billed", "billed_cached"):
+        columns[name] = pa.array(columns[name], from_pandas=True).cast(pa.int32())
+    write_table(calls_of(path), pa.table(columns, schema=calls.SCHEMA), {})
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _steps(episode: Episode) -> Iterator[tuple[int, Step, bool]]:
+    """Each step with its number in its solution, and whether that was discarded."""
+    for solution in (episode.discarded, episode.steps):
+        for index, step in enumerate(solution):
+            yield index, step, solution is episode.discarded
 
 
-def _billed(kind: str, usage: Usage | None) -> dict[str, int | None]:
-    return {f"{kind}_billed": usage and usage.read, f"{kind}_cached": usage and usage.cached}
+def _decision(step: Step, discarded: bool) -> str:
+    if discarded:
+        return "discard"
+    return "accept" if step.writer == "weak" else "delegate" if step.draft is None else "regenerate"
+
+
+def _numbers(values: Sequence[float]) -> pa.Array:
+    """Numbers of a column, null for NaN."""
+    return pa.array(np.array(values, dtype=float), from_pandas=True)

@@ -1,9 +1,8 @@
-"""The rounds of steps: the open episodes of all policies, by the stage that each waits for.
+"""The rounds of steps: the open episodes of all policies, by the model that each waits for.
 
-An episode waits for one stage at a time: a glimpse of a draft's first token, a draft, its rating, a second rating, a
-rewrite, or, at its end, a verification. The caller takes the turns that wait for a stage, lets the models work on them
-as one batch, and settles them; then the policies send each episode to its next stage. Episodes join and leave between
-any two of these calls.
+The caller takes the turns that wait for a stage, lets the models work on them as one batch, and settles them: their
+policies decide, and `trim.engine.actions.NEXT` says what each waits for next. Episodes join and leave between any two
+of these calls.
 """
 
 from __future__ import annotations
@@ -12,29 +11,25 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Literal, get_args
 
-import numpy as np
-
+from trim.engine.actions import NEXT, STAGES, USUAL, Action, Phase, Stage
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.episode import Episode, Turn, decisions
-from trim.engine.policy import Policy, Rater
+from trim.engine.policy import Policy
 from trim.engine.scorers import (
     GradeScorer,
     LogprobScorer,
-    Rating,
     SelfVerifier,
     SolutionVerifier,
     StepScorer,
     StepVerifier,
-    Verification,
 )
 from trim.engine.store import Node
+from trim.errors import TrimError
+from trim.ledger.calls import PAYERS, Call, Rater
 from trim.models.base import Draft, StepScore, add_usages
 from trim.steps import BOX, Ends, is_degenerate, is_final
 
-Stage = Literal["glimpse", "draft", "rate", "consult", "rewrite", "verify"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
 _MOST_PIECES = 30
 
 
@@ -92,10 +87,12 @@ class Rounds:
             the turn, which `settle` returns with its verdict.
         """
         self._open[id(episode)] = next(self._joined)
+        for step in episode.steps:
+            episode.caches.accept(step.writer, step.tokens, repeats=False)
         turn = Turn(episode, policy, judged_only=True)
-        (turn.rejected,) = _ask([turn], "delegate")
-        turn.draft = draft
-        self._waiting["draft" if policy.logprobs else "rate"].append(turn)
+        ((_, action),) = _decide(Phase.START, [turn])
+        turn.rejected, turn.draft = action == Action.DELEGATE, draft
+        self._waiting["draft" if policy.logprobs else "score"].append(turn)
         return turn
 
     def leave(self, episode: Episode) -> Turn | None:
@@ -121,55 +118,6 @@ class Rounds:
         """Let turns wait for a stage, whatever their policies decide."""
         self._waiting[stage] += [turn for turn in turns if id(turn.episode) in self._open]
 
-    def work(self, stage: Stage, turns: Sequence[Turn]) -> None:
-        """Run the stage's model on the turns, as one batch; nothing but these turns changes."""
-        nodes = [turn.episode.node for turn in turns]
-        if stage == "glimpse":
-            for turn, glimpse in zip(turns, self._weak.first_entropies(nodes), strict=True):
-                turn.glimpse = glimpse
-        elif stage == "draft":
-            new = [turn for turn in turns if turn.draft is None]
-            for turn, draft in zip(new, write_steps(self._weak, [turn.episode.node for turn in new]), strict=True):
-                turn.draft = draft
-            self._look(turns)
-        elif stage == "rewrite":
-            for turn, draft in zip(turns, write_steps(self._strong, nodes), strict=True):
-                turn.rewrite = draft
-        elif stage in ("rate", "consult"):
-            for rater, scorer in self._raters.items():
-                _score([turn for turn in turns if asked_at(stage, turn) == rater], scorer, rater)
-        else:
-            for members in _by_policy(turns):
-                found = self._verifier(members[0].policy).verify([turn.episode.node for turn in members])
-                for turn, verification in zip(members, found, strict=True):
-                    turn.verification = verification
-
-    def settle(self, stage: Stage, turns: Sequence[Turn]) -> list[Turn]:
-        """Advance turns after `work`; returns those whose episodes are finished or whose verdict was requested."""
-        here = [turn for turn in turns if id(turn.episode) in self._open]
-        if stage == "glimpse":
-            self._route(here)
-            return []
-        if stage == "draft":
-            self._waiting["rate"] += [turn for turn in here if turn.policy.rater]
-            return self._judge(self._consult([turn for turn in here if not turn.policy.rater]))
-        if stage == "rate":
-            return self._judge(self._consult(here))
-        if stage == "consult":
-            return self._judge(here)
-        return self.stand(here) if stage == "rewrite" else self._restart(here)
-
-    def stand(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Accept the rewrites of turns, or the drafts if there is none; returns as `settle` does."""
-        goes = [(turn, self._advance(turn)) for turn in turns]
-        here = [(turn, on) for turn, on in goes if id(turn.episode) in self._open]
-        closed = list[Turn]()
-        for turn in (turn for turn, on in here if not on):
-            verify = turn.policy.verifier and not turn.episode.discarded
-            (self._waiting["verify"] if verify else closed).append(turn)
-        self._begin([Turn(turn.episode, turn.policy) for turn, on in here if on])
-        return self._close(closed)
-
     def advance(self) -> list[Turn]:
         """One round: every open episode gets one more step; returns as `settle` does."""
         closed = []
@@ -180,54 +128,123 @@ class Rounds:
                 closed += self.settle(stage, turns)
         return closed
 
-    def _look(self, turns: Sequence[Turn]) -> None:
-        """Record the log-probabilities of drafts that their policies observe."""
-        drafted = [(turn, turn.draft) for turn in turns if turn.draft and turn.policy.logprobs]
-        found = self._weak.mean_logprobs([turn.episode.node.child(draft.text) for turn, draft in drafted])
-        for (turn, _), logprob in zip(drafted, found, strict=True):
-            turn.logprob = logprob.score
+    def work(self, stage: Stage, turns: Sequence[Turn]) -> None:
+        """Run the stage's model on the turns, as one batch; nothing but these turns changes."""
+        nodes = [turn.episode.node for turn in turns]
+        if stage == "glimpse":
+            for turn, glimpse in zip(turns, self._weak.first_entropies(nodes), strict=True):
+                turn.glimpse = glimpse
+        elif stage == "draft":
+            new = [turn for turn in turns if turn.draft is None]
+            for turn, draft in zip(new, write_steps(self._weak, [turn.episode.node for turn in new]), strict=True):
+                turn.draft = draft
+                usage = add_usages([begun.usage for begun in (turn.glimpse, draft) if begun])
+                turn.calls.append(turn.episode.caches.draft(draft.tokens, usage, turn.policy.judges))
+            looking = [turn for turn in turns if turn.policy.logprobs]
+            read = self._weak.mean_logprobs([turn.drafted for turn in looking])
+            for turn, logprob in zip(looking, read, strict=True):
+                turn.scores["weak"] = logprob.score
+        elif stage == "rewrite":
+            for turn, draft in zip(turns, write_steps(self._strong, nodes), strict=True):
+                turn.rewrite, begun = draft, bool(turn.draft or turn.glimpse)
+                turn.calls.append(turn.episode.caches.rewrite(draft.tokens, draft.usage, begun))
+        elif stage in ("score", "read"):
+            for rater, scorer in self._raters.items():
+                _score([turn for turn in turns if rater_at(stage, turn) == rater], scorer, rater)
+        else:
+            for members in _by_policy(turns):
+                verified = self._verifier(members[0].policy).verify([turn.episode.node for turn in members])
+                for turn, verification in zip(members, verified, strict=True):
+                    turn.verification = verification
+
+    def settle(self, stage: Stage, turns: Sequence[Turn]) -> list[Turn]:
+        """Advance turns after `work`; returns those whose episodes are finished or whose verdict was requested."""
+        here = [turn for turn in turns if id(turn.episode) in self._open]
+        if stage == "glimpse":
+            self._start(here)
+            return []
+        if stage == "draft":
+            self._waiting["score"] += [turn for turn in here if turn.policy.rater]
+            return self._judge(Phase.DRAFTED, [turn for turn in here if not turn.policy.rater])
+        if stage == "score":
+            return self._judge(Phase.DRAFTED, here)
+        if stage == "read":
+            return self._judge(Phase.READ, here)
+        return self.accept(here) if stage == "rewrite" else self._restart(here)
 
     def _begin(self, turns: Sequence[Turn]) -> None:
-        """Let episodes wait for their next step, or for a glimpse of it."""
-        looking = [turn for turn in turns if turn.policy.glimpses and not turn.episode.discarded]
-        self._waiting["glimpse"] += looking
-        self._route([turn for turn in turns if not turn.policy.glimpses or turn.episode.discarded])
+        """Let episodes wait for their next step, or for a glimpse of it; a restarted solution is the strong model's."""
+        first = [turn for turn in turns if not turn.episode.discarded]
+        self._waiting["rewrite"] += [turn for turn in turns if turn.episode.discarded]
+        self._waiting["glimpse"] += [turn for turn in first if turn.policy.glimpses]
+        self._start([turn for turn in first if not turn.policy.glimpses])
 
-    def _route(self, turns: Sequence[Turn]) -> None:
+    def _start(self, turns: Sequence[Turn]) -> None:
         """Let episodes wait for a draft, or for the strong model's step without one."""
-        routed = [turn for turn in turns if not turn.episode.discarded]
-        delegated = dict(zip(map(id, routed), _ask(routed, "delegate"), strict=True))
-        for turn in turns:  # a restarted solution is the strong model's
-            self._waiting["rewrite" if delegated.get(id(turn), True) else "draft"].append(turn)
+        for turn, action in _decide(Phase.START, turns):
+            if turn.glimpse and action == Action.DELEGATE:
+                turn.calls.append(turn.episode.caches.glimpse(turn.glimpse.usage))
+            self._wait_after(Phase.START, action, turn)
 
-    def _consult(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Let drafts wait for the second rater where their policies ask for it; returns the others."""
-        able = [turn for turn in turns if turn.policy.second]
-        asked = dict(zip(map(id, able), _ask(able, "consult"), strict=True))
-        self._waiting["consult"] += [turn for turn in able if asked[id(turn)]]
-        return [turn for turn in turns if not asked.get(id(turn))]
+    def _judge(self, phase: Phase, turns: Sequence[Turn]) -> list[Turn]:
+        """Ask the policies about drafts, and accept those that pass; returns as `settle` does."""
+        accepted, considered = list[Turn](), list[Turn]()
+        decided = [(turn, USUAL[phase]) for turn in turns if not turn.policy.judges]
+        for turn, action in decided + _decide(phase, [turn for turn in turns if turn.policy.judges]):
+            if turn.judged_only and action != Action.READ:
+                turn.rejected |= action == Action.REWRITE
+                turn.reason = turn.policy.explain(decisions([turn]))
+                considered.append(turn)
+            elif not self._wait_after(phase, action, turn):
+                accepted.append(turn)
+        return self._close(considered) + self.accept(accepted)
 
-    def _judge(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Ask the policies about drafts, and accept those that pass."""
-        for turn, no in zip(turns, _ask(turns, "regenerate"), strict=True):
-            turn.rejected |= no
-        considered = [turn for turn in turns if turn.judged_only]
-        for turn in considered:
-            turn.reason = turn.policy.explain(decisions([turn]))
-        judged = [turn for turn in turns if not turn.judged_only]
-        self._waiting["rewrite"] += [turn for turn in judged if turn.rejected]
-        return self._close(considered) + self.stand([turn for turn in judged if not turn.rejected])
+    def accept(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Accept the rewrites of turns, or the drafts if there is none; returns as `settle` does."""
+        goes = [(turn, self._accept(turn)) for turn in turns]
+        here = [(turn, on) for turn, on in goes if id(turn.episode) in self._open]
+        closed = list[Turn]()
+        for turn in (turn for turn, on in here if not on):
+            verify = turn.policy.verifier and not turn.episode.discarded
+            (self._waiting["verify"] if verify else closed).append(turn)
+        self._begin([Turn(turn.episode, turn.policy) for turn, on in here if on])
+        return self._close(closed)
 
-    def _advance(self, turn: Turn) -> bool:
+    def _accept(self, turn: Turn) -> bool:
         """Accept the step of a turn; returns True if the solution goes on."""
-        episode, stands = turn.episode, turn.rewrite or turn.draft
-        assert stands
-        episode.steps.append(turn.step())
-        episode.scores.append(math.nan if turn.rewrite else turn.score)
-        episode.node = episode.node.child(stands.text)
+        episode, step = turn.episode, turn.step()
+        episode.caches.accept(step.writer, step.tokens, repeats=step.text == step.draft)
+        episode.steps.append(step)
+        score = math.nan if turn.rewrite or not turn.policy.rater else turn.scores.get(turn.policy.rater, math.nan)
+        episode.scores.append(score)
+        episode.node = episode.node.child(step.text)
         if self._watch:
             self._watch(episode)
-        return goes_on(stands, len(episode.steps), self.max_steps, self._ends)
+        accepted = turn.rewrite or turn.draft
+        assert accepted
+        return goes_on(accepted, len(episode.steps), self.max_steps, self._ends)
+
+    def _restart(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Close verified solutions; those to be solved again by the strong model lose all their steps and go on."""
+        verified = [Turn(turn.episode, turn.policy, verification=turn.verification) for turn in turns]
+        closed, again = list[Turn](), list[Turn]()
+        for turn, (_, action) in zip(turns, _decide(Phase.ENDED, verified), strict=True):
+            episode, stage = turn.episode, NEXT[Phase.ENDED, action]
+            _note(turn)
+            if stage:
+                episode.discarded, episode.steps, episode.scores = episode.steps, [], []
+                episode.node = episode.root
+                episode.caches.restart()
+            (again if stage else closed).append(turn)
+        self._begin([Turn(turn.episode, turn.policy) for turn in again])
+        return self._close(closed)
+
+    def _wait_after(self, phase: Phase, action: Action, turn: Turn) -> bool:
+        """Let a turn wait for the stage that follows from an action; returns False if there is none."""
+        stage = NEXT[phase, action]
+        if stage:
+            self._waiting[stage].append(turn)
+        return stage is not None
 
     def _close(self, turns: list[Turn]) -> list[Turn]:
         for turn in turns:
@@ -240,26 +257,10 @@ class Rounds:
         assert self._scorer
         return StepVerifier(self._scorer)
 
-    def _restart(self, turns: Sequence[Turn]) -> list[Turn]:
-        """Close verified solutions; those to be solved again by the strong model lose all their steps and go on."""
-        again, closed = list[Turn](), list[Turn]()
-        for members in _by_policy(turns):
-            found = [turn.verification for turn in members if turn.verification]
-            seen = decisions([Turn(turn.episode, turn.policy) for turn in members])
-            rejected = members[0].policy.restart(seen, np.array([v.values for v in found]))
-            for turn, verification, no in zip(members, found, rejected.tolist(), strict=True):
-                _note(turn.episode, verification)
-                (again if no else closed).append(turn)
-                if no:
-                    turn.episode.discarded, turn.episode.steps, turn.episode.scores = turn.episode.steps, [], []
-                    turn.episode.node = turn.episode.root
-        self._begin([Turn(turn.episode, turn.policy) for turn in again])
-        return self._close(closed)
 
-
-def asked_at(stage: Stage, turn: Turn) -> Rater | None:
+def rater_at(stage: Stage, turn: Turn) -> Rater | None:
     """The rater that a waiting draft needs, None if there is none."""
-    return turn.policy.second if stage == "consult" else turn.policy.rater
+    return turn.policy.second if stage == "read" else turn.policy.rater
 
 
 def write_steps(writer: CachedLM, nodes: Sequence[Node]) -> list[Draft]:
@@ -290,24 +291,35 @@ def goes_on(step: Draft, steps: int, max_steps: int, ends: Ends = "stop") -> boo
 def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
     """Score each draft and, with a scorer that rereads, the earlier steps that have no score yet."""
     _score_given([turn for turn in turns if turn.judged_only and rater == turn.policy.rater], scorer)
-    nodes = [turn.episode.node.child(turn.draft.text) for turn in turns if turn.draft]
     unread = [_unread(turn.episode, rater) if scorer.rereads else 0 for turn in turns]
-    for turn, missing, scores in zip(turns, unread, scorer.score(nodes, [n + 1 for n in unread]), strict=True):
-        turn.first_rating, turn.rating = turn.rating, Rating.of(rater, scores)
+    read = scorer.score([turn.drafted for turn in turns], [earlier + 1 for earlier in unread])
+    for turn, earlier, scores in zip(turns, unread, read, strict=True):
+        turn.scores[rater] = scores[-1].score
+        turn.calls += _rating_calls(turn, rater, scores)
         if rater == turn.policy.second:
-            turn.second = scores[-1].score
             continue
-        standing = turn.episode.scores
-        standing[len(standing) - missing :] = [s.score for s in scores[:-1]]
-        turn.score = scores[-1].score
+        accepted = turn.episode.scores
+        accepted[len(accepted) - earlier :] = [score.score for score in scores[:-1]]
         if turn.judged_only:
             _measure(turn, scores)
+
+
+def _rating_calls(turn: Turn, rater: Rater, scores: Sequence[StepScore]) -> list[Call]:
+    """The call behind the scores of a draft and the earlier steps that were scored with it."""
+    caches, (*earlier, draft) = turn.episode.caches, scores
+    written, usage = sum(score.tokens_written for score in scores), add_usages([score.usage for score in scores])
+    if rater == "prm":
+        return [caches.score(draft.tokens_read, sum(score.tokens_read for score in earlier), usage)]
+    if rater == "strong":
+        assert turn.draft
+        return [caches.read(turn.draft.tokens, written, usage)]
+    return [caches.verdict(PAYERS[rater], draft.tokens_read, written, usage=usage)] if rater in PAYERS else []
 
 
 def _unread(episode: Episode, rater: Rater) -> int:
     """Number of accepted steps that a rater of whole solutions has not read: those after the last it rated."""
     for after, step in enumerate(reversed(episode.steps)):
-        if step.read_by(rater):
+        if rater in step.scores:
             return after + (step.draft is not None)
     return len(episode.steps)
 
@@ -319,41 +331,58 @@ def _score_given(turns: Sequence[Turn], scorer: StepScorer) -> None:
         node = turn.episode.root
         for index, step in enumerate(turn.episode.steps):
             if step.draft is not None:
-                places.append((turn.episode, index, node.child(step.draft)))
+                places.append((turn, index, node.child(step.draft)))
             node = node.child(step.text)
-    scores = scorer.score([node for *_, node in places], [1] * len(places))
-    for (episode, index, _), (score,) in zip(places, scores, strict=True):
-        step = episode.steps[index]
-        episode.steps[index] = replace(step, score=score.score, draft_tokens=score.tokens_read or step.draft_tokens)
+    read = scorer.score([node for *_, node in places], [1] * len(places))
+    for (turn, index, _), (score,) in zip(places, read, strict=True):
+        step = turn.episode.steps[index]
+        scores = {turn.policy.rater: score.score} if turn.policy.rater else {}
+        step = replace(step, scores=scores, draft_tokens=score.tokens_read or step.draft_tokens)
+        turn.episode.steps[index] = step
 
 
 def _measure(turn: Turn, scores: Sequence[StepScore]) -> None:
     """Record the lengths of given steps, and the scores of those that replaced no draft."""
-    assert turn.draft
-    *standing, draft = scores
+    assert turn.draft and turn.policy.rater
+    *earlier, draft = scores
     turn.draft = turn.draft._replace(tokens=draft.tokens_read or turn.draft.tokens)
     steps = turn.episode.steps
-    for index, score in enumerate(standing, start=len(steps) - len(standing)):
+    for index, score in enumerate(earlier, start=len(steps) - len(earlier)):
         step = replace(steps[index], tokens=score.tokens_read)
-        steps[index] = step if step.draft else replace(step, score=score.score, draft_tokens=score.tokens_read)
+        given = {turn.policy.rater: score.score}
+        steps[index] = step if step.draft else replace(step, scores=given, draft_tokens=score.tokens_read)
 
 
-def _note(episode: Episode, verification: Verification) -> None:
-    """Record the verification of a finished solution, and its cost."""
-    episode.ratings = verification.values
-    if verification.rating.rater == "prm":
-        values = zip(episode.steps, verification.values, strict=True)
-        episode.steps = [replace(step, score=score, rater="prm") for step, score in values]
-    episode.steps[-1] = replace(episode.steps[-1], **verification.rating._asdict())
+def _note(turn: Turn) -> None:
+    """Record the verification of a finished solution, and its call."""
+    episode, verification = turn.episode, turn.verification
+    assert verification
+    episode.ratings, (*earlier, last) = verification.values, verification.read
+    if turn.policy.verifier == "prm":
+        rated = zip(episode.steps, verification.values, strict=True)
+        episode.steps = [replace(step, scores={**step.scores, "prm": score}, rater="prm") for step, score in rated]
+        call = episode.caches.score(last.tokens_read, sum(score.tokens_read for score in earlier), last.usage)
+    else:
+        samples = turn.policy.samples
+        call = episode.caches.verdict("weak", last.tokens_read, last.tokens_written, samples, last.usage)
+    episode.steps[-1] = replace(episode.steps[-1], calls=(*episode.steps[-1].calls, call))
 
 
-def _ask(turns: Sequence[Turn], question: str) -> list[bool]:
-    """Call a method of each policy, for all its episodes at the same step at once."""
-    answers: dict[int, bool] = {}
+def _decide(phase: Phase, turns: Sequence[Turn]) -> list[tuple[Turn, Action]]:
+    """The action for each turn; each policy is asked for all its episodes at the same step at once.
+
+    Raises:
+        TrimError: for an action that the phase does not have.
+    """
+    chosen: dict[int, Action] = {}
     for members in _by_policy(turns):
-        found = getattr(members[0].policy, question)(decisions(members))
-        answers.update(zip(map(id, members), found.tolist(), strict=True))
-    return [answers[id(turn)] for turn in turns]
+        policy = members[0].policy
+        actions = policy.decide(phase, decisions(members))
+        for turn, action in zip(members, actions.tolist(), strict=True):
+            if (phase, action) not in NEXT or (action == Action.READ and not policy.second):
+                raise TrimError(f"{type(policy).__name__}.decide: {action!r} is no action of the phase {phase.name}")
+            chosen[id(turn)] = Action(action)
+    return [(turn, chosen[id(turn)]) for turn in turns]
 
 
 def _by_policy(turns: Sequence[Turn]) -> list[list[Turn]]:

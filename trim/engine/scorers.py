@@ -8,9 +8,8 @@ from itertools import repeat
 from typing import ClassVar, NamedTuple, Protocol
 
 from trim.engine.cached import CachedLM
-from trim.engine.policy import Rater
 from trim.engine.store import Node
-from trim.models.base import StepScore, Usage, add_usages
+from trim.models.base import StepScore, add_usages
 from trim.steps import approximate_tokens, join
 
 _GRADE = (
@@ -21,24 +20,6 @@ _VERIFY = (
     "{question}\n\nA proposed solution:\n\n{solution}\n\n"
     "Is the final answer of this solution correct? Answer with a single word, yes or no."
 )
-
-
-class Rating(NamedTuple):
-    """The rater of a step or a solution, and its cost; see `trim.engine.episode.Step`."""
-
-    rater: Rater
-    read: int
-    reread: int
-    verdict_tokens: int
-    rating_calls: int
-    rating_usage: Usage | None
-
-    @classmethod
-    def of(cls, rater: Rater, scores: Sequence[StepScore]) -> Rating:
-        """The cost of a draft's score, and of the earlier steps that were scored with it."""
-        *standing, draft = scores
-        written, billed = sum(s.tokens_written for s in scores), add_usages([s.usage for s in scores])
-        return cls(rater, draft.tokens_read, sum(s.tokens_read for s in standing), written, 1, billed)
 
 
 class StepScorer(Protocol):
@@ -71,8 +52,8 @@ class LogprobScorer:
 
     def score(self, nodes: Sequence[Node], last: Sequence[int]) -> list[list[StepScore]]:
         """See `StepScorer.score`; only one step each."""
-        found = self._writer.mean_logprobs(nodes)
-        return [[StepScore(s.score, 0, 0) if self._own else s._replace(tokens_written=1)] for s in found]
+        read = self._writer.mean_logprobs(nodes)
+        return [[StepScore(s.score, 0, 0) if self._own else s._replace(tokens_written=1)] for s in read]
 
 
 class GradeScorer:
@@ -111,11 +92,11 @@ class Verification(NamedTuple):
 
     Attributes:
         values: m ratings in [0, 1]: of its steps, or verdicts.
-        rating: their rater and cost.
+        read: the cost of each of m steps that were read; of sampled verdicts one entry, for their common prompt.
     """
 
     values: tuple[float, ...]
-    rating: Rating
+    read: tuple[StepScore, ...]
 
 
 class SolutionVerifier(Protocol):
@@ -135,7 +116,7 @@ class StepVerifier:
     def verify(self, nodes: Sequence[Node]) -> list[Verification]:
         """See `SolutionVerifier.verify`."""
         read = self._scorer.score(nodes, [len(node.prefix.steps) for node in nodes])
-        return [Verification(tuple(s.score for s in row), Rating.of("prm", row)) for row in read]
+        return [Verification(tuple(score.score for score in row), tuple(row)) for row in read]
 
 
 class SelfVerifier:
@@ -149,11 +130,11 @@ class SelfVerifier:
         texts = [_VERIFY.format(question=node.prefix.question, solution=node.prefix.text.strip()) for node in nodes]
         turns = [node.prefix.before for node in nodes]
         asked = [Node.asking(t, sample, b) for t, b in zip(texts, turns) for sample in range(self._samples)]
-        replies, found = iter(self._writer.next_steps(asked)), []
+        replies, verifications = iter(self._writer.next_steps(asked)), []
         for text in texts:
-            own = [next(replies) for _ in range(self._samples)]
-            values = tuple(float(reply.text.strip().lower().startswith("yes")) for reply in own)
-            written, billed = sum(reply.tokens for reply in own), add_usages([reply.usage for reply in own])
-            rating = Rating("self", approximate_tokens(text), 0, written, self._samples, billed)
-            found.append(Verification(values, rating))
-        return found
+            verdicts = [next(replies) for _ in range(self._samples)]
+            values = tuple(float(reply.text.strip().lower().startswith("yes")) for reply in verdicts)
+            written, usage = sum(reply.tokens for reply in verdicts), add_usages([reply.usage for reply in verdicts])
+            cost = StepScore(sum(values) / len(values), approximate_tokens(text), written, usage)
+            verifications.append(Verification(values, (cost,)))
+        return verifications

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from trim.evaluation.costs import Regime
+from trim.ledger.units import Regime
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class MeasureSettings:
 
     Attributes:
         cost: unit of cost, one of `costs.UNITS`.
-        cache: the regime of caches; see `trim.evaluation.costs`.
+        cache: the regime of caches; see `trim.ledger.units`.
         budgets: cost fractions at which accuracy is read off the curves.
         levels: PGR levels of the call-performance thresholds.
         bootstrap: number of resamples of problems and seeds, the same for all routers.

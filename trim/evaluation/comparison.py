@@ -12,9 +12,9 @@ import pandas as pd
 
 from trim.errors import TrimError
 from trim.evaluation.bootstrap import Estimate, MeasureSettings, estimate, interval, means, resamples, seed_weights
-from trim.evaluation.costs import REGIMES, UNITS, WRITTEN
 from trim.evaluation.measures import Scale, all_measures
 from trim.evaluation.results import COUNTS, PER_PROBLEM, Results
+from trim.ledger.units import REGIMES, UNITS, WRITTEN
 
 SUMMARY_COLUMNS = [
     "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",

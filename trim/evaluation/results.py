@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from trim.evaluation.costs import REGIMES, ROLES, UNITS, Regime, count_calls, in_units, totals
-from trim.evaluation.schema import CALLS, SCHEMA
+from trim.evaluation.schema import STEPS, calls_of
 from trim.files import read_table
+from trim.ledger.calls import SCHEMA
+from trim.ledger.units import REGIMES, UNITS, Regime, in_units, totals
 from trim.models.cost import ModelCost
 
 COUNTS = (
@@ -52,32 +55,53 @@ class Results:
 
 
 def read_results(path: Path) -> Results:
-    """Add up one router's episodes; only the file is needed.
+    """Add up one router's episodes and their calls, which are in the file beside it.
 
     Raises:
-        TrimError: if the file is damaged.
+        TrimError: if a file is damaged.
     """
-    table, header = read_table(path, SCHEMA)
-    repeats = pc.equal(table["text"], table["draft"]).fill_null(False)
-    steps = table.drop_columns(["text", "draft"]).to_pandas().assign(repeats_draft=repeats)
-    models = {name: ModelCost(**values) for name, values in header["models"].items()}
-    codes, names = pd.factorize(steps["problem"])
-    problems = names.tolist()
-    prompts = {role: np.asarray(header["prompts"][role], dtype=np.int64)[codes] for role in ROLES}
-    order = pd.MultiIndex.from_product([header["settings"], problems])
+    table, header = read_table(path, STEPS)
+    calls, _ = read_table(calls_of(path), SCHEMA)
+    problems = pc.unique(table["problem"]).to_pylist()
     shape = len(header["settings"]), len(problems)
-    correct, costs = _add_up(steps, models, prompts)
+    steps, of = table.drop_columns(["text", "draft"]).to_pandas(), _episodes(table, header["settings"], problems)
+    weak, kept = (steps[name] == value for name, value in (("writer", "weak"), ("decision", "accept")))
+    accepted = steps["decision"] != "discard"
+
+    def summed(values: Any) -> np.ndarray:
+        return np.bincount(of, values, np.prod(shape)).reshape(shape)
+
+    kept_tokens = np.where(weak & kept, steps["tokens"], 0)
+    counts = {  # `strong_calls` are the steps that it wrote, in however many calls
+        "weak_tokens_kept": summed(kept_tokens),
+        "weak_tokens_discarded": summed(steps["draft_tokens"] - kept_tokens),
+        "strong_calls": summed(~weak),
+        "steps": summed(accepted),
+    }
+    models = {name: ModelCost(**values) for name, values in header["models"].items()}
+    columns, called = calls.to_pandas(), _episodes(calls, header["settings"], problems)
+    costs = {}
+    for regime in REGIMES if calls["billed"].null_count < len(calls) else REGIMES[:2]:
+        total = totals(columns, called, int(np.prod(shape)), regime)
+        total |= in_units(total, models) | {"prm_tokens": total["prm_read"]}
+        costs[regime] = {name: total[name].reshape(shape) for name in PER_PROBLEM if name in total} | counts
     return Results(
         **{name: header[name] for name in ("benchmark", "split", "router", "title", "reference")},
         settings=header["settings"],
         seeds=header["seeds"],
         problems=problems,
-        correct=correct.reindex(order).to_numpy(dtype=bool).reshape(shape),
-        costs={
-            regime: {name: total[name].reindex(order).to_numpy(dtype=float).reshape(shape) for name in PER_PROBLEM}
-            for regime, total in costs.items()
-        },
+        correct=summed(accepted & steps["correct"]) > 0,
+        costs=costs,
     )
+
+
+def _episodes(table: pa.Table, settings: list[str], problems: list[str]) -> np.ndarray:
+    """The number of each row's episode: by setting, then by problem."""
+    setting, problem = (
+        pc.index_in(table[name], value_set=pa.array(values)).to_numpy()
+        for name, values in (("setting", settings), ("problem", problems))
+    )
+    return setting * len(problems) + problem
 
 
 def read_steps(path: Path, setting: str) -> pd.DataFrame:
@@ -86,40 +110,15 @@ def read_steps(path: Path, setting: str) -> pd.DataFrame:
     Raises:
         TrimError: if the file is damaged.
     """
-    table, _ = read_table(path, SCHEMA)
+    table, _ = read_table(path, STEPS)
     return table.filter(pc.field("setting") == setting).to_pandas()
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """The scored drafts of one router: columns score and correct (whether the episode was).
+    """The drafts of one router that the reward model scored: columns score_prm and correct (whether the episode was).
 
     Raises:
         TrimError: if the file is damaged.
     """
-    table, _ = read_table(path, SCHEMA)
-    return table.select(["score", "correct"]).to_pandas().dropna()
-
-
-def _add_up(
-    steps: pd.DataFrame, models: dict[str, ModelCost], prompts: dict[str, np.ndarray]
-) -> tuple[pd.Series, dict[Regime, pd.DataFrame]]:
-    """Correctness of each setting on each problem, and the sums of `PER_PROBLEM` by regime."""
-    keys = steps[["setting", "problem"]]
-    first = np.flatnonzero((keys != keys.shift()).any(axis=1))
-    index = pd.MultiIndex.from_frame(keys.iloc[first])
-    stands = (steps["decision"] != "discard").to_numpy()
-    kept = np.where(stands & (steps["writer"] == "weak"), steps["tokens"], 0)
-    same = {
-        "weak_tokens_kept": kept,
-        "weak_tokens_discarded": steps["draft_tokens"].to_numpy() - kept,
-        "steps": stands,
-    }
-    calls, costs = count_calls(steps, prompts), {}
-    billed = any(steps[f"{kind}_billed"].notna().any() for kind in CALLS)
-    for regime in REGIMES if billed else REGIMES[:2]:
-        rows = same | totals(steps, calls, regime)
-        total = {name: np.add.reduceat(values.astype(float), first) for name, values in rows.items()}
-        total |= in_units(total, models) | {"strong_tokens": total["strong_written"], "prm_tokens": total["prm_read"]}
-        total["strong_calls"] = np.add.reduceat((steps["writer"] == "strong").to_numpy().astype(float), first)
-        costs[regime] = pd.DataFrame(total, index=index)
-    return pd.Series(steps["correct"].to_numpy()[first], index), costs
+    table, _ = read_table(path, STEPS)
+    return table.select(["score_prm", "correct"]).to_pandas().dropna()

@@ -1,12 +1,15 @@
-"""The columns of a table of episodes."""
+"""The columns of a table of episodes; `trim.ledger.calls.SCHEMA` has those of their calls."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 
-# Kinds of calls at a step: a draft, ratings of it by the only or last rater and by an earlier one, and a rewrite.
-CALLS = ("draft", "rating", "first", "rewrite")
-SCHEMA = pa.schema(
+from trim.ledger.calls import Rater
+
+RATERS: tuple[Rater, ...] = ("prm", "weak", "strong", "grade")  # of single steps
+STEPS = pa.schema(
     [
         ("problem", pa.string()),
         ("setting", pa.string()),
@@ -15,21 +18,15 @@ SCHEMA = pa.schema(
         ("decision", pa.string()),
         ("text", pa.string()),
         ("draft", pa.string()),
-        ("glimpse", pa.float64()),
-        ("logprob", pa.float64()),
-        ("score", pa.float64()),
         ("tokens", pa.int32()),
         ("draft_tokens", pa.int32()),
-        ("rater", pa.string()),
-        ("first_score", pa.float64()),
-        ("first_rater", pa.string()),
-        ("first_read", pa.int32()),
-        ("first_reread", pa.int32()),
-        ("read_tokens", pa.int32()),
-        ("reread_tokens", pa.int32()),
-        ("verdict_tokens", pa.int32()),
-        ("rating_calls", pa.int32()),
-        *((f"{kind}_{what}", pa.int32()) for kind in CALLS for what in ("billed", "cached")),
+        ("glimpse", pa.float64()),
+        *((f"score_{rater}", pa.float64()) for rater in RATERS),
         ("correct", pa.bool_()),
     ]
 )
+
+
+def calls_of(episodes: Path) -> Path:
+    """The table of the calls behind a table of episodes."""
+    return episodes.parent / "calls" / episodes.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,6 +16,7 @@ from trim.engine.policy import Policy
 from trim.engine.rounds import Rounds
 from trim.engine.store import Draws, DrawStore, Node
 from trim.experiment.params import Params
+from trim.ledger.calls import Role
 from trim.models.cost import ModelCost
 from trim.models.distortion import Distortion
 from trim.models.fusion import Fusion
@@ -97,7 +98,7 @@ class Runner(Generic[Store]):
         return AlteredPRM(alterations, *scorer) if alterations else CachedPRM(*scorer)
 
     @property
-    def models(self) -> dict[str, CachedLM | CachedPRM]:
+    def models(self) -> dict[Role, CachedLM | CachedPRM]:
         """The three models by role."""
         return {"weak": self.weak, "strong": self.strong, "prm": self.scorer}
 
@@ -110,7 +111,7 @@ class Runner(Generic[Store]):
         """Prices of each model."""
         return {role: ModelCost.of(model, weights(model)) for role, model in self.params.models}
 
-    def prompt_tokens(self, problems: Sequence[Problem], *roles: str) -> dict[str, list[int]]:
+    def prompt_tokens(self, problems: Sequence[Problem], *roles: Role) -> dict[Role, list[int]]:
         """Tokens of each model's prompt of each problem, before the first step."""
         roots = [Node.root(problem.question, self.params.generation.sampling.separator) for problem in problems]
         return {role: self.models[role].prompt_tokens(roots) for role in roles}
@@ -125,9 +126,10 @@ class Runner(Generic[Store]):
         problems: Sequence[Problem],
         policies: Sequence[Policy],
         watch: Callable[[Episode], None] | None = None,
+        prompts: Mapping[Role, Sequence[int]] | None = None,
     ) -> list[Episode]:
         """Solve every problem under every policy; see `trim.engine.loop.run`."""
-        generation, found = self.params.generation, list[Episode]()
+        generation, episodes = self.params.generation, list[Episode]()
         solve = partial(
             run,
             policies=policies,
@@ -143,11 +145,13 @@ class Runner(Generic[Store]):
         total = len(problems) * len(policies)
         for start in range(0, len(problems), _TOGETHER):
 
-            def progress(done: int, _: int, before: int = len(found)) -> None:
+            def progress(done: int, _: int, before: int = len(episodes)) -> None:
                 self.tracker.advanced(before + done, total)
 
-            found += solve(problems[start : start + _TOGETHER], progress=progress)
-        return sorted(found, key=lambda episode: episode.policy)
+            some = slice(start, start + _TOGETHER)
+            questions = {role: lengths[some] for role, lengths in (prompts or {}).items()}
+            episodes += solve(problems[some], progress=progress, prompts=questions)
+        return sorted(episodes, key=lambda episode: episode.policy)
 
     def _writer(self, model: Model) -> CachedLM:
         generation, sampling = self.params.generation, self.params.generation.sampling

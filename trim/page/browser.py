@@ -10,12 +10,13 @@ import pandas as pd
 
 from trim.evaluation.comparison import nearest_setting
 from trim.evaluation.results import Results, read_results, read_steps
+from trim.evaluation.schema import RATERS
 from trim.experiment.params import Params
+from trim.ledger.units import UNIT_TITLES
 from trim.problems import Problem, read_problems
 from trim.problems.checks import is_right_step
 from trim.report.figures import ENDS
 from trim.report.tables import read_csv, titles
-from trim.report.units import UNIT_TITLES
 
 EPISODES = 36  # problems of each benchmark in the browser
 KINDS = ("only the strong model solves it", "the weak model solves it", "neither solves it")
@@ -95,7 +96,7 @@ def _chosen(weak: Results, strong: Results) -> dict[str, str]:
 
 
 def _steps(rows: pd.DataFrame, problem: Problem, texts: dict[str, int]) -> list[list[Any]]:
-    """Decision, text, draft (indices of texts, -1 for none), score, correctness of both if known; worse draft."""
+    """Decision, text, draft (indices of texts, -1 for none), score of the draft, correctness of both if known."""
 
     def index(text: object) -> int:
         return texts.setdefault(text, len(texts)) if isinstance(text, str) and text else -1
@@ -110,10 +111,9 @@ def _steps(rows: pd.DataFrame, problem: Problem, texts: dict[str, int]) -> list[
             row.decision,
             index(row.text),
             index(row.draft),
-            None if np.isnan(row.score) else round(row.score, 3),
+            next((round(score, 3) for rater in RATERS if not np.isnan(score := getattr(row, f"score_{rater}"))), None),
             right(row.step, row.text),
             right(row.step, row.draft),
-            index(row.other),
         ]
         for row in rows.itertuples()
     ]

@@ -124,11 +124,10 @@ function overview() {
 function detail(run, index) {
   const place = byId("episode-steps");
   place.replaceChildren(element("h3", "", `${run.title}, ${run.setting}`));
-  for (const [decision, text, draft, score, right, draftRight, other] of run.steps[index]) {
+  for (const [decision, text, draft, score, right, draftRight] of run.steps[index]) {
     const step = element("div", "step " + decision), about = element("small", "", SAID[decision]);
     if (score !== null) about.append(`; score of the draft ${score}`);
     step.append(about, element("br"));
-    if (other >= 0) step.append(element("del", "", shown.texts[other]), " ", element("small", "", "the worse of two drafts"), element("br"));
     if (draft >= 0) step.append(element("del", judged(draftRight), shown.texts[draft]), " ");
     if (draft >= 0 && draftRight !== null) step.append(element("small", judged(draftRight), judged(draftRight) + " "));
     if (draft >= 0 && text >= 0) step.append(element("br"));

@@ -24,7 +24,6 @@ import numpy as np
 from trim.pomdp.model import S0, S1, S2
 from trim.pomdp.planner import Plans
 
-KEEP, VERIFY, REWRITE = range(3)
 _POINTS = 193
 _NEGLIGIBLE = 1e-12
 

@@ -232,7 +232,7 @@ def _scores(results: Path, params: Params) -> Figure:
         scores: pd.DataFrame = read_scores(results / "episodes" / benchmark / f"{scored}.parquet")
         bins = np.linspace(0, 1, 21).tolist()
         for correct, colour, label in ((True, COLOURS[0], "solved"), (False, COLOURS[1], "not solved")):
-            values = scores.loc[scores["correct"] == correct, "score"]
+            values = scores.loc[scores["correct"] == correct, "score_prm"]
             if len(values):
                 axes.hist(values, bins, density=True, histtype="step", color=colour, label=label)
         axes.set_yscale("log")

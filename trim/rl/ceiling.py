@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.rl.environment import features
 from trim.rl.features import decision_features
@@ -27,9 +28,11 @@ class Clairvoyant(Policy):
         chosen = np.argmax(q_values(tree, cost), axis=1)
         self._chosen = dict(zip(tree.hashes(), (chosen == REGENERATE).tolist(), strict=True))
 
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.regenerate`."""
-        return np.array([self._chosen[node] for node in seen.nodes])
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        """See `Policy.decide`."""
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
+        return np.where([self._chosen[node] for node in seen.nodes], Action.REWRITE, Action.ACCEPT)
 
 
 class Fitted(Policy):
@@ -58,9 +61,12 @@ class Fitted(Policy):
             if value > highest:
                 highest, self._model = value, model
 
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.regenerate`."""
-        return self._model.predict(decision_features(seen, self._max_steps)[:, -1]) > 0
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        """See `Policy.decide`."""
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
+        gain = self._model.predict(decision_features(seen, self._max_steps)[:, -1])
+        return np.where(gain > 0, Action.REWRITE, Action.ACCEPT)
 
 
 def q_values(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.ndarray:

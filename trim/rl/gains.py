@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trim.rl.settings import Action
-from trim.rl.verification import KEEP, REWRITE, VERIFY, Choices, Situations
+from trim.engine.actions import Action
+from trim.rl.settings import ActionName
+from trim.rl.verification import Choices, Situations
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -46,12 +47,12 @@ class Gains:
         """The gain of a choice at a price, by the observations, shape (n, F) -> (n,)."""
         return np.asarray(self._boosters[gain].predict(_told(seen, price), num_threads=1))
 
-    def delegate(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
+    def delegate(self, seen: np.ndarray, price: float, actions: Sequence[ActionName]) -> np.ndarray:
         """True to let the strong model write without a draft, by the observations before it, shape (n,)."""
         return self("delegate", seen, price) > 0 if "delegate" in actions else np.zeros(len(seen), dtype=bool)
 
-    def action(self, seen: np.ndarray, price: float, actions: Sequence[Action]) -> np.ndarray:
-        """The best of the allowed actions, by the observations of drafts, shape (n,).
+    def action(self, seen: np.ndarray, price: float, actions: Sequence[ActionName]) -> np.ndarray:
+        """The best of the allowed actions on drafts, by their observations: `Action`, shape (n,).
 
         Args:
             seen: shape (n, F).
@@ -61,10 +62,10 @@ class Gains:
         ways = {"accept": np.zeros(len(seen)), "verify": self("verify", seen, price)}
         ways["rewrite"] = self("rewrite", seen, price)
         allowed = np.array([name in actions for name in ways])[:, None]
-        return np.where(allowed, np.stack(list(ways.values())), -np.inf).argmax(axis=0)
+        return np.where(allowed, np.stack(list(ways.values())), -np.inf).argmax(axis=0) + Action.ACCEPT
 
     def choices(
-        self, situations: Situations, price: float, actions: Sequence[Action], explored: float = 0.0
+        self, situations: Situations, price: float, actions: Sequence[ActionName], explored: float = 0.0
     ) -> Choices:
         """The policy's choices in the situations that it reaches; with `explored`, also in those after random choices.
 
@@ -90,7 +91,7 @@ class Gains:
 
 
 def fit(
-    situations: Situations, validation: Situations, prices: Sequence[float], actions: Sequence[Action]
+    situations: Situations, validation: Situations, prices: Sequence[float], actions: Sequence[ActionName]
 ) -> tuple[Gains, np.ndarray]:
     """Fitted policy iteration, at all prices at once.
 
@@ -119,14 +120,14 @@ def fit(
     return best, reached
 
 
-def action_sets(actions: Sequence[Action]) -> dict[str, Sequence[Action]]:
+def action_sets(actions: Sequence[ActionName]) -> dict[str, Sequence[ActionName]]:
     """Sets of actions of separately fitted policies: all actions, and, if drafts need not be read, all but reading."""
     never = [action for action in actions if action != "verify"]
     return {"all": actions} | ({"never read": never} if "verify" in actions and "accept" in actions else {})
 
 
 def fit_sets(
-    situations: Situations, validation: Situations, prices: Sequence[float], actions: Sequence[Action]
+    situations: Situations, validation: Situations, prices: Sequence[float], actions: Sequence[ActionName]
 ) -> tuple[dict[str, Gains], list[str], np.ndarray]:
     """Fit for each set of actions, and take for each price the one that is worth more on validation; see `fit`.
 
@@ -143,7 +144,7 @@ def _first(situations: Situations, price: float, verify: bool) -> Choices:
     """A policy to begin with: the less is paid, the more drafts are looked at, least probable first."""
     draft, opinion = situations.draft[..., -2], situations.opinion[..., -1]
     doubted = draft < np.quantile(draft, min(0.5, 0.2 / price))
-    action = np.where(doubted, VERIFY if verify else REWRITE, KEEP)
+    action = np.where(doubted, Action.READ if verify else Action.REWRITE, Action.ACCEPT)
     return Choices(np.zeros(len(situations), dtype=bool), action, opinion < -3)
 
 

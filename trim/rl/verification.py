@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trim.engine.actions import Action
 from trim.models.cost import ModelCost
 from trim.rl.observations import NO_EVIDENCE, observe
 from trim.rl.settings import Currency, Evidence
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
 
-KEEP, VERIFY, REWRITE = range(3)
 _NEGLIGIBLE = 1e-6  # probability of a situation, over the share of random choices
 
 
@@ -48,7 +48,7 @@ class Choices(NamedTuple):
 
     Attributes:
         delegate: True if the strong model writes the step without a draft, shape (N,).
-        action: `KEEP`, `VERIFY` or `REWRITE`, for a draft, shape (N,).
+        action: `Action.ACCEPT`, `READ` or `REWRITE` of a draft, shape (N,).
         rewrite: True if the draft is rewritten after verification, shape (N,).
     """
 
@@ -59,7 +59,8 @@ class Choices(NamedTuple):
     @classmethod
     def none(cls, situations: int) -> Choices:
         """Keep every draft unread."""
-        return cls(*(np.zeros(situations, dtype=kind) for kind in (bool, np.int64, bool)))
+        never = np.zeros(situations, dtype=bool)
+        return cls(never, np.full(situations, Action.ACCEPT), never.copy())
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ class Situations:
             opinion = np.maximum(*both) if choices is None else np.where(choices.rewrite[level], *both[::-1])
             found.verify[level] = opinion - cost["verify"][level]
             ways = np.stack([found.keep[level], found.verify[level], found.rewrite[level]])
-            chosen = np.argmax(ways, axis=0) if choices is None else choices.action[level]
+            chosen = np.argmax(ways, axis=0) if choices is None else choices.action[level] - Action.ACCEPT
             judged = np.take_along_axis(ways, chosen[None], axis=0)[0]
             drafted, unseen = judged - cost["draft"][level], found.delegate[level]
             found.draft[level] = drafted
@@ -293,13 +294,12 @@ class Situations:
         )
         drafted = reached[here] * (1 - delegate)
         share = np.full((len(here), 3), explored / 2)  # of each action on a draft, where some choices are random
-        np.put_along_axis(share, choices.action[here, None], 1 - explored, axis=1)
-        verified = drafted * share[:, VERIFY]
-        rewritten = reached[here] * delegate + drafted * share[:, REWRITE] + verified * rewrite
-        _arrive(reached, self.kept[here], drafted * share[:, KEEP])
-        _arrive(reached, self.verified[here], verified * (1 - rewrite))
-        _arrive(reached, self.rewritten[here], rewritten)
-        return drafted, verified
+        np.put_along_axis(share, choices.action[here, None] - Action.ACCEPT, 1 - explored, axis=1)
+        accepted, read, unread_rewrite = share.T * drafted
+        _arrive(reached, self.kept[here], accepted)
+        _arrive(reached, self.verified[here], read * (1 - rewrite))
+        _arrive(reached, self.rewritten[here], reached[here] * delegate + unread_rewrite + read * rewrite)
+        return drafted, read
 
     def after(self, here: np.ndarray) -> np.ndarray:
         """The direct successors of situations."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Router
 
 
 class _OneModel(Policy):
-    rater = None
+    rater, judges = None, False
 
     def __init__(self, strong: bool) -> None:
         self.strong = strong
 
-    def delegate(self, seen: Decisions) -> np.ndarray:
-        return np.full(len(seen), self.strong)
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        return np.full(len(seen), Action.DELEGATE if self.strong else Action.DRAFT)
 
 
 WEAK, STRONG = _OneModel(strong=False), _OneModel(strong=True)

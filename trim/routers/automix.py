@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.always import STRONG
 from trim.routers.base import Aggregate, Router, Trial, aggregated, at_budgets, settings, thresholds
@@ -18,7 +19,7 @@ _GRID = np.linspace(0, 1, 101)
 
 
 class _Cascade(Policy):
-    rater = None
+    rater, judges = None, False
 
     def __init__(
         self,
@@ -29,8 +30,11 @@ class _Cascade(Policy):
     ) -> None:
         self.verifier, self.samples, self._aggregate, self._rejects = verifier, samples, aggregate, rejects
 
-    def restart(self, seen: Decisions, ratings: np.ndarray) -> np.ndarray:
-        return self._rejects(aggregated(ratings, self._aggregate))
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        if phase != Phase.ENDED:
+            return super().decide(phase, seen)
+        rejected = self._rejects(aggregated(seen.ratings, self._aggregate))
+        return np.where(rejected, Action.RESTART, Action.ACCEPT)
 
 
 class AutoMix(Router):

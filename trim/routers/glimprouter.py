@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, settings, thresholds
@@ -16,15 +17,15 @@ from trim.routers.query import Shares
 class Glimpsing(Policy):
     """Hands over, without a draft, the steps whose first weak token has an entropy above a threshold."""
 
-    rater = None
+    rater, judges = None, False
     glimpses = True
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
 
-    def delegate(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.delegate`."""
-        return seen.glimpses > self._threshold
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        """See `Policy.decide`."""
+        return np.where(seen.glimpses > self._threshold, Action.DELEGATE, Action.DRAFT)
 
 
 def weak_entropies(trial: Trial) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.problems.checks import first_error
 from trim.routers.base import Router
@@ -12,10 +13,13 @@ from trim.routers.base import Router
 class _Truth(Policy):
     rater = None
 
-    def regenerate(self, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
         # After an error nothing can be gained, so only the first one is handed over.
         last = len(seen.steps[0]) - 1
-        return np.array([first_error(p, s) == last for p, s in zip(seen.problems, seen.steps, strict=True)])
+        wrong = [first_error(p, s) == last for p, s in zip(seen.problems, seen.steps, strict=True)]
+        return np.where(wrong, Action.REWRITE, Action.ACCEPT)
 
 
 class Oracle(Router):

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.pomdp.model import S0
-from trim.pomdp.priced import REWRITE, VERIFY, PricedModel, PricedPlan, plan, to_bins
+from trim.pomdp.priced import PricedModel, PricedPlan, plan, to_bins
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter, Prices
 
@@ -22,7 +23,17 @@ class _Planned(Policy):
     def __init__(self, model: PricedModel, whole: PricedPlan, price: int) -> None:
         self._model, self._plan, self._index, self._price = model, whole, price, whole.prices[price]
 
-    def delegate(self, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        if phase == Phase.START:
+            return np.where(self._delegates(seen), Action.DELEGATE, Action.DRAFT)
+        states, unread = self._drafted(seen)
+        if phase == Phase.DRAFTED:
+            best = self._ways(states[:, None], self._step(seen), unread)[..., 0].argmax(axis=0)
+            return np.array([Action.ACCEPT, Action.READ, Action.REWRITE])[best]
+        states = states * self._seen(seen.seconds[:, -1], "second")
+        return np.where(self._read(states, self._step(seen))[1], Action.REWRITE, Action.ACCEPT)
+
+    def _delegates(self, seen: Decisions) -> np.ndarray:
         model = self._model
         right, unread = self._standing(seen)
         step = self._step(seen)
@@ -30,17 +41,6 @@ class _Planned(Policy):
         drafted = self._ways(states, step, unread).max(axis=0).sum(axis=-1) - self._price * model.draft[step]
         written = self._worth(step, np.zeros_like(unread), right * model.p_strong, np.ones(len(seen)))
         return written - self._cost("delegate", step, unread) > drafted
-
-    def consult(self, seen: Decisions) -> np.ndarray:
-        return self._action(seen) == VERIFY
-
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        read = np.isfinite(seen.seconds[:, -1])
-        again = self._action(seen) == REWRITE
-        states, _ = self._drafted(seen)
-        states = states * self._model.second[:, to_bins(seen.seconds[:, -1], self._model.second_edges)].T
-        again[read] = self._read(states, self._step(seen))[1][read]
-        return again
 
     def explain(self, seen: Decisions) -> str:
         states = self._drafted(seen)[0][0]
@@ -50,10 +50,6 @@ class _Planned(Policy):
 
     def _step(self, seen: Decisions) -> int:
         return min(seen.strong.shape[1], len(self._model.hazard) - 1)
-
-    def _action(self, seen: Decisions) -> np.ndarray:
-        states, unread = self._drafted(seen)
-        return self._ways(states[:, None], self._step(seen), unread)[..., 0].argmax(axis=0)
 
     def _drafted(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the states given the draft's score, shape (n, 3), and the number of unread steps."""
@@ -83,7 +79,7 @@ class _Planned(Policy):
         return np.where(np.isfinite(values)[:, None], probabilities, 1.0)
 
     def _ways(self, states: np.ndarray, step: int, unread: np.ndarray) -> np.ndarray:
-        """Values of `KEEP`, `VERIFY` and `REWRITE` for weights of states after a score, (n, A, 3) -> (3, n, A)."""
+        """Values of accepting, reading and rewriting for weights of states after a score, (n, A, 3) -> (3, n, A)."""
         mass, none = states.sum(axis=-1), np.zeros_like(unread)
         kept = self._worth(step, unread + 1, states[..., S0], mass)
         rewritten = self._worth(step, none, self._model.rewritten(states), mass) + self._spared(states, step)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.models.embeddings import Embedding, embedder
 from trim.routers.always import STRONG, WEAK
@@ -28,16 +29,18 @@ class Delegate(Policy):
         threshold: see above.
     """
 
-    rater = None
+    rater, judges = None, False
 
     def __init__(self, scores: Scores, threshold: float) -> None:
         self._scores, self._threshold = scores, threshold
 
-    def delegate(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.delegate`."""
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        """See `Policy.decide`."""
         if seen.strong.shape[1]:
-            return seen.strong[:, -1]
-        return self._scores([problem.question for problem in seen.problems]) > self._threshold
+            chosen = seen.strong[:, -1]
+        else:
+            chosen = self._scores([problem.question for problem in seen.problems]) > self._threshold
+        return np.where(chosen, Action.DELEGATE, Action.DRAFT)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, coins
@@ -19,8 +20,10 @@ class _Coin(Policy):
     def __init__(self, probability: float, seed: int) -> None:
         self.probability, self.seed = probability, seed
 
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        return coins(b"random", self.seed, seen.nodes) < self.probability
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
+        return np.where(coins(b"random", self.seed, seen.nodes) < self.probability, Action.REWRITE, Action.ACCEPT)
 
 
 class Random(Router):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy, Rater
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, settings, thresholds
@@ -17,8 +18,10 @@ class _Rated(Policy):
     def __init__(self, rater: Rater, threshold: float) -> None:
         self.rater, self._threshold = rater, threshold
 
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        return seen.drafts[:, -1] < self._threshold
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
+        return np.where(seen.drafts[:, -1] < self._threshold, Action.REWRITE, Action.ACCEPT)
 
 
 class RatedRouter(Router):

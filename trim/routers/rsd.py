@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, coins, settings
@@ -31,8 +32,12 @@ class _Accepting(Policy):
     def __init__(self, chance: Callable[[np.ndarray], np.ndarray], seed: int) -> None:
         self._chance, self._seed = chance, seed
 
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        return coins(b"rsd", self._seed, seen.nodes) >= self._chance(seen.scores[:, -1])
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
+        return np.where(
+            coins(b"rsd", self._seed, seen.nodes) >= self._chance(seen.scores[:, -1]), Action.REWRITE, Action.ACCEPT
+        )
 
 
 class RSD(Router):

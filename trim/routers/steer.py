@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, settings
@@ -20,14 +21,14 @@ def _logs(entropies: np.ndarray) -> np.ndarray:
 
 
 class _Mixture(Policy):
-    rater = None
+    rater, judges = None, False
     glimpses = True
 
     def __init__(self, fitted: dict[str, Any], threshold: float) -> None:
         self._fitted, self._threshold = fitted, threshold
 
-    def delegate(self, seen: Decisions) -> np.ndarray:
-        return unsure(self._fitted, seen.glimpses) >= self._threshold
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        return np.where(unsure(self._fitted, seen.glimpses) >= self._threshold, Action.DELEGATE, Action.DRAFT)
 
 
 def unsure(fitted: dict[str, Any], entropies: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field, field_validator
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.errors import TrimError
 from trim.rl.features import condition, decision_features, surprise
@@ -34,9 +35,11 @@ class Network(Policy):
         self._model, self._cost, self.seed, self._max_steps = model, cost, seed, max_steps
         self.logprobs = model.informed
 
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        """See `Policy.regenerate`."""
-        return self._logits(seen) > 0
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        """See `Policy.decide`."""
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
+        return np.where(self._logits(seen) > 0, Action.REWRITE, Action.ACCEPT)
 
     def explain(self, seen: Decisions) -> str:
         """See `Policy.explain`."""

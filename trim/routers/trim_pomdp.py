@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.pomdp.beliefs import TRACKERS, History
 from trim.pomdp.model import Calibrated, StepModel
@@ -25,11 +26,13 @@ def history(seen: Decisions) -> History:
 
 class _Planned(Policy):
     def __init__(self, plan: Plan, cost: int, model: StepModel, tracker: str, restriction: float | None) -> None:
-        self._decide = planned(plan, cost, model, tracker, restriction)
+        self._rewrites = planned(plan, cost, model, tracker, restriction)
         self._track = partial(TRACKERS[tracker], model)
 
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        return self._decide(history(seen), seen.tokens[:, -1])
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+        if phase != Phase.DRAFTED:
+            return super().decide(phase, seen)
+        return np.where(self._rewrites(history(seen), seen.tokens[:, -1]), Action.REWRITE, Action.ACCEPT)
 
     def explain(self, seen: Decisions) -> str:
         right, lost, wrong = self._track(history(seen))[0].sum(axis=0)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
-from trim.rl.settings import Action, Evidence
+from trim.rl.settings import ActionName, Evidence
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter
 
@@ -20,33 +21,20 @@ if TYPE_CHECKING:
 class _Verifying(Policy):
     second = "strong"
 
-    def __init__(self, gains: Gains, price: float, actions: Sequence[Action], evidence: Sequence[Evidence]) -> None:
+    def __init__(self, gains: Gains, price: float, actions: Sequence[ActionName], evidence: Sequence[Evidence]) -> None:
         self._gains, self._price, self._actions, self._evidence = gains, price, actions, evidence
         self.rater, self.logprobs = "prm" if "prm" in evidence else None, "weak" in evidence
 
-    def delegate(self, seen: Decisions) -> np.ndarray:
-        return self._gains.delegate(self._observe(seen)[0], self._price, self._actions)
-
-    def consult(self, seen: Decisions) -> np.ndarray:
-        from trim.rl.verification import VERIFY
-
-        return self._action(seen) == VERIFY
-
-    def regenerate(self, seen: Decisions) -> np.ndarray:
-        from trim.rl.verification import REWRITE
-
-        read = np.isfinite(seen.seconds[:, -1])
-        rewrite = self._action(seen) == REWRITE
-        rewrite[read] = self._gains("rewrite_verified", self._observe(seen)[2][read], self._price) > 0
-        return rewrite
-
-    def _observe(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
         from trim.rl.observations import observe_decisions
 
-        return observe_decisions(seen, self._evidence)
-
-    def _action(self, seen: Decisions) -> np.ndarray:
-        return self._gains.action(self._observe(seen)[1], self._price, self._actions)
+        before, draft, opinion = observe_decisions(seen, self._evidence)
+        if phase == Phase.START:
+            delegated = self._gains.delegate(before, self._price, self._actions)
+            return np.where(delegated, Action.DELEGATE, Action.DRAFT)
+        if phase == Phase.DRAFTED:
+            return self._gains.action(draft, self._price, self._actions)
+        return np.where(self._gains("rewrite_verified", opinion, self._price) > 0, Action.REWRITE, Action.ACCEPT)
 
 
 class TrimVerify(PricedRouter):
@@ -72,7 +60,7 @@ class TrimVerify(PricedRouter):
         """
 
         evidence: Annotated[tuple[Evidence, ...], Field(min_length=1)] = ("prm",)
-        actions: tuple[Action, ...] = ("delegate", "accept", "verify", "rewrite")
+        actions: tuple[ActionName, ...] = ("delegate", "accept", "verify", "rewrite")
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The regressions, the set of actions of each price, its return on validation, and prices by budget."""

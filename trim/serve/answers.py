@@ -5,23 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from trim.engine.episode import Episode, Step, Turn
-from trim.engine.records import step_row
-from trim.evaluation.costs import PAYERS, ROLES, count_calls, in_units, totals
-from trim.evaluation.schema import CALLS
+from trim.engine.episode import Episode, Step
+from trim.ledger.calls import ROLES, Call, Role, columns
+from trim.ledger.units import in_units, totals
 from trim.models.cost import ModelCost
 from trim.serve.points import Point
 
-_COLUMNS = (
-    "writer", "decision", "tokens", "step", "setting", "rater", "draft_tokens", "read_tokens", "reread_tokens",
-    "verdict_tokens", "rating_calls", "first_rater", "first_read", "first_reread", "repeats_draft",
-    *(f"{call}_{what}" for call in CALLS for what in ("billed", "cached")),
-)  # fmt: skip
 KINDS = ("calls", "read", "cached", "written")
 
 
@@ -101,7 +94,7 @@ class Bill:
         kept_drafts: tokens of the accepted drafts.
     """
 
-    tokens: Mapping[str, Mapping[str, int]]
+    tokens: Mapping[Role, Mapping[str, int]]
     money: float
     strong: int
     whole: int
@@ -124,73 +117,31 @@ class Bill:
         }
 
 
-def bill(episode: Episode, prompts: Mapping[str, int], models: Mapping[str, ModelCost]) -> Bill:
-    """The cost of an episode.
-
-    Args:
-        episode: the episode, finished or not.
-        prompts: tokens of each model's prompt.
-        models: prices of each model.
-    """
+def bill(episode: Episode, models: Mapping[str, ModelCost]) -> Bill:
+    """The cost of an episode, finished or not, at the models' prices."""
     steps = [*episode.discarded, *episode.steps]
     whole, strong = sum(s.tokens for s in episode.steps), sum(s.strong_tokens for s in steps)
     thrown_away = sum(s.draft_tokens for s in steps if s.writer == "strong") + sum(s.tokens for s in episode.discarded)
     kept = sum(s.tokens for s in episode.steps if s.writer == "weak")
-    money, tokens = 0.0, {role: dict.fromkeys(KINDS, 0) for role in ROLES}
-    if steps:
-        _, total = _totals([episode], [prompts])
-        tokens = {role: {kind: int(total[f"{role}_{kind}"].sum()) for kind in KINDS} for role in ROLES}
-        money = float(np.sum(in_units(total, models)["money"]))
-    alone = models["strong"].money(prompts["strong"], 0, whole)
-    return Bill(tokens, money, strong, whole, float(alone), prompts["strong"], thrown_away, kept)
+    tokens, (money,) = spent([episode.calls], models)
+    prompt = episode.question.get("strong", 0)
+    alone = float(models["strong"].money(prompt, 0, whole))
+    return Bill(tokens, money, strong, whole, alone, prompt, thrown_away, kept)
 
 
-def costs(
-    episodes: Sequence[Episode], prompts: Sequence[Mapping[str, int]], models: Mapping[str, ModelCost]
-) -> list[float]:
-    """The money of each episode's bill; many at once, since one alone takes almost as long."""
-    if not any(episode.steps or episode.discarded for episode in episodes):
-        return [0.0] * len(episodes)
-    of, total = _totals(episodes, prompts)
-    return np.bincount(of, in_units(total, models)["money"], len(episodes)).tolist()
+def spent(
+    calls: Sequence[Sequence[Call]], models: Mapping[str, ModelCost]
+) -> tuple[dict[Role, dict[str, int]], list[float]]:
+    """Tokens of all calls by role and kind, and the money of each of n lists of calls; by the bill where there is one.
 
-
-def _totals(
-    episodes: Sequence[Episode], prompts: Sequence[Mapping[str, int]]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The episode of each step, by its number, and the step's cost; see `trim.evaluation.costs.totals`."""
-    steps = [(i, s) for e in episodes for part in (e.discarded, e.steps) for i, s in enumerate(part)]
-    table = dict(zip(_COLUMNS, map(np.array, zip(*(_row(*step) for step in steps)))))
-    sizes = [len(e.discarded) + len(e.steps) for e in episodes]
-    of = np.repeat(np.arange(len(episodes)), sizes)
-    # In a table of several episodes, discarded steps are recognised by the steps that follow them.
-    thrown_away = [
-        bool(part is e.discarded and e.steps) for e in episodes for part in (e.discarded, e.steps) for _ in part
-    ]
-    table |= {"setting": of, "decision": np.where(thrown_away, "discard", table["decision"])}
-    prompt = {role: np.array([tokens[role] for tokens in prompts])[of] for role in ROLES}
-    return of, totals(table, count_calls(table, prompt), "billed")
-
-
-@lru_cache(maxsize=1 << 12)
-def _row(number: int, step: Step) -> tuple[Any, ...]:
-    """The columns of a step's costs, cached since open answers are counted repeatedly."""
-    row = step_row(number, step)
-    row |= {"setting": "", "repeats_draft": row["text"] == row["draft"]}
-    return tuple(row[name] for name in _COLUMNS)
-
-
-def verdict_bill(
-    turn: Turn, prompts: Mapping[str, int], models: Mapping[str, ModelCost]
-) -> list[tuple[str, dict[str, int], float]]:
-    """The cost of a verdict: role, tokens by kind and money of each rating of the draft and the given steps."""
-    found = []
-    for rating in filter(None, (turn.first_rating, turn.rating)):
-        role = PAYERS.get(rating.rater, "weak")
-        read, written = prompts[role] + rating.read + rating.reread, rating.verdict_tokens
-        tokens = {"calls": rating.rating_calls, "read": read, "cached": 0, "written": written}
-        found.append((role, tokens, float(models[role].money(read, 0, written))))
-    return found
+    Args:
+        calls: n lists.
+        models: prices of each model.
+    """
+    of = np.repeat(np.arange(len(calls)), [len(some) for some in calls])
+    total = totals(columns(call for some in calls for call in some), of, len(calls), "billed")
+    tokens = {role: {kind: int(total[f"{role}_{kind}"].sum()) for kind in KINDS} for role in ROLES}
+    return tokens, in_units(total, models)["money"].tolist()
 
 
 def usage(bills: Sequence[Bill]) -> dict[str, Any]:

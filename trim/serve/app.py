@@ -116,13 +116,13 @@ class Api:
         turn = event.verdict
         assert turn
         self._service.close_verdict(call, turn)
-        score = turn.second if turn.consulted else turn.score
+        score = turn.scores.get(turn.rater) if turn.rater else None
         body = {
             "id": call.head.id,
             "object": "trim.decision",
             "model": call.head.point.id,
             "decision": "rewrite" if turn.rejected else "accept",
-            "score": None if score != score else score,
+            "score": score,
             "rater": turn.rater,
             "reason": turn.reason,
         }

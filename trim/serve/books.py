@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trim.engine.budget import Account
 from trim.engine.episode import Turn
 from trim.engine.policy import Policy
-from trim.evaluation.costs import PAYERS
+from trim.ledger.calls import PAYERS
 from trim.models.cost import ModelCost
-from trim.serve.answers import costs, verdict_bill
+from trim.serve.answers import spent
 from trim.serve.errors import ApiError
 from trim.serve.jobs import Job
 from trim.serve.store import ServerStore
@@ -86,16 +86,17 @@ class Books:
         due, ended, self._due, self._ended = self._due, self._ended, {}, []
         if not (due or ended):
             return
-        spent = self._spent(due)
+        calls = [[*job.episode.calls, *(turn.calls if turn else ())] for job, turn in due.items()]
+        _, costs = spent([made[job.charged :] for job, made in zip(due, calls, strict=True)], self._costs)
         with self._lock:
-            for job, money in spent.items():
-                more, job.charged = money - job.charged, money
+            for job, made, more in zip(due, calls, costs, strict=True):
+                job.charged = len(made)
                 job.account.money += more
                 if job in self._reserved:
                     self._reserved[job] = max(0.0, self._reserved[job] - more)
             for job in ended:
                 self._reserved.pop(job, None)
-        self.write({job.account.name: job.account for job in spent}.values())
+        self.write({job.account.name: job.account for job in due}.values())
 
     def write(self, accounts: Iterable[Account] | None = None) -> None:
         """Record the accounts' spending (by default of all) since the last record."""
@@ -104,18 +105,6 @@ class Books:
             strong, whole, money, answers = (new - old for new, old in zip(now, before, strict=True))
             if now != before and self._store.spend(account.name, strong, whole, money, int(answers)):
                 self._written[account.name] = now
-
-    def _spent(self, due: Mapping[Job, Turn | None]) -> dict[Job, float]:
-        """The money spent on each job so far."""
-        episodes, spent = {}, dict[Job, float]()
-        for job, turn in due.items():
-            if job.text:
-                begun = [turn.step()] if turn and (turn.draft or turn.rewrite) else []
-                episodes[job] = replace(job.episode, steps=[*job.episode.steps, *begun])
-            elif turn:
-                spent[job] = sum(money for *_, money in verdict_bill(turn, job.prompts, self._costs))
-        money = costs(list(episodes.values()), [job.prompts for job in episodes], self._costs)
-        return spent | dict(zip(episodes, money, strict=True))
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trim.engine.budget import Account
 from trim.engine.episode import Episode, Step, Turn
 from trim.engine.policy import Policy
-from trim.evaluation.costs import ROLES
 from trim.models.base import Draft
 from trim.serve.errors import ApiError
 from trim.serve.text import Finish, Text
@@ -28,8 +27,7 @@ class Job:
         tell: called with events: a step with the text that can be sent, or the job's end.
         deadline: `time.monotonic()` at which it is cancelled.
         shown: number of reported steps.
-        prompts: tokens of each model's prompt.
-        charged: money charged to its account.
+        charged: number of its calls that are charged to its account.
     """
 
     episode: Episode
@@ -41,8 +39,7 @@ class Job:
     tell: Callable[[Event], None]
     deadline: float
     shown: int = 0
-    prompts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
-    charged: float = 0.0
+    charged: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from trim.engine.budget import Account
 from trim.engine.episode import Step
+from trim.ledger.calls import Role
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
@@ -108,7 +109,7 @@ class Metrics:
         """Count a step without a model that cannot be reached."""
         self._without.labels(role).inc()
 
-    def spent(self, tokens: Mapping[str, Mapping[str, int]], money: float) -> None:
+    def spent(self, tokens: Mapping[Role, Mapping[str, int]], money: float) -> None:
         """Count the cost of an answer, by role and kind."""
         for role, counts in tokens.items():
             for kind in ("read", "cached", "written"):

@@ -55,8 +55,8 @@ class Scheduler:
         self._models, served = runner.models, dict(runner.params.models)
         self._served = {role for role, model in served.items() if model.server}
         self._contexts = {
-            role: (model.server.context if model.server else model.engine.context) or runner.models[role].context
-            for role, model in served.items()
+            role: (served[role].server or served[role].engine).context or model.context
+            for role, model in self._models.items()
         }
         self._health = {role: Health() for role in served}
         self._pool = ThreadPoolExecutor(_THREADS * limits.running, "model") if self._served else None
@@ -184,13 +184,13 @@ class Scheduler:
             self._fail(jobs[0], ApiError(400, unexpected(error).message, "invalid_messages", "messages"))
             return []
         for index, job in enumerate(jobs):
-            job.prompts = {role: found[index] for role, found in lengths.items()}
+            job.episode.question |= {role: found[index] for role, found in lengths.items()}
         return [job for job in jobs if self._fits(job)]
 
     def _fits(self, job: Job) -> bool:
         """True if the models' contexts have room for a job's prompt and the given part of its solution."""
         given = sum(step.tokens for step in job.episode.steps) + (job.draft.tokens if job.draft else 0)
-        for role, prompt in job.prompts.items():
+        for role, prompt in job.episode.question.items():
             context, tokens = self._contexts[role], prompt + given
             if context is not None and tokens >= context:
                 message = f"{tokens} tokens, of which the {NAMES[role]} reads at most {context}"
@@ -297,7 +297,7 @@ class Scheduler:
         elif turn.draft is None:
             self._rounds.wait("draft", [turn])
         else:
-            self._close(self._rounds.stand([turn]))
+            self._close(self._rounds.accept([turn]))
 
     def _choice(self, role: str) -> str:
         """The operator's choice for a model that cannot be reached."""

@@ -19,7 +19,7 @@ from trim.engine.store import Node
 from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.problems import Problem
-from trim.serve.answers import Bill, Head, bill, verdict_bill
+from trim.serve.answers import Bill, Head, bill, spent
 from trim.serve.books import Books, Size, most_of_answer
 from trim.serve.errors import ApiError, refused
 from trim.serve.jobs import Event, Job
@@ -208,7 +208,7 @@ class Service:
 
     def close(self, call: Call) -> list[Bill]:
         """Count the cost of a call, however it ended; returns the bill of each answer."""
-        bills = [bill(job.episode, job.prompts, self._costs) for job in call.jobs]
+        bills = [bill(job.episode, self._costs) for job in call.jobs]
         for one in bills:
             self.metrics.spent(one.tokens, one.money)
         self.metrics.account(call.account)
@@ -216,8 +216,8 @@ class Service:
 
     def close_verdict(self, call: Call, turn: Turn) -> None:
         """Count the cost of a verdict: the reading of the draft and of the given steps."""
-        for role, tokens, money in verdict_bill(turn, call.jobs[0].prompts, self._costs):
-            self.metrics.spent({role: tokens}, money)
+        tokens, (money,) = spent([turn.calls], self._costs)
+        self.metrics.spent(tokens, money)
 
 
 def _standing(episode: Episode, request: DecisionRequest) -> Draft:
@@ -225,6 +225,6 @@ def _standing(episode: Episode, request: DecisionRequest) -> Draft:
     for given in request.steps:
         episode.node = episode.node.child(given.text)
         tokens, drafted = approximate_tokens(given.text), approximate_tokens(given.draft or given.text)
-        episode.steps.append(Step(given.writer, given.text, tokens, given.draft, drafted, math.nan))
+        episode.steps.append(Step(given.writer, given.text, tokens, given.draft, drafted))
         episode.scores.append(math.nan)
     return Draft(request.draft, approximate_tokens(request.draft), "separator")

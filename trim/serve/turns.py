@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from trim.engine.actions import Stage
 from trim.engine.episode import Episode, Turn
-from trim.engine.rounds import Stage, asked_at
+from trim.engine.rounds import rater_at
 from trim.errors import TrimError
-from trim.evaluation.costs import PAYERS
+from trim.ledger.calls import PAYERS, Role
 from trim.models.base import Draft
 from trim.serve.errors import ApiError
 
 NAMES = {"weak": "weak model", "strong": "strong model", "prm": "reward model"}
 
 
-def role_of(stage: Stage, turn: Turn) -> str:
+def role_of(stage: Stage, turn: Turn) -> Role | Literal[""]:
     """The role of the model that a turn waits for; empty for a verdict that needs no rating."""
-    if stage in ("rate", "consult"):
-        rater = asked_at(stage, turn)
+    if stage in ("score", "read"):
+        rater = rater_at(stage, turn)
         return PAYERS.get(rater, "weak") if rater else ""
     if stage == "verify":
         return PAYERS[str(turn.policy.verifier)]
@@ -29,8 +32,8 @@ def unfinished(stage: str, turn: Turn) -> Turn | None:
 
 def place(stage: Stage, turn: Turn) -> tuple[str, ...]:
     """The key shared by turns that need the same result."""
-    draft = turn.draft.text if stage in ("rate", "consult") and turn.draft else ""
-    return stage, str(asked_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
+    draft = turn.draft.text if stage in ("score", "read") and turn.draft else ""
+    return stage, str(rater_at(stage, turn)), turn.episode.node.path[-1].hex(), draft
 
 
 def cut(stands: Draft | None, episode: Episode, max_steps: int) -> bool:

@@ -11,6 +11,7 @@ from trim.engine.records import write_episodes
 from trim.experiment.fitting import policies_for
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
+from trim.ledger.calls import ROLES
 from trim.problems import Problem, read_problems
 from trim.progress import Tracker
 
@@ -27,7 +28,7 @@ def make_episodes(
     journal: Path | None,
     tracker: Tracker,
 ) -> None:
-    """Run one router and write a row per step; draws in the layers are read from there."""
+    """Run one router and write its steps and calls; draws in the layers are read from there."""
     runner = Runner.open(params.as_run(router), layers, journal, tracker)
     solved = read_problems(problems, split)
     policies = policies_for(runner, router, benchmark, fitted, solved)
@@ -44,8 +45,9 @@ def write_run(
     out: Path,
     title: str | None = None,
 ) -> None:
-    """Run policies on the problems of a split, and write a row per step; bounds, which are no routers, need `title`."""
-    episodes = runner.run(problems, list(policies.values()))
+    """Run policies on the problems of a split, and write their steps and calls; bounds, no routers, need `title`."""
+    prompts = runner.prompt_tokens(problems, *ROLES)
+    episodes = runner.run(problems, list(policies.values()), prompts=prompts)
     header = {
         "benchmark": benchmark,
         "split": split,
@@ -54,6 +56,5 @@ def write_run(
         "reference": title is not None or runner.params.router_type(router).is_reference,
         "seeds": [policy.seed for policy in policies.values()],
         "models": {name: asdict(cost) for name, cost in runner.costs().items()},
-        "prompts": runner.prompt_tokens(problems, "weak", "strong", "prm"),
     }
     write_episodes(out, episodes, list(policies), header)

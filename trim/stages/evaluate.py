@@ -9,10 +9,10 @@ import pandas as pd
 
 from trim.errors import TrimError
 from trim.evaluation.comparison import Comparison, comparisons, differences, headline, measures, ratios, summary, units
-from trim.evaluation.costs import UNITS
 from trim.evaluation.results import read_results
 from trim.experiment.params import Params, measure_settings
 from trim.files import write_json, write_text
+from trim.ledger.units import UNITS
 
 
 def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:

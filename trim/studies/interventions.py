@@ -38,7 +38,7 @@ def decisions(steps: pd.DataFrame, problems: Mapping[str, Problem], difficulty: 
         before), position, score, difficulty.
     """
     rows = []
-    names = ["problem", "decision", "text", "draft", "draft_tokens", "score"]
+    names = ["problem", "decision", "text", "draft", "draft_tokens", "score_prm"]
     last, place, sound = None, 0, False
     for problem, decision, text, draft, drafted, score in zip(*(steps[name].tolist() for name in names), strict=True):
         if decision == "discard":

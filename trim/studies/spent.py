@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from trim.evaluation.costs import UNITS, WRITTEN
 from trim.evaluation.published import RELEASED, published_costs
 from trim.experiment.params import Params
+from trim.ledger.units import REGIME_TITLES, UNIT_TITLES, UNITS, WRITTEN
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
 from trim.report.tables import format_interval, read_csv, titles
-from trim.report.units import CACHES, UNIT_TITLES
 from trim.studies.base import Study
 
 _SHOWN = ("strong_tokens", "flops")
@@ -36,7 +35,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
                     for u, r in mine.iterrows()
                 }
                 saves = [UNIT_TITLES[str(unit)] for unit in mine.index[mine["high"] < 1]]
-                keys = {"benchmark": title, "router": routers[router], "reading": CACHES[str(cache)]}
+                keys = {"benchmark": title, "router": routers[router], "reading": REGIME_TITLES[str(cache)]}
                 rows.append(keys | cells | {"saves in": "; ".join(saves) or "nothing"})
     return pd.concat([pd.DataFrame(rows), _released(params)], ignore_index=True).fillna("")
 
@@ -51,7 +50,7 @@ def _released(params: Params) -> pd.DataFrame:
         cells = {UNIT_TITLES[str(unit)]: f"{value:.3f}" for unit, value in costs.items()}
         saves = [UNIT_TITLES[str(unit)] for unit, value in costs.items() if value < 1]
         name = f"{params.title(router) if router in params.routers else router}, released, {nearest['setting']}"
-        keys = {"benchmark": "MATH-500 (released)", "router": name, "reading": f"at most: {CACHES['prefix']}"}
+        keys = {"benchmark": "MATH-500 (released)", "router": name, "reading": f"at most: {REGIME_TITLES['prefix']}"}
         rows.append(keys | cells | {"saves in": "; ".join(saves)})
     return pd.DataFrame(rows)
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from trim.experiment.params import Params
+from trim.ledger.units import REGIME_TITLES, UNIT_TITLES
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
 from trim.report.tables import format_interval, read_csv, titles
-from trim.report.units import CACHES, UNIT_TITLES
 from trim.studies.base import Study
 
 
@@ -27,7 +27,7 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
             UNIT_TITLES[row.unit]: format_interval(row.value, row.low, row.high, row.spread, row.reached)
             for row in group.itertuples()
         }
-        keys = {"benchmark": benchmarks[benchmark], "router": routers[router], "reading": CACHES[cache]}
+        keys = {"benchmark": benchmarks[benchmark], "router": routers[router], "reading": REGIME_TITLES[cache]}
         rows.append(keys | {"measure": measure} | {name: cells.get(name, "") for name in UNIT_TITLES.values()})
     return pd.DataFrame(rows)
 

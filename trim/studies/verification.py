@@ -17,11 +17,11 @@ from trim.evaluation.results import read_results
 from trim.experiment.params import Params, measure_settings
 from trim.experiment.trees import whole_trees
 from trim.files import write_text
+from trim.ledger.units import UNIT_TITLES
 from trim.report.figures import ENDS, legend, panels, styles
 from trim.report.finding import FAILS, HOLDS, Finding
 from trim.report.tables import read_csv
-from trim.report.units import UNIT_TITLES
-from trim.rl.settings import Action, Currency
+from trim.rl.settings import ActionName, Currency
 from trim.studies.base import Job, Measurement, Study, read_measured
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ TARGETS: dict[Currency, float] = {"strong_tokens": 0.2, "flops": 0.65, "money": 
 PGR = 0.95
 _SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 PRICES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 2)
-_UNREAD: tuple[Action, ...] = ("delegate", "accept", "rewrite")
+_UNREAD: tuple[ActionName, ...] = ("delegate", "accept", "rewrite")
 _READING = ("trim_verify", "pomdp_verify")
 _FREE = "reward model for nothing"
 _CHECKED = "exact checks for nothing"
@@ -81,7 +81,7 @@ def _checked(tree: Tree) -> Tree:
     return found
 
 
-def _fitted(splits: Sequence[Situations], actions: Sequence[Action]) -> Iterator[tuple[float, float]]:
+def _fitted(splits: Sequence[Situations], actions: Sequence[ActionName]) -> Iterator[tuple[float, float]]:
     """Spending and accuracy, on the last split and at each price, of policies fitted on the first."""
     from trim.rl.gains import action_sets, fit_sets
 
