@@ -226,6 +226,9 @@ def _digest_values(state: Any, values: pa.Array) -> None:
     if pa.types.is_list(values.type):
         state.update(values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).tobytes())
         _digest_values(state, values.flatten())
+    elif pa.types.is_struct(values.type):
+        for part in values.flatten():
+            _digest_values(state, part)
     elif pa.types.is_string(values.type):
         filled = values.fill_null("").cast(pa.large_string())
         offsets = np.frombuffer(filled.buffers()[1], np.int64)[filled.offset : filled.offset + len(filled) + 1]

@@ -1,4 +1,4 @@
-"""Episodes as two tables: a row per step, and a row per call of a model."""
+"""Episodes as a table: a row per step, with the calls of models that it took."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow as pa
 
 from trim.engine.episode import Episode, Step
-from trim.evaluation.schema import RATERS, STEPS, calls_of
+from trim.evaluation.schema import RATERS, STEPS
 from trim.files import write_table
-from trim.ledger import calls
+from trim.ledger.calls import COLUMNS, columns
 
 
 def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
-    """Write one router's episodes, and their calls beside them; the steps of discarded solutions come first.
+    """Write one router's episodes; the steps of discarded solutions come first.
 
     `header` names benchmark, split, router, title, reference, seeds and models.
     """
     rows = [(episode, *step) for episode in episodes for step in _steps(episode)]
-    columns = {
+    table = {
         "problem": [episode.problem.id for episode, *_ in rows],
         "setting": [settings[episode.policy] for episode, *_ in rows],
         "step": [index for _, index, *_ in rows],
@@ -33,19 +33,19 @@ def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[s
         "draft_tokens": [step.draft_tokens for *_, step, _ in rows],
         "glimpse": _numbers([step.glimpse for *_, step, _ in rows]),
         **{f"score_{r}": _numbers([step.scores.get(r, np.nan) for *_, step, _ in rows]) for r in RATERS},
+        "calls": _calls([step for *_, step, _ in rows]),
         "correct": [episode.correct for episode, *_ in rows],
     }
-    write_table(path, pa.table(columns, schema=STEPS), header | {"settings": list(settings)})
-    made = [(row, call) for row in rows for call in row[2].calls]
-    columns = {
-        "problem": [row[0].problem.id for row, _ in made],
-        "setting": [settings[row[0].policy] for row, _ in made],
-        "step": [row[1] for row, _ in made],
-        **calls.columns(call for _, call in made),
-    }
-    for name in ("billed", "billed_cached"):
-        columns[name] = pa.array(columns[name], from_pandas=True).cast(pa.int32())
-    write_table(calls_of(path), pa.table(columns, schema=calls.SCHEMA), {})
+    write_table(path, pa.table(table, schema=STEPS), header | {"settings": list(settings)})
+
+
+def _calls(steps: Sequence[Step]) -> pa.Array:
+    """The list of calls of each step."""
+    made = columns(call for step in steps for call in step.calls)
+    flat = pa.StructArray.from_arrays(
+        [pa.array(made[field.name], field.type, from_pandas=True) for field in COLUMNS], fields=list(COLUMNS)
+    )
+    return pa.ListArray.from_arrays(np.cumsum([0, *(len(step.calls) for step in steps)]), flat)
 
 
 def _steps(episode: Episode) -> Iterator[tuple[int, Step, bool]]:

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trim.evaluation.schema import STEPS, calls_of
+from trim.evaluation.schema import STEPS
 from trim.files import read_table
-from trim.ledger.calls import SCHEMA
+from trim.ledger.calls import COLUMNS
 from trim.ledger.units import REGIMES, UNITS, Regime, in_units, totals
 from trim.models.cost import ModelCost
 
@@ -55,16 +55,20 @@ class Results:
 
 
 def read_results(path: Path) -> Results:
-    """Add up one router's episodes and their calls, which are in the file beside it.
+    """Add up one router's episodes; only the file is needed.
 
     Raises:
-        TrimError: if a file is damaged.
+        TrimError: if the file is damaged.
     """
     table, header = read_table(path, STEPS)
-    calls, _ = read_table(calls_of(path), SCHEMA)
     problems = pc.unique(table["problem"]).to_pylist()
     shape = len(header["settings"]), len(problems)
-    steps, of = table.drop_columns(["text", "draft"]).to_pandas(), _episodes(table, header["settings"], problems)
+    steps = table.select(["writer", "decision", "tokens", "draft_tokens", "correct"]).to_pandas()
+    setting, problem = (
+        pc.index_in(table[name], value_set=pa.array(values)).to_numpy()
+        for name, values in (("setting", header["settings"]), ("problem", problems))
+    )
+    of = setting * len(problems) + problem
     weak, kept = (steps[name] == value for name, value in (("writer", "weak"), ("decision", "accept")))
     accepted = steps["decision"] != "discard"
 
@@ -79,9 +83,11 @@ def read_results(path: Path) -> Results:
         "steps": summed(accepted),
     }
     models = {name: ModelCost(**values) for name, values in header["models"].items()}
-    columns, called = calls.to_pandas(), _episodes(calls, header["settings"], problems)
-    costs = {}
-    for regime in REGIMES if calls["billed"].null_count < len(calls) else REGIMES[:2]:
+    calls, called, costs = table["calls"].combine_chunks(), of[pc.list_parent_indices(table["calls"])], {}
+    columns = {
+        field.name: pc.struct_field(calls.flatten(), field.name).to_numpy(zero_copy_only=False) for field in COLUMNS
+    }
+    for regime in REGIMES if np.isfinite(columns["billed"]).any() else REGIMES[:2]:
         total = totals(columns, called, int(np.prod(shape)), regime)
         total |= in_units(total, models) | {"prm_tokens": total["prm_read"]}
         costs[regime] = {name: total[name].reshape(shape) for name in PER_PROBLEM if name in total} | counts
@@ -93,15 +99,6 @@ def read_results(path: Path) -> Results:
         correct=summed(accepted & steps["correct"]) > 0,
         costs=costs,
     )
-
-
-def _episodes(table: pa.Table, settings: list[str], problems: list[str]) -> np.ndarray:
-    """The number of each row's episode: by setting, then by problem."""
-    setting, problem = (
-        pc.index_in(table[name], value_set=pa.array(values)).to_numpy()
-        for name, values in (("setting", settings), ("problem", problems))
-    )
-    return setting * len(problems) + problem
 
 
 def read_steps(path: Path, setting: str) -> pd.DataFrame:

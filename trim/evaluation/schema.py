@@ -1,12 +1,10 @@
-"""The columns of a table of episodes; `trim.ledger.calls.SCHEMA` has those of their calls."""
+"""The columns of a table of episodes: a row per step, with the list of its calls."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 
-from trim.ledger.calls import Rater
+from trim.ledger.calls import COLUMNS, Rater
 
 RATERS: tuple[Rater, ...] = ("prm", "weak", "strong", "grade")  # of single steps
 STEPS = pa.schema(
@@ -22,11 +20,7 @@ STEPS = pa.schema(
         ("draft_tokens", pa.int32()),
         ("glimpse", pa.float64()),
         *((f"score_{rater}", pa.float64()) for rater in RATERS),
+        ("calls", pa.list_(COLUMNS)),
         ("correct", pa.bool_()),
     ]
 )
-
-
-def calls_of(episodes: Path) -> Path:
-    """The table of the calls behind a table of episodes."""
-    return episodes.parent / "calls" / episodes.name

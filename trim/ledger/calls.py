@@ -43,23 +43,18 @@ class Call(NamedTuple):
 
 
 _AMOUNTS = ("calls", "prompt", "fresh", "written")
-# A table of calls, in the order in which they were made; `step` counts from 0 in each solution of an episode.
-SCHEMA = pa.schema(
+# A call in a table; `billed` and `billed_cached` are the tokens that a server says it read, and found in its cache.
+COLUMNS = pa.struct(
     [
-        ("problem", pa.string()),
-        ("setting", pa.string()),
-        ("step", pa.int16()),
         ("role", pa.string()),
         ("kind", pa.string()),
-        *((name, pa.int32()) for name in _AMOUNTS),
-        ("billed", pa.int32()),
-        ("billed_cached", pa.int32()),
+        *((name, pa.int32()) for name in (*_AMOUNTS, "billed", "billed_cached")),
     ]
 )
 
 
 def columns(calls: Iterable[Call]) -> dict[str, np.ndarray]:
-    """Calls as columns of `SCHEMA`, without the first three; NaN where there is no bill."""
+    """Calls as arrays named as in `COLUMNS`; NaN where there is no bill."""
     rows = list(calls)
     bills = [(call.usage.read, call.usage.cached) if call.usage else (np.nan, np.nan) for call in rows]
     return {
