@@ -31,7 +31,7 @@ from trim.audit.retraced import retraced
 from trim.audit.sealed import unchanged
 from trim.audit.selection import choices
 from trim.evaluation.results import read_scores
-from trim.evaluation.schema import SCHEMA
+from trim.evaluation.schema import STEPS
 from trim.experiment.guarantee import guarantee, read_validation
 from trim.experiment.load import check, load
 from trim.files import read_table, write_table
@@ -261,10 +261,10 @@ def test_a_lie_about_episodes_is_named_although_all_else_follows_from_it(project
 
     def edit(router, lie):
         path = results / f"episodes/standard/{router}.parquet"
-        table, header = read_table(path, SCHEMA)
+        table, header = read_table(path, STEPS)
         rows = table.to_pylist()
         rows = lie(rows, header) or rows
-        write_table(path, pa.Table.from_pylist(rows, SCHEMA), header)
+        write_table(path, pa.Table.from_pylist(rows, STEPS), header)
 
     def solved(rows, header):
         for row in rows:
@@ -278,7 +278,13 @@ def test_a_lie_about_episodes_is_named_although_all_else_follows_from_it(project
         rows[-1]["tokens"] -= 1
 
     def higher_scores(rows, header):
-        next(row for row in rows if row["score"] is not None)["score"] += 0.01
+        next(row for row in rows if row["score_prm"] is not None)["score_prm"] += 0.01
+
+    def fewer_fresh(rows, header):
+        rows[5]["calls"][-1]["fresh"] -= 1
+
+    def a_call_less(rows, header):
+        next(row for row in rows if len(row["calls"]) > 1)["calls"].pop()
 
     def cheaper(rows, header):
         header["models"]["strong"]["parameters"] //= 2
@@ -294,6 +300,7 @@ def test_a_lie_about_episodes_is_named_although_all_else_follows_from_it(project
         "trim_budget": (solved, "correct"), "trim_thr": (other_texts, "text|draft"),
         "always_strong": (fewer_tokens, "text"), "trim_agg": (higher_scores, "score"), "random": (cheaper, "models"),
         "always_weak": (without_the_hardest, "not every problem"), "specreason": (stopped_early, "too early"),
+        "thr_small": (fewer_fresh, "calls"), "pomdp_verify": (a_call_less, "calls"),
     }  # fmt: skip
     for router, (lie, _) in lies.items():
         edit(router, lie)
@@ -353,37 +360,21 @@ def test_two_runs_are_compared_on_the_same_resamples(project):
     assert without.returncode == 2 and without.stderr.startswith("trim: results and nowhere have no")
 
 
-def known_already(rows):
-    """Tokens of drafts that the reward model has read, and that a rewrite in the same words has it need no more."""
-    called = rows["rater"].eq("prm") & (rows["read_tokens"] > 0) | rows["first_rater"].eq("prm")
-    last = rows[called].groupby("problem")["step"].max()
-    draft = np.where(rows["first_rater"] == "prm", rows["first_read"], rows["read_tokens"])
-    earlier = rows["step"] < rows["problem"].map(last)
-    tokens = np.where(rows["text"] == rows["draft"], draft, 0)
-    return tokens[called & earlier & (rows["writer"] == "strong")].sum()
-
-
 def test_the_summary_follows_from_the_episodes_alone(project):
     summary = pd.read_csv(project / "results/summary.csv")
     summary = summary[summary["benchmark"] == "standard"].set_index(["router", "setting"])
     strong_tokens = None
     for path in sorted((project / "results/episodes/standard").glob("*.parquet")):
         table = pq.read_table(path)
-        header = {key: json.loads(table.schema.metadata[key]) for key in (b"models", b"prompts")}
-        models = header[b"models"]
+        models = json.loads(table.schema.metadata[b"models"])
         steps = table.to_pandas()
         for setting, rows in steps.groupby("setting"):
             n = rows["problem"].nunique()
             strong = rows[rows["writer"] == "strong"]
             weak = rows[(rows["writer"] == "weak") & (rows["decision"] != "discard")]
-            rated = rows[(rows["rater"] == "prm") & (rows["read_tokens"] > 0)]
-            verdicts = rows["verdict_tokens"][rows["rater"] == "strong"].sum()
-            scored = dict(zip(rows["problem"].unique(), header[b"prompts"]["prm"], strict=True))
-            first = rows[rows["first_rater"] == "prm"]  # before another rater was asked
-            read = (rated["read_tokens"] + rated["reread_tokens"]).sum()
-            read += (first["first_read"] + first["first_reread"]).sum()
-            read += sum(scored[problem] for problem in {*rated["problem"], *first["problem"]})
-            read -= known_already(rows)
+            calls = pd.DataFrame(list(rows["calls"].explode().dropna()))
+            scored = calls[calls["role"] == "prm"]
+            verdicts = calls["written"][(calls["role"] == "strong") & (calls["kind"] == "read")].sum()
             rejected = rows["draft_tokens"].sum() - weak["tokens"].sum()
             expected = {
                 "n": n,
@@ -392,8 +383,8 @@ def test_the_summary_follows_from_the_episodes_alone(project):
                 "weak_tokens_kept": weak["tokens"].sum() / n,
                 "weak_tokens_discarded": rejected / n,
                 "strong_calls": len(strong) / n,
-                "prm_tokens": read / n,
-                "prm_calls": (len(rated) + len(first)) / n,
+                "prm_tokens": scored["fresh"].sum() / n,
+                "prm_calls": len(scored) / n,
                 "steps": (rows["decision"] != "discard").sum() / n,
             }
             found = summary.loc[(path.stem, setting)]

@@ -6,7 +6,7 @@ No model is needed. The decisions of a router are not repeated: those that anoth
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import asdict
 from itertools import starmap
@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from trim.audit.bookkeeping import Line, calls, look_up
 from trim.audit.check import Check
 from trim.engine.cached import CachedLM
 from trim.engine.judge import AnswerJudge
+from trim.engine.policy import Policy
 from trim.engine.rounds import goes_on, write_steps
 from trim.engine.scorers import GradeScorer, LogprobScorer, StepScorer
 from trim.engine.store import Draws, Node
@@ -30,6 +32,7 @@ from trim.experiment.layout import Layout
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
 from trim.files import read_table
+from trim.ledger.calls import COLUMNS, ROLES, Call, Rater
 from trim.models.base import Draft
 from trim.problems import SPLITS, Problem, read_problems
 from trim.progress import Tracker
@@ -102,8 +105,9 @@ def _benchmark(params: Params, benchmark: str, results: Path) -> Iterator[Check]
             continue
         try:
             table, written = read_table(results / path, STEPS)
-            _same_header(written, {"models": models} | _header(runner, router, benchmark, results))
-            _Episodes(runner, stored, written, table).retrace()
+            policies = _policies(params, router, benchmark, results)
+            _same_header(written, {"models": models} | _header(params, router, benchmark, policies))
+            _Episodes(runner, stored, written, table, policies).retrace()
             yield Check("draws", path, "pass")
         except (TrimError, _Fault) as error:
             yield Check("draws", path, "fail", str(error))
@@ -139,9 +143,14 @@ class _Stored:
         return [self._verdicts[node] for node in nodes]
 
 
-def _header(runner: Runner, router: str, benchmark: str, results: Path) -> dict[str, Any]:
-    """The required header of a router's episodes; settings of bounds depend on the models, and are left out."""
-    params = runner.params
+def _policies(params: Params, router: str, benchmark: str, results: Path) -> dict[str, Policy]:
+    """The policies of a router by setting; those of bounds depend on the models, and are left out."""
+    hindsight = params.router_type(router).hindsight
+    return {} if hindsight else fitted_policies(params.as_run(router), router, benchmark, results / "routers")
+
+
+def _header(params: Params, router: str, benchmark: str, policies: Mapping[str, Policy]) -> dict[str, Any]:
+    """The required header of a router's episodes."""
     header = {
         "benchmark": benchmark,
         "split": "test",
@@ -149,8 +158,7 @@ def _header(runner: Runner, router: str, benchmark: str, results: Path) -> dict[
         "title": params.title(router),
         "reference": params.router_type(router).is_reference,
     }
-    if not params.router_type(router).hindsight:
-        policies = fitted_policies(params, router, benchmark, results / "routers")
+    if policies:
         header |= {"settings": list(policies), "seeds": [policy.seed for policy in policies.values()]}
     return header
 
@@ -169,9 +177,17 @@ class _Episodes:
         stored: the benchmark's draws.
         header: the header of the episodes' file.
         table: its rows.
+        policies: its policies by setting; none if they are known only with the models.
     """
 
-    def __init__(self, runner: Runner, stored: _Stored, header: dict[str, Any], table: pa.Table) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        stored: _Stored,
+        header: dict[str, Any],
+        table: pa.Table,
+        policies: Mapping[str, Policy],
+    ) -> None:
         self._runner, self._stored = runner, stored
         self._problems = {problem.id: problem for problem in stored.problems}
         empty = [name for name in _FILLED if table[name].null_count]
@@ -179,8 +195,11 @@ class _Episodes:
             raise _Fault(f"rows without {empty[0]}")
         steps = table.select(["setting", "problem", "step", "decision"]).to_pandas()
         self._rows: list[Row] = list(starmap(Row, zip(*(table[name].to_pylist() for name in Row._fields), strict=True)))
+        self._policies, self._calls = policies, table["calls"].to_pylist()
         self._first = self._order(header, steps)
         self._last = np.append(self._first[1:], True)
+        # Without policies: a weak model that writes on is not judged.
+        self._judged = all(call["calls"] for made in self._calls for call in made if call["kind"] == "draft")
         self._nodes: list[Node | None] = [None] * len(steps)  # the node after each row
         self._raters: dict[str, StepScorer] = {
             "weak": LogprobScorer(runner.weak, own=True),
@@ -205,6 +224,7 @@ class _Episodes:
             self._retrace_scores(list(like.values()))
             for row, same in zip(rows, first, strict=True):
                 self._nodes[row] = self._nodes[same]
+        self._recall()
         self._judge()
 
     def _before(self, row: int) -> Node:
@@ -293,6 +313,45 @@ class _Episodes:
             if not math.isclose(value, score.score, rel_tol=_SAME, abs_tol=_SAME):
                 raise _differs(row, column, value, score.score)
 
+    def _recall(self) -> None:
+        """Make the calls of every row again, and compare them with its own."""
+        lines = list(map(self._line, range(len(self._rows))))
+        costs = look_up(self._runner, self._raters, lines)
+        problems = list(self._problems.values())
+        prompts = self._runner.prompt_tokens(problems, *ROLES)
+        questions = {p.id: {role: prompts[role][i] for role in ROLES} for i, p in enumerate(problems)}
+        made = calls(lines, costs, [questions[row.problem] for row in self._rows])
+        for row, written, expected in zip(self._rows, self._calls, made, strict=True):
+            again = list(map(_as_written, expected))
+            if written != again:
+                raise _differs(row, "calls", written, again)
+
+    def _line(self, i: int) -> Line:
+        row, node, after = self._rows[i], self._before(i), self._nodes[i]
+        assert after
+        policy = self._policies.get(row.setting)
+        verifier = policy.verifier if policy else None
+        raters: list[Rater | None] = [policy.rater, policy.second] if policy else ["prm", "strong", "grade"]
+        asked = [r for r in raters if r and r != "weak" and getattr(row, f"score_{r}") is not None]
+        whole = row.decision == "discard" or (verifier is not None and row.writer == "weak")
+        return Line(
+            writer="strong" if row.writer == "strong" else "weak",
+            tokens=row.tokens,
+            repeats=row.writer == "strong" and row.text == row.draft,
+            glimpsed=row.glimpse is not None,
+            node=node,
+            after=after,
+            draft=self._stored.steps(self._runner.weak, ())[node] if _draft(row) else None,
+            rewrite=self._stored.steps(self._runner.strong, ())[node] if row.writer == "strong" else None,
+            raters=() if verifier else asked,
+            begins=bool(self._first[i]) and not (i and self._rows[i - 1].decision == "discard"),
+            restarts=bool(self._first[i]),
+            ends=bool(self._last[i]) and whole,
+            judges=policy.judges if policy else self._judged,
+            verifier=verifier,
+            samples=policy.samples if policy else 1,
+        )
+
     def _judge(self) -> None:
         """Compare the verdict in every row of an episode with the one on its last text."""
         ends = [i for i, row in enumerate(self._rows) if self._last[i] and row.decision != "discard"]
@@ -329,6 +388,13 @@ def _complete(row: Row) -> bool:
 
 def _differs(row: Row, column: str, written: object, expected: object) -> _Fault:
     return _Fault(f"{_place(row)}: {column}: {shown(written)} found, {shown(expected)} expected")
+
+
+def _as_written(call: Call) -> dict[str, Any]:
+    """A call as it is in a table."""
+    *amounts, usage = call
+    billed = (usage.read, usage.cached) if usage else (None, None)
+    return dict(zip((field.name for field in COLUMNS), (*amounts, *billed), strict=True))
 
 
 def _place(row: Row) -> str:
