@@ -32,6 +32,7 @@ CEILINGS = {
     "trim/engine": (0.3, 0.0, 0.0, 0.0),
     "trim/evaluation": (0.0, 0.0, 0.0, 0.0),
     "trim/experiment": (0.0, 0.0, 0.0, 0.0),
+    "trim/ledger": (0.0, 0.0, 0.0, 0.0),
     "trim/models": (0.2, 0.0, 0.0, 0.0),
     "trim/page": (0.0, 0.0, 0.0, 0.0),
     "trim/pomdp": (0.0, 0.0, 0.0, 0.0),

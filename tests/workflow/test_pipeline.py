@@ -136,7 +136,7 @@ def test_no_policy_that_reads_is_above_the_clairvoyant_one(project):
 
 def test_a_router_pays_for_the_reward_model_that_scores_for_it(project):
     def parameters(router):
-        _, header = read_table(project / f"results/episodes/standard/{router}.parquet", SCHEMA)
+        _, header = read_table(project / f"results/episodes/standard/{router}.parquet", STEPS)
         return header["models"]["prm"]["parameters"], header["models"]["weak"]["parameters"]
 
     plain, weak = parameters("trim_thr")

@@ -78,7 +78,7 @@ def places(lines: Sequence[Line]) -> dict[Rater, set[Node]]:
 def look_up(
     runner: Runner, raters: Mapping[str, StepScorer], lines: Sequence[Line]
 ) -> dict[tuple[Rater, Node], StepScore]:
-    """What each rater read and wrote at each node; a verifier's verdicts by the end of the solution."""
+    """The cost of each rating by its rater and node; that of a verifier's verdicts by the end of the solution."""
     costs: dict[tuple[Rater, Node], StepScore] = {}
     for rater, nodes in places(lines).items():
         order = list(nodes)

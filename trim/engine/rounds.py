@@ -1,8 +1,8 @@
 """The rounds of steps: the open episodes of all policies, by the model that each waits for.
 
 The caller takes the turns that wait for a stage, lets the models work on them as one batch, and settles them: their
-policies decide, and `trim.engine.actions.NEXT` says what each waits for next. Episodes join and leave between any two
-of these calls.
+policies decide, and by `trim.engine.actions.NEXT` each waits for its next stage. Episodes join and leave between any
+two of these calls.
 """
 
 from __future__ import annotations

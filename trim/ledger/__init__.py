@@ -1,1 +1,1 @@
-"""The ledger: the calls of models in an episode, and what they cost."""
+"""The ledger: the calls of models in an episode, and their cost."""

@@ -1,4 +1,4 @@
-"""The text that each model of an episode knows: the one place where fresh tokens are told from cached ones."""
+"""The text that each model of an episode knows: the only place that tells fresh tokens from cached ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trim.models.base import Usage
 
 
 class Caches:
-    """What each model has read and written of an episode; it makes the entries of the ledger.
+    """The text of an episode that each model has read or written; it makes the entries of the ledger.
 
     Two models share no cache. A model reads each token of an episode at most once, and none that it wrote itself: a
     rewrite in the words of a draft is known to the weak model, which wrote that, and to the reward model, if it read
