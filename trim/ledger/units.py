@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -82,3 +82,22 @@ def in_units(total: Mapping[str, np.ndarray], models: Mapping[str, ModelCost]) -
         "latency_decoding": sum(decoding.values()),
         "latency_reading": sum(reading.values()),
     }
+
+
+class TokenPrices(NamedTuple):
+    """Prices of a model's tokens: read, found in its cache, written."""
+
+    read: float
+    cached: float
+    written: float
+
+
+def token_prices(models: Mapping[str, ModelCost], unit: str) -> dict[str, TokenPrices]:
+    """Prices of each model's tokens by role, in strong tokens, FLOPs or money: units in which a call itself is free."""
+    kinds = ("calls", *TokenPrices._fields)
+
+    def price(role: str, kind: str) -> float:
+        one = {f"{other}_{k}": np.array(float((other, k) == (role, kind))) for other in ROLES for k in kinds}
+        return float(in_units(one, models)[unit])
+
+    return {role: TokenPrices(*(price(role, kind) for kind in TokenPrices._fields)) for role in models}

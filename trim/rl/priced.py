@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from trim.errors import TrimError
+from trim.ledger.units import TokenPrices, token_prices
 from trim.models.cost import ModelCost
 from trim.pomdp.calibration import hazard
 from trim.pomdp.model import S0, S2
 from trim.pomdp.priced import PricedModel, binned
 from trim.rl.settings import Currency
 from trim.rl.tree import ACCEPT, REGENERATE, Tree
-from trim.rl.verification import TokenPrices, token_prices
 
 _FIRST, _SECOND = 16, 12  # bins
 _UNREAD = 12  # numbers of unread steps that the model distinguishes

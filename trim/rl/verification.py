@@ -16,31 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from trim.engine.actions import Action
+from trim.ledger.units import TokenPrices, token_prices
 from trim.models.cost import ModelCost
 from trim.rl.observations import NO_EVIDENCE, observe
 from trim.rl.settings import Currency, Evidence
 from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
 
 _NEGLIGIBLE = 1e-6  # probability of a situation, over the share of random choices
-
-
-class TokenPrices(NamedTuple):
-    """Prices of a model's tokens: read, found in its cache, written."""
-
-    read: float
-    cached: float
-    written: float
-
-
-def token_prices(costs: Mapping[str, ModelCost], currency: Currency) -> dict[str, TokenPrices]:
-    """Prices of each model's tokens, in a currency, by role."""
-    if currency == "strong_tokens":
-        return {role: TokenPrices(0, 0, float(role == "strong")) for role in costs}
-    if currency == "flops":
-        return {role: TokenPrices(cost.flops(1.0), 0, cost.flops(1.0)) for role, cost in costs.items()}
-    return {
-        role: TokenPrices(cost.money(1, 0, 0), cost.money(0, 1, 0), cost.money(0, 0, 1)) for role, cost in costs.items()
-    }
 
 
 class Choices(NamedTuple):
