@@ -10,7 +10,7 @@ from trim.engine.actions import Action, Phase
 from trim.engine.loop import run
 from trim.engine.policy import Policy
 from trim.rl.environment import RoutingEnv, RoutingVectorEnv, features
-from trim.rl.tree import FINISHED, REGENERATE, Tree
+from trim.rl.tree import FINISHED, REWRITE, Tree
 from trim.rng import digest
 
 
@@ -30,7 +30,7 @@ class Coin(Policy):
     def decide(self, phase, seen):
         if phase != Phase.DRAFTED:
             return super().decide(phase, seen)
-        return np.where([self.of(steps) == REGENERATE for steps in seen.steps], Action.REWRITE, Action.ACCEPT)
+        return np.where([self.of(steps) == REWRITE for steps in seen.steps], Action.REWRITE, Action.ACCEPT)
 
 
 def test_gymnasium_accepts_it(tree):
@@ -57,7 +57,7 @@ def test_episodes_are_those_of_the_engine(tree, engine, some_problems):
             (point,), (correct,), (tokens,) = tree.follow(np.array([point]), np.array([action]))
             steps.append(action)
             paid += tokens
-        assert [step.writer == "strong" for step in episode.steps] == [a == REGENERATE for a in steps]
+        assert [step.writer == "strong" for step in episode.steps] == [a == REWRITE for a in steps]
         assert paid == sum(step.tokens for step in episode.steps if step.writer == "strong")
         assert correct == episode.correct
 

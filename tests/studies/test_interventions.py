@@ -23,7 +23,7 @@ NO_TRUTH = Problem("b", "Why?", "because", "test")
 
 
 def step(problem, index, decision, text, draft=None, score=0.5):
-    shown = draft if decision == "regenerate" else None
+    shown = draft if decision == "rewrite" else None
     return {
         "problem": problem, "step": index, "decision": decision, "text": text, "draft": shown, "score_prm": score,
         "draft_tokens": 0 if decision == "delegate" else 3,
@@ -32,10 +32,10 @@ def step(problem, index, decision, text, draft=None, score=0.5):
 
 STEPS = pd.DataFrame(
     [
-        step("a", 0, "regenerate", "1 + 2 = 3", "1 + 2 = 4", 0.1),  # caught
-        step("a", 1, "regenerate", "3 + 3 = 7", "3 + 3 = 6", 0.6),  # wasted, and spoilt by it
+        step("a", 0, "rewrite", "1 + 2 = 3", "1 + 2 = 4", 0.1),  # caught
+        step("a", 1, "rewrite", "3 + 3 = 7", "3 + 3 = 6", 0.6),  # wasted, and spoilt by it
         step("a", 2, "accept", "7 + 4 = 12", score=0.9),  # after an error the truth is moot
-        step("b", 0, "regenerate", "x", "y", 0.3),
+        step("b", 0, "rewrite", "x", "y", 0.3),
         step("b", 1, "delegate", "z", score=np.nan),
         step("b", 2, "discard", "", "w"),
     ]

@@ -377,7 +377,7 @@ def _decision(row: Row) -> str:
         return "discard"
     if row.writer == "weak":
         return "accept" if row.draft is None else ""
-    return "delegate" if row.draft is None else "regenerate"
+    return "delegate" if row.draft is None else "rewrite"
 
 
 def _complete(row: Row) -> bool:

@@ -58,7 +58,7 @@ def _steps(episode: Episode) -> Iterator[tuple[int, Step, bool]]:
 def _decision(step: Step, discarded: bool) -> str:
     if discarded:
         return "discard"
-    return "accept" if step.writer == "weak" else "delegate" if step.draft is None else "regenerate"
+    return "accept" if step.writer == "weak" else "delegate" if step.draft is None else "rewrite"
 
 
 def _numbers(values: Sequence[float]) -> pa.Array:

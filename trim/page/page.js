@@ -81,9 +81,9 @@ draw();
 
 // Episodes.
 const shown = read("episode-data");
-const MARKS = {accept: "weak", regenerate: "strong", delegate: "strong", discard: "thrown away"};
+const MARKS = {accept: "weak", rewrite: "strong", delegate: "strong", discard: "thrown away"};
 const SAID = {
-  accept: "weak step accepted", regenerate: "rewritten by the strong model", delegate: "written by the strong model",
+  accept: "weak step accepted", rewrite: "rewritten by the strong model", delegate: "written by the strong model",
   discard: "weak step, thrown away with its solution",
 };
 let chosen = 0;

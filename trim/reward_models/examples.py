@@ -17,7 +17,7 @@ from trim.engine.store import Node
 from trim.models.base import Prefix
 from trim.pomdp.model import S0, S1
 from trim.reward_models.settings import Labelling
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, UNKNOWN, Tree
+from trim.rl.tree import ACCEPT, FINISHED, REWRITE, UNKNOWN, Tree
 
 Labels = dict[bytes, float]  # by the hash of the solution up to a step, `Node.path[-1]`
 
@@ -70,7 +70,7 @@ def _success(tree: Tree, edges: Edges) -> Labels:
 
 def _agreement(tree: Tree, edges: Edges) -> Labels:
     """1 for the strong model's steps, and for drafts that equal them."""
-    strong = {at for at, action in zip(edges.hashes, edges.actions.tolist(), strict=True) if action == REGENERATE}
+    strong = {at for at, action in zip(edges.hashes, edges.actions.tolist(), strict=True) if action == REWRITE}
     return {at: float(at in strong) for at in edges.hashes}
 
 

@@ -15,7 +15,7 @@ from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.rl.environment import features
 from trim.rl.features import decision_features
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
+from trim.rl.tree import ACCEPT, FINISHED, REWRITE, Tree
 
 _ITERATIONS = 5
 _EXPLORED = 0.1  # share of random decisions in the policy that weights the regression
@@ -26,7 +26,7 @@ class Clairvoyant(Policy):
 
     def __init__(self, tree: Tree, cost: float) -> None:
         chosen = np.argmax(q_values(tree, cost), axis=1)
-        self._chosen = dict(zip(tree.hashes(), (chosen == REGENERATE).tolist(), strict=True))
+        self._chosen = dict(zip(tree.hashes(), (chosen == REWRITE).tolist(), strict=True))
 
     def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
         """See `Policy.decide`."""
@@ -36,7 +36,7 @@ class Clairvoyant(Policy):
 
 
 class Fitted(Policy):
-    """The greedy policy of a regression of the gain from regenerating, on the five features.
+    """The greedy policy of a regression of the gain from rewriting, on the five features.
 
     Args:
         tree: whole trees of the problems to fit on.
@@ -54,7 +54,7 @@ class Fitted(Policy):
             model = HistGradientBoostingRegressor(
                 learning_rate=0.15, max_iter=60, max_leaf_nodes=15, min_samples_leaf=200, random_state=0
             )
-            model.fit(seen, both[:, REGENERATE] - both[:, ACCEPT], sample_weight=visited)
+            model.fit(seen, both[:, REWRITE] - both[:, ACCEPT], sample_weight=visited)
             chosen = model.predict(seen) > 0
             greedy = model.predict(held_out) > 0
             value = value_of(q_values(validation, cost, greedy), greedy)[validation.roots].mean()
@@ -75,23 +75,23 @@ def q_values(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.nd
     Args:
         tree: whole trees.
         cost: cost of a strong token, where a right solution is worth 1.
-        chosen: True where a later draft is regenerated, shape (V,); None for the best decisions.
+        chosen: True where a later draft is rewritten, shape (V,); None for the best decisions.
     """
     both, value = np.zeros((len(tree), 2)), np.zeros(len(tree))
     for points in reversed(_levels(tree)):
         after = tree.child[points]
         both[points] = np.where(after == FINISHED, tree.correct[points], value[after])
-        both[points, REGENERATE] -= cost * tree.strong_tokens[points]
+        both[points, REWRITE] -= cost * tree.strong_tokens[points]
         value[points] = both[points].max(axis=1) if chosen is None else value_of(both[points], chosen[points])
     return both
 
 
 def visit_probability(tree: Tree, chance: np.ndarray) -> np.ndarray:
-    """Probability of each of V points where each is regenerated with a chance, shape (V,); 1 at the roots."""
+    """Probability of each of V points where each is rewritten with a chance, shape (V,); 1 at the roots."""
     found = np.zeros(len(tree))
     found[tree.roots] = 1
     for points in _levels(tree):
-        for action, share in ((ACCEPT, 1 - chance[points]), (REGENERATE, chance[points])):
+        for action, share in ((ACCEPT, 1 - chance[points]), (REWRITE, chance[points])):
             after = tree.child[points, action]
             np.add.at(found, after[after != FINISHED], (found[points] * share)[after != FINISHED])
     return found
@@ -99,7 +99,7 @@ def visit_probability(tree: Tree, chance: np.ndarray) -> np.ndarray:
 
 def value_of(q: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """The value of the action that is chosen at each point: of q, shape (V, 2), those of `chosen`, shape (V,)."""
-    return np.where(chosen, q[:, REGENERATE], q[:, ACCEPT])
+    return np.where(chosen, q[:, REWRITE], q[:, ACCEPT])
 
 
 def _levels(tree: Tree) -> list[np.ndarray]:

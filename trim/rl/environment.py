@@ -33,7 +33,7 @@ def features(tree: Tree, points: np.ndarray, *others: np.ndarray) -> np.ndarray:
 class RoutingVectorEnv(VectorEnv):
     """n problems at a time; a finished one makes place for the next within the same step.
 
-    Observations are `features`, actions 0 (accept) or 1 (regenerate). The reward of a step is
+    Observations are `features`, actions 0 (accept) or 1 (rewrite). The reward of a step is
     1 if it finishes the solution and the answer is right, less `cost` for every strong token.
     Problems come in an order that is shuffled again in every epoch.
 
@@ -63,7 +63,7 @@ class RoutingVectorEnv(VectorEnv):
         return features(self.tree, self.points), self._info({})
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Accept or regenerate each draft; see Gymnasium's `VectorEnv.step`."""
+        """Accept or rewrite each draft; see Gymnasium's `VectorEnv.step`."""
         actions = np.asarray(actions, dtype=np.int64)
         left = self.points
         after, correct, paid = self.tree.follow(left, actions)
@@ -108,7 +108,7 @@ class RoutingEnv(gym.Env):
         return self._observe(), {"problem": int(self.tree.problem[self.point])}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Accept or regenerate the draft."""
+        """Accept or rewrite the draft."""
         (after,), (correct,), (paid,) = self.tree.follow(np.array([self.point]), np.array([int(action)]))
         done = bool(after == FINISHED)
         self.point = self.point if done else int(after)

@@ -74,7 +74,7 @@ class Recurrence(nn.Module):
 
 
 class ActorCritic(nn.Module):
-    """Logit of regenerating, and value, at each step of a solution.
+    """Logit of rewriting, and value, at each step of a solution.
 
     Args:
         members: M.

@@ -24,7 +24,7 @@ class Rollout(NamedTuple):
 
     Attributes:
         features: shape (T, M, n, F).
-        actions: 1 to regenerate.
+        actions: 1 to rewrite.
         log_odds, values: log-odds and values by the policy that acted.
         rewards: reward of each step.
         live: whether the solution was still open.

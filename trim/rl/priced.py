@@ -13,7 +13,7 @@ from trim.pomdp.calibration import hazard
 from trim.pomdp.model import S0, S2
 from trim.pomdp.priced import PricedModel, binned
 from trim.rl.settings import Currency
-from trim.rl.tree import ACCEPT, REGENERATE, Tree
+from trim.rl.tree import ACCEPT, REWRITE, Tree
 
 _FIRST, _SECOND = 16, 12  # bins
 _UNREAD = 12  # numbers of unread steps that the model distinguishes
@@ -33,9 +33,9 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) ->
     """
     if not all(problem.reference for problem in tree.problems):
         raise TrimError("calibration: the train problems have no reference steps to check steps with")
-    points, strong_points = tree.way(ACCEPT), tree.way(REGENERATE)
+    points, strong_points = tree.way(ACCEPT), tree.way(REWRITE)
     states = tree.states(points, np.full(len(points), ACCEPT))
-    strong_states = tree.states(strong_points, np.full(len(strong_points), REGENERATE))
+    strong_states = tree.states(strong_points, np.full(len(strong_points), REWRITE))
     for state, name in enumerate(("right", "after an error", "first wrong")):
         if (states == state).sum() < _LEAST:
             raise TrimError(f"calibration: fewer than {_LEAST} drafts are {name}; give more train problems")
@@ -60,7 +60,7 @@ def calibrate(tree: Tree, costs: Mapping[str, ModelCost], currency: Currency) ->
 
 def _repeating(tree: Tree, points: np.ndarray, states: np.ndarray) -> np.ndarray:
     """P(a rewrite repeats the draft, in a solution that goes on | state of the draft), shape (3,)."""
-    goes_on, repeats = tree.child[points, REGENERATE] >= 0, tree.unchanged()[points]
+    goes_on, repeats = tree.child[points, REWRITE] >= 0, tree.unchanged()[points]
     return np.bincount(states, repeats, minlength=3) / np.maximum(np.bincount(states, goes_on, minlength=3), 1)
 
 

@@ -16,7 +16,7 @@ from trim.rl.features import feature_names
 from trim.rl.networks import ActorCritic
 from trim.rl.ppo import Rollout, play, update
 from trim.rl.settings import VERSION, Hyperparameters
-from trim.rl.tree import FINISHED, REGENERATE, Tree
+from trim.rl.tree import FINISHED, REWRITE, Tree
 
 Log = Callable[[int, int, dict[str, float]], None]
 
@@ -149,7 +149,7 @@ def always_strong(tree: Tree) -> np.ndarray:
     points, total = tree.roots.copy(), np.zeros(len(tree.roots), dtype=np.int64)
     live = np.ones(len(points), dtype=bool)
     while live.any():
-        after, _, paid = tree.follow(points[live], np.full(int(live.sum()), REGENERATE))
+        after, _, paid = tree.follow(points[live], np.full(int(live.sum()), REWRITE))
         total[live] += paid
         points[live] = after
         live[live] = after != FINISHED

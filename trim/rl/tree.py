@@ -1,7 +1,7 @@
 """The decision points of the problems' solution trees, as arrays that grow with exploration.
 
 A decision point is an accepted prefix with a weak draft and its score. From there the router
-accepts or regenerates. The models write each continuation once, and it is looked up afterwards,
+accepts or rewrites. The models write each continuation once, and it is looked up afterwards,
 so that an epoch over explored problems is almost free. Equal steps lead to the same point: a point
 is identified by its prefix.
 """
@@ -26,7 +26,7 @@ from trim.rng import digest
 from trim.steps import Ends
 
 UNKNOWN, FINISHED = -2, -1
-ACCEPT, REGENERATE = range(2)
+ACCEPT, REWRITE = range(2)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Tree:
         least, product, before: least, product and last of those steps' scores; 1 where there are none, shape (V,).
         score, tokens: score and length of the weak draft, shape (V,).
         strong_tokens: length of the strong model's step, 0 as long as it is not known, shape (V,).
-        child: the point after accepting and after regenerating, `UNKNOWN` or `FINISHED`, shape (V, 2).
+        child: the point after accepting and after rewriting, `UNKNOWN` or `FINISHED`, shape (V, 2).
         correct: True if a solution that finishes with this action is right, shape (V, 2).
 
     Args:
@@ -112,7 +112,7 @@ class Tree:
 
     def after(self, points: np.ndarray, actions: np.ndarray) -> list[Node]:
         """The solutions after acting at some points, if their successors are known; shape (n,) each."""
-        rewritten, nodes = np.flatnonzero(actions == REGENERATE), self.drafted(points)
+        rewritten, nodes = np.flatnonzero(actions == REWRITE), self.drafted(points)
         prefixes = self.prefixes(points[rewritten])
         for i, prefix, step in zip(rewritten.tolist(), prefixes, write_steps(self._strong, prefixes), strict=True):
             nodes[i] = prefix.child(step.text)
@@ -123,7 +123,7 @@ class Tree:
 
         Two steps are equal if they lead to the same point.
         """
-        return (self.child[:, ACCEPT] == self.child[:, REGENERATE]) & (self.child[:, REGENERATE] >= 0)
+        return (self.child[:, ACCEPT] == self.child[:, REWRITE]) & (self.child[:, REWRITE] >= 0)
 
     def hashes(self) -> list[bytes]:
         """Hashes of the accepted prefixes of the points; see `Decisions.nodes`."""
@@ -188,7 +188,7 @@ class Tree:
 
         Args:
             points: shape (n,).
-            actions: `ACCEPT` or `REGENERATE`, shape (n,).
+            actions: `ACCEPT` or `REWRITE`, shape (n,).
 
         Returns:
             Where that leads (or `FINISHED`), whether it finishes the solution and that is right,
@@ -197,18 +197,18 @@ class Tree:
         unknown = self.child[points, actions] == UNKNOWN
         if unknown.any():
             self._expand(np.unique(np.stack([points[unknown], actions[unknown]], axis=1), axis=0))
-        paid = np.where(actions == REGENERATE, self.strong_tokens[points], 0)
+        paid = np.where(actions == REWRITE, self.strong_tokens[points], 0)
         return self.child[points, actions], self.correct[points, actions], paid
 
     def _expand(self, pairs: np.ndarray) -> None:
         """Make the successors of pairs of point and action, shape (n, 2)."""
-        rewritten = [point for point, action in pairs.tolist() if action == REGENERATE]
+        rewritten = [point for point, action in pairs.tolist() if action == REWRITE]
         strong = dict(zip(rewritten, write_steps(self._strong, [self._nodes[p] for p in rewritten]), strict=True))
         openings: list[_Opening] = []
         edges, ends, endings = [], [], []
         for point, action in pairs.tolist():
             scores = self._scores[point]
-            if action == REGENERATE:
+            if action == REWRITE:
                 step = strong[point]
                 self.strong_tokens[point] = step.tokens
             else:

@@ -20,7 +20,7 @@ from trim.ledger.units import TokenPrices, token_prices
 from trim.models.cost import ModelCost
 from trim.rl.observations import NO_EVIDENCE, observe
 from trim.rl.settings import Currency, Evidence
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
+from trim.rl.tree import ACCEPT, FINISHED, REWRITE, Tree
 
 _NEGLIGIBLE = 1e-6  # probability of a situation, over the share of random choices
 
@@ -114,8 +114,8 @@ class Situations:
 
         here = depth[self.point]
         self.kept, self.verified = after(ACCEPT, self.known), after(ACCEPT, here + 1)
-        self.rewritten = after(REGENERATE, here + 1)
-        self.right, self.rewrite_right = tree.correct[self.point, ACCEPT], tree.correct[self.point, REGENERATE]
+        self.rewritten = after(REWRITE, here + 1)
+        self.right, self.rewrite_right = tree.correct[self.point, ACCEPT], tree.correct[self.point, REWRITE]
         drafted = np.column_stack([tree.score if kind == "prm" else tree.weak_logprobs for kind in evidence])
         unread, least = self._unread(drafted)
         length = np.array([len(problem.question) for problem in tree.problems])[tree.problem[self.point]]
@@ -133,7 +133,7 @@ class Situations:
         total = np.zeros(len(tree), dtype=np.int64)
         for depth in range(int(tree.depth.max())):
             points = np.flatnonzero(tree.depth == depth)
-            for action, written in ((REGENERATE, tree.strong_tokens), (ACCEPT, tree.tokens)):
+            for action, written in ((REWRITE, tree.strong_tokens), (ACCEPT, tree.tokens)):
                 goes_on = points[tree.child[points, action] >= 0]
                 total[tree.child[goes_on, action]] = total[goes_on] + written[goes_on]
         return total

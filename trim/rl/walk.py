@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trim.rl.tree import ACCEPT, FINISHED, REGENERATE, Tree
+from trim.rl.tree import ACCEPT, FINISHED, REWRITE, Tree
 
 
 class Walked(NamedTuple):
@@ -33,7 +33,7 @@ def walk(tree: Tree, handed: np.ndarray) -> Walked:
     """Solve every problem where the drafts at some of V points are rewritten, shape (V,) bool."""
     at, open_ = tree.roots.copy(), np.arange(len(tree.roots))
     found = Walked(*np.zeros((6, len(at))))
-    standing, fresh = np.zeros(len(at)), ~tree.unchanged()[0] & (tree.child[:, REGENERATE] != FINISHED)
+    standing, fresh = np.zeros(len(at)), ~tree.unchanged()[0] & (tree.child[:, REWRITE] != FINISHED)
     while len(open_):
         again = handed[at]
         found.drafts[open_] += tree.tokens[at]
@@ -42,7 +42,7 @@ def walk(tree: Tree, handed: np.ndarray) -> Walked:
         found.strong[open_] += np.where(again, tree.strong_tokens[at], 0)
         found.unread[open_] += np.where(again & fresh[at], tree.strong_tokens[at], 0)
         found.passes[open_] = np.where(again, standing[open_], found.passes[open_])
-        action = np.where(again, REGENERATE, ACCEPT)
+        action = np.where(again, REWRITE, ACCEPT)
         after, right = tree.child[at, action], tree.correct[at, action]
         found.correct[open_] += right & (after == FINISHED)
         open_, at = open_[after != FINISHED], after[after != FINISHED]

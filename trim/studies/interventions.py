@@ -47,9 +47,9 @@ def decisions(steps: pd.DataFrame, problems: Mapping[str, Problem], difficulty: 
         if problem != last:
             last, place, sound = problem, 0, bool(source.reference)
         if drafted > 0:
-            judged = draft if decision == "regenerate" else text
+            judged = draft if decision == "rewrite" else text
             wrong = sound and not is_right_step(source, place, judged)
-            rows.append((problem, decision == "regenerate", wrong, sound, place, score))
+            rows.append((problem, decision == "rewrite", wrong, sound, place, score))
         sound = sound and is_right_step(source, place, text)
         place += 1
     found = pd.DataFrame(rows, columns=["problem", "handed", "first", "known", "position", "score"])
@@ -127,7 +127,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
         spent = comparison.fractions(path.stem, "strong_tokens")[0]
         setting = result.settings[nearest_setting(result.settings, spent, params.evaluation.headline_budget)]
         steps = read_steps(path, setting)
-        if not (steps["decision"] == "regenerate").any():
+        if not (steps["decision"] == "rewrite").any():
             continue
         judged = decisions(steps, known, difficulty)
         table = rates(judged, result.problems, comparison.weights, comparison.interval)
