@@ -24,7 +24,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from trim.rl.environment import RoutingEnv, features
-from trim.rl.settings import Hyperparameters
+from trim.rl.hyperparameters import Hyperparameters
 from trim.rl.training import Task, train
 from trim.rl.tree import FINISHED, Tree
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from trim.models.base import StepStates
 from trim.models.cost import ModelCost
-from trim.pomdp.priced import plan
-from trim.rl.gains import fit
-from trim.rl.priced import calibrate
+from trim.reading.calibrate import calibrate
+from trim.reading.gains import fit
+from trim.reading.planning import plan
+from trim.reading.situations import Situations
 from trim.rl.tree import Tree
-from trim.rl.verification import Situations
 from trim.verifiers import registry
-from trim.verifiers.base import Seen
+from trim.verifiers.verifier import Seen
 
 _COSTS = {role: ModelCost(size, 1, 0.1, 5, 0, 0, 0) for role, size in (("weak", 1), ("strong", 8), ("prm", 8))}
 _PRICES = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)

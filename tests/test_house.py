@@ -79,7 +79,7 @@ def test_imports_run_one_way():
 
 
 def test_the_studies_are_the_files():
-    assert names() == sorted(path.stem for path in (ROOT / "trim/studies").glob("[a-z]*.py") if path.stem != "base")
+    assert names() == sorted(path.stem for path in (ROOT / "trim/studies").glob("[a-z]*.py") if path.stem != "study")
     for name, study in registry().items():
         assert study.name == name
         assert study.title and study.text and study.caption

@@ -38,6 +38,7 @@ CEILINGS = {
     "trim/pomdp": (0.0, 0.0, 0.0, 0.0),
     "trim/pretrain": (1.4, 0.0, 0.0, 0.0),
     "trim/problems": (0.8, 0.0, 0.0, 0.0),
+    "trim/reading": (0.0, 0.0, 0.0, 0.0),
     "trim/report": (0.0, 0.0, 0.0, 0.0),
     "trim/reward_models": (0.0, 0.0, 0.0, 0.0),
     "trim/rl": (0.0, 0.0, 0.0, 0.0),

@@ -19,8 +19,8 @@ from trim.engine.episode import Episode, Step
 from trim.engine.policy import Policy
 from trim.engine.store import Draws
 from trim.errors import TrimError
+from trim.experiment.choosing import guaranteed_setting, validation_path
 from trim.experiment.fitting import fitted_policies
-from trim.experiment.guarantee import guaranteed_setting, validation_path
 from trim.experiment.load import load
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from trim.cli import app
 from trim.errors import TrimError
-from trim.experiment.guarantee import guarantee, guaranteed_setting, read_validation
+from trim.experiment.choosing import guarantee, guaranteed_setting, read_validation
 from trim.files import write_arrays, write_sealed
 from trim.solve import SHIPPED, Solver
 

@@ -147,7 +147,7 @@ def test_a_reward_model_is_trained_from_it(folder, tmp_path, tune):
     from trim.models.backends.transformers import TransformersPRM
     from trim.models.base import Prefix
     from trim.reward_models.examples import Example
-    from trim.reward_models.settings import TrainedRewardModel
+    from trim.reward_models.hyperparameters import TrainedRewardModel
     from trim.reward_models.training import _as_qwen2, fit
     from trim.steps import ChatFormat
 

@@ -21,7 +21,7 @@ from trim.problems import Problem
 from trim.problems.checks import first_error
 from trim.problems.generated import generate
 from trim.reward_models.examples import Example, examples
-from trim.reward_models.settings import TrainedRewardModel
+from trim.reward_models.hyperparameters import TrainedRewardModel
 from trim.reward_models.training import _margins, _rows, fit
 from trim.rl.tree import FINISHED, Tree
 from trim.steps import PLAIN

@@ -10,9 +10,9 @@ from fakes.scripted import telling, telling_parts
 from trim.engine.loop import run
 from trim.errors import TrimError
 from trim.files import read_arrays
+from trim.rl.hyperparameters import Hyperparameters
 from trim.rl.networks import ActorCritic
 from trim.rl.ppo import Rollout, advantages, play
-from trim.rl.settings import Hyperparameters
 from trim.rl.training import Task, evaluate_greedy, train
 from trim.rl.tree import Tree
 from trim.routers.fitted import read_fitted, write_fitted

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from trim.report.tables import write
-from trim.studies.base import measured_path, read_measured
+from trim.studies.study import measured_path, read_measured
 
 
 def test_rows_of_several_benchmarks_can_be_picked_one_by_one(tmp_path):

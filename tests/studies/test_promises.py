@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trim.evaluation.guarantee import Outcomes
-from trim.experiment.guarantee import RISK
+from trim.experiment.choosing import RISK
 from trim.studies.guarantee import _broken
 
 

@@ -9,7 +9,7 @@ from trim.engine.loop import run
 from trim.rl.tree import Tree
 from trim.rl.walk import walk
 from trim.routers import registry
-from trim.verifiers.base import calibrate, calibration_error
+from trim.verifiers.verifier import calibrate, calibration_error
 
 
 def whole(n, name):

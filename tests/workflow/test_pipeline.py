@@ -32,10 +32,10 @@ from trim.audit.sealed import unchanged
 from trim.audit.selection import choices
 from trim.evaluation.results import read_scores
 from trim.evaluation.schema import STEPS
-from trim.experiment.guarantee import guarantee, read_validation
+from trim.experiment.choosing import guarantee, read_validation
 from trim.experiment.load import check, load
 from trim.files import read_table, write_table
-from trim.page.policy import hashed
+from trim.page.content_security import hashed
 from trim.problems import read_problems, write_problems
 from trim.stages.manifest import make_manifest
 from trim.studies.verification import PRICES

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
 from trim.answers.parts import VARIABLE, Part, is_name, read, read_piece, split
+from trim.answers.quantities import alike
 from trim.answers.text import LONGEST, normalise
-from trim.answers.units import alike
 
 # True if two expressions are equal within a relative tolerance; None if one of them cannot be read.
 Algebra = Callable[[str, str, float], bool | None]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
+from trim.answers.quantities import split_unit
 from trim.answers.text import normalise, number, ungrouped
-from trim.answers.units import split_unit
 
 _OPENING, _CLOSING = ("(", "[", "{", "\\{", "\\begin"), (")", "]", "}", "\\}", "\\end")
 _SIGN = re.compile(r"\\(?:begin|end)(?![A-Za-z])|\\.|.", re.DOTALL)

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from trim.evaluation.comparison import Comparison, comparisons, differences
 from trim.evaluation.published import PROBLEMS, RELEASED, RELEASED_TITLES, published_points
 from trim.evaluation.results import Results, read_results
-from trim.experiment.guarantee import validation_path
+from trim.experiment.choosing import validation_path
 from trim.experiment.params import Params, measure_settings
 from trim.files import read_sealed
 

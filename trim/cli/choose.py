@@ -38,7 +38,7 @@ def choose(
 
     Example: trim choose --accuracy 0.95 --risk 0.05 --router trim_budget
     """
-    from trim.experiment.guarantee import guarantee, read_validation, validation_path, without
+    from trim.experiment.choosing import guarantee, read_validation, validation_path, without
     from trim.experiment.load import load
     from trim.solve import fitted_folder, here
 

@@ -25,7 +25,7 @@ from trim.progress import display
 
 if TYPE_CHECKING:
     from trim.experiment.params import Params
-    from trim.studies.base import Study
+    from trim.studies.study import Study
 
 studies = typer.Typer()
 Name = Annotated[str, typer.Argument(help="A study: the name of its file in trim/studies/.")]
@@ -88,7 +88,7 @@ def run_study(
     Example: trim run-study robustness --benchmark standard --case noise-1 ...
     """
     from trim.experiment.runner import Runner
-    from trim.studies.base import Job
+    from trim.studies.study import Job
 
     found = load_params(params, benchmark)
     study = _study(name, found)

@@ -14,7 +14,7 @@ from trim.models.settings import Models, RewardModel, Sampling
 from trim.problems.catalogue import PUBLISHED
 from trim.problems.generated import FAMILIES
 from trim.problems.problem import PARTS
-from trim.reward_models.settings import TrainedRewardModel
+from trim.reward_models.hyperparameters import TrainedRewardModel
 from trim.routers import Router, registry
 from trim.routers.base import Group, Need
 from trim.section import Name, OneOf, PathText, Section, Seed, Share, Title, shown

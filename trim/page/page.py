@@ -16,7 +16,7 @@ from trim.errors import TrimError
 from trim.experiment.params import Params
 from trim.files import write_text
 from trim.page.browser import chart, episodes
-from trim.page.policy import hashed
+from trim.page.content_security import hashed
 from trim.report.tables import format_interval, headline_measure, read_csv, titles
 from trim.studies import studies_of
 

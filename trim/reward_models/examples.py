@@ -16,7 +16,7 @@ import numpy as np
 from trim.engine.store import Node
 from trim.models.base import Prefix
 from trim.pomdp.model import S0, S1
-from trim.reward_models.settings import Labelling
+from trim.reward_models.hyperparameters import Labelling
 from trim.rl.tree import ACCEPT, FINISHED, REWRITE, UNKNOWN, Tree
 
 Labels = dict[bytes, float]  # by the hash of the solution up to a step, `Node.path[-1]`

@@ -30,7 +30,7 @@ from trim.models.prompt import Prompt, read_tokenizer
 from trim.models.settings import Dtype
 from trim.models.weights import load_whole
 from trim.reward_models.examples import Example
-from trim.reward_models.settings import TrainedRewardModel
+from trim.reward_models.hyperparameters import TrainedRewardModel
 from trim.steps import PRM_TAG, SEPARATOR, ChatFormat, tagged
 
 _HELD_OUT = 10  # one problem in this many is held out for the calibration

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from trim.rl.environment import features
 from trim.rl.features import condition, surprise
+from trim.rl.hyperparameters import Hyperparameters
 from trim.rl.networks import ActorCritic
-from trim.rl.settings import Hyperparameters
 from trim.rl.tree import FINISHED, Tree
 
 

@@ -13,9 +13,9 @@ import torch
 
 from trim.rl.checkpoint import Checkpoint, Trained
 from trim.rl.features import feature_names
+from trim.rl.hyperparameters import VERSION, Hyperparameters
 from trim.rl.networks import ActorCritic
 from trim.rl.ppo import Rollout, play, update
-from trim.rl.settings import VERSION, Hyperparameters
 from trim.rl.tree import FINISHED, REWRITE, Tree
 
 Log = Callable[[int, int, dict[str, float]], None]

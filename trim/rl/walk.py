@@ -33,7 +33,7 @@ def walk(tree: Tree, handed: np.ndarray) -> Walked:
     """Solve every problem where the drafts at some of V points are rewritten, shape (V,) bool."""
     at, open_ = tree.roots.copy(), np.arange(len(tree.roots))
     found = Walked(*np.zeros((6, len(at))))
-    standing, fresh = np.zeros(len(at)), ~tree.unchanged()[0] & (tree.child[:, REWRITE] != FINISHED)
+    standing, fresh = np.zeros(len(at)), ~tree.unchanged() & (tree.child[:, REWRITE] != FINISHED)
     while len(open_):
         again = handed[at]
         found.drafts[open_] += tree.tokens[at]

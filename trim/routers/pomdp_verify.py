@@ -12,7 +12,7 @@ import numpy as np
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.pomdp.model import S0
-from trim.pomdp.priced import PricedModel, PricedPlan, plan, to_bins
+from trim.reading.planning import PricedModel, PricedPlan, plan, to_bins
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter, Prices
 
@@ -128,7 +128,7 @@ class PomdpVerify(PricedRouter):
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The model, the plans with their largest gap, and prices by budget, interpolated."""
-        from trim.rl.priced import calibrate
+        from trim.reading.calibrate import calibrate
 
         tree = trial.tree("train")
         tree.expand()

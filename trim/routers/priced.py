@@ -10,7 +10,7 @@ from pydantic import Field
 
 from trim.engine.policy import Policy
 from trim.errors import TrimError
-from trim.rl.settings import Currency
+from trim.reading import Currency
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial, at_budgets, settings
 

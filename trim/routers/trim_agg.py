@@ -13,8 +13,9 @@ from pydantic import Field, field_validator
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.errors import TrimError
+from trim.reading import Evidence
 from trim.rl.features import condition, decision_features, surprise
-from trim.rl.settings import Evidence, Hyperparameters
+from trim.rl.hyperparameters import Hyperparameters
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial
 from trim.section import Seed

@@ -10,12 +10,12 @@ from pydantic import Field
 
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
-from trim.rl.settings import ActionName, Evidence
+from trim.reading import ActionName, Evidence
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter
 
 if TYPE_CHECKING:
-    from trim.rl.gains import Gains
+    from trim.reading.gains import Gains
 
 
 class _Verifying(Policy):
@@ -26,7 +26,7 @@ class _Verifying(Policy):
         self.rater, self.logprobs = "prm" if "prm" in evidence else None, "weak" in evidence
 
     def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
-        from trim.rl.observations import observe_decisions
+        from trim.reading.observations import observe_decisions
 
         before, draft, opinion = observe_decisions(seen, self._evidence)
         if phase == Phase.START:
@@ -64,8 +64,8 @@ class TrimVerify(PricedRouter):
 
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The regressions, the set of actions of each price, its return on validation, and prices by budget."""
-        from trim.rl.gains import fit_sets
-        from trim.rl.verification import Situations
+        from trim.reading.gains import fit_sets
+        from trim.reading.situations import Situations
 
         params, trees = self.params, {split: trial.tree(split) for split in ("train", "validation")}
         for tree in trees.values():
@@ -93,7 +93,7 @@ class TrimVerify(PricedRouter):
 
     def _policies(self, fitted: Mapping[str, Any], prices: Sequence[float]) -> list[Policy]:
         """A policy for each price; between two prices of the sweep, its actions are those of the nearest."""
-        from trim.rl.gains import Gains, action_sets
+        from trim.reading.gains import Gains, action_sets
 
         may = action_sets(self.params.actions)
         gains = {name: Gains(texts) for name, texts in fitted["gains"].items()}

@@ -8,7 +8,7 @@ from itertools import groupby
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from trim.page.policy import hashed
+from trim.page.content_security import hashed
 from trim.serve.points import DEFAULT, Points
 
 EXAMPLE = "Start with 60, add 90, multiply by 41, add 4, subtract 8."

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from trim.engine.policy import Policy
 from trim.errors import TrimError
+from trim.experiment.choosing import validation_path
 from trim.experiment.fitting import fitted_router
-from trim.experiment.guarantee import validation_path
 from trim.experiment.params import Params
 from trim.files import read_sealed
 from trim.serve.errors import ApiError
@@ -55,7 +55,7 @@ class Points:
     Args:
         points: the points.
         default: the id of `auto`.
-        named: resolves a name such as guarantee=0.95 to a setting; see `trim.experiment.guarantee`.
+        named: resolves a name such as guarantee=0.95 to a setting; see `trim.experiment.choosing`.
 
     Raises:
         TrimError: if there is no point with that id.

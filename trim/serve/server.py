@@ -19,7 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trim.errors import TrimError
-from trim.experiment.guarantee import guaranteed_setting, validation_path
+from trim.experiment.choosing import guaranteed_setting, validation_path
 from trim.experiment.load import load
 from trim.experiment.runner import Runner
 from trim.progress import Tracker

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trim.errors import TrimError
 from trim.experiment.params import Params
-from trim.studies.base import Study
+from trim.studies.study import Study
 
 if TYPE_CHECKING:
     from trim.report.tables import Column
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def names() -> list[str]:
     """Names of all studies: the names of their files."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != "base")
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != "study")
 
 
 def check_names(params: Params) -> None:

@@ -14,7 +14,7 @@ from trim.pomdp.calibration import STATES
 from trim.pomdp.model import CALIBRATIONS, StepModel
 from trim.report.figures import styles
 from trim.report.tables import titles
-from trim.studies.base import Study
+from trim.studies.study import Study
 
 LABELS = {"single": "labelled steps", "rule": "threshold rule", "classes": "difficulty classes"}
 

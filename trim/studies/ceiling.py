@@ -15,9 +15,9 @@ from trim.experiment.params import Params, measure_settings
 from trim.experiment.trees import whole_trees
 from trim.report.figures import ENDS, curves
 from trim.report.tables import at_budgets, format_interval, read_csv, titles
-from trim.rl.settings import CEILINGS
+from trim.rl.hyperparameters import CEILINGS
 from trim.stages.episodes import write_run
-from trim.studies.base import Job, Measurement, Study, read_measured
+from trim.studies.study import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:

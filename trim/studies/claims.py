@@ -25,7 +25,7 @@ from trim.report.figures import legend, styles
 from trim.report.finding import Finding
 from trim.report.tables import at_budgets, headline_measure, read_csv, titles
 from trim.studies import robustness, transfer
-from trim.studies.base import Study, read_measured
+from trim.studies.study import Study, read_measured
 
 AT_ZERO = "the rival is at zero"
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from trim.experiment.params import Params
 from trim.report.figures import panels, styles
 from trim.report.tables import format_interval, headline_measure, read_csv, titles
-from trim.studies.base import Study
+from trim.studies.study import Study
 
 
 def _carried(results: Path, params: Params) -> tuple[pd.DataFrame, str]:

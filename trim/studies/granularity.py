@@ -17,7 +17,7 @@ from trim.report.tables import at_budgets, format_interval, titles
 from trim.routers.always import AlwaysStrong, AlwaysWeak
 from trim.routers.trim_thr import TrimThr
 from trim.stages.episodes import write_run
-from trim.studies.base import Job, Measurement, Study, read_measured
+from trim.studies.study import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:

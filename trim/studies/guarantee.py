@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from trim.evaluation.guarantee import Outcomes, choose
 from trim.evaluation.results import Results, read_results
-from trim.experiment.guarantee import RISK, guarantee, read_validation, validation_path
+from trim.experiment.choosing import RISK, guarantee, read_validation, validation_path
 from trim.experiment.params import Params
 from trim.report.figures import legend, panels, styles
 from trim.report.tables import titles
-from trim.studies.base import Measurement, Study, read_measured
+from trim.studies.study import Measurement, Study, read_measured
 
 _LEVEL = 0.95  # of always-strong's accuracy
 _DRAWS = 1000

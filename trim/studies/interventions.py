@@ -17,7 +17,7 @@ from trim.problems import Problem, read_problems
 from trim.problems.checks import is_right_step
 from trim.report.figures import first_of_kinds, legend, panels, styles
 from trim.report.tables import format_interval, titles
-from trim.studies.base import Measurement, Study, read_measured
+from trim.studies.study import Measurement, Study, read_measured
 
 SCORES = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1)
 POSITIONS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 30)

@@ -16,7 +16,7 @@ from trim.files import write_text
 from trim.pomdp.model import S0, S1, S2
 from trim.report.figures import legend, panels, styles
 from trim.report.tables import format_interval, read_csv, titles
-from trim.studies.base import Job, Study
+from trim.studies.study import Job, Study
 
 if TYPE_CHECKING:
     from trim.models.cost import ModelCost
@@ -37,8 +37,8 @@ def _run(job: Job) -> None:
     from trim.models.load import step_states
     from trim.rl.walk import walk
     from trim.verifiers import registry
-    from trim.verifiers.base import SAMPLES, calibrate, calibration_error, look
     from trim.verifiers.reader import reading
+    from trim.verifiers.verifier import SAMPLES, calibrate, calibration_error, look
 
     params, runner = job.params, job.runner
     samples = [runner.with_sample(number).weak for number in range(1, SAMPLES + 1)]

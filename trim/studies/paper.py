@@ -19,7 +19,7 @@ from trim.evaluation.published import (
 from trim.experiment.params import Params, measure_settings
 from trim.report.figures import ENDS, legend, panels, styles
 from trim.report.tables import at_budgets, format_interval, read_csv, titles
-from trim.studies.base import Study
+from trim.studies.study import Study
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:

@@ -16,8 +16,8 @@ from trim.pomdp.model import CALIBRATIONS, StepModel
 from trim.pomdp.predict import predict_thresholds
 from trim.report.figures import legend, panels, styles
 from trim.report.tables import format_interval
-from trim.studies.base import Measurement, Study, read_measured
 from trim.studies.calibration import LABELS, calibrated_titles
+from trim.studies.study import Measurement, Study, read_measured
 
 POINTS = ("benchmark", "model", "threshold", "accuracy", "calls", "measured_accuracy", "measured_calls")
 ERRORS = ("benchmark", "model", "baseline", "measure", "value", "low", "high")

@@ -19,7 +19,7 @@ from trim.pomdp.predict import predict_thresholds
 from trim.pomdp.simulate import simulate
 from trim.report.figures import legend, styles
 from trim.report.tables import format_interval
-from trim.studies.base import Measurement, Study, read_measured
+from trim.studies.study import Measurement, Study, read_measured
 
 # Observation, tracker of beliefs, restriction: see `trim.routers.trim_pomdp`.
 VARIANTS: dict[str, tuple[str, str, float | None]] = {

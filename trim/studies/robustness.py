@@ -18,7 +18,7 @@ from trim.report.figures import legend, panels, styles
 from trim.report.tables import at_budgets, format_interval, headline_measure, titles
 from trim.stages.calibrate import calibrations
 from trim.stages.episodes import write_run
-from trim.studies.base import Job, Measurement, Study, read_measured
+from trim.studies.study import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:

@@ -13,7 +13,7 @@ from trim.experiment.params import Params
 from trim.ledger.units import REGIME_TITLES, UNIT_TITLES, UNITS, WRITTEN
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
 from trim.report.tables import format_interval, read_csv, titles
-from trim.studies.base import Study
+from trim.studies.study import Study
 
 _SHOWN = ("strong_tokens", "flops")
 

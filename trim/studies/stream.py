@@ -23,7 +23,7 @@ from trim.problems import Problem, read_problems
 from trim.report.figures import COLOURS, MARKERS, legend, panels
 from trim.report.tables import read_csv, titles
 from trim.routers.always import STRONG
-from trim.studies.base import Job, Study
+from trim.studies.study import Job, Study
 
 ROUTER = "trim_budget"
 _SEEDS, _AT_ONCE, _WINDOW = (0, 1), 16, 100

@@ -16,7 +16,7 @@ from trim.report.figures import panels
 from trim.report.tables import format_interval, titles
 from trim.routers.fitted import read_fitted
 from trim.stages.episodes import write_run
-from trim.studies.base import Job, Measurement, Study, read_measured
+from trim.studies.study import Job, Measurement, Study, read_measured
 
 
 def _run(job: Job) -> None:

@@ -22,7 +22,7 @@ from trim.problems.checks import first_error
 from trim.report.figures import ENDS, legend, panels, styles
 from trim.report.tables import format_interval, read_csv, titles
 from trim.routers.always import STRONG, WEAK
-from trim.studies.base import Job, Study, measured_path, read_measured
+from trim.studies.study import Job, Study, measured_path, read_measured
 
 Steps = dict[str, np.ndarray]
 RIGHT, AFTER, ERROR = 0, 1, 2  # hidden states of the POMDP, in the order of `STATES`

@@ -12,7 +12,7 @@ from trim.experiment.params import Params
 from trim.ledger.units import REGIME_TITLES, UNIT_TITLES
 from trim.report.figures import ENDS, first_of_kinds, legend, panels, styles
 from trim.report.tables import format_interval, read_csv, titles
-from trim.studies.base import Study
+from trim.studies.study import Study
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:

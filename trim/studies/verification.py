@@ -18,15 +18,15 @@ from trim.experiment.params import Params, measure_settings
 from trim.experiment.trees import whole_trees
 from trim.files import write_text
 from trim.ledger.units import UNIT_TITLES
+from trim.reading import ActionName, Currency
 from trim.report.figures import ENDS, legend, panels, styles
 from trim.report.finding import FAILS, HOLDS, Finding
 from trim.report.tables import read_csv
-from trim.rl.settings import ActionName, Currency
-from trim.studies.base import Job, Measurement, Study, read_measured
+from trim.studies.study import Job, Measurement, Study, read_measured
 
 if TYPE_CHECKING:
+    from trim.reading.situations import Situations
     from trim.rl.tree import Tree
-    from trim.rl.verification import Situations
 
 # Targets: PGR, a share of the gap, at a share of always-strong's spending in each currency.
 TARGETS: dict[Currency, float] = {"strong_tokens": 0.2, "flops": 0.65, "money": 0.5}
@@ -52,7 +52,7 @@ def _run(job: Job) -> None:
     log-probability: the reward model's score, an upper bound for any paid reader that is no more informative, and, if
     there are reference solutions, exact checks of the drafts.
     """
-    from trim.rl.verification import Situations
+    from trim.reading.situations import Situations
 
     trees = whole_trees(job.runner, job.problems)
     costs, rows = job.runner.costs(), []
@@ -83,7 +83,7 @@ def _checked(tree: Tree) -> Tree:
 
 def _fitted(splits: Sequence[Situations], actions: Sequence[ActionName]) -> Iterator[tuple[float, float]]:
     """Spending and accuracy, on the last split and at each price, of policies fitted on the first."""
-    from trim.rl.gains import action_sets, fit_sets
+    from trim.reading.gains import action_sets, fit_sets
 
     train, validation, test = splits
     gains, chosen, _ = fit_sets(train, validation, PRICES, actions)

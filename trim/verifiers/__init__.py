@@ -6,12 +6,12 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 
-from trim.verifiers.base import READERS, Verifier
+from trim.verifiers.verifier import READERS, Verifier
 
 
 def modules() -> list[str]:
     """The modules that hold the rungs."""
-    return [f"{__name__}.{file.name}" for file in pkgutil.iter_modules(__path__) if file.name != "base"]
+    return [f"{__name__}.{file.name}" for file in pkgutil.iter_modules(__path__) if file.name != "verifier"]
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trim.engine.rounds import write_steps
-from trim.verifiers.base import SAMPLES, Seen, Verifier, given
+from trim.verifiers.verifier import SAMPLES, Seen, Verifier, given
 
 
 def _agreement(seen: Seen) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trim.verifiers.base import Verifier, probe
+from trim.verifiers.verifier import Verifier, probe
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trim.engine.cached import CachedPRM
-from trim.verifiers.base import Seen, Verifier, given
+from trim.verifiers.verifier import Seen, Verifier, given
 
 
 def reading(title: str, scorer: CachedPRM) -> Verifier:

@@ -11,7 +11,7 @@ from trim.experiment.strict_yaml import read_yaml
 from trim.files import write_text
 from trim.problems import SPLITS
 from trim.provenance import digest_of
-from trim.rl.settings import CEILINGS
+from trim.rl.hyperparameters import CEILINGS
 from trim.stages.checkout import take_over
 from trim.stages.environment import use_own_commands
 from trim.studies import studies_of

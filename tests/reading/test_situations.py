@@ -19,9 +19,9 @@ from trim.evaluation.results import read_results
 from trim.models.base import StepScore
 from trim.models.cost import ModelCost
 from trim.problems import Problem
-from trim.rl.gains import GAINS, Gains, fit
+from trim.reading.gains import GAINS, Gains, fit
+from trim.reading.situations import Situations
 from trim.rl.tree import Tree
-from trim.rl.verification import Situations
 from trim.routers.trim_verify import TrimVerify, _Verifying
 
 ROLES = ("weak", "strong", "prm")
@@ -199,7 +199,7 @@ def test_each_price_takes_the_fit_that_is_worth_more_on_validation():
     router = TrimVerify(TrimVerify.Params(prices=prices, evidence=("weak",)))
     with (
         patch.object(TrimVerify, "fit_budgets", return_value={}),
-        patch("trim.rl.gains.fit", side_effect=worse_at_the_second),
+        patch("trim.reading.gains.fit", side_effect=worse_at_the_second),
     ):
         fitted = router.fit(trial, [])
     train, validation = (Situations(trial.tree(split), COSTS, "strong_tokens") for split in ("train", "validation"))

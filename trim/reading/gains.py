@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trim.engine.actions import Action
-from trim.rl.settings import ActionName
-from trim.rl.verification import Choices, Situations
+from trim.reading import ActionName
+from trim.reading.situations import Choices, Situations
 
 if TYPE_CHECKING:
     from lightgbm import Booster

@@ -11,8 +11,8 @@ from trim.ledger.units import TokenPrices, token_prices
 from trim.models.cost import ModelCost
 from trim.pomdp.calibration import hazard
 from trim.pomdp.model import S0, S2
-from trim.pomdp.priced import PricedModel, binned
-from trim.rl.settings import Currency
+from trim.reading import Currency
+from trim.reading.planning import PricedModel, binned
 from trim.rl.tree import ACCEPT, REWRITE, Tree
 
 _FIRST, _SECOND = 16, 12  # bins

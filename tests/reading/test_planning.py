@@ -11,8 +11,8 @@ from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions
 from trim.pomdp import planner
 from trim.pomdp.model import StepModel
-from trim.pomdp.priced import PricedModel, plan
 from trim.problems import Problem
+from trim.reading.planning import PricedModel, plan
 from trim.routers.pomdp_verify import _Planned
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from trim.engine.actions import Action
 from trim.ledger.units import TokenPrices, token_prices
 from trim.models.cost import ModelCost
-from trim.rl.observations import NO_EVIDENCE, observe
-from trim.rl.settings import Currency, Evidence
+from trim.reading import Currency, Evidence
+from trim.reading.observations import NO_EVIDENCE, observe
 from trim.rl.tree import ACCEPT, FINISHED, REWRITE, Tree
 
 _NEGLIGIBLE = 1e-6  # probability of a situation, over the share of random choices

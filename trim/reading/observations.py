@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trim.rl.settings import Evidence
+from trim.reading import Evidence
 
 if TYPE_CHECKING:
     from trim.engine.policy import Decisions

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from trim.section import Section
 
-Currency = Literal["strong_tokens", "flops", "money"]
-Evidence = Literal["weak", "prm"]  # the weak model's log-probability of its draft, and the reward model's score
-# Before a draft, let the strong model write without one; then accept, verify or rewrite the draft.
-ActionName = Literal["delegate", "accept", "verify", "rewrite"]
 VERSION = 2  # of the networks: a checkpoint of another one is refused
 # `hindsight` is fitted on the problems of its own evaluation: an optimistic bound.
 CEILINGS = {
