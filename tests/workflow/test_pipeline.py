@@ -147,7 +147,7 @@ def test_a_router_pays_for_the_reward_model_that_scores_for_it(project):
     scores = [
         read_scores(project / f"results/episodes/standard/{router}.parquet") for router in ("trim_thr", "thr_small")
     ]
-    assert len(set(scores[0]["score"]) & set(scores[1]["score"])) == 0
+    assert not set(scores[0]["score_prm"]) & set(scores[1]["score_prm"])
 
 
 def test_the_main_table_says_what_is_guaranteed(project):
