@@ -108,6 +108,23 @@ def test_a_verdict_is_given_on_steps_that_others_wrote():
     assert len(rounds) == 0
 
 
+def test_work_that_is_repeated_is_charged_once():
+    policies = [
+        *registry()["trim_thr"](registry()["trim_thr"].Params(thresholds=[0.5])).policies().values(),
+        Doubting(),
+    ]
+    expected = [e.calls for e in run(PROBLEMS[:2], policies, *parts())]
+    rounds, episodes = Rounds(*parts()), [episode(problem) for _ in policies for problem in PROBLEMS[:2]]
+    rounds.join(episodes, [policy for policy in policies for _ in range(2)])
+    while len(rounds):
+        for stage in STAGES:
+            turns = rounds.take(stage)
+            for _ in range(1 if stage == "rewrite" else 2):  # a rewrite is one model's work, done or not
+                rounds.work(stage, turns)
+            rounds.settle(stage, turns)
+    assert [e.calls for e in episodes] == expected
+
+
 class Doubting(Policy):
     """Observes the free log-probability of a draft, and no score."""
 

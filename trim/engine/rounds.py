@@ -129,7 +129,10 @@ class Rounds:
         return closed
 
     def work(self, stage: Stage, turns: Sequence[Turn]) -> None:
-        """Run the stage's model on the turns, as one batch; nothing but these turns changes."""
+        """Run the stage's model on the turns, as one batch; nothing but these turns changes.
+
+        If it fails, it may be repeated on each turn alone: finished work is neither done nor charged twice.
+        """
         nodes = [turn.episode.node for turn in turns]
         if stage == "glimpse":
             for turn, glimpse in zip(turns, self._weak.first_entropies(nodes), strict=True):
@@ -150,7 +153,8 @@ class Rounds:
                 turn.calls.append(turn.episode.caches.rewrite(draft.tokens, draft.usage, begun))
         elif stage in ("score", "read"):
             for rater, scorer in self._raters.items():
-                _score([turn for turn in turns if rater_at(stage, turn) == rater], scorer, rater)
+                unscored = [turn for turn in turns if rater not in turn.scores]
+                _score([turn for turn in unscored if rater_at(stage, turn) == rater], scorer, rater)
         else:
             for members in _by_policy(turns):
                 verified = self._verifier(members[0].policy).verify([turn.episode.node for turn in members])
