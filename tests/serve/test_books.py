@@ -69,7 +69,8 @@ EVENTS = st.lists(
 @given(EVENTS, st.floats(0.1, 5), st.lists(st.booleans(), max_size=60))
 def test_all_but_the_last_request_taken_is_within_the_cap(events, cap, fails):
     account, store = Account("a", cap=cap), Failing(fails)
-    books = Books([account], store, COSTS)
+    counted = []
+    books = Books([account], store, COSTS, lambda tokens, money: counted.append(money))
     requests, last, most = [], [], 1.0
     for kind, which, share, count in events:
         if kind == "open":
@@ -97,7 +98,7 @@ def test_all_but_the_last_request_taken_is_within_the_cap(events, cap, fails):
         assert account.money + books.reserved(account) <= cap + 6 * most + 1e-9
     store.fails = iter(())
     books.write()
-    assert store.spending[2] == pytest.approx(account.money)
+    assert store.spending[2] == pytest.approx(account.money) == pytest.approx(sum(counted))
 
 
 LENGTHS = st.integers(1, 20)

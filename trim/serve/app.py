@@ -115,7 +115,6 @@ class Api:
             _, event = await _unless_gone(request, anext(events))
         turn = event.verdict
         assert turn
-        self._service.close_verdict(call, turn)
         score = turn.scores.get(turn.rater) if turn.rater else None
         body = {
             "id": call.head.id,

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trim.engine.budget import Account
 from trim.engine.episode import Turn
 from trim.engine.policy import Policy
-from trim.ledger.calls import PAYERS
+from trim.ledger.calls import PAYERS, Role
 from trim.models.cost import ModelCost
 from trim.serve.answers import spent
 from trim.serve.errors import ApiError
@@ -32,13 +32,20 @@ class Books:
         accounts: the accounts; their earlier spending is read from the store.
         store: the record of spending. A failed write is repeated with the next step.
         costs: prices of each model.
+        count: called with the tokens, by role and kind, and the money of all work that is charged.
 
     Raises:
         TrimError: if an account's record in the store is damaged.
     """
 
-    def __init__(self, accounts: Iterable[Account], store: ServerStore, costs: Mapping[str, ModelCost]) -> None:
-        self._store, self._costs, self._accounts = store, costs, list(accounts)
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        store: ServerStore,
+        costs: Mapping[str, ModelCost],
+        count: Callable[[Mapping[Role, Mapping[str, int]], float], None],
+    ) -> None:
+        self._store, self._costs, self._count, self._accounts = store, costs, count, list(accounts)
         self._reserved: dict[Job, float] = {}
         self._due: dict[Job, Turn | None] = {}
         self._ended: list[Job] = []
@@ -87,7 +94,8 @@ class Books:
         if not (due or ended):
             return
         calls = [[*job.episode.calls, *(turn.calls if turn else ())] for job, turn in due.items()]
-        _, costs = spent([made[job.charged :] for job, made in zip(due, calls, strict=True)], self._costs)
+        tokens, costs = spent([made[job.charged :] for job, made in zip(due, calls, strict=True)], self._costs)
+        self._count(tokens, sum(costs))
         with self._lock:
             for job, made, more in zip(due, calls, costs, strict=True):
                 job.charged = len(made)

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from trim.engine.budget import Account, Capped
-from trim.engine.episode import Episode, Step, Turn
+from trim.engine.episode import Episode, Step
 from trim.engine.policy import Policy
 from trim.engine.store import Node
 from trim.experiment.runner import Runner
 from trim.models.base import Draft
 from trim.problems import Problem
-from trim.serve.answers import Bill, Head, bill, spent
+from trim.serve.answers import Bill, Head, bill
 from trim.serve.books import Books, Size, most_of_answer
 from trim.serve.errors import ApiError, refused
 from trim.serve.jobs import Event, Job
@@ -90,7 +90,7 @@ class Service:
         self.params, self.store, self.points = runner.params, runner.draws, points
         self.keys, self.limits, self.metrics = keys, limits, metrics
         self._costs = runner.costs()
-        self.books = Books(keys.accounts, self.store, self._costs)
+        self.books = Books(keys.accounts, self.store, self._costs, self.metrics.spent)
         self.scheduler = Scheduler(runner, limits, self.metrics, self.books)
         self._open = 0
         self._outbox: _Outbox | None = None
@@ -207,17 +207,9 @@ class Service:
                 self.metrics.gone()
 
     def close(self, call: Call) -> list[Bill]:
-        """Count the cost of a call, however it ended; returns the bill of each answer."""
-        bills = [bill(job.episode, self._costs) for job in call.jobs]
-        for one in bills:
-            self.metrics.spent(one.tokens, one.money)
+        """The bill of each answer of a call, however it ended."""
         self.metrics.account(call.account)
-        return bills
-
-    def close_verdict(self, call: Call, turn: Turn) -> None:
-        """Count the cost of a verdict: the reading of the draft and of the given steps."""
-        tokens, (money,) = spent([turn.calls], self._costs)
-        self.metrics.spent(tokens, money)
+        return [bill(job.episode, self._costs) for job in call.jobs]
 
 
 def _standing(episode: Episode, request: DecisionRequest) -> Draft:
