@@ -36,11 +36,11 @@ class Unreadable(ValueError):
     """An expression that SymPy does not read as a whole."""
 
 
-def compare(gold: str, found: str, tolerance: float) -> bool | None:
+def compare(gold: str, candidate: str, tolerance: float) -> bool | None:
     """True if two expressions are equal; None if one of them cannot be read (see `trim.answers.equality.Algebra`)."""
     names: dict[str, str] = {}
     try:
-        one, other = (_read(text, names) for text in (gold, found))
+        one, other = (_read(text, names) for text in (gold, candidate))
     except Unreadable:
         return None
     one, other = (e.doit() if isinstance(e, sympy.MatrixExpr) else e for e in (one, other))
@@ -63,10 +63,10 @@ def _read(text: str, names: dict[str, str]) -> Any:
         raise Unreadable(text)
 
     def symbol(match: re.Match[str]) -> str:
-        found = match[0]
-        if found in _KEPT or not _NAME.fullmatch(found):
-            return found
-        return f" x_{{{names.setdefault(found, str(len(names)))}}} "
+        name = match[0]
+        if name in _KEPT or not _NAME.fullmatch(name):
+            return name
+        return f" x_{{{names.setdefault(name, str(len(names)))}}} "
 
     for form, readable in _FORMS:
         text = form.sub(readable, text)

@@ -107,12 +107,12 @@ def _form(content: str) -> Fraction | str:
 
 def unboxed(text: str) -> str | None:
     """The content of the last box; without one the text after the last "answer is", or else the last number."""
-    found = boxed(text)
-    if found is not None:
-        return found
-    said = _SAID.findall(text)
-    if said:
-        return str(said[-1]).strip().rstrip(".").strip("$ ")
+    content = boxed(text)
+    if content is not None:
+        return content
+    answers = _SAID.findall(text)
+    if answers:
+        return str(answers[-1]).strip().rstrip(".").strip("$ ")
     numbers = _NUMBER.findall(text)
     return str(numbers[-1]) if numbers else None
 

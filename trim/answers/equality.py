@@ -25,36 +25,36 @@ _ARGUMENTS = re.compile(r"\(.*\)$")
 _FILLERS = {"the", "a", "an", "is", "are", "was", "of", "equals", "exactly", "value"}
 
 
-def equal(gold: str, found: str, tolerance: float = 0.0, algebra: Algebra | None = None) -> bool | None:
+def equal(gold: str, candidate: str, tolerance: float = 0.0, algebra: Algebra | None = None) -> bool | None:
     """True if two answers have the same value.
 
     Args:
         gold: the right answer.
-        found: the one to judge.
+        candidate: the one to judge.
         tolerance: relative, of numbers.
         algebra: compares expressions; without it a verdict that needs it is None.
     """
-    if not gold.strip() or not found.strip() or max(len(gold), len(found)) > LONGEST:
+    if not gold.strip() or not candidate.strip() or max(len(gold), len(candidate)) > LONGEST:
         return False
-    one, other = normalise(gold), normalise(found)
+    one, other = normalise(gold), normalise(candidate)
     if one == other or (_WORDY.fullmatch(one) and _words(one) == _words(other)):
         return True
     option, chosen = _option(one), _option(other)
     if option and chosen:
         return option[0] == chosen[0]
     if texts := [part[1] for part in (option, chosen) if part and part[1]]:
-        return equal(texts[0], found, tolerance, algebra) if option else equal(gold, texts[0], tolerance, algebra)
-    golds, founds = read(gold), read(found)
-    members = _members(golds), _members(founds)
-    is_tuple = any(len(parts) == 1 and parts[0].ends == "()" for parts in (golds, founds))
-    if is_tuple and members != (golds, founds) and len(members[0]) != len(members[1]):
+        return equal(texts[0], candidate, tolerance, algebra) if option else equal(gold, texts[0], tolerance, algebra)
+    golds, candidates = read(gold), read(candidate)
+    members = _members(golds), _members(candidates)
+    is_tuple = any(len(parts) == 1 and parts[0].ends == "()" for parts in (golds, candidates))
+    if is_tuple and members != (golds, candidates) and len(members[0]) != len(members[1]):
         return False  # a set is no tuple and no interval
-    golds, founds = members
-    if len(golds) != len(founds):
-        golds, founds = _ambiguous(one, golds, founds), _ambiguous(other, founds, golds)
-    if len(golds) != len(founds):
-        return _list_and_tuple(golds, founds, tolerance, algebra)
-    return _lists(golds, founds, tolerance, algebra)
+    golds, candidates = members
+    if len(golds) != len(candidates):
+        golds, candidates = _ambiguous(one, golds, candidates), _ambiguous(other, candidates, golds)
+    if len(golds) != len(candidates):
+        return _list_and_tuple(golds, candidates, tolerance, algebra)
+    return _lists(golds, candidates, tolerance, algebra)
 
 
 def _members(parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -75,26 +75,28 @@ def _ambiguous(text: str, parts: tuple[Part, ...], others: tuple[Part, ...]) -> 
 
 
 def _list_and_tuple(
-    golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None
+    golds: Sequence[Part], candidates: Sequence[Part], tolerance: float, algebra: Algebra | None
 ) -> bool | None:
     """True if a tuple has a list's values in their order, or each under its name.
 
     A list of values without names is not an answer if a tuple is required.
     """
-    if len(founds) == 1 and founds[0].ends == "()":
-        founds = founds[0].items
-    elif len(golds) == 1 and golds[0].ends == "()" and all(part.name for part in founds):
+    if len(candidates) == 1 and candidates[0].ends == "()":
+        candidates = candidates[0].items
+    elif len(golds) == 1 and golds[0].ends == "()" and all(part.name for part in candidates):
         golds = golds[0].items
-    return _sequences(golds, founds, tolerance, algebra)
+    return _sequences(golds, candidates, tolerance, algebra)
 
 
-def _sequences(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None) -> bool | None:
+def _sequences(
+    golds: Sequence[Part], candidates: Sequence[Part], tolerance: float, algebra: Algebra | None
+) -> bool | None:
     """True if two sequences have equal values in the same order; in any order, if all have names."""
-    if len(golds) != len(founds) or not golds:
+    if len(golds) != len(candidates) or not golds:
         return False
-    if all(part.name for part in (*golds, *founds)):
-        return _lists(golds, founds, tolerance, algebra)
-    return _all(_parts(*pair, tolerance, algebra) for pair in zip(golds, founds))
+    if all(part.name for part in (*golds, *candidates)):
+        return _lists(golds, candidates, tolerance, algebra)
+    return _all(_parts(*pair, tolerance, algebra) for pair in zip(golds, candidates))
 
 
 def _all(verdicts: Iterable[bool | None]) -> bool | None:
@@ -103,13 +105,13 @@ def _all(verdicts: Iterable[bool | None]) -> bool | None:
     return False if False in verdicts else None if None in verdicts else True
 
 
-def _lists(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, algebra: Algebra | None) -> bool | None:
+def _lists(golds: Sequence[Part], candidates: Sequence[Part], tolerance: float, algebra: Algebra | None) -> bool | None:
     """True if two lists have equal values, in any order."""
-    if len(golds) != len(founds) or not golds:
+    if len(golds) != len(candidates) or not golds:
         return False
     if len(golds) == 1:
-        return _parts(golds[0], founds[0], tolerance, algebra)
-    left, unsure = list(founds), False
+        return _parts(golds[0], candidates[0], tolerance, algebra)
+    left, unsure = list(candidates), False
     for gold in golds:
         verdicts = [_parts(gold, part, tolerance, algebra) for part in left]
         if True in verdicts:
@@ -121,18 +123,18 @@ def _lists(golds: Sequence[Part], founds: Sequence[Part], tolerance: float, alge
     return None if unsure else True
 
 
-def _parts(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
+def _parts(gold: Part, candidate: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
     """True if two values are equal; units and names that both have must agree, equations may be multiples."""
-    if gold.name and not found.name and not is_name(gold.name):
+    if gold.name and not candidate.name and not is_name(gold.name):
         return False
-    if not gold.name or not found.name or _same_name(gold.name, found.name):
-        return _values(gold, found, tolerance, algebra)
-    numbers = gold.value is not None and found.value is not None
-    if gold.ends or found.ends or (numbers and all(VARIABLE.fullmatch(part.name) for part in (gold, found))):
+    if not gold.name or not candidate.name or _same_name(gold.name, candidate.name):
+        return _values(gold, candidate, tolerance, algebra)
+    numbers = gold.value is not None and candidate.value is not None
+    if gold.ends or candidate.ends or (numbers and all(VARIABLE.fullmatch(part.name) for part in (gold, candidate))):
         return False
     if algebra is None:
         return None
-    return bool(algebra(_equation(gold), _equation(found), tolerance))
+    return bool(algebra(_equation(gold), _equation(candidate), tolerance))
 
 
 def _equation(part: Part) -> str:
@@ -158,37 +160,37 @@ def _name_words(name: str) -> set[str] | None:
     return set(_words(name).split()) - _FILLERS if _is_text(name.rstrip(":")) else None
 
 
-def _values(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
-    if not alike(gold.unit, found.unit):
+def _values(gold: Part, candidate: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
+    if not alike(gold.unit, candidate.unit):
         return False
-    if gold.ends or found.ends:
-        return _brackets(gold, found, tolerance, algebra)
+    if gold.ends or candidate.ends:
+        return _brackets(gold, candidate, tolerance, algebra)
     scales = [Fraction(1)]
-    if gold.percent != found.percent:  # a percentage may be written as its value, with the sign or without
-        scales.append(Fraction(1, 100) if found.percent else Fraction(100))
-    if gold.value is not None and found.value is not None:
-        return any(close(gold.value, found.value * scale, tolerance) for scale in scales)
-    one, other = _plain(gold.text), _plain(found.text)
+    if gold.percent != candidate.percent:  # a percentage may be written as its value, with the sign or without
+        scales.append(Fraction(1, 100) if candidate.percent else Fraction(100))
+    if gold.value is not None and candidate.value is not None:
+        return any(close(gold.value, candidate.value * scale, tolerance) for scale in scales)
+    one, other = _plain(gold.text), _plain(candidate.text)
     if one == other:
         return True
-    if _is_text(gold.text) or _is_text(found.text):
-        return _words(gold.text) == _words(found.text)
+    if _is_text(gold.text) or _is_text(candidate.text):
+        return _words(gold.text) == _words(candidate.text)
     if _BASED.fullmatch(one) and _BASED.fullmatch(other) and one[0].isdigit():
         return False
     if algebra is None:
         return None
-    verdict = algebra(gold.text, found.text, tolerance)
+    verdict = algebra(gold.text, candidate.text, tolerance)
     if verdict is False and len(scales) > 1:
-        scaled = (f"({found.text})/100", f"({found.text})*100")[found.percent is False]
+        scaled = (f"({candidate.text})/100", f"({candidate.text})*100")[candidate.percent is False]
         verdict = algebra(gold.text, scaled, tolerance)
     return bool(verdict)
 
 
-def _brackets(gold: Part, found: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
-    if gold.ends != found.ends:
+def _brackets(gold: Part, candidate: Part, tolerance: float, algebra: Algebra | None) -> bool | None:
+    if gold.ends != candidate.ends:
         return False
     compare = _lists if gold.ends == "{}" else _sequences
-    return compare(gold.items, found.items, tolerance, algebra)
+    return compare(gold.items, candidate.items, tolerance, algebra)
 
 
 def close(one: Fraction, other: Fraction, tolerance: float) -> bool:

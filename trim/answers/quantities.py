@@ -53,13 +53,13 @@ def split_unit(text: str) -> tuple[str, str, bool]:
     if percent := _PERCENT.search(text):
         return text[: percent.start()].strip(), "", True
     text = re.sub(r"(?<![A-Za-z])([ap])\.\s?m\.?(?![A-Za-z])", r"\1m", text)
-    found = _UNIT.search(text)
-    if not found or not (core := text[: found.start()].strip()) or core[-1] in "+-*/=^_{,<>" or _only_words(core):
+    match = _UNIT.search(text)
+    if not match or not (core := text[: match.start()].strip()) or core[-1] in "+-*/=^_{,<>" or _only_words(core):
         return text, "", False
-    if _OF_FUNCTION.search(core) and "circ" in found[1]:
+    if _OF_FUNCTION.search(core) and "circ" in match[1]:
         return text, "", False
     percent = _PERCENT.search(core)
-    return core[: percent.start()].strip() if percent else core, _plain(found[1]), bool(percent)
+    return core[: percent.start()].strip() if percent else core, _plain(match[1]), bool(percent)
 
 
 def _only_words(core: str) -> bool:

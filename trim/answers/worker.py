@@ -38,7 +38,7 @@ class Worker:
         self._limit = limit
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, gold: str, found: str, tolerance: float) -> Answer:
+    def ask(self, gold: str, candidate: str, tolerance: float) -> Answer:
         """True if two answers are equal; "unfinished" if the limit was reached.
 
         Raises:
@@ -47,7 +47,7 @@ class Worker:
         process = self._process or self._start()
         assert process.stdin and process.stdout
         try:
-            process.stdin.write(json.dumps([gold, found, tolerance]).encode() + b"\n")
+            process.stdin.write(json.dumps([gold, candidate, tolerance]).encode() + b"\n")
             process.stdin.flush()
             line = self._line(process, self._limit * _PATIENCE)
         except BrokenPipeError:
@@ -77,9 +77,9 @@ class Worker:
         )
         if self._line(process, _START) != b"ready\n":
             process.kill()
-            said = process.communicate()[1].decode(errors="replace").strip().splitlines()
+            stderr = process.communicate()[1].decode(errors="replace").strip().splitlines()
             self._process = None
-            raise RuntimeError(f"the judge of answers cannot be started: {said[-1] if said else 'no reason given'}")
+            raise RuntimeError(f"the judge of answers cannot be started: {stderr[-1] if stderr else 'no reason given'}")
         return process
 
     @staticmethod
@@ -104,8 +104,8 @@ def main(limit: float) -> None:
     for line in sys.stdin.buffer:
         signal.setitimer(signal.ITIMER_PROF, limit)
         try:
-            gold, found, tolerance = json.loads(line)
-            verdict = bool(equal(gold, found, tolerance, compare))
+            gold, candidate, tolerance = json.loads(line)
+            verdict = bool(equal(gold, candidate, tolerance, compare))
         except _FAILURES:
             verdict = False  # whatever it is, it is not the answer
         signal.setitimer(signal.ITIMER_PROF, 0)
