@@ -51,13 +51,13 @@ class Refused(Exception):
 
     Attributes:
         status: HTTP status of the answer.
-        said: the server's message.
+        message: the server's message.
         after: requested seconds to wait, None if not given.
     """
 
-    def __init__(self, status: int, said: str, after: float | None) -> None:
-        super().__init__(f"status {status}: {said}")
-        self.status, self.said, self.after = status, said, after
+    def __init__(self, status: int, message: str, after: float | None) -> None:
+        super().__init__(f"status {status}: {message}")
+        self.status, self.message, self.after = status, message, after
 
 
 class Passing(Refused):
@@ -70,15 +70,15 @@ def usage(answer: Any) -> Usage:
     Raises:
         Malformed: if it reports none, or impossible numbers.
     """
-    found = answer.get("usage") if isinstance(answer, Mapping) else None
-    if not isinstance(found, Mapping):
+    counts = answer.get("usage") if isinstance(answer, Mapping) else None
+    if not isinstance(counts, Mapping):
         raise Malformed("an answer without usage")
-    read, written = found.get("prompt_tokens"), found.get("completion_tokens")
+    read, written = counts.get("prompt_tokens"), counts.get("completion_tokens")
     if written is None and "choices" not in answer:  # a reward model writes nothing
         written = 0
-    cached = _detail(found, "prompt_tokens_details", "cached_tokens")
-    reasoning = _detail(found, "completion_tokens_details", "reasoning_tokens")
-    total = found.get("total_tokens") or 0
+    cached = _detail(counts, "prompt_tokens_details", "cached_tokens")
+    reasoning = _detail(counts, "completion_tokens_details", "reasoning_tokens")
+    total = counts.get("total_tokens") or 0
     for count in (read, cached, written, reasoning, total):
         if type(count) is not int or not 0 <= count <= _MOST_TOKENS:
             raise Malformed("an answer with an impossible usage")
@@ -86,8 +86,8 @@ def usage(answer: Any) -> Usage:
     return Usage(read, min(cached, read), max(int(written or 0), reasoning, total - read))
 
 
-def _detail(found: Mapping[str, Any], part: str, name: str) -> Any:
-    details = found.get(part)
+def _detail(counts: Mapping[str, Any], part: str, name: str) -> Any:
+    details = counts.get(part)
     return (details.get(name) if isinstance(details, Mapping) else None) or 0
 
 
@@ -273,10 +273,10 @@ class Connection:
                         raise Malformed(str(broken)) from None
         if response.status_code == 200:
             return content
-        said = self._said(content)
+        text = self._error_text(content)
         if response.status_code in _PASSING or response.status_code >= 500:
-            raise Passing(response.status_code, said, _seconds(response.headers.get("Retry-After")))
-        raise Refused(response.status_code, said, None)
+            raise Passing(response.status_code, text, _seconds(response.headers.get("Retry-After")))
+        raise Refused(response.status_code, text, None)
 
     def _client(self) -> httpx.AsyncClient:
         """The client of this thread's event loop.
@@ -301,10 +301,12 @@ class Connection:
         names = ", ".join(f"{name.upper()}_PROXY" for name in sorted(proxies) if name != "no")
         return f"see {names} and NO_PROXY" if names else "is the server running at server.url?"
 
-    def _said(self, content: bytes) -> str:
+    def _error_text(self, content: bytes) -> str:
         try:
-            found = json.loads(content)
-            text = message(found.get("error", found.get("message", found)) if isinstance(found, Mapping) else found)
+            answer = json.loads(content)
+            text = message(
+                answer.get("error", answer.get("message", answer)) if isinstance(answer, Mapping) else answer
+            )
         except (ValueError, RecursionError):
             text = content[:2000].decode(errors="replace")
         return self._without_key(text)
@@ -336,7 +338,7 @@ class Connection:
                 return f"the key in {self.server.key or 'server.key (none is named)'} was refused"
             if 300 <= error.status < 400:
                 return "redirects elsewhere, which is not followed; set server.url to the new address"
-            return f"{error}{cure(error.said)}"
+            return f"{error}{cure(error.message)}"
         if isinstance(error, TimeoutError):
             return f"no whole answer in {self.server.timeout:g} s, {tries}; raise server.timeout"
         if isinstance(error, Malformed):
@@ -381,7 +383,7 @@ def _parsed(content: bytes) -> Any:
 
 def _seconds(text: str | None) -> float | None:
     try:
-        found = float(text or "")
+        seconds = float(text or "")
     except ValueError:
         return None
-    return found if 0 <= found < float("inf") else None
+    return seconds if 0 <= seconds < float("inf") else None

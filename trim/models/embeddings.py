@@ -117,11 +117,11 @@ class Encoder:
         """See `Embedder`."""
         import torch
 
-        found = []
+        vectors = []
         with torch.inference_mode():
             for start in range(0, len(texts), _BATCH):
                 batch = list(texts[start : start + _BATCH])
                 inputs = self._tokenizer(batch, padding=True, truncation=True, return_tensors="pt")
                 hidden, mask = self._model(**inputs).last_hidden_state, inputs["attention_mask"][..., None]
-                found.append(((hidden * mask).sum(1) / mask.sum(1)).float().numpy())
-        return np.concatenate(found)
+                vectors.append(((hidden * mask).sum(1) / mask.sum(1)).float().numpy())
+        return np.concatenate(vectors)

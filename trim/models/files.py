@@ -28,10 +28,10 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         TrimError: if there is none.
     """
-    found = sorted(folder.glob("*.safetensors"))
-    if not found:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
         raise TrimError(f"{folder / 'model.safetensors'}: No such file or directory; restore the model folder")
-    return found
+    return files
 
 
 # Files that decide a model's output: required and optional ones.

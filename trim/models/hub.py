@@ -72,9 +72,9 @@ def verify(path: Path, sha256: str) -> None:
         TrimError: if its digest is different.
     """
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise TrimError(f"{path}: its SHA-256 is {found}, not {sha256}; delete it and download it again")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256:
+        raise TrimError(f"{path}: its SHA-256 is {digest}, not {sha256}; delete it and download it again")
 
 
 def _passing(error: BaseException) -> bool:

@@ -18,14 +18,14 @@ from trim.steps import ChatFormat
 
 def causes(model: Model) -> dict[str, Any]:
     """The values of a model's section that can change a text or a score, without the texts and the sampling."""
-    found: dict[str, Any] = {"backend": model.backend, "path": model.path, "revision": model.revision}
-    found |= {"dtype": model.dtype, "thinking": model.thinking}
+    values: dict[str, Any] = {"backend": model.backend, "path": model.path, "revision": model.revision}
+    values |= {"dtype": model.dtype, "thinking": model.thinking}
     if model.server:
-        found |= {"model": model.server.model, "api": model.server.api, "context": model.server.context}
-        found |= {} if model.server.seed else {"seed": False}
+        values |= {"model": model.server.model, "api": model.server.api, "context": model.server.context}
+        values |= {} if model.server.seed else {"seed": False}
     elif model.backend == "vllm":
-        found |= {"context": model.engine.context}
-    return found
+        values |= {"context": model.engine.context}
+    return values
 
 
 def name(model: Model) -> str:
@@ -34,14 +34,14 @@ def name(model: Model) -> str:
     Raises:
         TrimError: if it is a folder without revision, and a file of it is missing.
     """
-    found = causes(model)
-    revision = found.pop("revision")
-    who = found.pop("path")
+    values = causes(model)
+    revision = values.pop("revision")
+    who = values.pop("path")
     if revision:
         who = f"{who}@{revision}"
     elif not model.server:
         who = identity(resolve(model.path))
-    rest = [f"{key}={value}" for key, value in found.items() if value is not None]
+    rest = [f"{key}={value}" for key, value in values.items() if value is not None]
     return "/".join([who, *rest])
 
 

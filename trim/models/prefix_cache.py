@@ -65,13 +65,13 @@ class _RoomyLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append new keys and values; shape (n, heads, tokens, width) each."""
-        known, fresh = self.get_seq_length(), key_states.shape[-2]
-        if not self.is_initialized or known + fresh > self._held[0].shape[-2]:
+        cached, fresh = self.get_seq_length(), key_states.shape[-2]
+        if not self.is_initialized or cached + fresh > self._held[0].shape[-2]:
             self._held = [self._with_room(old, new) for old, new in zip(self._parts(), (key_states, value_states))]
             self.is_initialized = True
         for held, new in zip(self._held, (key_states, value_states), strict=True):
-            held[..., known : known + fresh, :] = new
-        self.keys, self.values = (held[..., : known + fresh, :] for held in self._held)
+            held[..., cached : cached + fresh, :] = new
+        self.keys, self.values = (held[..., : cached + fresh, :] for held in self._held)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
@@ -83,10 +83,10 @@ class _RoomyLayer(DynamicLayer):
         return (self.keys, self.values) if self.is_initialized else (None, None)
 
     def _with_room(self, old: torch.Tensor | None, new: torch.Tensor) -> torch.Tensor:
-        known = 0 if old is None else old.shape[-2]
-        held = new.new_empty(*new.shape[:-2], known + new.shape[-2] + self._ROOM, new.shape[-1])
+        cached = 0 if old is None else old.shape[-2]
+        held = new.new_empty(*new.shape[:-2], cached + new.shape[-2] + self._ROOM, new.shape[-1])
         if old is not None:
-            held[..., :known, :] = old
+            held[..., :cached, :] = old
         return held
 
 
@@ -132,11 +132,11 @@ class PrefixCache:
         for text in texts:
             steps = text.prefix.steps
             for length in range(len(steps), -1, -1):
-                known = self._texts.get(text.prefix._replace(steps=steps[:length]))
-                if known:
-                    common = min(len(known[0]), len(text.ids) - 1)
-                    differs = known[0][:common] != text.ids[:common]
-                    text.slots = known[1][: differs.argmax() if differs.any() else common]
+                entry = self._texts.get(text.prefix._replace(steps=steps[:length]))
+                if entry:
+                    common = min(len(entry[0]), len(text.ids) - 1)
+                    differs = entry[0][:common] != text.ids[:common]
+                    text.slots = entry[1][: differs.argmax() if differs.any() else common]
                     break
 
     def load(self, texts: Sequence[Text]) -> Batch:
@@ -146,11 +146,11 @@ class PrefixCache:
         slots, tokens, positions = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         seen = np.zeros(shape, dtype=bool)
         for row, text in enumerate(texts):
-            known, text.column = len(text.slots), read + unread - text.unread
-            slots[row, read - known : read] = text.slots
-            tokens[row, text.column :] = text.ids[known:]
-            positions[row, text.column :] = np.arange(known, len(text.ids))
-            seen[row, read - known : read] = seen[row, text.column :] = True
+            cached, text.column = len(text.slots), read + unread - text.unread
+            slots[row, read - cached : read] = text.slots
+            tokens[row, text.column :] = text.ids[cached:]
+            positions[row, text.column :] = np.arange(cached, len(text.ids))
+            seen[row, read - cached : read] = seen[row, text.column :] = True
         index = self._tensor(slots[:, :read])
         cache = Cache(layers=[_RoomyLayer() for _ in self._pool])
         if read:
@@ -178,11 +178,11 @@ class PrefixCache:
         at_row = self._tensor(np.repeat(rows, sizes))
         at_column = self._tensor(np.concatenate([np.arange(t.column, t.column + t.unread) for t in texts]))
         for layer, pair in zip(cache.layers, self._pool, strict=True):
-            for made, pool in zip((layer.keys, layer.values), pair, strict=True):
-                pool[start:stop] = made[at_row, :, at_column]
+            for states, pool in zip((layer.keys, layer.values), pair, strict=True):
+                pool[start:stop] = states[at_row, :, at_column]
         fresh = np.split(np.arange(start, stop, dtype=np.int32), np.cumsum(sizes)[:-1])
         slots = [np.concatenate([text.slots, new]) for text, new in zip(texts, fresh, strict=True)]
-        self._texts.update((text.prefix, (text.ids, known)) for text, known in zip(texts, slots, strict=True))
+        self._texts.update((text.prefix, (text.ids, of_text)) for text, of_text in zip(texts, slots, strict=True))
         return slots
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:

@@ -121,5 +121,5 @@ def at_tags(scores: Sequence[float], ids: Sequence[int], tag: int, last: int, pr
     """
     read = np.diff(np.flatnonzero(np.asarray(ids) == tag), prepend=prompt - 1)
     kept = min(last, len(scores))
-    found = zip(scores[len(scores) - kept :], read[len(read) - kept :], strict=True)
-    return [StepScore(1.0, 0)] * (last - kept) + [StepScore(float(score), int(n)) for score, n in found]
+    rated = zip(scores[len(scores) - kept :], read[len(read) - kept :], strict=True)
+    return [StepScore(1.0, 0)] * (last - kept) + [StepScore(float(score), int(n)) for score, n in rated]

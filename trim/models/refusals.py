@@ -77,24 +77,24 @@ class NoStep(Exception):
         self.concern, self.usage = concern, usage
 
 
-def concern(status: int, said: str, parameters: Iterable[str] = ()) -> Concern | None:
+def concern(status: int, message: str, parameters: Iterable[str] = ()) -> Concern | None:
     """The problem's own reason for a refusal, None if the request itself is at fault.
 
     Args:
         status: HTTP status.
-        said: the server's words.
+        message: the server's words.
         parameters: names of the request's fields beside the text; a refusal of a text names none of them.
     """
-    for statuses, words, found in _REFUSALS:
-        if status in statuses and re.search(words, said, re.IGNORECASE):
-            named = not words and any(re.search(rf"\b{re.escape(name)}\b", said) for name in parameters)
-            return None if named else found
+    for statuses, words, reason in _REFUSALS:
+        if status in statuses and re.search(words, message, re.IGNORECASE):
+            named = not words and any(re.search(rf"\b{re.escape(name)}\b", message) for name in parameters)
+            return None if named else reason
     return None
 
 
-def cure(said: str) -> str:
+def cure(message: str) -> str:
     """The setting that cures a refused request, as the end of a message; empty if none is known."""
-    return next((f"; {setting}" for words, setting in _CURES if re.search(words, said, re.IGNORECASE)), "")
+    return next((f"; {setting}" for words, setting in _CURES if re.search(words, message, re.IGNORECASE)), "")
 
 
 def message(error: Any) -> str:

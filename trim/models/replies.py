@@ -63,8 +63,8 @@ def read_reply(answer: Any, api: str) -> Draft:
     whole = _END.sub("", _text(inner, "text" if api == "completions" else "content", thinks))
     if len(whole) > _LONGEST_TOKEN * (billed.written + 1) or (whole.strip() and not billed.written):
         raise Malformed(f"an answer of {len(whole)} characters that is billed as {billed.written} tokens")
-    *reasoning, said = _CLOSING.split(whole)
-    text, *rest = _OPENING.split(said, maxsplit=1)
+    *reasoning, reply = _CLOSING.split(whole)
+    text, *rest = _OPENING.split(reply, maxsplit=1)
     if not text.strip() and (thinks or reasoning or rest):
         raise LostToReasoning
     text = separated(text.strip() if reasoning or rest else text)

@@ -33,7 +33,7 @@ def sample(logits: torch.Tensor, uniform: np.ndarray, sampling: Sampling) -> tor
     probabilities = torch.softmax(values / (sampling.temperature or 1.0), dim=-1)
     cumulative = probabilities.cumsum(-1)
     top_p = 1.0 if sampling.top_p is None else sampling.top_p
-    kept = torch.where(cumulative - probabilities < top_p, probabilities, 0.0).cumsum(-1)
-    target = torch.from_numpy(uniform).to(kept)[:, None] * kept[:, -1:]
-    chosen = (kept <= target).sum(-1, keepdim=True).clamp(max=kept.shape[-1] - 1)
+    nucleus = torch.where(cumulative - probabilities < top_p, probabilities, 0.0).cumsum(-1)
+    target = torch.from_numpy(uniform).to(nucleus)[:, None] * nucleus[:, -1:]
+    chosen = (nucleus <= target).sum(-1, keepdim=True).clamp(max=nucleus.shape[-1] - 1)
     return tokens.gather(-1, chosen)[:, 0]

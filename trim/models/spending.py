@@ -73,8 +73,8 @@ class Ledger:
                 self._bury()
             spent, used = self.spent, self._used()
             if self._cap is None or used + most <= self._cap:
-                own = os.getpid()
-                row = (self._model, most, socket.gethostname(), own, time.time(), _started(own))
+                process = os.getpid()
+                row = (self._model, most, socket.gethostname(), process, time.time(), _started(process))
                 query = "INSERT INTO reserved (model, amount, host, process, since, started) VALUES (?, ?, ?, ?, ?, ?)"
                 return self._connection.execute(query, row).lastrowid
         if used > spent and spent + most <= self._cap:

@@ -62,12 +62,12 @@ def check_folder(folder: Path, what: str) -> None:
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        found, heads = config.get("architectures") or ["none"], config.get("score_heads", 1)
+        architectures, heads = config.get("architectures") or ["none"], config.get("score_heads", 1)
     except (OSError, ValueError, AttributeError) as error:
         raise TrimError(f"{folder / 'config.json'}: cannot be read ({first_line(error)})") from error
-    if (found[0] == REWARD_MODEL) != (what == "reward model"):
+    if (architectures[0] == REWARD_MODEL) != (what == "reward model"):
         wanted = REWARD_MODEL if what == "reward model" else "a language model"
-        raise TrimError(f"{folder}: a {found[0]}, where {wanted} is needed")
+        raise TrimError(f"{folder}: a {architectures[0]}, where {wanted} is needed")
     if heads != 1:
         raise TrimError(f"{folder}: a reward model of {heads} heads, which the backend transformers alone reads")
     names: set[str] = set()
@@ -93,7 +93,7 @@ def _not_finite(tensors: Mapping[str, torch.Tensor]) -> list[str]:
 
 
 def _refuse(folder: Path, what: str, fault: str, names: Iterable[str]) -> None:
-    found = sorted(names)
-    if found:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise TrimError(f"{folder}: not this {what}: it {fault} weights {', '.join(found[:_SHOWN])}{more}")
+    listed = sorted(names)
+    if listed:
+        more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+        raise TrimError(f"{folder}: not this {what}: it {fault} weights {', '.join(listed[:_SHOWN])}{more}")

@@ -103,8 +103,8 @@ class ServedLM:
     async def _rate(self, tokens: list[int], start: int) -> StepScore:
         def read(answer: Any) -> StepScore:
             try:
-                found = answer["choices"][0]["prompt_logprobs"][start:]
-                pairs = zip(found, tokens[start:], strict=True)
+                entries = answer["choices"][0]["prompt_logprobs"][start:]
+                pairs = zip(entries, tokens[start:], strict=True)
                 logs = [float(entry[str(token)]["logprob"]) for entry, token in pairs]
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                 raise Malformed(f"an answer without prompt_logprobs ({error})") from error
@@ -129,12 +129,12 @@ class ServedLM:
         def read(answer: Any) -> StepScore:
             try:
                 most = sorted(answer["choices"][0]["logprobs"]["top_logprobs"][0].values(), reverse=True)
-                found = entropy(np.array(most[:MOST_PROBABLE], dtype=float))
+                first_entropy = entropy(np.array(most[:MOST_PROBABLE], dtype=float))
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                 raise Malformed(f"an answer without top_logprobs ({error})") from error
-            if not np.isfinite(found):
+            if not np.isfinite(first_entropy):
                 raise Malformed("log-probabilities that are no numbers")
-            return StepScore(found, 0, usage=usage(answer))
+            return StepScore(first_entropy, 0, usage=usage(answer))
 
         asked = {"logprobs": MOST_PROBABLE, "temperature": 0}
         return await self._one_token(tokens, asked, read, full=StepScore(0.0, 0))
@@ -150,7 +150,7 @@ class ServedLM:
         try:
             return await self._post("/completions", body, self._connection.prices(len(tokens), 1), read)
         except Refused as error:
-            if concern(error.status, error.said, asked) is None:
+            if concern(error.status, error.message, asked) is None:
                 raise self._connection.failure(error) from None
             return full
 
@@ -222,10 +222,14 @@ class ServedLM:
                 self._answered = True
                 return draft
             except Refused as error:
-                if limit == "max_tokens" and "max_completion_tokens" in error.said and "context" not in error.said:
+                if (
+                    limit == "max_tokens"
+                    and "max_completion_tokens" in error.message
+                    and "context" not in error.message
+                ):
                     self._limit = "max_completion_tokens"
                     continue
-                reason = concern(error.status, error.said, body.keys() - _TEXTS)
+                reason = concern(error.status, error.message, body.keys() - _TEXTS)
                 doubtful = error.status == 422 and not self._answered and self.refused >= _DOUBT
                 if reason is None or (reason == "refused" and doubtful):
                     raise self._connection.failure(error) from None
@@ -346,7 +350,7 @@ class ServedPRM:
         try:
             return await self._connection.post(self._url, body, self._connection.prices(len(tokens), 0), read)
         except Refused as error:
-            full = concern(error.status, error.said) == "full"
+            full = concern(error.status, error.message) == "full"
             raise self._connection.failure(f"{error}; set server.context" if full else error) from None
 
 

@@ -92,8 +92,8 @@ class TransformersLM:
         self._ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
         # One token can contain the separator (".\n\n"), so tokens are tested by their text.
         # A model may have more rows than its tokenizer has tokens (Qwen2.5 has), and those have no text.
-        known, rows = len(self.tokenizer), self.model.get_input_embeddings().num_embeddings
-        pieces = self.tokenizer.batch_decode([[i] for i in range(known)]) + [""] * (rows - known)
+        vocabulary, rows = len(self.tokenizer), self.model.get_input_embeddings().num_embeddings
+        pieces = self.tokenizer.batch_decode([[i] for i in range(vocabulary)]) + [""] * (rows - vocabulary)
         self._separates = [SEPARATOR in piece for piece in pieces]
         self._newline = [piece.endswith("\n") for piece in pieces]
         self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
@@ -155,7 +155,7 @@ class TransformersLM:
         ids = self.prompt.ids(prefixes, [p.text for p in prefixes])
         texts = [Text(p, np.array(i, dtype=np.int32)) for p, i in zip(prefixes, ids, strict=True)]
         self._cache.find(texts)
-        found: dict[int, float] = {}
+        entropies: dict[int, float] = {}
         for batch in alike(texts):
             tokens, positions, seen, cache = self._cache.load(batch)
             logits = self.model(
@@ -163,8 +163,8 @@ class TransformersLM:
             ).logits[:, -1]
             self._cache.save(cache, range(len(batch)), batch)
             most = logits.float().topk(min(MOST_PROBABLE, logits.shape[-1]), dim=-1).values.cpu().numpy()
-            found |= {id(text): entropy(row) for text, row in zip(batch, most, strict=True)}
-        return [StepScore(found[id(text)], 0) for text in texts]
+            entropies |= {id(text): entropy(row) for text, row in zip(batch, most, strict=True)}
+        return [StepScore(entropies[id(text)], 0) for text in texts]
 
     @torch.inference_mode()
     def states(self, solutions: Sequence[Prefix], batch_size: int = 256) -> StepStates:
@@ -179,19 +179,19 @@ class TransformersLM:
             for place, row in enumerate(rows):
                 tokens[place, : len(ids[row])] = torch.tensor(ids[row])
             seen = torch.arange(tokens.shape[1]) < lengths[:, None]
-            found = self.model(
+            output = self.model(
                 tokens.to(self.model.device), attention_mask=seen.to(self.model.device), output_hidden_states=True
             )
-            logs = found.logits[:, :-1].float().log_softmax(-1).cpu()
+            logs = output.logits[:, :-1].float().log_softmax(-1).cpu()
             chosen = logs.gather(-1, tokens[:, 1:, None])[..., 0].numpy()
             most = logs.topk(min(MOST_PROBABLE, logs.shape[-1]), dim=-1).values
             first, second = most[..., :2].exp().unbind(-1)
             margins, most = (first - second).numpy(), most.numpy()
-            last = found.hidden_states[-1].float().cpu()
+            last = output.hidden_states[-1].float().cpu()
             for place, row in enumerate(rows):
                 step = slice(starts[row] - 1, len(ids[row]) - 1)
-                own = chosen[place, step]
-                statistics[row] = own.mean(), own.min(), margins[place, step].min(), entropy(most[place, step.start])
+                logprobs, margin = chosen[place, step], margins[place, step].min()
+                statistics[row] = logprobs.mean(), logprobs.min(), margin, entropy(most[place, step.start])
                 hidden[row] = last[place, len(ids[row]) - 1].numpy()
         return StepStates(statistics, hidden)
 
@@ -251,10 +251,10 @@ class TransformersLM:
     @staticmethod
     def _standing(rows: Sequence[_Prompt], logits: torch.Tensor) -> torch.Tensor:
         """Masks of the tokens in each prompt and in the text written after it."""
-        found = torch.zeros_like(logits, dtype=torch.bool)
+        mask = torch.zeros_like(logits, dtype=torch.bool)
         for row, prompt in enumerate(rows):
-            found[row, [*prompt.ids.tolist(), *prompt.written]] = True
-        return found
+            mask[row, [*prompt.ids.tolist(), *prompt.written]] = True
+        return mask
 
     def _stop(self, written: list[int]) -> Stop:
         """The reason for the end of a step with these tokens; "length" while it is open."""

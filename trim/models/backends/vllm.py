@@ -144,8 +144,8 @@ class VllmLM:
         ids, starts = self.prompt.last_steps(solutions)
         scores = [StepScore(IMPOSSIBLE, 0)] * len(ids)
         for i, output in self._one_token(ids, prompt_logprobs=0):
-            found = output.prompt_logprobs[starts[i] :]
-            logs = [entry[token].logprob for entry, token in zip(found, ids[i][starts[i] :], strict=True)]
+            entries = output.prompt_logprobs[starts[i] :]
+            logs = [entry[token].logprob for entry, token in zip(entries, ids[i][starts[i] :], strict=True)]
             scores[i] = StepScore(sum(logs) / len(logs), len(logs))
         return scores
 
@@ -168,10 +168,10 @@ class VllmLM:
         statistics = np.full((len(ids), 4), IMPOSSIBLE, dtype=np.float32)
         for i, output in self._one_token(ids, prompt_logprobs=MOST_PROBABLE):
             step = list(zip(output.prompt_logprobs[starts[i] :], ids[i][starts[i] :], strict=True))
-            own = [entry[token].logprob for entry, token in step]
+            logprobs = [entry[token].logprob for entry, token in step]
             most = [sorted((t.logprob for t in e.values() if t.rank <= MOST_PROBABLE), reverse=True) for e, _ in step]
             margins = [np.exp(logs[0]) - np.exp(logs[1]) for logs in most]
-            statistics[i] = np.mean(own), min(own), min(margins), entropy(np.array(most[0]))
+            statistics[i] = np.mean(logprobs), min(logprobs), min(margins), entropy(np.array(most[0]))
         return statistics
 
     def _one_token(self, ids: Sequence[list[int]], **asked: int) -> Iterator[tuple[int, Any]]:
@@ -220,12 +220,12 @@ def _hidden(folder: Path, dtype: Dtype, engine: Engine, ids: Sequence[list[int]]
     options = {"runner": "pooling", "convert": "embed", "pooler_config": PoolerConfig(task="token_embed")}
     reader = _load(folder, dtype, engine, "language model", **options)
     asked = PoolingParams(use_activation=False)
-    found = np.zeros((len(ids), reader.model_config.get_hidden_size()), dtype=np.float32)
+    hidden = np.zeros((len(ids), reader.model_config.get_hidden_size()), dtype=np.float32)
     for places, prompts in _in_batches(ids, reader.model_config.max_model_len):
         outputs = reader.encode(prompts, asked, pooling_task="token_embed", use_tqdm=False)
-        found[places] = np.stack([torch.as_tensor(output.outputs.data)[-1].float().numpy() for output in outputs])
+        hidden[places] = np.stack([torch.as_tensor(output.outputs.data)[-1].float().numpy() for output in outputs])
     _close(reader)
-    return found
+    return hidden
 
 
 def _close(engine: Any) -> None:
