@@ -93,13 +93,13 @@ def _prices(
     new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")}  # beyond the drafts' price
     others = sum(new.values()) * step * (1 - ends[:, None])
     begin = np.where(k == 0, sum(new[role] * prompt[role] for role in new), 0.0)
-    known = {role: prices[role].cached * (prompt[role] + k * draft)[:, 0] for role in ("weak", "prm")}
-    found = {
-        "draft": begin[:, 0] + sum(known.values()) + (weak.written + prm.read) * draft,
+    cached = {role: prices[role].cached * (prompt[role] + k * draft)[:, 0] for role in ("weak", "prm")}
+    costs = {
+        "draft": begin[:, 0] + sum(cached.values()) + (weak.written + prm.read) * draft,
         "delegate": np.where((k == 0) | (unread > 0), reading, 0) + strong.written * step + others + begin,
         "verify": reading + strong.read * draft + strong.written,
         "rewrite": reading + strong.written * step + others,
         "rewrite_verified": (strong.cached * standing + strong.written * step + others)[:, 0],
         "others": others,
     }
-    return {name: price / whole for name, price in found.items()}
+    return {name: price / whole for name, price in costs.items()}

@@ -45,7 +45,7 @@ class Gains:
 
     def __call__(self, gain: str, seen: np.ndarray, price: float) -> np.ndarray:
         """The gain of a choice at a price, by the observations, shape (n, F) -> (n,)."""
-        return np.asarray(self._boosters[gain].predict(_told(seen, price), num_threads=1))
+        return np.asarray(self._boosters[gain].predict(_with_price(seen, price), num_threads=1))
 
     def delegate(self, seen: np.ndarray, price: float, actions: Sequence[ActionName]) -> np.ndarray:
         """True to let the strong model write without a draft, by the observations before it, shape (n,)."""
@@ -161,9 +161,9 @@ def _regress(situations: Situations, prices: Sequence[float], chosen: Sequence[C
         ]
         for gain, seen, weight, target in examples:
             there = weight > _RARE
-            rows[gain].append((_told(seen[there], price), target[there], weight[there]))
+            rows[gain].append((_with_price(seen[there], price), target[there], weight[there]))
     return Gains(
-        {gain: _boosted(*map(np.concatenate, zip(*found, strict=True))) for gain, found in rows.items() if found}
+        {gain: _boosted(*map(np.concatenate, zip(*parts, strict=True))) for gain, parts in rows.items() if parts}
     )
 
 
@@ -174,5 +174,5 @@ def _boosted(seen: np.ndarray, target: np.ndarray, weight: np.ndarray) -> str:
     return booster.model_to_string()
 
 
-def _told(seen: np.ndarray, price: float) -> np.ndarray:
+def _with_price(seen: np.ndarray, price: float) -> np.ndarray:
     return np.column_stack([seen, np.full(len(seen), np.log(price))])

@@ -39,12 +39,12 @@ def observe_decisions(
     known = np.where(asked, np.arange(1, steps + 1), 0).max(axis=1, initial=0)
     since = np.arange(steps) >= known[:, None]
     unread = np.where(since, seen.tokens[:, :steps], 0).sum(axis=1)
-    told = np.stack([seen.drafts if kind == "prm" else seen.logprobs for kind in evidence], axis=-1)
-    standing = np.where(since[..., None] & np.isfinite(told[:, :steps]), told[:, :steps], NO_EVIDENCE)
+    signals = np.stack([seen.drafts if kind == "prm" else seen.logprobs for kind in evidence], axis=-1)
+    standing = np.where(since[..., None] & np.isfinite(signals[:, :steps]), signals[:, :steps], NO_EVIDENCE)
     least = standing.min(axis=1, initial=NO_EVIDENCE)
     length = np.array([len(problem.question) for problem in seen.problems])
     before = observe(np.full(len(seen), steps), length, known, unread, least)
-    if told.shape[1] == steps:
+    if signals.shape[1] == steps:
         return before, before, before
-    draft = np.column_stack([before, told[:, -1], seen.draft_tokens[:, -1]])
+    draft = np.column_stack([before, signals[:, -1], seen.draft_tokens[:, -1]])
     return before, draft, np.column_stack([draft, seen.seconds[:, -1]])

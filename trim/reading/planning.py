@@ -96,12 +96,12 @@ class PricedPlan(Plans):
             mass: weight of all solutions, same shape.
         """
         vectors = self.vectors[price, min(step, self.vectors.shape[1] - 1)]
-        found = np.empty(right.shape)
+        bound = np.empty(right.shape)
         for u in np.unique(unread):
-            own, alpha = unread == u, vectors[min(u, len(vectors) - 1)]
-            values = right[own][..., None] * alpha[:, 0] + (mass - right)[own][..., None] * alpha[:, 1]
-            found[own] = values.max(axis=-1)
-        return found
+            here, alpha = unread == u, vectors[min(u, len(vectors) - 1)]
+            values = right[here][..., None] * alpha[:, 0] + (mass - right)[here][..., None] * alpha[:, 1]
+            bound[here] = values.max(axis=-1)
+        return bound
 
 
 def plan(model: PricedModel, prices: Sequence[float], points: int = _POINTS) -> PricedPlan:
@@ -145,6 +145,7 @@ class _Successor:
 
     def value(self, upper: np.ndarray) -> np.ndarray:
         """Interpolated between the grid's points and weighed by the mass, shape (..., V) -> (..., *mass.shape)."""
+        # The value is convex in the probability, so the line between two points bounds it from above.
         between = upper[..., self._below] * (1 - self._share) + upper[..., self._below + 1] * self._share
         return between * self.mass
 
@@ -190,11 +191,11 @@ def _back_up(
     # The same choices, by the plans of the nearest points.
     written = _after_rewrite(model, where.delegated.plan(alpha[:, :1])) - delegate[..., None, None]
     expected = np.einsum("cuvas,sa->cuvs", by_state, model.first)
-    own = np.stack(
+    draft_plan = np.stack(
         [model.p_weak * expected[..., S0] + (1 - model.p_weak) * expected[..., S2], expected[..., S1]], axis=-1
     )
-    own = own - price[:, None, None, None] * model.draft[step]
-    return np.where(unseen, delegated, drafted), np.where(unseen[..., None], written, own)
+    draft_plan = draft_plan - price[:, None, None, None] * model.draft[step]
+    return np.where(unseen, delegated, drafted), np.where(unseen[..., None], written, draft_plan)
 
 
 def _judge(
@@ -270,9 +271,9 @@ def _gap(grid: np.ndarray, upper: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
     left, right = slice(None, -1), slice(1, None)
     lines = [(at(side, grid[:-1]), at(side, grid[1:])) for side in (left, right)]
-    # Where both lines cross, if they do within the cell.
-    apart = lines[0][0] - lines[1][0], lines[0][1] - lines[1][1]
-    share = np.clip(apart[0] / np.where(apart[0] == apart[1], 1, apart[0] - apart[1]), 0, 1)
+    # The lower bound bends only where the cell's two lines cross, so the gap is largest there or at an end.
+    difference = lines[0][0] - lines[1][0], lines[0][1] - lines[1][1]
+    share = np.clip(difference[0] / np.where(difference[0] == difference[1], 1, difference[0] - difference[1]), 0, 1)
     largest = np.zeros(len(upper))
     for t in (np.zeros_like(share), share, np.ones_like(share)):
         above = upper[..., :-1] * (1 - t) + upper[..., 1:] * t

@@ -102,6 +102,7 @@ class Situations:
     ) -> None:
         self.tree, depth = tree, tree.depth
         self._scored = "prm" in evidence
+        # A point after d steps has d + 1 situations in a row, with 0 to d known steps: number start[point] + known.
         start = np.concatenate([[0], np.cumsum(depth + 1)])
         self.point = np.repeat(np.arange(len(tree)), depth + 1)
         self.known = np.arange(start[-1]) - start[self.point]
@@ -170,18 +171,18 @@ class Situations:
         # The strong model continues in one call if it knows the whole solution: nearly always after its own step.
         going_on = np.where(first | (self.known < depth), reading, 0)
 
-        def known(role: str) -> np.ndarray:
+        def prefix(role: str) -> np.ndarray:
             return prices[role].cached * (prompt[role] + accepted)
 
         # A draft's price assumes that the whole solution is cached.
         new = {role: prices[role].read - prices[role].cached for role in ("weak", "prm")[: 1 + scored]}
         begin = np.where(first, sum(price * prompt[role] for role, price in new.items()), 0)
-        found = {
+        amounts = {
             "delegate": going_on + strong.written * rewrite,
             "draft": begin
-            + known("weak")
+            + prefix("weak")
             + weak.written * draft
-            + scored * (known("prm") + prices["prm"].read * draft),
+            + scored * (prefix("prm") + prices["prm"].read * draft),
             "verify": reading + strong.read * draft + strong.written,
             "rewrite": reading + strong.written * rewrite,
             "rewrite_verified": strong.cached * whole + strong.written * rewrite,
@@ -190,7 +191,7 @@ class Situations:
             "begin": begin,
         }
         unit = self._always_strong(strong, prompt["strong"])
-        return {name: price / unit for name, price in found.items()}
+        return {name: price / unit for name, price in amounts.items()}
 
     def _always_strong(self, strong: TokenPrices, prompt: np.ndarray) -> float:
         """Always-strong's mean spending on a problem: it reads the prompt once and writes the rest."""
@@ -208,39 +209,39 @@ class Situations:
             price: loss from spending as much as always-strong does on a problem.
             choices: the later choices; None for the best ones in hindsight (a clairvoyant router).
         """
-        found = Worth(*np.zeros((8, len(self))))
+        returns = Worth(*np.zeros((8, len(self))))
         cost = {name: price * amount for name, amount in self.prices.items()}
         alone = np.full(len(self), -np.inf)  # return if the strong model writes all the rest, which no model reads
         for level in reversed(self.levels):
 
             def goes_on(after: np.ndarray, right: np.ndarray, level: np.ndarray = level) -> np.ndarray:
                 on = after[level]
-                return np.where(on == FINISHED, right[level], found.value[on])
+                return np.where(on == FINISHED, right[level], returns.value[on])
 
             after = self.rewritten[level]
             ends = after == FINISHED
             last = np.where(ends, self.rewrite_right[level], alone[after])
-            more = np.where(ends, -np.inf, found.value[after])
+            more = np.where(ends, -np.inf, returns.value[after])
             unread = cost["catch_up"][level] + cost["begin"][level]
             rewritten = np.maximum(last, more - cost["catch_up_drafted"][level])
-            found.keep[level] = goes_on(self.kept, self.right)
-            found.delegate[level] = np.maximum(last, more - unread) - cost["delegate"][level]
-            found.rewrite[level] = rewritten - cost["rewrite"][level]
-            found.keep_verified[level] = goes_on(self.verified, self.right)
-            found.rewrite_verified[level] = rewritten - cost["rewrite_verified"][level]
-            both = found.keep_verified[level], found.rewrite_verified[level]
+            returns.keep[level] = goes_on(self.kept, self.right)
+            returns.delegate[level] = np.maximum(last, more - unread) - cost["delegate"][level]
+            returns.rewrite[level] = rewritten - cost["rewrite"][level]
+            returns.keep_verified[level] = goes_on(self.verified, self.right)
+            returns.rewrite_verified[level] = rewritten - cost["rewrite_verified"][level]
+            both = returns.keep_verified[level], returns.rewrite_verified[level]
             opinion = np.maximum(*both) if choices is None else np.where(choices.rewrite[level], *both[::-1])
-            found.verify[level] = opinion - cost["verify"][level]
-            ways = np.stack([found.keep[level], found.verify[level], found.rewrite[level]])
+            returns.verify[level] = opinion - cost["verify"][level]
+            ways = np.stack([returns.keep[level], returns.verify[level], returns.rewrite[level]])
             chosen = np.argmax(ways, axis=0) if choices is None else choices.action[level] - Action.ACCEPT
             judged = np.take_along_axis(ways, chosen[None], axis=0)[0]
-            drafted, unseen = judged - cost["draft"][level], found.delegate[level]
-            found.draft[level] = drafted
+            drafted, unseen = judged - cost["draft"][level], returns.delegate[level]
+            returns.draft[level] = drafted
             delegated = unseen > drafted if choices is None else choices.delegate[level]
-            found.value[level] = np.where(delegated, unseen, drafted)
+            returns.value[level] = np.where(delegated, unseen, drafted)
             unaided = last if choices is None else np.where(delegated, last, -np.inf)
             alone[level] = unaided - cost["delegate"][level]
-        return found
+        return returns
 
     def visits(self, choices: Choices, explored: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Probability of each situation, of a draft in it, and of a verified one, shape (N,) each.
@@ -285,8 +286,8 @@ class Situations:
 
     def after(self, here: np.ndarray) -> np.ndarray:
         """The direct successors of situations."""
-        found = np.concatenate([self.kept[here], self.verified[here], self.rewritten[here]])
-        return found[found != FINISHED]
+        successors = np.concatenate([self.kept[here], self.verified[here], self.rewritten[here]])
+        return successors[successors != FINISHED]
 
 
 def _arrive(reached: np.ndarray, after: np.ndarray, share: np.ndarray) -> None:
