@@ -101,12 +101,12 @@ def examples(tree: Tree, labels: Labelling, most: int, rng: np.random.Generator)
     nodes = tree.after(points, actions)
     edges = Edges(points, actions, nodes, [node.path[-1] for node in nodes])
     label_of = _LABELS[labels](tree, edges)
-    found = list[Example]()
+    solutions = list[Example]()
     for i in rng.permutation(np.flatnonzero(tree.child[points, actions] == FINISHED)).tolist():
         way = np.array([label_of.get(at, np.nan) for at in nodes[i].path[1:]])
-        found.append(Example(int(tree.problem[points[i]]), nodes[i].prefix, way))
+        solutions.append(Example(int(tree.problem[points[i]]), nodes[i].prefix, way))
     turn, taken = [], Counter[int]()
-    for example in found:
+    for example in solutions:
         taken[example.problem] += 1
         turn.append(taken[example.problem])
-    return [found[i] for i in np.argsort(turn, kind="stable")[:most]]
+    return [solutions[i] for i in np.argsort(turn, kind="stable")[:most]]

@@ -96,10 +96,12 @@ def fit(
     torch.manual_seed(settings.seed)
     model, tokenizer = _begin(start, dtype, settings)
     prompt, rng = Prompt(tokenizer, chat), np.random.default_rng(settings.seed)
-    known = [example for example in examples if np.isfinite(example.labels).any()]
-    rows = _rows(known, prompt, tokenizer)
-    apart = np.array([example.problem % _HELD_OUT == 0 for example in known], dtype=bool)
-    learned, held_out = ([row for row, out in zip(rows, apart, strict=True) if out == side] for side in (False, True))
+    labelled = [example for example in examples if np.isfinite(example.labels).any()]
+    rows = _rows(labelled, prompt, tokenizer)
+    is_held_out = np.array([example.problem % _HELD_OUT == 0 for example in labelled], dtype=bool)
+    learned, held_out = (
+        [row for row, out in zip(rows, is_held_out, strict=True) if out == side] for side in (False, True)
+    )
     if not learned or not held_out:
         raise TrimError(f"{len(rows)} labelled solutions are too few to train a reward model; raise the train split")
     _adapt(model, settings)
@@ -150,18 +152,18 @@ def _begin(
 
 def _as_qwen2(model: PreTrainedModel, start: Path) -> nn.Module:
     """The body of a language model for a reward model; a Llama is a Qwen2 whose attention has biases of 0."""
-    found, body = model.config.model_type, model.model
-    if found == "qwen2":
+    kind, body = model.config.model_type, model.model
+    if kind == "qwen2":
         return body
-    if found != "llama" or model.config.attention_bias or model.config.mlp_bias:
-        raise TrimError(f"{start}: a {found}; reward models start from a qwen2, or a llama without biases")
+    if kind != "llama" or model.config.attention_bias or model.config.mlp_bias:
+        raise TrimError(f"{start}: a {kind}; reward models start from a qwen2, or a llama without biases")
     shared = Qwen2Config().to_dict().keys() & model.config.to_dict().keys() - {"model_type", "architectures"}
-    made = Qwen2Model(Qwen2Config(**{key: getattr(model.config, key) for key in shared})).to(model.dtype)
-    missing = made.load_state_dict(body.state_dict(), strict=False).missing_keys
+    qwen2 = Qwen2Model(Qwen2Config(**{key: getattr(model.config, key) for key in shared})).to(model.dtype)
+    missing = qwen2.load_state_dict(body.state_dict(), strict=False).missing_keys
     for name in missing:
-        nn.init.zeros_(made.get_parameter(name))
+        nn.init.zeros_(qwen2.get_parameter(name))
     assert all(name.endswith("_proj.bias") for name in missing)
-    return made
+    return qwen2
 
 
 def _know_tag(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -220,8 +222,8 @@ def _margins(model: Qwen2ForProcessRewardModel, rows: Sequence[_Row]) -> torch.T
     inner, outer = _head(model)
     heads = outer.in_features // inner.in_features
     features = inner(at.to(inner.weight.dtype)).relu().unflatten(-1, (heads, -1))
-    apart = torch.einsum("nkh,ckh->nkc", features, outer.weight.unflatten(-1, (heads, -1)))
-    logits = heads * apart + outer.bias  # whose mean over the heads is the model's
+    by_head = torch.einsum("nkh,ckh->nkc", features, outer.weight.unflatten(-1, (heads, -1)))
+    logits = heads * by_head + outer.bias  # whose mean over the heads is the model's
     return logits[..., 1] - logits[..., 0]
 
 
@@ -260,7 +262,7 @@ def _calibrate(
     outer.bias.mul_(np.exp(scale))
     outer.bias[1] += shift
     scores = expit(np.exp(scale) * margins + shift)
-    found = {"held_out_loss": loss(np.array([scale, shift])), "scale": float(np.exp(scale)), "shift": float(shift)}
+    report = {"held_out_loss": loss(np.array([scale, shift])), "scale": float(np.exp(scale)), "shift": float(shift)}
     right = labels > 0.5
     auc = float(roc_auc_score(right, scores)) if 0 < right.mean() < 1 else float("nan")
-    return found | {"auc": auc, "held_out": len(rows)}
+    return report | {"auc": auc, "held_out": len(rows)}

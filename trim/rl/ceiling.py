@@ -88,13 +88,13 @@ def q_values(tree: Tree, cost: float, chosen: np.ndarray | None = None) -> np.nd
 
 def visit_probability(tree: Tree, chance: np.ndarray) -> np.ndarray:
     """Probability of each of V points where each is rewritten with a chance, shape (V,); 1 at the roots."""
-    found = np.zeros(len(tree))
-    found[tree.roots] = 1
+    probability = np.zeros(len(tree))
+    probability[tree.roots] = 1
     for points in _levels(tree):
         for action, share in ((ACCEPT, 1 - chance[points]), (REWRITE, chance[points])):
             after = tree.child[points, action]
-            np.add.at(found, after[after != FINISHED], (found[points] * share)[after != FINISHED])
-    return found
+            np.add.at(probability, after[after != FINISHED], (probability[points] * share)[after != FINISHED])
+    return probability
 
 
 def value_of(q: np.ndarray, chosen: np.ndarray) -> np.ndarray:

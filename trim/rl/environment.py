@@ -85,10 +85,10 @@ class RoutingVectorEnv(VectorEnv):
         chosen, self._order = self._order[:count], self._order[count:]
         return self.tree.roots[chosen]
 
-    def _info(self, known: dict[str, np.ndarray]) -> dict[str, Any]:
+    def _info(self, values: dict[str, np.ndarray]) -> dict[str, Any]:
         """Information on every environment, each value with the mask that Gymnasium requires."""
-        known = known | {"problem": self.tree.problem[self.points]}
-        return known | {f"_{name}": np.ones(self.num_envs, dtype=bool) for name in known}
+        values = values | {"problem": self.tree.problem[self.points]}
+        return values | {f"_{name}": np.ones(self.num_envs, dtype=bool) for name in values}
 
 
 class RoutingEnv(gym.Env):

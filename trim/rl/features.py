@@ -22,8 +22,8 @@ CONDITION = "log10(100 cost)"
 
 def feature_names(recurrent: bool, conditioned: bool, informed: bool = False) -> tuple[str, ...]:
     """The features of a kind of policy at each step."""
-    own = FEATURES + ((SURPRISE,) if informed else ())
-    return own + (MEMORY if recurrent else ()) + ((CONDITION,) if conditioned else ())
+    names = FEATURES + ((SURPRISE,) if informed else ())
+    return names + (MEMORY if recurrent else ()) + ((CONDITION,) if conditioned else ())
 
 
 def stack_features(*columns: np.ndarray) -> np.ndarray:

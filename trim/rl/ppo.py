@@ -86,15 +86,16 @@ def play(
 
 def advantages(rollout: Rollout, discount: float, gae_lambda: float) -> Tensor:
     """Generalised advantage estimates (Schulman et al., 2016), shape (T, M, n)."""
-    found = torch.zeros_like(rollout.values)
+    estimates = torch.zeros_like(rollout.values)
     running = following = torch.zeros_like(rollout.values[0])
-    for t in reversed(range(len(found))):
+    # Each estimate is the step's own error plus the discounted next estimate; after the last step both are 0.
+    for t in reversed(range(len(estimates))):
         live = rollout.live[t]
         delta = rollout.rewards[t] + discount * following - rollout.values[t]
         running = torch.where(live, delta + discount * gae_lambda * running, torch.zeros_like(running))
         following = torch.where(live, rollout.values[t], torch.zeros_like(following))
-        found[t] = running
-    return found
+        estimates[t] = running
+    return estimates
 
 
 def update(
@@ -126,14 +127,17 @@ def update(
             change = _log_probability(logits, actions) - before
             ratio = change.exp()
             policy = -torch.minimum(advantage * ratio, advantage * ratio.clamp(1 - settings.clip, 1 + settings.clip))
+            # The value, too, moves by at most `clip`; the larger error counts, as in CleanRL.
             near = value + (values - value).clamp(-settings.clip, settings.clip)
             error = torch.maximum((values - target) ** 2, (near - target) ** 2) / 2
             policy_entropy = torch.distributions.Bernoulli(logits=logits).entropy()
+            # The members share no parameter, so the gradient of the sum is each one's own.
             loss = mean(policy + settings.vf_coef * error - entropy * policy_entropy).sum()
             optimiser.zero_grad()
             loss.backward()
             _clip(model, settings.gradient_norm)
             optimiser.step()
+            # r - 1 - log r with r = new/old: an estimate of the KL divergence that is never negative.
             seen.append(torch.cat([mean(policy_entropy), mean(ratio - 1 - change)], dim=1).detach())
     model.eval()
     surprised, diverged = torch.stack(seen).mean(dim=0).T.numpy()

@@ -51,8 +51,8 @@ class Task:
     def describe(self) -> dict[str, object]:
         """Everything that decides the result, except the data."""
         names = list(feature_names(self.recurrent, self.conditioned, self.informed))
-        own = {"costs": self.costs, "seeds": self.seeds, "repeats": self.repeats}
-        return own | {"version": VERSION, "features": names, "training": self.settings.model_dump()}
+        schedule = {"costs": self.costs, "seeds": self.seeds, "repeats": self.repeats}
+        return schedule | {"version": VERSION, "features": names, "training": self.settings.model_dump()}
 
 
 def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = None, log: Log | None = None) -> Trained:
@@ -82,9 +82,9 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
     parameters = {name: p.detach().numpy().copy() for name, p in model.named_parameters()}
     state = Trained(parameters, nothing, nothing.copy(), nothing.copy())
     identity = task.describe() | {"trees": [tree.identity.hex(), validation.identity.hex()]}
-    kept = Checkpoint(checkpoint, identity, model, optimiser, streams, shuffles, state) if checkpoint else None
-    if kept:
-        kept.load()
+    store = Checkpoint(checkpoint, identity, model, optimiser, streams, shuffles, state) if checkpoint else None
+    if store:
+        store.load()
     spent, batches = always_strong(tree), -(-n // settings.batch)
     updates = batches * settings.epochs
     if log:
@@ -110,19 +110,19 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
             if log:
                 log(len(state.logged), updates, figures)
         state.epoch = epoch + 1
-        if kept:
-            kept.save()
+        if store:
+            store.save()
     return state
 
 
-def _keep_better(state: Trained, model: ActorCritic, found: GreedyResult) -> float:
+def _keep_better(state: Trained, model: ActorCritic, result: GreedyResult) -> float:
     """Keep the members that are better than ever before; returns the mean return of all as they are."""
-    better = found.value.mean(axis=1) > state.value.mean(axis=1)
-    for kept, new in zip((state.accuracy, state.tokens, state.value), found, strict=True):
-        kept[better] = new[better]
+    better = result.value.mean(axis=1) > state.value.mean(axis=1)
+    for best, new in zip((state.accuracy, state.tokens, state.value), result, strict=True):
+        best[better] = new[better]
     for name, parameter in model.named_parameters():
         state.parameters[name][better] = parameter.detach().numpy()[better]
-    return float(found.value.mean())
+    return float(result.value.mean())
 
 
 class GreedyResult(NamedTuple):
@@ -136,12 +136,12 @@ class GreedyResult(NamedTuple):
 def evaluate_greedy(task: Task, model: ActorCritic, tree: Tree) -> GreedyResult:
     """Play every problem once, or once at each cost if the cost is an input."""
     m, n = len(task.members), len(tree.roots)
-    own = np.array([task.costs if cost is None else [cost] for cost, _ in task.members])
-    costs = np.repeat(own, n, axis=1)
-    rollout = play(model, tree, np.tile(np.arange(n), (m, own.shape[1])), costs)
+    member_costs = np.array([task.costs if cost is None else [cost] for cost, _ in task.members])
+    costs = np.repeat(member_costs, n, axis=1)
+    rollout = play(model, tree, np.tile(np.arange(n), (m, member_costs.shape[1])), costs)
     accuracy = rollout.correct.reshape(m, -1, n).mean(axis=2)
     tokens = rollout.paid.reshape(m, -1, n).mean(axis=2)
-    return GreedyResult(accuracy, tokens, accuracy - own * tokens)
+    return GreedyResult(accuracy, tokens, accuracy - member_costs * tokens)
 
 
 def always_strong(tree: Tree) -> np.ndarray:
@@ -172,16 +172,16 @@ def _figures(
     task: Task, rollout: Rollout, costs: np.ndarray, spent: np.ndarray, entropy: np.ndarray, divergence: np.ndarray
 ) -> dict[str, float]:
     """Log of an update by name: return, accuracy and strong fraction of the batch, entropy, KL; in all and by cost."""
-    found = {
+    metrics = {
         "return": (rollout.correct - costs * rollout.paid).mean(axis=1),
         "accuracy": rollout.correct.mean(axis=1),
         "strong fraction": rollout.paid.sum(axis=1) / spent.sum(axis=1),
         "entropy": entropy,
         "kl": divergence,
     }
-    told = {f"{what}/mean": float(values.mean()) for what, values in found.items()}
+    logged = {f"{what}/mean": float(values.mean()) for what, values in metrics.items()}
     if not task.conditioned:
-        for what, values in found.items():
+        for what, values in metrics.items():
             by_cost = values.reshape(len(task.costs), -1).mean(axis=1)
-            told |= {f"{what}/cost={cost:g}": float(v) for cost, v in zip(task.costs, by_cost, strict=True)}
-    return told
+            logged |= {f"{what}/cost={cost:g}": float(v) for cost, v in zip(task.costs, by_cost, strict=True)}
+    return logged

@@ -155,11 +155,11 @@ class Tree:
 
     def states(self, points: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """The state that a step leads to by the problems' exact checks: `S0`, `S1` or `S2`; see `after`, shape (n,)."""
-        found = []
+        states = []
         for point, node in zip(points.tolist(), self.after(points, actions), strict=True):
             error, depth = first_error(self.problems[self.problem[point]], node.prefix.steps), self.depth[point]
-            found.append(S0 if error < 0 or error > depth else S2 if error == depth else S1)
-        return np.array(found)
+            states.append(S0 if error < 0 or error > depth else S2 if error == depth else S1)
+        return np.array(states)
 
     def weak_way(self) -> np.ndarray:
         """The points that the weak model passes on its own."""
@@ -167,21 +167,21 @@ class Tree:
 
     def way(self, action: int) -> np.ndarray:
         """The points that are passed by always acting so."""
-        at, found = self.roots, list[np.ndarray]()
+        at, passed = self.roots, list[np.ndarray]()
         while len(at):
-            found.append(at)
+            passed.append(at)
             at = self.follow(at, np.full(len(at), action))[0]
             at = at[at != FINISHED]
-        return np.concatenate(found)
+        return np.concatenate(passed)
 
     def weak_outcomes(self) -> np.ndarray:
         """True for each problem that the weak model solves alone, shape (n,)."""
-        at, found, open_ = self.roots, np.zeros(len(self.roots), dtype=bool), np.arange(len(self.roots))
+        at, solved, open_ = self.roots, np.zeros(len(self.roots), dtype=bool), np.arange(len(self.roots))
         while len(at):
             after, right, _ = self.follow(at, np.full(len(at), ACCEPT))
-            found[open_] = right
+            solved[open_] = right
             at, open_ = after[after != FINISHED], open_[after != FINISHED]
-        return found
+        return solved
 
     def follow(self, points: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Act at decision points.

@@ -32,18 +32,18 @@ class Walked(NamedTuple):
 def walk(tree: Tree, handed: np.ndarray) -> Walked:
     """Solve every problem where the drafts at some of V points are rewritten, shape (V,) bool."""
     at, open_ = tree.roots.copy(), np.arange(len(tree.roots))
-    found = Walked(*np.zeros((6, len(at))))
+    walked = Walked(*np.zeros((6, len(at))))
     standing, fresh = np.zeros(len(at)), ~tree.unchanged() & (tree.child[:, REWRITE] != FINISHED)
     while len(open_):
         again = handed[at]
-        found.drafts[open_] += tree.tokens[at]
-        found.steps[open_] += 1
+        walked.drafts[open_] += tree.tokens[at]
+        walked.steps[open_] += 1
         standing[open_] += np.where(again, tree.strong_tokens[at], tree.tokens[at])
-        found.strong[open_] += np.where(again, tree.strong_tokens[at], 0)
-        found.unread[open_] += np.where(again & fresh[at], tree.strong_tokens[at], 0)
-        found.passes[open_] = np.where(again, standing[open_], found.passes[open_])
+        walked.strong[open_] += np.where(again, tree.strong_tokens[at], 0)
+        walked.unread[open_] += np.where(again & fresh[at], tree.strong_tokens[at], 0)
+        walked.passes[open_] = np.where(again, standing[open_], walked.passes[open_])
         action = np.where(again, REWRITE, ACCEPT)
         after, right = tree.child[at, action], tree.correct[at, action]
-        found.correct[open_] += right & (after == FINISHED)
+        walked.correct[open_] += right & (after == FINISHED)
         open_, at = open_[after != FINISHED], after[after != FINISHED]
-    return found
+    return walked
