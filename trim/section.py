@@ -126,11 +126,11 @@ _ALLOWED = {
 
 def explain(error: ValidationError, above: tuple[str, ...] = ()) -> str:
     """The first mistake, in one line with the key, the value found and the values allowed."""
-    found = error.errors()[0]
+    mistake = error.errors()[0]
     # If several types are allowed, the location contains the name of each; keys are only text and indices.
     place = [
         part if isinstance(part, int) or len(part) <= _SHOWN else f"{part[:_SHOWN]}…"
-        for part in above + found["loc"]
+        for part in above + mistake["loc"]
         if isinstance(part, int) or not part.startswith(("literal[", "tuple[", "constrained"))
     ]
     key = "".join(
@@ -139,15 +139,15 @@ def explain(error: ValidationError, above: tuple[str, ...] = ()) -> str:
         if part not in ("[key]", "int", "float", "str")
     )
     key = key.lstrip(".")
-    if found["type"] == "extra_forbidden":
+    if mistake["type"] == "extra_forbidden":
         return f"{key}: unknown key; check its spelling"
-    if found["type"] == "missing":
+    if mistake["type"] == "missing":
         unknown = [other["loc"][-1] for other in error.errors() if other["type"] == "extra_forbidden"]
         return f"{key}: missing" + (f"; {shown(unknown[0])} is an unknown key, check its spelling" if unknown else "")
-    if found["type"] == "value_error":
-        inner = str(found["ctx"]["error"])
+    if mistake["type"] == "value_error":
+        inner = str(mistake["ctx"]["error"])
         return f"{key}.{inner}" if key and inner.partition(":")[0].isidentifier() else f"{key}: {inner}".lstrip(": ")
     if place and place[-1] == "[key]":
         return f"{key}: not a name; allowed: lower-case letters, digits and _, a letter first, 64 at most"
-    allowed = _ALLOWED.get(found["type"], "{}").format(found["msg"], **found.get("ctx", {}))
-    return f"{key or 'the file'}: {shown(found['input'])} found, allowed: {allowed}"
+    allowed = _ALLOWED.get(mistake["type"], "{}").format(mistake["msg"], **mistake.get("ctx", {}))
+    return f"{key or 'the file'}: {shown(mistake['input'])} found, allowed: {allowed}"

@@ -59,14 +59,14 @@ def _names(params: Params) -> Iterator[str]:
     for name, trained in params.reward_models.items():
         named.append((f"reward_models.{name}.fit_on", tuple(filter(None, [trained.fit_on])), benchmarks))
     for name, section in params.routers.items():
-        own = tuple(filter(None, [section.get("reward_model")]))
-        named.append((f"routers.{name}.reward_model", own, list(params.reward_models)))
+        scorer = tuple(filter(None, [section.get("reward_model")]))
+        named.append((f"routers.{name}.reward_model", scorer, list(params.reward_models)))
         named.append((f"routers.{name}.fit_on", tuple(filter(None, [section.get("fit_on")])), benchmarks))
         named.append((f"routers.{name}.only", tuple(section.get("only") or ()), benchmarks))
-    for key, names, known in named:
+    for key, names, allowed in named:
         for name in names:
-            if name not in known:
-                yield f"{key}: {name!r} found, allowed: {', '.join(known) or 'none, the section is empty'}"
+            if name not in allowed:
+                yield f"{key}: {name!r} found, allowed: {', '.join(allowed) or 'none, the section is empty'}"
     for study, routers_of in (("robustness", params.robustness.routers), ("transfer", params.transfer.routers)):
         for benchmark in params.robustness.benchmarks if study == "robustness" else benchmarks:
             for name in routers_of:
@@ -107,15 +107,15 @@ def known_sizes(params: Params) -> dict[str, dict[str, int]]:
     """Problems per split, of the benchmarks whose sizes are known without reading a file."""
     from trim.problems.catalogue import PUBLISHED
 
-    found = {}
+    split_sizes = {}
     for name, source in params.benchmarks.items():
         if source.family and source.sizes:
-            found[name] = source.sizes.model_dump()
+            split_sizes[name] = source.sizes.model_dump()
         elif source.hub:
             sizes = dict(zip(("train", "validation", "test"), PUBLISHED[source.hub].sizes, strict=True))
             limits = source.sizes.model_dump() if source.sizes else sizes
-            found[name] = {split: min(count, limits[split]) for split, count in sizes.items()}
-    return found
+            split_sizes[name] = {split: min(count, limits[split]) for split, count in sizes.items()}
+    return split_sizes
 
 
 def _splits(params: Params, sizes: dict[str, dict[str, int]]) -> Iterator[str]:
@@ -173,8 +173,8 @@ def check_surroundings(params: Params) -> list[str]:
                 raise TrimError(f"benchmarks.{name}.path: {source.path} holds no test problems")
             if not all(problem.reference for problem in problems):
                 without.append(name)
-    if found := next(chain(_splits(params, sizes), _references(params, without)), None):
-        raise TrimError(found)
+    if mistake := next(chain(_splits(params, sizes), _references(params, without)), None):
+        raise TrimError(mistake)
     if (
         params.calibration.solutions
         and not params.calibration.part

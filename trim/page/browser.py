@@ -60,10 +60,10 @@ def episodes(results: Path, params: Params) -> dict[str, Any]:
         chosen = _chosen(*(read_results(paths[end]) for end in ENDS))
         runs = []
         for name, path in paths.items():
-            own = points.loc[[name]]
-            spent = own["strong_fraction"].to_numpy()
-            setting = own["setting"].iloc[
-                nearest_setting(own["setting"].tolist(), spent, params.evaluation.headline_budget)
+            rows = points.loc[[name]]
+            spent = rows["strong_fraction"].to_numpy()
+            setting = rows["setting"].iloc[
+                nearest_setting(rows["setting"].tolist(), spent, params.evaluation.headline_budget)
             ]
             steps = read_steps(path, setting)
             groups = dict(iter(steps[steps["problem"].isin(list(chosen))].groupby("problem", sort=False)))

@@ -58,8 +58,8 @@ def follows(problem: Problem, index: int, step: str, left: str) -> bool:
     sides, operation = text.split(" = "), expected.split(" = ")[0].split(" ", 1)[1]
     if sides[0] != f"{left} {operation}" or len(sides) < 2 or bool(box) != bool(expected_box):
         return False
-    found = _value(sides[0])
-    same = found is not None and sides[-1].isdigit() and all(_value(side) == found for side in sides)
+    result = _value(sides[0])
+    same = result is not None and sides[-1].isdigit() and all(_value(side) == result for side in sides)
     return same and (not box or answer == f"{sides[-1]}}}")
 
 

@@ -73,11 +73,11 @@ def panels(names: Mapping[str, str], height: float = 3.1) -> tuple[Figure, dict[
 
 def legend(figure: Figure) -> Figure:
     """One legend under all panels, for everything they show; if they are empty, the figure says so."""
-    known: dict[str, Artist] = {}
+    handle_of: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            known.setdefault(label, handle)
-    labels, handles = list(known), list(known.values())
+            handle_of.setdefault(label, handle)
+    labels, handles = list(handle_of), list(handle_of.values())
     if not labels:
         figure.text(0.5, 0.5, "the experiment has no router of this kind", ha="center", va="center")
         return figure

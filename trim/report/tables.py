@@ -122,11 +122,11 @@ def _main(results: Path, params: Params, columns: Mapping[str, Column]) -> pd.Da
     benchmarks, _ = titles(params)
     for end, column in (("always_weak", "weak"), ("always_strong", "strong")):
         rows = summary[summary["router"] == end]
-        known = {
+        accuracy = {
             benchmarks[r.benchmark]: format_interval(r.accuracy, r.accuracy_low, r.accuracy_high)
             for r in rows.itertuples()
         }
-        table.insert(2 + (column == "strong"), column, table["benchmark"].map(known))
+        table.insert(2 + (column == "strong"), column, table["benchmark"].map(accuracy))
     for heading, cells_of in columns.items():
         cells = {
             (title, params.title(router)): cell
@@ -153,12 +153,12 @@ def _operating_points(results: Path, params: Params) -> pd.DataFrame:
     ]
     calls, steps = table["strong_calls"], table["steps"]
     table["hands over"] = np.select([calls == 0, calls == steps], ["no step", "every step"], "")
-    kept = [
+    columns = [
         "benchmark", "split", "router", "setting", "n", "accuracy", "pgr", "strong_fraction", "hands over",
         "strong_tokens", "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "strong_read", "weak_read",
         "prm_tokens", "flops", "money", "latency",
     ]  # fmt: skip
-    return _named(table, params)[kept].round(4)
+    return _named(table, params)[columns].round(4)
 
 
 def _differences(results: Path, params: Params) -> pd.DataFrame:
@@ -189,18 +189,18 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
                     & (summary["setting"].str.split().str[0] == f"budget={budget}")
                 ]
                 if len(row):
-                    found = row[["strong_fraction", "accuracy", "accuracy_low", "accuracy_high"]].mean()
+                    means = row[["strong_fraction", "accuracy", "accuracy_low", "accuracy_high"]].mean()
                     if len(row) > 1:  # the intervals are each network's own
-                        found[["accuracy_low", "accuracy_high"]] = np.nan
+                        means[["accuracy_low", "accuracy_high"]] = np.nan
                     rows.append(
                         {
                             "benchmark": benchmark,
                             "router": name,
                             "budget": float(budget),
                             "fitted (validation)": round(value, 4),
-                            "strong fraction (test)": round(found["strong_fraction"], 4),
+                            "strong fraction (test)": round(means["strong_fraction"], 4),
                             "accuracy (test)": format_interval(
-                                found["accuracy"], found["accuracy_low"], found["accuracy_high"], row["accuracy"].std()
+                                means["accuracy"], means["accuracy_low"], means["accuracy_high"], row["accuracy"].std()
                             ),
                         }
                     )
