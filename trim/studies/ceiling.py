@@ -34,8 +34,8 @@ def _run(job: Job) -> None:
         "hindsight": [(cost, Fitted(test, test, cost)) for cost in costs],
         "clairvoyant": [(cost, Clairvoyant(test, cost)) for cost in spread],
     }
-    for name, made in policies.items():
-        settings = {f"cost={cost:.4g}": policy for cost, policy in made}
+    for name, priced in policies.items():
+        settings = {f"cost={cost:.4g}": policy for cost, policy in priced}
         path = job.out / f"{name}.parquet"
         write_run(runner, job.benchmark, "test", name, test.problems, settings, path, CEILINGS[name])
 
@@ -48,9 +48,9 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
         [*routers, *(read_results(folder / f"{name}.parquet") for name in CEILINGS)], measure_settings(params)
     )
     rows = summary(comparison)
-    found = [measures(comparison).assign(baseline=""), *(differences(comparison, name) for name in CEILINGS)]
+    distances = [measures(comparison).assign(baseline=""), *(differences(comparison, name) for name in CEILINGS)]
     columns = ["benchmark", "router", "baseline", "measure", "value", "low", "high", "spread", "reached"]
-    return {"points": rows[rows["router"].isin(list(CEILINGS))], "distances": pd.concat(found)[columns]}
+    return {"points": rows[rows["router"].isin(list(CEILINGS))], "distances": pd.concat(distances)[columns]}
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
@@ -58,9 +58,11 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     benchmarks, routers = titles(params)
     names, rows = routers | CEILINGS | {"": ""}, []
     measures = [*at_budgets(params), "apgr"]
-    found = read_measured(results, "ceiling", params.trees, "distances").fillna({"baseline": ""})
-    found = found[~found["router"].isin(ENDS) & ~(found["router"].isin(list(CEILINGS)) & (found["baseline"] != ""))]
-    for (benchmark, router, baseline), group in found.groupby(["benchmark", "router", "baseline"], sort=False):
+    distances = read_measured(results, "ceiling", params.trees, "distances").fillna({"baseline": ""})
+    distances = distances[
+        ~distances["router"].isin(ENDS) & ~(distances["router"].isin(list(CEILINGS)) & (distances["baseline"] != ""))
+    ]
+    for (benchmark, router, baseline), group in distances.groupby(["benchmark", "router", "baseline"], sort=False):
         cells = {
             row.measure: format_interval(row.value, row.low, row.high, row.spread, row.reached)
             for row in group.itertuples()

@@ -99,21 +99,21 @@ def _thrift(results: Path, params: Params) -> list[Row]:
     ):
         for level in params.evaluation.levels[-1:] if names == advanced else params.evaluation.levels[-2:]:
             measure = f"cpt{round(100 * level)}"
-            own = budgets[(budgets["benchmark"] == first) & budgets["router"].isin(names)]
-            own = own[own["measure"] == measure]
-            if own.empty:
+            candidates = budgets[(budgets["benchmark"] == first) & budgets["router"].isin(names)]
+            candidates = candidates[candidates["measure"] == measure]
+            if candidates.empty:
                 continue
-            here = _best(own, routers, benchmarks[first], least=True)
+            here = _best(candidates, routers, benchmarks[first], least=True)
             there = _found(
                 published_budgets(measure_settings(params), released), RELEASED_TITLES[released], measure=measure
             )
-            known = reported_values(measure)
-            said = ", ".join(f"{name}: {known[key]:g}" for key, name in ADVANCED_TITLES.items() if key in known)
+            values = reported_values(measure)
+            quote = ", ".join(f"{name}: {values[key]:g}" for key, name in ADVANCED_TITLES.items() if key in values)
             theirs = names == advanced and level == 0.95
             claim = f"{who} {100 * level:g} % of the gap with 20 % of the strong tokens"
             rows.append(
                 _row(
-                    claim, reported_for() if theirs else _OURS, here, here.at_most(0.2), said if theirs else "", there,
+                    claim, reported_for() if theirs else _OURS, here, here.at_most(0.2), quote if theirs else "", there,
                     there.at_most(0.2) if there else "",
                 )
             )  # fmt: skip
@@ -133,20 +133,20 @@ def _efficiency(results: Path, params: Params) -> list[Row]:
     benchmarks, routers = titles(params)
     first = next(iter(benchmarks))
     aime = [name for name in benchmarks if stands_for(params.benchmarks[name]) == "AIME"]
-    known, elsewhere = reported_values("ibc"), reported_values("ibc", "aime")
-    times = known["trim_thr"] / known["automix_prm"]
-    more = elsewhere["trim_pomdp"] / elsewhere["routellm_similarity"]
+    on_math, on_aime = reported_values("ibc"), reported_values("ibc", "aime")
+    times = on_math["trim_thr"] / on_math["automix_prm"]
+    more = on_aime["trim_pomdp"] / on_aime["routellm_similarity"]
     rows = []
-    for router, where, bound, groups, claim, said in (
+    for router, where, bound, groups, claim, quote in (
         (
             "trim_thr", [first], 5, ("query", "cascade"),
             "TRIM-Thr is 5 times as cost-efficient (ΔIBC) as the best prior method, of any group",
-            f"{times:.1f} = {known['trim_thr']:g} / {known['automix_prm']:g} (AutoMix-PRM)",
+            f"{times:.1f} = {on_math['trim_thr']:g} / {on_math['automix_prm']:g} (AutoMix-PRM)",
         ),
         (
             "trim_pomdp", aime, 6, ("query",),
             "on AIME TRIM-POMDP is up to 6 times as cost-efficient as the best query-level router",
-            f"{more:.1f} = {elsewhere['trim_pomdp']:g} / {elsewhere['routellm_similarity']:g} (RouteLLM, similarity)",
+            f"{more:.1f} = {on_aime['trim_pomdp']:g} / {on_aime['routellm_similarity']:g} (RouteLLM, similarity)",
         ),
     ):  # fmt: skip
         for benchmark in where:
@@ -156,10 +156,10 @@ def _efficiency(results: Path, params: Params) -> list[Row]:
             here = _found(ratios, of, router=router, baseline=rival, **keys) if rival else None
             verdict = here.at_least(bound) if here else ""
             if rival and here and np.isnan(here.value):
-                own, theirs = (_found(budgets, router=name, **keys) for name in (router, rival))
-                assert own and theirs
-                here, verdict = replace(theirs, of=f"ΔIBC of {routers[rival]}; {own} of {routers[router]}"), AT_ZERO
-            rows.append(_row(claim, reported_for(), here, verdict, said))
+                ours, theirs = (_found(budgets, router=name, **keys) for name in (router, rival))
+                assert ours and theirs
+                here, verdict = replace(theirs, of=f"ΔIBC of {routers[rival]}; {ours} of {routers[router]}"), AT_ZERO
+            rows.append(_row(claim, reported_for(), here, verdict, quote))
     if "oracle_query" in params.routers:
         keys = {"benchmark": first, "router": "trim_thr", "measure": "ibc", "baseline": "oracle_query"}
         bound_of_all = _found(ratios, f"over {routers['oracle_query']}, {benchmarks[first]}", **keys)
@@ -212,23 +212,23 @@ def _transfer(results: Path, params: Params) -> list[Row]:
     if not transfer.STUDY.made(params):
         return []
     benchmarks, routers = titles(params)
-    found = read_measured(results, "transfer", params.benchmarks)
-    told, rows = reported(), []
-    told = told[told["fitted_on"].eq("aime") & told["router"].isin(list(RELEASED_TITLES | ADVANCED_TITLES))]
-    said = "ΔIBC fitted on AIME: " + ", ".join(
+    measured = read_measured(results, "transfer", params.benchmarks)
+    paper, rows = reported(), []
+    paper = paper[paper["fitted_on"].eq("aime") & paper["router"].isin(list(RELEASED_TITLES | ADVANCED_TITLES))]
+    quote = "ΔIBC fitted on AIME: " + ", ".join(
         f"{(ADVANCED_TITLES | RELEASED_TITLES)[row.router]} {row.value:g} on {row.benchmark}"
-        for row in told.itertuples()
+        for row in paper.itertuples()
     )
     for router in params.transfer.routers:
         if params.router_type(router).group != "trim":
             continue
-        mine = found[(found["router"] == router) & (found["measure"] == "kept") & found["value"].notna()]
+        mine = measured[(measured["router"] == router) & (measured["measure"] == "kept") & measured["value"].notna()]
         if mine.empty:
             continue
         row = mine.loc[mine["value"].idxmin()]
         of = f"least, {routers[router]} from {benchmarks[row['source']]} on {benchmarks[row['benchmark']]}"
         here = Finding.of_row(row, of)
-        rows.append(_row("fitted elsewhere a policy keeps 90 % of its APGR", _OURS, here, here.at_least(0.9), said))
+        rows.append(_row("fitted elsewhere a policy keeps 90 % of its APGR", _OURS, here, here.at_least(0.9), quote))
     return rows
 
 
@@ -238,12 +238,12 @@ def _noise(results: Path, params: Params) -> list[Row]:
     if not noise or not robustness.STUDY.made(params) or "trim_thr" not in params.robustness.routers:
         return []
     benchmark = params.robustness.benchmarks[0]
-    found = read_measured(results, "robustness", [benchmark]).fillna({"baseline": ""})
+    measured = read_measured(results, "robustness", [benchmark]).fillna({"baseline": ""})
     middle = headline_measure(params)
-    found = found[(found["router"] == "trim_thr") & (found["baseline"] == "")]
-    rows, plain = [], _found(found, distortion="none", measure=middle)
+    measured = measured[(measured["router"] == "trim_thr") & (measured["baseline"] == "")]
+    rows, plain = [], _found(measured, distortion="none", measure=middle)
     for level in noise:
-        noisy = found[(found["distortion"] == "noise") & (found["strength"] == level.strength)]
+        noisy = measured[(measured["distortion"] == "noise") & (measured["strength"] == level.strength)]
         reached, kept = _found(noisy, measure=middle), _found(noisy, measure="kept")
         if plain is None or reached is None or kept is None:
             continue

@@ -54,17 +54,17 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
         (row,) = guarantee(measured, "accuracy", _LEVEL, routers=[router])
         test = read_results(results / "episodes" / benchmark / f"{router}.parquet")
         names = measured.settings[router]
-        kept = [test.settings.index(name) for name in names]
-        outcomes = _outcomes(test, strong, kept)
-        found: dict[str, object] = {"router": router, "setting": row.setting or "", "needed": row.needed}
+        places = [test.settings.index(name) for name in names]
+        outcomes = _outcomes(test, strong, places)
+        promise: dict[str, object] = {"router": router, "setting": row.setting or "", "needed": row.needed}
         if row.setting:
             place = names.index(row.setting)
-            found["accuracy"] = outcomes.correct[place].mean() / outcomes.strong_correct.mean()
-            found["spent"] = outcomes.tokens[place].sum() / outcomes.strong_tokens.sum()
+            promise["accuracy"] = outcomes.correct[place].mean() / outcomes.strong_correct.mean()
+            promise["spent"] = outcomes.tokens[place].sum() / outcomes.strong_tokens.sum()
         if benchmark == _first(params):
             validation = measured.outcomes[router]
-            found["broken"] = _broken(_together(validation, outcomes), len(validation.strong_correct))
-        rows.append(found)
+            promise["broken"] = _broken(_together(validation, outcomes), len(validation.strong_correct))
+        rows.append(promise)
     columns = ["router", "setting", "needed", "accuracy", "spent", "broken"]
     return {"": pd.DataFrame(rows).reindex(columns=columns).assign(benchmark=benchmark)}
 
@@ -96,8 +96,8 @@ def _broken(all_problems: Outcomes, size: int) -> float:
 
 def _shown(results: Path, params: Params) -> pd.DataFrame:
     benchmarks, routers = titles(params)
-    found = read_measured(results, "guarantee", params.benchmarks)
-    return found.assign(benchmark=found["benchmark"].map(benchmarks), router=found["router"].map(routers))
+    measured = read_measured(results, "guarantee", params.benchmarks)
+    return measured.assign(benchmark=measured["benchmark"].map(benchmarks), router=measured["router"].map(routers))
 
 
 def _table(results: Path, params: Params) -> pd.DataFrame:
@@ -105,30 +105,32 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     first, rows = params.benchmark_title(_first(params)), []
     for router, group in _shown(results, params).groupby("router", sort=False):
         mine = group.set_index("benchmark")
-        own = mine.loc[first]
-        row = {"router": router, "setting": own["setting"]}
-        if pd.isna(own["setting"]):
-            needed = "none keeps it" if pd.isna(own["needed"]) else f"needs about {own['needed']:,.0f} problems"
+        on_first = mine.loc[first]
+        row = {"router": router, "setting": on_first["setting"]}
+        if pd.isna(on_first["setting"]):
+            needed = (
+                "none keeps it" if pd.isna(on_first["needed"]) else f"needs about {on_first['needed']:,.0f} problems"
+            )
             row["setting"] = f"none: {needed}"
         for benchmark in map(params.benchmark_title, params.benchmarks):
             there = mine.loc[benchmark] if benchmark in mine.index else None
             if there is None or pd.isna(there["accuracy"]):
                 row[benchmark] = ""
             else:
-                kept = "kept" if there["accuracy"] >= _LEVEL else "broken"
-                row[benchmark] = f"{there['accuracy']:.3f} at {there['spent']:.3f}, {kept}"
-        rows.append(row | {"broken in draws": f"{own['broken']:.3f}"})
+                outcome = "kept" if there["accuracy"] >= _LEVEL else "broken"
+                row[benchmark] = f"{there['accuracy']:.3f} at {there['spent']:.3f}, {outcome}"
+        rows.append(row | {"broken in draws": f"{on_first['broken']:.3f}"})
     return pd.DataFrame(rows)
 
 
 def _figure(results: Path, params: Params) -> Figure:
     """Accuracy over always-strong's against spending of every guaranteed setting, a panel per benchmark."""
-    found = _shown(results, params).dropna(subset=["accuracy"])
+    shown = _shown(results, params).dropna(subset=["accuracy"])
     titles_of = {title: title for title in map(params.benchmark_title, params.benchmarks)}
     picture, axes_of = panels(titles_of, height=2.8)
-    marks = styles(found["router"].unique())
+    marks = styles(shown["router"].unique())
     for benchmark, axes in axes_of.items():
-        for row in found[found["benchmark"] == benchmark].itertuples():
+        for row in shown[shown["benchmark"] == benchmark].itertuples():
             colour, marker = marks[row.router]
             axes.plot(row.spent, row.accuracy, marker, color=colour, label=row.router)
         axes.axhline(_LEVEL, color="0.4", linewidth=0.8, label="the promise")

@@ -52,17 +52,17 @@ def decisions(steps: pd.DataFrame, problems: Mapping[str, Problem], difficulty: 
             rows.append((problem, decision == "rewrite", wrong, sound, place, score))
         sound = sound and is_right_step(source, place, text)
         place += 1
-    found = pd.DataFrame(rows, columns=["problem", "handed", "first", "known", "position", "score"])
-    return found.assign(difficulty=found["problem"].map(difficulty))
+    table = pd.DataFrame(rows, columns=["problem", "handed", "first", "known", "position", "score"])
+    return table.assign(difficulty=table["problem"].map(difficulty))
 
 
 def rates(
-    found: pd.DataFrame, problems: Sequence[str], weights: np.ndarray, interval: Callable[[np.ndarray], tuple]
+    judged: pd.DataFrame, problems: Sequence[str], weights: np.ndarray, interval: Callable[[np.ndarray], tuple]
 ) -> pd.DataFrame:
     """Rates of interventions, over all drafts and by position, score and difficulty.
 
     Args:
-        found: the result of `decisions`.
+        judged: the result of `decisions`.
         problems: ids, in the order of the weights.
         weights: weights of the bootstrap, shape (resamples, n).
         interval: returns the interval of a number, from its resamples.
@@ -74,21 +74,21 @@ def rates(
     """
     counts = pd.DataFrame(
         {
-            "problem": found["problem"],
+            "problem": judged["problem"],
             "drafts": 1,
-            "handed": found["handed"].astype(int),
-            "wrong": found["first"].astype(int),
-            "hit": (found["first"] & found["handed"]).astype(int),
-            "miss": (found["known"] & ~found["first"] & found["handed"]).astype(int),
+            "handed": judged["handed"].astype(int),
+            "wrong": judged["first"].astype(int),
+            "hit": (judged["first"] & judged["handed"]).astype(int),
+            "miss": (judged["known"] & ~judged["first"] & judged["handed"]).astype(int),
         }
     )
     bins = {
-        "all": pd.Series("all", index=found.index),
-        "position": pd.cut(found["position"], POSITIONS, right=False),
-        "score": pd.cut(found["score"], SCORES, include_lowest=True),
-        "difficulty": found["difficulty"],
+        "all": pd.Series("all", index=judged.index),
+        "position": pd.cut(judged["position"], POSITIONS, right=False),
+        "score": pd.cut(judged["score"], SCORES, include_lowest=True),
+        "difficulty": judged["difficulty"],
     }
-    truth = bool(found["known"].any())
+    truth = bool(judged["known"].any())
     rows = []
     for by, labels in bins.items():
         for label, group in counts.groupby(labels, observed=True, sort=by != "difficulty"):
@@ -100,9 +100,9 @@ def rates(
                     samples = np.vstack([both.mean(axis=0), weights @ both])
                 with np.errstate(divide="ignore", invalid="ignore"):
                     share = samples[:, 0] / samples[:, 1]
-                known = np.isfinite(share[0]) and (truth or name == "handed_over")
-                low, high = interval(share[1:]) if known else (np.nan, np.nan)
-                row |= {name: share[0] if known else np.nan, f"{name}_low": low, f"{name}_high": high}
+                defined = np.isfinite(share[0]) and (truth or name == "handed_over")
+                low, high = interval(share[1:]) if defined else (np.nan, np.nan)
+                row |= {name: share[0] if defined else np.nan, f"{name}_low": low, f"{name}_high": high}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -113,23 +113,23 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
     Difficulty is which of the models solves the problem alone.
     """
     episodes = [results / path for path in params.episodes(benchmark)]
-    found = {path.stem: read_results(path) for path in episodes}
-    ends = found["always_weak"].correct[0], found["always_strong"].correct[0]
+    by_router = {path.stem: read_results(path) for path in episodes}
+    ends = by_router["always_weak"].correct[0], by_router["always_strong"].correct[0]
     difficulty = {
         name: "weak solves it" if weak else "only strong solves it" if strong else "neither solves it"
-        for name, weak, strong in zip(found["always_weak"].problems, *ends, strict=True)
+        for name, weak, strong in zip(by_router["always_weak"].problems, *ends, strict=True)
     }
-    (comparison,) = comparisons(list(found.values()), measure_settings(params))
-    known = {problem.id: problem for problem in read_problems(results / "problems" / f"{benchmark}.parquet", "test")}
+    (comparison,) = comparisons(list(by_router.values()), measure_settings(params))
+    problems = {problem.id: problem for problem in read_problems(results / "problems" / f"{benchmark}.parquet", "test")}
     tables = []
     for path in episodes:
-        result = found[path.stem]
+        result = by_router[path.stem]
         spent = comparison.fractions(path.stem, "strong_tokens")[0]
         setting = result.settings[nearest_setting(result.settings, spent, params.evaluation.headline_budget)]
         steps = read_steps(path, setting)
         if not (steps["decision"] == "rewrite").any():
             continue
-        judged = decisions(steps, known, difficulty)
+        judged = decisions(steps, problems, difficulty)
         table = rates(judged, result.problems, comparison.weights, comparison.interval)
         tables.append(table.assign(benchmark=benchmark, router=path.stem, setting=setting))
     return {"": pd.concat(tables)}
@@ -138,13 +138,13 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """Share of drafts handed over, of first wrong steps caught, and of interventions wasted on right steps."""
     benchmarks, routers = titles(params)
-    found = read_measured(results, "interventions", params.benchmarks)
-    table = found.assign(benchmark=found["benchmark"].map(benchmarks), router=found["router"].map(routers))
+    measured = read_measured(results, "interventions", params.benchmarks)
+    table = measured.assign(benchmark=measured["benchmark"].map(benchmarks), router=measured["router"].map(routers))
     for name in RATES:
         columns = [name, f"{name}_low", f"{name}_high"]
         cells = [
             "" if np.isnan(row[0]) else format_interval(*row)
-            for row in found[columns].itertuples(index=False, name=None)
+            for row in measured[columns].itertuples(index=False, name=None)
         ]
         table[name] = cells
     return table[["benchmark", "router", "setting", "by", "bin", "drafts", *RATES]]
@@ -153,17 +153,17 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 def _figure(results: Path, params: Params) -> Figure:
     """On the first benchmark: drafts handed over by position, score and difficulty; errors caught and calls wasted."""
     _, routers = titles(params)
-    found = read_measured(results, "interventions", params.benchmarks)
-    found = found[found["benchmark"] == next(iter(params.benchmarks))]
-    kinds = [name for name in first_of_kinds(params) if name in set(found["router"])]
+    measured = read_measured(results, "interventions", params.benchmarks)
+    measured = measured[measured["benchmark"] == next(iter(params.benchmarks))]
+    kinds = [name for name in first_of_kinds(params) if name in set(measured["router"])]
     names = [name for name in kinds if params.group(name) in ("trim", "step") or name in ("random", "oracle")]
     labels = {"position": "by step", "score": "by PRM score", "difficulty": "by difficulty", "all": "caught and wasted"}
     picture, axes_of = panels(labels, height=3)
     for router, (colour, marker) in styles(names).items():
-        mine = found[found["router"] == router]
+        mine = measured[measured["router"] == router]
         for by in ("position", "score", "difficulty"):
             axes, rows = axes_of[by], mine[mine["by"] == by]
-            places = list(dict.fromkeys(found[found["by"] == by]["bin"]))
+            places = list(dict.fromkeys(measured[measured["by"] == by]["bin"]))
             at = [places.index(name) for name in rows["bin"]]
             axes.plot(at, rows["handed_over"], marker + "-", color=colour, markersize=3.5, label=routers[router])
             axes.set_xticks(range(len(places)), places, rotation=30, ha="right", fontsize=6)

@@ -53,7 +53,7 @@ def _run(job: Job) -> None:
         scoring = runner.with_reward_model(model)
         rungs.append((name, reading(name, scoring.scorer), scoring.costs()))
     weights = resamples(len(test.tree.roots), settings)
-    own = test.tree.weak_way()
+    weak_way = test.tree.weak_way()
     none, alone = (walk(test.tree, np.full(len(test.tree), value)) for value in (False, True))
     ends, whole = (none.correct.mean(), alone.correct.mean()), _alone(alone, test.tree, runner.costs())
     unit = walk(validation.tree, np.full(len(validation.tree), True)).strong.mean()
@@ -62,8 +62,8 @@ def _run(job: Job) -> None:
         score = verifier.learn(train)
         fitted = calibrate(score(train), train.truth == S0)
         value, held_out = score(test), score(validation)
-        probability, state = fitted.predict(value[own]), test.truth[own]
-        aucs = [roc_auc_score(state[k] == S0, value[own][k]) for k in (state != S1, state != S2)]
+        probability, state = fitted.predict(value[weak_way]), test.truth[weak_way]
+        aucs = [roc_auc_score(state[k] == S0, value[weak_way][k]) for k in (state != S1, state != S2)]
         verdicts = 1.0 if verifier.reader == "strong" else 0.0  # the token of its verdict
         chosen = -np.inf
         for threshold in _candidates(held_out):
@@ -137,8 +137,8 @@ def _read(results: Path, params: Params) -> dict[str, pd.DataFrame]:
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """A row per verifier: how well it judges steps, the cost of reading a step, and the results of routing by it."""
     rows = []
-    for benchmark, found in _read(results, params).items():
-        for row in found.itertuples():
+    for benchmark, rungs in _read(results, params).items():
+        for row in rungs.itertuples():
             rows.append(
                 {
                     "benchmark": benchmark,
@@ -159,11 +159,11 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 def _scorers(params: Params) -> dict[str, RewardModel]:
     """Reward models that the experiment trains, and those that a router combines with log-probabilities."""
-    found = {_TRAINED + name: params.reward_model(name) for name in params.reward_models}
+    models = {_TRAINED + name: params.reward_model(name) for name in params.reward_models}
     for router in params.routers:
         if fused := params.fused(router):
-            found[_FUSED + fused] = params.as_run(router).models.prm
-    return found
+            models[_FUSED + fused] = params.as_run(router).models.prm
+    return models
 
 
 def _title(verifier: str) -> str:
@@ -178,12 +178,12 @@ def _title(verifier: str) -> str:
 
 def _figure(results: Path, params: Params) -> Figure:
     """Accuracy at the middle budget over the AUC of first errors, and over all FLOPs."""
-    found = pd.concat(_read(results, params).values())
+    rungs = pd.concat(_read(results, params).values())
     axes_titles = {"auc_first": "AUC of first errors", "all_flops": "FLOPs in all, always-strong's is 1"}
     picture, axes_of = panels(axes_titles)
-    marks = styles(found["verifier"].unique())
+    marks = styles(rungs["verifier"].unique())
     for column, axes in axes_of.items():
-        for row in found.itertuples():
+        for row in rungs.itertuples():
             colour, marker = marks[row.verifier]
             spread = [[row.accuracy - row.low], [row.high - row.accuracy]]
             axes.errorbar(getattr(row, column), row.accuracy, spread, fmt=marker, color=colour, capsize=2)

@@ -21,10 +21,10 @@ _SHOWN = ("strong_tokens", "flops")
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """Cost in every unit at the setting for the middle budget, the units in which it saves, and the released runs."""
     benchmarks, routers = titles(params)
-    found, rows = read_csv(results / "units.csv"), []
-    found = found[(found["measure"] == "spent") & (found["router"] != "always_strong")]
+    costs, rows = read_csv(results / "units.csv"), []
+    costs = costs[(costs["measure"] == "spent") & (costs["router"] != "always_strong")]
     for benchmark, title in benchmarks.items():
-        of_all = found[found["benchmark"] == benchmark]
+        of_all = costs[costs["benchmark"] == benchmark]
         written = of_all[of_all["unit"].isin(WRITTEN)]
         for router in dict.fromkeys(of_all["router"]):
             for cache in dict.fromkeys(of_all["cache"]):

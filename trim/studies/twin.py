@@ -35,10 +35,10 @@ def _run(job: Job) -> None:
     """
     params, runner = job.params, job.runner
     test = read_problems(job.problems, "test")
-    found = {role: runner.run(test, [end]) for role, end in (("weak", WEAK), ("strong", STRONG))}
-    steps, scored = _steps(runner, found["weak"])
+    episodes = {role: runner.run(test, [end]) for role, end in (("weak", WEAK), ("strong", STRONG))}
+    steps, scored = _steps(runner, episodes["weak"])
     weights = resamples(len(test), measure_settings(params))
-    rows = _figures(found, steps, weights, params.evaluation.confidence) + _densities(scored)
+    rows = _figures(episodes, steps, weights, params.evaluation.confidence) + _densities(scored)
     write_text(job.out, pd.DataFrame(rows, columns=["figure", "value", "low", "high"]).to_csv(index=False))
 
 
@@ -88,22 +88,22 @@ def _steps(runner: Runner, episodes: Sequence[Episode]) -> tuple[Steps, list[Sol
 
 def _at(node: Node, steps: int) -> Node:
     """The node after the first steps of a solution."""
-    found = Node.root(node.prefix.question, node.prefix.separator)
+    reached = Node.root(node.prefix.question, node.prefix.separator)
     for step in node.prefix.steps[:steps]:
-        found = found.child(step)
-    return found
+        reached = reached.child(step)
+    return reached
 
 
 def _figures(
-    found: Mapping[str, Sequence[Episode]], steps: Steps, weights: np.ndarray, confidence: float
+    episodes_of: Mapping[str, Sequence[Episode]], steps: Steps, weights: np.ndarray, confidence: float
 ) -> list[tuple[str, float, float, float]]:
     """Numbers with intervals over resampled problems."""
     outcomes = {}
-    for role, episodes in found.items():
+    for role, episodes in episodes_of.items():
         errors = [first_error(e.problem, [step.text for step in e.steps]) for e in episodes]
         right = np.array([len(e.steps) if error < 0 else error for e, error in zip(episodes, errors, strict=True)])
         outcomes[role] = right, right + (np.array(errors) >= 0), np.array([e.correct for e in episodes])
-    lengths = np.array([len(e.steps) for e in found["weak"]], dtype=float)
+    lengths = np.array([len(e.steps) for e in episodes_of["weak"]], dtype=float)
 
     from sklearn.metrics import roc_auc_score
 
@@ -146,10 +146,10 @@ def _share(part: np.ndarray, whole: np.ndarray) -> Callable[[np.ndarray], float]
 def _densities(solutions: Sequence[Solution]) -> list[tuple[str, float, float, float]]:
     """Total variation between the score's density in each state and the published one, by the same estimator."""
     points, states = observations(solutions)
-    known, rows = published_model().observation.sum(axis=1), []
+    published, rows = published_model().observation.sum(axis=1), []
     for state, name in enumerate(STATES):
-        apart = np.abs(density(points[states == state]).sum(axis=0) - known[state]).sum() / 2
-        rows.append((f"total variation of the score, {name}", float(apart), np.nan, np.nan))
+        distance = np.abs(density(points[states == state]).sum(axis=0) - published[state]).sum() / 2
+        rows.append((f"total variation of the score, {name}", float(distance), np.nan, np.nan))
     return rows
 
 
@@ -167,8 +167,8 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
     published = {name: f"{value:.3f}" for name, value in published_figures().items()}
     columns: dict[str, dict[str, str]] = {"published": published}
     for benchmark, title in twin_benchmarks(params).items():
-        found = read_measured(results, "twin", [benchmark])
-        columns[title] = {row.figure: format_interval(row.value, row.low, row.high) for row in found.itertuples()}
+        measured = read_measured(results, "twin", [benchmark])
+        columns[title] = {row.figure: format_interval(row.value, row.low, row.high) for row in measured.itertuples()}
     if set(RELEASED_TITLES) <= set(params.routers):
         for name, cells in _curves(results, params).items():
             columns[name] |= cells
@@ -180,23 +180,23 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 
 def _curves(results: Path, params: Params) -> dict[str, dict[str, str]]:
     """Recovered gap at equal shares of strong tokens: distance from the released curves, and planning's advantage."""
-    summary, found = read_csv(results / "summary.csv"), {}
+    summary, columns = read_csv(results / "summary.csv"), {}
     released = {router: _recovered(published_points(router)) for router in RELEASED_TITLES}
     curves = {"published": released}
     for benchmark, title in twin_benchmarks(params).items():
         rows = summary[summary["benchmark"] == benchmark]
         curves[title] = {router: _recovered(rows[rows["router"] == router]) for router in RELEASED_TITLES}
-    for name, own in curves.items():
+    for name, curve in curves.items():
         cells = {}
         for router, title in RELEASED_TITLES.items():
             if name != "published":
-                apart = own[router] - released[router]
-                cells[f"{title}: mean distance of PGR from the released curve"] = f"{np.abs(apart).mean():.3f}"
-                cells[f"{title}: mean of PGR minus the released curve's"] = f"{apart.mean():+.3f}"
-        for share, lead in zip(SHARES, own["trim_pomdp"] - own["trim_thr"], strict=True):
+                difference = curve[router] - released[router]
+                cells[f"{title}: mean distance of PGR from the released curve"] = f"{np.abs(difference).mean():.3f}"
+                cells[f"{title}: mean of PGR minus the released curve's"] = f"{difference.mean():+.3f}"
+        for share, lead in zip(SHARES, curve["trim_pomdp"] - curve["trim_thr"], strict=True):
             cells[f"PGR of TRIM-POMDP minus TRIM-Thr at {100 * share:g} %"] = f"{lead:+.3f}"
-        found[name] = cells
-    return found
+        columns[name] = cells
+    return columns
 
 
 def _recovered(points: pd.DataFrame) -> np.ndarray:

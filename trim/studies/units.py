@@ -18,9 +18,9 @@ from trim.studies.study import Study
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """A row per benchmark, router, regime and measure, with a column for each unit."""
     benchmarks, routers = titles(params)
-    found, rows = read_csv(results / "units.csv"), []
-    found = found[~found["router"].isin(ENDS)]
-    for (benchmark, router, cache, measure), group in found.groupby(
+    costs, rows = read_csv(results / "units.csv"), []
+    costs = costs[~costs["router"].isin(ENDS)]
+    for (benchmark, router, cache, measure), group in costs.groupby(
         ["benchmark", "router", "cache", "measure"], sort=False
     ):
         cells = {
@@ -35,13 +35,13 @@ def _table(results: Path, params: Params) -> pd.DataFrame:
 def _figure(results: Path, params: Params) -> Figure:
     """Cost of each router in every unit at the middle budget, a panel per benchmark."""
     benchmarks, routers = titles(params)
-    found = read_csv(results / "units.csv")
-    found = found[(found["measure"] == "spent") & (found["cache"] == "prefix")]
+    costs = read_csv(results / "units.csv")
+    costs = costs[(costs["measure"] == "spent") & (costs["cache"] == "prefix")]
     names = [name for name in first_of_kinds(params) if params.group(name) != "ablation"]
     picture, axes_of = panels(benchmarks, height=0.22 * len(names) + 0.9)
     for benchmark, axes in axes_of.items():
         for unit, (colour, marker) in styles(UNIT_TITLES).items():
-            rows = found[(found["benchmark"] == benchmark) & (found["unit"] == unit)].set_index("router")
+            rows = costs[(costs["benchmark"] == benchmark) & (costs["unit"] == unit)].set_index("router")
             shown = [(i, rows.loc[name, "value"]) for i, name in enumerate(names) if name in rows.index]
             places = [x for _, x in shown], [-i for i, _ in shown]
             axes.plot(*places, marker, color=colour, markersize=4, label=UNIT_TITLES[unit])

@@ -63,8 +63,8 @@ def _run(job: Job) -> None:
         situations = [Situations(tree, free, currency, ("weak", "prm")) for tree in trees]
         rows += [(currency, _FREE, *point) for point in _fitted(situations, (*_UNREAD, "verify"))]
         if checked:
-            told = [Situations(tree, free, currency, ("weak", "prm")) for tree in checked]
-            rows += [(currency, _CHECKED, *point) for point in _fitted(told, _UNREAD)]
+            informed = [Situations(tree, free, currency, ("weak", "prm")) for tree in checked]
+            rows += [(currency, _CHECKED, *point) for point in _fitted(informed, _UNREAD)]
         rows += [(currency, _CLAIRVOYANT, *_foreseen(situations[-1], price)) for price in PRICES]
     table = pd.DataFrame(rows, columns=["currency", "bound", "spent", "accuracy"])
     write_text(job.out, table.to_csv(index=False, float_format="%.6g"))
@@ -76,9 +76,9 @@ def _checked(tree: Tree) -> Tree:
     from trim.rl.tree import ACCEPT
 
     states = tree.states(np.arange(len(tree)), np.full(len(tree), ACCEPT))
-    found = copy(tree)
-    found.score = np.where(states == S0, 1, np.where(states == S2, 0.5, 0))
-    return found
+    informed = copy(tree)
+    informed.score = np.where(states == S0, 1, np.where(states == S2, 0.5, 0))
+    return informed
 
 
 def _fitted(splits: Sequence[Situations], actions: Sequence[ActionName]) -> Iterator[tuple[float, float]]:
@@ -102,9 +102,9 @@ def _foreseen(test: Situations, price: float) -> tuple[float, float]:
 
 def _comparison(params: Params, benchmark: str, results: Path, currency: Currency) -> Comparison:
     """Comparison of all routers, with budgets in a currency."""
-    found = [read_results(results / path) for path in params.episodes(benchmark)]
+    runs = [read_results(results / path) for path in params.episodes(benchmark)]
     settings = replace(measure_settings(params, currency), budgets=_SHARES)
-    return comparisons([result for result in found if not result.reference or result.router in ENDS], settings)[0]
+    return comparisons([result for result in runs if not result.reference or result.router in ENDS], settings)[0]
 
 
 def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.DataFrame]:
@@ -124,22 +124,22 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
 def _table(results: Path, params: Params) -> pd.DataFrame:
     """In each currency: the best policies by share of the gap at the target, with their rank; then bounds."""
     (benchmark,) = _benchmarks(params)
-    found = read_measured(results, "verification", [benchmark])
+    measured = read_measured(results, "verification", [benchmark])
     bounds = read_csv(results / f"studies/verification/{benchmark}.bounds.csv")
     summary = read_csv(results / "summary.csv")
     ends = summary[summary["benchmark"] == benchmark].set_index("router")["accuracy"]
     weak, gap = ends["always_weak"], ends["always_strong"] - ends["always_weak"]
     rows = []
     for currency, target in TARGETS.items():
-        mine = found[found["currency"] == currency].dropna(subset=["value"])
+        mine = measured[measured["currency"] == currency].dropna(subset=["value"])
         at = mine[mine["share"] == target].sort_values("value", ascending=False)
         fitted = [name for name in _verifying(params) if params.router(name).params.currency == currency]
         shown = [*at["router"][:4], *fitted]
         for place, (_, row) in enumerate(at.iterrows(), 1):
             if row["router"] in shown:
-                found_there = Finding.of_row(row)
-                cells = params.title(row["router"]), f"{place} of {len(at)}", str(found_there)
-                rows.append(_row(currency, target, *cells, found_there.at_least(PGR)))
+                finding = Finding.of_row(row)
+                cells = params.title(row["router"]), f"{place} of {len(at)}", str(finding)
+                rows.append(_row(currency, target, *cells, finding.at_least(PGR)))
         for bound, points in bounds[bounds["currency"] == currency].groupby("bound", sort=False):
             points = points.sort_values("spent")
             value = (np.interp(target, points["spent"], np.maximum.accumulate(points["accuracy"])) - weak) / gap
