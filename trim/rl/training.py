@@ -52,7 +52,7 @@ class Task:
         """Everything that decides the result, except the data."""
         names = list(feature_names(self.recurrent, self.conditioned, self.informed))
         own = {"costs": self.costs, "seeds": self.seeds, "repeats": self.repeats}
-        return own | {"version": VERSION, "features": names, "training": self.settings.model_dump()}
+        return own | {"features": names, "training": self.settings.model_dump()}
 
 
 def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = None, log: Log | None = None) -> Trained:
@@ -81,7 +81,7 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
     nothing = np.full((len(members), len(task.costs) if task.conditioned else 1), -np.inf)
     parameters = {name: p.detach().numpy().copy() for name, p in model.named_parameters()}
     state = Trained(parameters, nothing, nothing.copy(), nothing.copy())
-    identity = task.describe() | {"trees": [tree.identity.hex(), validation.identity.hex()]}
+    identity = task.describe() | {"version": VERSION, "trees": [tree.identity.hex(), validation.identity.hex()]}
     kept = Checkpoint(checkpoint, identity, model, optimiser, streams, shuffles, state) if checkpoint else None
     if kept:
         kept.load()
