@@ -29,6 +29,7 @@ from trim.problems import Problem
 from trim.problems.generated import is_chain
 from trim.progress import Tracker
 from trim.section import shown
+from trim.setting import Setting
 
 # The embedded experiment of this version's run, and its fitted parameters.
 SHIPPED = Path(__file__).parent / "experiment" / "shipped"
@@ -119,12 +120,14 @@ class Solver:
         folder = fitted_folder(params, router, benchmark, results)
         policies = fitted_policies(params, router, benchmark, folder)
         if setting is None:
-            setting = next(iter(policies)) if len(policies) == 1 else _USUAL
-        setting = guaranteed_setting(validation_path(folder, params.source(router, benchmark)), router, setting)
-        for name, policy in policies.items():
-            if name == setting or name.startswith(f"{setting} "):
+            setting = str(next(iter(policies))) if len(policies) == 1 else _USUAL
+        path = validation_path(folder, params.source(router, benchmark))
+        named = Setting.read(setting)
+        wanted = named and guaranteed_setting(path, router, named)
+        for known, policy in policies.items():
+            if wanted in (known, known.unseeded):
                 return cls(params.as_run(router), policy)
-        raise TrimError(f"{router}: no setting {setting!r}; it has: {', '.join(policies)}")
+        raise TrimError(f"{router}: no setting {setting!r}; it has: {', '.join(map(str, policies))}")
 
     def __call__(self, questions: Sequence[str], watch: Callable[[Episode], None] | None = None) -> list[Solution]:
         """Solve questions, all together.

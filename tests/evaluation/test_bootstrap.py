@@ -19,15 +19,17 @@ from trim.evaluation.comparison import (
     units,
 )
 from trim.evaluation.results import PER_PROBLEM, Results
+from trim.setting import Setting
 
 PROTOCOL = MeasureSettings("strong_tokens", "prefix", (0.2,), (0.5, 0.95), 4000, 0.95, 0)
 
 
 def results(router, correct, tokens, seeds):
     """One router of k settings: correct and tokens of shape (k, n)."""
-    names, ids = [f"point {i}" for i in range(len(correct))], [f"p{i}" for i in range(len(correct[0]))]
+    settings = [Setting("point", i, seed) for i, seed in enumerate(seeds)]
+    ids = [f"p{i}" for i in range(len(correct[0]))]
     costs = {"prefix": dict.fromkeys(PER_PROBLEM, np.asarray(tokens, dtype=float))}
-    return Results("b", "test", router, router, False, names, seeds, ids, np.asarray(correct, dtype=bool), costs)
+    return Results("b", "test", router, router, False, settings, ids, np.asarray(correct, dtype=bool), costs)
 
 
 def ends(n):

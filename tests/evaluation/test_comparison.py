@@ -8,6 +8,7 @@ import pytest
 from trim.evaluation.bootstrap import MeasureSettings, seed_weights
 from trim.evaluation.comparison import comparisons, differences, measures
 from trim.evaluation.results import PER_PROBLEM, Results
+from trim.setting import Setting
 
 PROTOCOL = MeasureSettings("strong_tokens", "prefix", (0.2,), (0.5,), 50, 0.95, 0)
 
@@ -16,10 +17,10 @@ def results(router, points, seeds, n=40):
     """One router of points (share of problems solved, strong tokens)."""
     correct = np.array([np.arange(n) < accuracy * n for accuracy, _ in points])
     tokens = np.array([np.full(n, float(paid)) for _, paid in points])
-    names = [f"point {i}" for i in range(len(points))]
+    settings = [Setting("point", i, seed) for i, seed in enumerate(seeds)]
     ids = [f"p{i}" for i in range(n)]
     return Results(
-        "b", "test", router, router, False, names, seeds, ids, correct, {"prefix": dict.fromkeys(PER_PROBLEM, tokens)}
+        "b", "test", router, router, False, settings, ids, correct, {"prefix": dict.fromkeys(PER_PROBLEM, tokens)}
     )
 
 

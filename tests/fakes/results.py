@@ -20,6 +20,7 @@ from trim.models.cost import ModelCost
 from trim.pomdp.model import StepModel
 from trim.problems import Problem
 from trim.report.tables import format_interval
+from trim.setting import Setting
 
 STRONG = 100  # tokens that the strong model writes alone
 _PROBLEMS = 4
@@ -52,9 +53,7 @@ def write_csv(path: Path, columns: str, rows: Sequence[Sequence[Any]]) -> None:
     pd.DataFrame(rows, columns=columns.split()).to_csv(path, index=False)
 
 
-def write_episodes(
-    path: Path, settings: Mapping[str, tuple[Any, Any]], benchmark: str = "standard", seeds: Sequence[int] = ()
-) -> None:
+def write_episodes(path: Path, settings: Mapping[str, tuple[Any, Any]], benchmark: str = "standard") -> None:
     """The episodes of a router on four problems, which are alike: resampled, all numbers stay as they are.
 
     Args:
@@ -62,7 +61,6 @@ def write_episodes(
         settings: by setting, whether each problem (or all) is solved, and the strong model's tokens at each step (or
             at the only one), 0 where the weak model's draft is accepted.
         benchmark: name of the benchmark.
-        seeds: seed of each setting, if the router is trained.
     """
     episodes, root = [], Node.root("q")
     for policy, (solved, tokens) in enumerate(settings.values()):
@@ -81,10 +79,9 @@ def write_episodes(
     router = path.stem.split(".")[-1]
     header = {
         "benchmark": benchmark, "split": "test", "router": router, "title": router,
-        "reference": router in (*ENDS, "oracle"), "seeds": list(seeds) or [None] * len(settings),
-        "models": dict.fromkeys(ROLES, _COST),
+        "reference": router in (*ENDS, "oracle"), "models": dict.fromkeys(ROLES, _COST),
     }  # fmt: skip
-    records.write_episodes(path, episodes, list(settings), header)
+    records.write_episodes(path, episodes, list(map(Setting.parse, settings)), header)
 
 
 def write_ends(folder: Path, benchmark: str = "standard") -> None:

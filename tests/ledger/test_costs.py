@@ -21,6 +21,7 @@ from trim.models.base import StepScore, Usage
 from trim.models.cost import ModelCost
 from trim.problems import Problem
 from trim.routers.always import AlwaysStrong, AlwaysWeak
+from trim.setting import Setting
 
 PROMPTS = {"weak": 11, "strong": 13, "prm": 17}
 MODELS = {
@@ -158,8 +159,8 @@ def solve(policies, model=Rated):
 
 def written_down(episodes, policies, path):
     header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False}
-    header |= {"seeds": [None] * len(policies), "models": {role: asdict(m) for role, m in MODELS.items()}}
-    write_episodes(path / "e.parquet", episodes, [str(i) for i in range(len(policies))], header)
+    header |= {"models": {role: asdict(m) for role, m in MODELS.items()}}
+    write_episodes(path / "e.parquet", episodes, [Setting("policy", i) for i in range(len(policies))], header)
     return read_results(path / "e.parquet")
 
 

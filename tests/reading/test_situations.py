@@ -14,7 +14,6 @@ from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.loop import run
 from trim.engine.records import write_episodes
 from trim.engine.store import Draws
-from trim.errors import TrimError
 from trim.evaluation.results import read_results
 from trim.models.base import StepScore
 from trim.models.cost import ModelCost
@@ -22,7 +21,9 @@ from trim.problems import Problem
 from trim.reading.gains import GAINS, Gains, fit
 from trim.reading.situations import Situations
 from trim.rl.tree import Tree
+from trim.routers.base import Sweep
 from trim.routers.trim_verify import TrimVerify, _Verifying
+from trim.setting import Setting
 
 ROLES = ("weak", "strong", "prm")
 ALL = ("delegate", "accept", "verify", "rewrite")
@@ -121,10 +122,10 @@ def test_what_is_computed_on_trees_is_what_the_engine_does_and_pays(
     prompts = {role: [len(p.question) for p in problems] for role in ROLES}
     episodes = run(problems, [_Verifying(gains, 0.5, actions, evidence)], *made, prompts=prompts)
     np.testing.assert_array_equal([e.correct for e in episodes], free.astype(bool))
-    header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}
+    header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False}
     header |= {"models": {role: asdict(cost) for role, cost in COSTS.items()}}
     path = tmp_path_factory.mktemp("episodes") / "e.parquet"
-    write_episodes(path, episodes, ["-"], header)
+    write_episodes(path, episodes, [Setting()], header)
     spent = read_results(path).totals[UNITS[currency]][0]
     always = situations.worth(
         1.0, gains.choices(situations, 0.5, ("delegate",))._replace(delegate=np.ones(len(situations), dtype=bool))
@@ -198,7 +199,7 @@ def test_each_price_takes_the_fit_that_is_worth_more_on_validation():
     trial, prices = OnTrees(), (0.8, 0.5, 0.2)
     router = TrimVerify(TrimVerify.Params(prices=prices, evidence=("weak",)))
     with (
-        patch.object(TrimVerify, "fit_budgets", return_value={}),
+        patch.object(Sweep, "at_budgets", return_value={}),
         patch("trim.reading.gains.fit", side_effect=worse_at_the_second),
     ):
         fitted = router.fit(trial, [])
@@ -210,9 +211,3 @@ def test_each_price_takes_the_fit_that_is_worth_more_on_validation():
     for policy, reads in zip(TrimVerify(router.params, fitted).policies().values(), (True, False, True), strict=True):
         episodes = run(trial.tree("validation").problems, [policy], *parts(Knowing))
         assert any(step.rater == "strong" for episode in episodes for step in episode.steps) == reads
-
-
-def test_a_fit_of_an_earlier_version_is_refused():
-    router = TrimVerify(TrimVerify.Params(), {"gains": {"verify": "tree"}, "budgets": {}})
-    with pytest.raises(TrimError, match="fitted by an earlier version; `snakemake --cores all` fits it again"):
-        router.policies()

@@ -19,6 +19,7 @@ from trim.routers.fitted import read_fitted, write_fitted
 from trim.routers.trim_agg import TrimAgg
 from trim.routers.trim_budget import TrimBudget
 from trim.routers.trim_seq import TrimSeq
+from trim.setting import Setting
 
 
 def test_advantages_are_those_of_the_definition():
@@ -166,27 +167,23 @@ def test_a_fitted_router_decides_in_the_engine_as_it_was_trained(kind, evidence,
     router = kind(params, read_fitted(tmp_path, kind.name))
     policies = router.policies()
     task = router.task()
-    assert next(iter(policies)).startswith("cost=0.02 seed=")
-    assert {policy.seed for policy in policies.values()} == {0, 1}
+    assert next(iter(policies)).unseeded == Setting("cost", 0.02)
+    assert {setting.seed for setting in policies} == {0, 1}
     model = ActorCritic(len(task.members), 64, task.recurrent, task.conditioned, task.informed).eval()
-    arrays = {n.removeprefix("network."): torch.from_numpy(a) for n, a in fitted.items() if n.startswith("network.")}
-    model.load_state_dict(arrays)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in fitted["network"].items()})
     costs = np.array([task.costs if cost is None else [cost] for cost, _ in task.members])
     greedy = play(model, tree, np.tile(np.arange(40), costs.shape), np.repeat(costs, 40, axis=1))
     episodes = run(problems, list(policies.values()), *parts)
-    for index, name in enumerate(policies):
-        if not name.startswith("cost="):
+    for index, at in enumerate(policies):
+        if at.parameter != "cost":
             continue
-        cost, seed = (float(part.split("=")[1]) for part in name.split())
-        (member,) = [m for m, (c, s) in enumerate(task.members) if c in (None, cost) and s == seed]
-        first = 40 * costs[member].tolist().index(cost)
+        (member,) = [m for m, (cost, seed) in enumerate(task.members) if cost in (None, at.value) and seed == at.seed]
+        first = 40 * costs[member].tolist().index(at.value)
         for i, episode in enumerate(episodes[index * 40 : (index + 1) * 40]):
             assert episode.correct == greedy.correct[member, first + i]
             assert sum(s.tokens for s in episode.steps if s.writer == "strong") == greedy.paid[member, first + i]
     with pytest.raises(TrimError, match="this is"):
         kind(params, router.fitted | {"features": ["score"]}).policies()
-    with pytest.raises(TrimError, match="version 1 found"):
-        kind(params, router.fitted | {"version": 1}).policies()
     other = params.model_copy(update={"seeds": (0, 1, 2)})
     with pytest.raises(TrimError, match=r"seeds \[0, 1\] found, this is \[0, 1, 2\]; fit again"):
         kind(other, router.fitted).policies()

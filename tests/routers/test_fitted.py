@@ -10,13 +10,18 @@ from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions
 from trim.errors import TrimError
 from trim.evaluation.published import published_model
+from trim.files import read_sealed, write_sealed
 from trim.pomdp.beliefs import filtered
 from trim.problems import Problem
 from trim.routers.base import Outcome
-from trim.routers.fitted import read_fitted, read_numbers, write_fitted
+from trim.routers.fitted import FORMAT, read_fitted, read_numbers, write_fitted
 from trim.routers.trim_pomdp import TrimPomdp, history
+from trim.setting import Setting
 
-FITTED = {"a": {"0.1": 0.5, "w": np.eye(3)}, "ab": {"0.1": 0.7, "w": np.arange(4)}}
+FITTED = {
+    "a": {"0.1": 0.5, "w": np.eye(3)},
+    "ab": {"0.1": 0.7, "w": np.arange(4), "group": {"v.bias": np.ones(2), "scale": 0.5}},
+}
 
 
 def test_numbers_and_arrays_come_back(tmp_path):
@@ -26,6 +31,8 @@ def test_numbers_and_arrays_come_back(tmp_path):
         assert found.keys() == values.keys()
         np.testing.assert_array_equal(found["w"], values["w"])
         assert read_numbers(tmp_path, router) == {"0.1": values["0.1"]}
+    np.testing.assert_array_equal(found["group"]["v.bias"], np.ones(2))
+    assert found["group"]["scale"] == 0.5
 
 
 def test_a_damaged_or_foreign_file_is_named(tmp_path):
@@ -40,6 +47,15 @@ def test_a_damaged_or_foreign_file_is_named(tmp_path):
     (tmp_path / "a.json").write_text("[1")
     with pytest.raises(TrimError, match=r"a\.json: cannot be read"):
         read_numbers(tmp_path, "a")
+
+
+@pytest.mark.parametrize("other", [None, FORMAT + 1])
+def test_a_file_of_another_format_is_refused(tmp_path, other):
+    write_fitted(tmp_path, "a", "standard", FITTED["a"])
+    written = read_sealed(tmp_path / "a.json")
+    write_sealed(tmp_path / "a.json", {**written, "format": other})
+    with pytest.raises(TrimError, match=r"a\.json: fitted by another version of trim; .* run Snakemake again$"):
+        read_fitted(tmp_path, "a")
 
 
 class Trial:
@@ -73,18 +89,19 @@ def test_a_fitted_policy_survives_its_file_and_decides_by_its_belief(tmp_path_fa
     fitted = TrimPomdp(params).fit(Trial(model), [0.1, 0.3])
     write_fitted(folder, "trim_pomdp", "standard", fitted)
     policies = TrimPomdp(params, read_fitted(folder, "trim_pomdp")).policies()
-    assert list(policies) == ["cost=20", "cost=5", "cost=1", "budget=0.1", "budget=0.3"]
+    assert list(map(str, policies)) == ["cost=20", "cost=5", "cost=1", "budget=0.1", "budget=0.3"]
     seen = decisions(np.random.default_rng(seed), 30, 1)
     in_memory = TrimPomdp(params, fitted).policies()
-    for name, policy in policies.items():
-        np.testing.assert_array_equal(policy.decide(Phase.DRAFTED, seen), in_memory[name].decide(Phase.DRAFTED, seen))
+    for setting, policy in policies.items():
+        expected = in_memory[setting].decide(Phase.DRAFTED, seen)
+        np.testing.assert_array_equal(policy.decide(Phase.DRAFTED, seen), expected)
     # By hand: what is regenerated gains more than it costs, as the plan values it.
     model = model.on_scores() if observation == "score" else model
     belief = filtered(model, history(seen))
-    vectors = fitted["plan.vectors"][2, 1].T
+    vectors = fitted["plan"]["vectors"][2, 1].T
     value = [(s.reshape(30, -1) @ vectors).max(axis=1) for s in (model.accept(belief), model.regenerate(belief))]
     expected = value[1] - 20 * seen.tokens[:, -1] > value[0]
-    np.testing.assert_array_equal(policies["cost=20"].decide(Phase.DRAFTED, seen) == Action.REWRITE, expected)
+    np.testing.assert_array_equal(policies[Setting("cost", 20)].decide(Phase.DRAFTED, seen) == Action.REWRITE, expected)
 
 
 def test_the_papers_restriction_only_ever_forbids():
@@ -92,7 +109,7 @@ def test_the_papers_restriction_only_ever_forbids():
     rng = np.random.default_rng(0)
     seen = decisions(rng, 400, 2)
     free, bound = (
-        TrimPomdp(p, TrimPomdp(p).fit(Trial(published_model()), [0.1])).policies()["cost=0.1"]
+        TrimPomdp(p, TrimPomdp(p).fit(Trial(published_model()), [0.1])).policies()[Setting("cost", 0.1)]
         for p in (
             TrimPomdp.Params(costs=[0.1, 0.5], observation="pair", tracker="latest", restriction=restriction)
             for restriction in (None, 0.4)

@@ -16,6 +16,7 @@ from trim.problems.generated import generate
 from trim.routers import registry
 from trim.routers.base import Outcome
 from trim.routers.glimprouter import Glimpsing
+from trim.setting import Setting
 
 PROBLEMS = [Problem(f"p{i}", f"question {i}", "1", "validation") for i in range(30)]
 
@@ -62,8 +63,8 @@ def test_fitted_settings_spend_their_budgets(trial, name):
     router = kind(kind.Params(), kind(kind.Params()).fit(trial, [0.1, 0.2]))
     reached = trial(router.policies())
     for budget in (0.1, 0.2):
-        assert reached[f"budget={budget:g}"].strong_fraction == pytest.approx(budget, abs=0.09)
-    shares = [outcome.strong_fraction for name, outcome in reached.items() if "budget" not in name]
+        assert reached[Setting("budget", budget)].strong_fraction == pytest.approx(budget, abs=0.09)
+    shares = [outcome.strong_fraction for setting, outcome in reached.items() if setting.parameter != "budget"]
     assert (np.diff(shares) >= -0.03).all() and 0 < shares[-1] <= 1
 
 
@@ -78,7 +79,7 @@ def test_what_is_begun_and_handed_over_is_a_token_of_the_weak_model(trial):
 def test_steer_tells_the_two_kinds_apart(trial):
     kind = registry()["steer"]
     router = kind(kind.Params(odds=[0]), kind(kind.Params()).fit(trial, [0.2]))
-    for step in (s for e in trial.episodes(router.policies()["odds=0"]) for s in e.steps):
+    for step in (s for e in trial.episodes(router.policies()[Setting("odds", 0)]) for s in e.steps):
         assert (step.writer == "strong") == (step.glimpse > 0.3)
 
 

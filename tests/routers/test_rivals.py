@@ -29,9 +29,10 @@ from trim.problems import Problem
 from trim.problems.generated import generate
 from trim.routers import registry
 from trim.routers.automix import AutoMix, _Cascade
-from trim.routers.base import Outcome, aggregated, thresholds
+from trim.routers.base import Outcome, aggregated, threshold
 from trim.routers.query import Labels, deviation, unit
 from trim.routers.rated import _Rated
+from trim.setting import Setting
 
 
 def made(name, fitted=None, **params):
@@ -126,12 +127,12 @@ def test_a_rejected_solution_is_written_anew_and_all_is_paid_for(engine, some_pr
     prices = {"price_in": 1e6, "price_cached": 0.0, "price_out": 1e6}
     costs = {"parameters": 1, "latency_per_call": 1.0, "latency_per_token": 0.0, "latency_per_read": 0.0} | prices
     prompts = {role: [0] * len(some_problems) for role in ("weak", "strong", "prm")}
-    header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False, "seeds": [None]}
-    header |= {"prompts": prompts}
+    header = {"benchmark": "b", "split": "test", "router": "r", "title": "", "reference": False}
+    header |= {"prompts": prompts, "models": dict.fromkeys(("weak", "strong", "prm"), costs)}
     found = {}
     for name, episodes in {"weak": weak, "strong": strong, "again": again}.items():
         path = tmp_path / f"{name}.parquet"
-        write_episodes(path, episodes, ["-"], header | {"models": dict.fromkeys(("weak", "strong", "prm"), costs)})
+        write_episodes(path, episodes, [Setting()], header)
         found[name] = read_results(path).totals
     written = {
         name: sum(totals[key] for key in ("weak_tokens_kept", "strong_tokens")) for name, totals in found.items()
@@ -216,8 +217,8 @@ def test_a_rated_router_pays_its_rater_and_no_reward_model(talking, some_problem
 
 def test_thresholds_have_their_shares_below_them():
     values = np.random.default_rng(0).random(999)
-    for share, threshold in zip((0, 0.1, 0.5, 1), thresholds(values, np.array([0, 0.1, 0.5, 1])), strict=True):
-        assert (values < threshold).mean() == pytest.approx(share, abs=2e-3)
+    for share in (0, 0.1, 0.5, 1):
+        assert (values < threshold(values, share)).mean() == pytest.approx(share, abs=2e-3)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
@@ -328,7 +329,7 @@ def test_automix_spends_its_budget_on_the_doubtful(params):
     router = made("automix", **params)
     fitted = router.fit(trial, (0.3,))
     policies = AutoMix(router.params, fitted).policies()
-    rejected = policies["budget=0.3"]._rejects(trial.confidence)
+    rejected = policies[Setting("budget", 0.3)]._rejects(trial.confidence)
     assert rejected.mean() == pytest.approx(0.3, abs=0.06)
     assert trial.weak[rejected].mean() < 0.15
 

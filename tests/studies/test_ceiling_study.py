@@ -48,8 +48,8 @@ def test_every_router_and_ceiling_has_a_row_and_every_router_a_distance(params, 
 
 
 def test_seeds_of_a_trained_router_have_a_spread(params, results):
-    settings = {"seed=0": (True, 40), "seed=1": (True, 80)}
-    write_episodes(results / "episodes/standard/trim_thr.parquet", settings, seeds=[0, 1])
+    settings = {"cost=1 seed=0": (True, 40), "cost=1 seed=1": (True, 80)}
+    write_episodes(results / "episodes/standard/trim_thr.parquet", settings)
     STUDY.measure(params, "standard", results)
     row = STUDY.table(results, params).iloc[0]
     # 0.5 and 0.25 at a budget of 20 %; either seed may be drawn

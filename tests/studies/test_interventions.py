@@ -13,6 +13,7 @@ from trim.evaluation.results import PER_PROBLEM, Results
 from trim.ledger.units import UNITS
 from trim.problems import Problem
 from trim.report.finding import FAILS, HOLDS, OPEN, Finding
+from trim.setting import Setting
 from trim.studies.interventions import decisions, rates
 
 PROTOCOL = MeasureSettings("strong_tokens", "prefix", (0.1, 0.2, 0.3), (0.5, 0.8, 0.95), 200, 0.95, 0)
@@ -61,7 +62,7 @@ def test_decisions_know_the_first_wrong_step():
     assert untold["wasted"].isna().all()
 
 
-def results(name, correct, tokens, settings=("-",), **others):
+def results(name, correct, tokens, **others):
     n = correct.shape[1]
     totals = dict.fromkeys(PER_PROBLEM, tokens.astype(float)) | others
     return Results(
@@ -70,8 +71,7 @@ def results(name, correct, tokens, settings=("-",), **others):
         name,
         name,
         False,
-        list(settings),
-        [None] * len(settings),
+        [Setting()],
         list(range(n)),
         correct,
         {"prefix": totals},
@@ -122,8 +122,9 @@ def test_a_unit_in_which_the_weak_model_is_dearer_has_no_measure(study):
 
 def test_the_setting_that_was_fitted_comes_before_the_nearest():
     spent = np.array([0.1, 0.2, 0.5])
-    assert nearest_setting(["a", "b", "c"], spent, 0.2) == 1
-    assert nearest_setting(["a", "b", "budget=0.2 seed=1"], spent, 0.2) == 2
+    settings = [Setting("tau", tau) for tau in spent]
+    assert nearest_setting(settings, spent, 0.2) == 1
+    assert nearest_setting([*settings[:2], Setting("budget", 0.2, seed=1)], spent, 0.2) == 2
 
 
 def test_the_published_run_misses_what_is_claimed_of_it():

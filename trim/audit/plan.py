@@ -18,6 +18,7 @@ from trim.models.cost import ModelCost
 from trim.models.load import weights
 from trim.models.settings import Model
 from trim.problems.catalogue import PUBLISHED
+from trim.routers.base import SweepRouter
 
 # Means of the released TRIM-Thr run on MATH-500 (released with its reference code,
 # repository Vansh28Kapoor/TRIM, commit 5ec6323): always-weak, always-strong, and over the thresholds between.
@@ -157,17 +158,10 @@ def _phases(params: Params, models: Mapping[Role, Model]) -> Iterable[tuple[str,
 
 def _points(params: Params, name: str) -> int:
     """Number of a router's operating points: its listed settings for each seed, and one for each fitted budget."""
-    own = params.router(name).params.model_dump()
-    listed = max(
-        (
-            len(own[k])
-            for k in ("thresholds", "costs", "prices", "probabilities", "shares", "odds", "values")
-            if own.get(k)
-        ),
-        default=1,
-    )
-    budgets = len(params.evaluation.budgets) if params.router_type(name).needs_fitting else 0
-    return listed * len(own.get("seeds", (0,))) + budgets
+    router = params.router(name)
+    listed = router.sweep().values if isinstance(router, SweepRouter) else getattr(router.params, "costs", "-")
+    budgets = len(params.evaluation.budgets) if router.needs_fitting else 0
+    return len(listed) * len(getattr(router.params, "seeds", "-")) + budgets
 
 
 def _sizes(params: Params, name: str) -> tuple[int, int, int]:

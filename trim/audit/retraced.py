@@ -146,7 +146,10 @@ class _Stored:
 def _policies(params: Params, router: str, benchmark: str, results: Path) -> dict[str, Policy]:
     """The policies of a router by setting; those of bounds depend on the models, and are left out."""
     hindsight = params.router_type(router).hindsight
-    return {} if hindsight else fitted_policies(params.as_run(router), router, benchmark, results / "routers")
+    if hindsight:
+        return {}
+    policies = fitted_policies(params.as_run(router), router, benchmark, results / "routers")
+    return {str(setting): policy for setting, policy in policies.items()}
 
 
 def _header(params: Params, router: str, benchmark: str, policies: Mapping[str, Policy]) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def _header(params: Params, router: str, benchmark: str, policies: Mapping[str, 
         "reference": params.router_type(router).is_reference,
     }
     if policies:
-        header |= {"settings": list(policies), "seeds": [policy.seed for policy in policies.values()]}
+        header["settings"] = list(policies)
     return header
 
 

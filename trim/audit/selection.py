@@ -15,6 +15,7 @@ from trim.evaluation.results import Results, read_results
 from trim.experiment.choosing import validation_path
 from trim.experiment.params import Params, measure_settings
 from trim.files import read_sealed
+from trim.setting import BUDGET, Setting
 
 _POWER = 0.8
 
@@ -70,10 +71,10 @@ def _measure(params: Params) -> str:
 
 def _settings(params: Params, comparison: Comparison, result: Results, title: str) -> Iterator[Choice]:
     """The setting fitted for the middle budget, and the best on the test problems that spends no more."""
-    name = f"budget={params.evaluation.headline_budget:g}"
+    wanted = Setting(BUDGET, params.evaluation.headline_budget)
     accuracy = result.correct.mean(axis=1)
     spent = comparison.fractions(result.router, "strong_tokens")[0]
-    fitted = [i for i, s in enumerate(result.settings) if s.split(" ")[0] == name]
+    fitted = [i for i, s in enumerate(result.settings) if s.unseeded == wanted]
     if not fitted:
         return
     gains = [accuracy[(spent <= spent[i]) & _same_seed(result, i)].max() for i in fitted]
@@ -82,7 +83,7 @@ def _settings(params: Params, comparison: Comparison, result: Results, title: st
 
 
 def _same_seed(result: Results, index: int) -> np.ndarray:
-    return np.array([seed == result.seeds[index] for seed in result.seeds])
+    return np.array([setting.seed == result.settings[index].seed for setting in result.settings])
 
 
 def _seeds(params: Params, comparison: Comparison, result: Results, title: str) -> Iterator[Choice]:

@@ -62,7 +62,7 @@ def choose(
     table = Table("router", "setting", "accuracy / always-strong's", "strong tokens / always-strong's")
     for row in rows:
         if row.setting is not None:
-            table.add_row(cell(row.router), cell(row.setting), f"{row.accuracy:.3f}", f"{row.spent:.3f}")
+            table.add_row(cell(row.router), cell(str(row.setting)), f"{row.accuracy:.3f}", f"{row.spent:.3f}")
     console = Console()
     if table.row_count:
         console.print(table)

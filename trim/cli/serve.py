@@ -73,8 +73,9 @@ def serve(
     from trim.serve.access import Access
     from trim.serve.server import Options, serve
     from trim.serve.settings import Limits
+    from trim.setting import BUDGET, Setting
 
-    point = f"{router}@{setting or f'budget={0.2 if budget is None else budget:g}'}"
+    point = f"{router}@{setting or Setting(BUDGET, 0.2 if budget is None else budget)}"
     kept = None if in_memory else store
     limits = Limits(running, waiting, seconds, without_prm=without_prm, without_strong=without_strong)
     access = Access(tuple(allow_host or ()), tuple(allow_origin or ()))

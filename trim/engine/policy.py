@@ -76,8 +76,6 @@ class Policy:
             the strong model is chosen.
         verifier: the rater of whole weak solutions: "prm", or the weak model "self"; None.
         samples: number of the weak model's verdicts on each.
-        seed: seed of its training, None if it was not trained. The policies of one seed make a curve; measures are
-            means over seeds.
     """
 
     rater: Rater | None = "prm"
@@ -87,7 +85,6 @@ class Policy:
     glimpses: bool = False
     verifier: Literal["prm", "self"] | None = None
     samples: int = 1
-    seed: int | None = None
 
     def __init_subclass__(cls) -> None:
         """Refuse a policy that never decides, such as one whose method is misspelt.

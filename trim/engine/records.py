@@ -13,17 +13,21 @@ from trim.engine.episode import Episode, Step
 from trim.evaluation.schema import RATERS, STEPS
 from trim.files import write_table
 from trim.ledger.calls import COLUMNS, columns
+from trim.setting import Setting
 
 
-def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[str], header: dict[str, Any]) -> None:
+def write_episodes(
+    path: Path, episodes: Sequence[Episode], settings: Sequence[Setting], header: dict[str, Any]
+) -> None:
     """Write one router's episodes; the steps of discarded solutions come first.
 
-    `header` names benchmark, split, router, title, reference, seeds and models.
+    `header` names benchmark, split, router, title, reference and models.
     """
     rows = [(episode, *step) for episode in episodes for step in _steps(episode)]
+    texts = list(map(str, settings))
     table = {
         "problem": [episode.problem.id for episode, *_ in rows],
-        "setting": [settings[episode.policy] for episode, *_ in rows],
+        "setting": [texts[episode.policy] for episode, *_ in rows],
         "step": [index for _, index, *_ in rows],
         "writer": [step.writer for *_, step, _ in rows],
         "decision": [_decision(step, discarded) for *_, step, discarded in rows],
@@ -36,7 +40,7 @@ def write_episodes(path: Path, episodes: Sequence[Episode], settings: Sequence[s
         "calls": _calls([step for *_, step, _ in rows]),
         "correct": [episode.correct for episode, *_ in rows],
     }
-    write_table(path, pa.table(table, schema=STEPS), header | {"settings": list(settings)})
+    write_table(path, pa.table(table, schema=STEPS), header | {"settings": texts})
 
 
 def _calls(steps: Sequence[Step]) -> pa.Array:

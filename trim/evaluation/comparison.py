@@ -15,6 +15,7 @@ from trim.evaluation.bootstrap import Estimate, MeasureSettings, estimate, inter
 from trim.evaluation.measures import Scale, all_measures
 from trim.evaluation.results import COUNTS, PER_PROBLEM, Results
 from trim.ledger.units import REGIMES, UNITS, WRITTEN
+from trim.setting import BUDGET, Setting
 
 SUMMARY_COLUMNS = [
     "benchmark", "split", "router", "setting", "n", "accuracy", "accuracy_low", "accuracy_high", "strong_tokens",
@@ -82,8 +83,7 @@ class Comparison:
         for router, result in self.routers.items():
             fractions, accuracies = self.fractions(router, settings.cost), self.means(result.correct)
             found[router] = []
-            for seed in dict.fromkeys(result.seeds):
-                mine = settings_of(result, seed)
+            for mine in by_seed(result.settings):
                 columns = all_measures(
                     fractions[:, mine], accuracies[:, mine], scale, settings.levels, settings.budgets, settings.only
                 )
@@ -159,14 +159,14 @@ def summary(comparison: Comparison) -> pd.DataFrame:
                     "benchmark": result.benchmark,
                     "split": result.split,
                     "router": name,
-                    "setting": setting,
+                    "setting": str(setting),
                     "n": len(result.problems),
                     "accuracy": accuracy[0, k],
                     "accuracy_low": low,
                     "accuracy_high": high,
                     "strong_fraction": fraction[0, k],
                     "pgr": float(scale.pgr(accuracy[0, k])),
-                    "seed": result.seeds[k],
+                    "seed": setting.seed,
                 }
                 | {column: comparison.cost(result, column)[k].mean() for column in PER_PROBLEM}
             )
@@ -266,27 +266,30 @@ def units(comparison: Comparison, budget: float) -> pd.DataFrame:
     return pd.concat(tables)
 
 
-def settings_of(result: Results, seed: int | None) -> list[int]:
-    """Indices of the settings of one seed."""
-    return [k for k, other in enumerate(result.seeds) if other == seed]
+def by_seed(settings: Sequence[Setting]) -> list[list[int]]:
+    """Indices of the settings of each seed."""
+    seeds = dict.fromkeys(setting.seed for setting in settings)
+    return [[k for k, setting in enumerate(settings) if setting.seed == seed] for seed in seeds]
 
 
 def _at_budget(comparison: Comparison, router: str, budget: float) -> list[int]:
     """See `nearest_setting`, of each seed."""
     result, spent = comparison.routers[router], comparison.fractions(router, "strong_tokens")[0]
-    by_seed = [settings_of(result, seed) for seed in dict.fromkeys(result.seeds)]
-    return [mine[nearest_setting([result.settings[k] for k in mine], spent[mine], budget)] for mine in by_seed]
+    return [
+        mine[nearest_setting([result.settings[k] for k in mine], spent[mine], budget)]
+        for mine in by_seed(result.settings)
+    ]
 
 
-def nearest_setting(settings: Sequence[str], spent: np.ndarray, budget: float) -> int:
+def nearest_setting(settings: Sequence[Setting], spent: np.ndarray, budget: float) -> int:
     """Index of the setting that was fitted for a budget, or else of the one nearest to it, of the first seed.
 
     Args:
-        settings: k names.
+        settings: k settings.
         spent: strong tokens of each over always-strong's, shape (k,).
         budget: budget in the same unit.
     """
-    fitted = [k for k, name in enumerate(settings) if name.split()[0] == f"budget={budget:g}"]
+    fitted = [k for k, setting in enumerate(settings) if setting.unseeded == Setting(BUDGET, budget)]
     return fitted[0] if fitted else int(np.abs(spent - budget).argmin())
 
 

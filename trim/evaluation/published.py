@@ -12,6 +12,7 @@ import pandas as pd
 from trim.evaluation.bootstrap import MeasureSettings, estimate
 from trim.evaluation.measures import Scale, all_measures
 from trim.pomdp.model import StepModel
+from trim.setting import Setting
 
 _FOLDER = files("trim.evaluation") / "released"
 PROBLEMS = 500  # MATH-500
@@ -20,7 +21,7 @@ RELEASED_FOR = f"released: {SETTING}"
 RELEASED = {"trim_thr": "threshold", "trim_pomdp": "cost_per_token"}
 RELEASED_TITLES = {"trim_thr": "TRIM-Thr", "trim_pomdp": "TRIM-POMDP"}
 ADVANCED_TITLES = {"trim_agg": "TRIM-Agg", "trim_pomdp": "TRIM-POMDP"}
-_SETTINGS = {"trim_thr": "tau={:g}", "trim_pomdp": "cost={:g}"}
+_SWEPT = {"trim_thr": "tau", "trim_pomdp": "cost"}
 _PARAMETERS = {"weak": 1.54e9, "strong": 7.62e9, "prm": 7.08e9}
 
 
@@ -48,7 +49,7 @@ def published_points(router: str = "trim_thr") -> pd.DataFrame:
     rows, (weak, strong) = _lines(router), _ends()
     return pd.DataFrame(
         {
-            "setting": rows[RELEASED[router]].map(_SETTINGS[router].format),
+            "setting": [str(Setting(_SWEPT[router], value)) for value in rows[RELEASED[router]]],
             "accuracy": rows["accuracy"],
             "pgr": (rows["accuracy"] - weak["accuracy"]) / (strong["accuracy"] - weak["accuracy"]),
             "strong_fraction": rows["avg_target_tokens_per_question"] / strong["avg_target_tokens_per_question"],

@@ -16,6 +16,7 @@ from trim.files import read_table
 from trim.ledger.calls import COLUMNS
 from trim.ledger.units import REGIMES, UNITS, Regime, in_units, totals
 from trim.models.cost import ModelCost
+from trim.setting import Setting
 
 COUNTS = (
     "weak_tokens_kept", "weak_tokens_discarded", "strong_calls", "prm_tokens", "prm_calls", "steps", "weak_read",
@@ -30,8 +31,7 @@ class Results:
 
     Attributes:
         benchmark, split, router, title, reference: the run's labels.
-        settings: k names, in the router's order.
-        seeds: training seed of each setting, None if it was not trained; see `trim.engine.policy.Policy`.
+        settings: k settings, in the router's order.
         problems: n ids.
         correct: shape (k, n), bool.
         costs: costs by regime, each of `PER_PROBLEM`, shape (k, n); `billed` is there if a server billed anything.
@@ -42,8 +42,7 @@ class Results:
     router: str
     title: str
     reference: bool
-    settings: list[str]
-    seeds: list[int | None]
+    settings: list[Setting]
     problems: list[str]
     correct: np.ndarray
     costs: dict[Regime, dict[str, np.ndarray]]
@@ -93,22 +92,21 @@ def read_results(path: Path) -> Results:
         costs[regime] = {name: total[name].reshape(shape) for name in PER_PROBLEM if name in total} | counts
     return Results(
         **{name: header[name] for name in ("benchmark", "split", "router", "title", "reference")},
-        settings=header["settings"],
-        seeds=header["seeds"],
+        settings=list(map(Setting.parse, header["settings"])),
         problems=problems,
         correct=summed(accepted & steps["correct"]) > 0,
         costs=costs,
     )
 
 
-def read_steps(path: Path, setting: str) -> pd.DataFrame:
+def read_steps(path: Path, setting: Setting) -> pd.DataFrame:
     """The rows of one setting.
 
     Raises:
         TrimError: if the file is damaged.
     """
     table, _ = read_table(path, STEPS)
-    return table.filter(pc.field("setting") == setting).to_pandas()
+    return table.filter(pc.field("setting") == str(setting)).to_pandas()
 
 
 def read_scores(path: Path) -> pd.DataFrame:

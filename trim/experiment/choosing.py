@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ import numpy as np
 from trim.errors import TrimError
 from trim.evaluation.guarantee import Outcomes, Promise, choose, problems_needed
 from trim.files import read_arrays, read_sealed
+from trim.setting import BUDGET, Setting, first_seed
 
 RISK = 0.05
-_NAME = "guarantee="
+_NAME = "guarantee"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Guaranteed:
     """
 
     router: str
-    setting: str | None
+    setting: Setting | None
     accuracy: float
     spent: float
     needed: int | None = None
@@ -46,11 +46,11 @@ class Validation(NamedTuple):
     """Results of every setting on the validation problems, by router, safest setting first.
 
     Attributes:
-        settings: names of the k settings of each router.
+        settings: the k settings of each router.
         outcomes: their results.
     """
 
-    settings: dict[str, list[str]]
+    settings: dict[str, list[Setting]]
     outcomes: dict[str, Outcomes]
 
 
@@ -69,15 +69,14 @@ def read_validation(path: Path) -> Validation:
     arrays, _ = read_arrays(path.with_suffix(".safetensors"))
     strong = arrays["always_strong.correct"][0].astype(bool), arrays["always_strong.tokens"][0]
     names, found = {}, {}
-    for router, settings in reached.items():
-        seeds = [int(match[1]) for name in settings if (match := re.search(r"seed=(\d+)", name))]
+    for router, texts in reached.items():
+        settings = list(map(Setting.parse, texts))
+        first = first_seed(settings)
         kept = [
-            index
-            for index, name in enumerate(settings)
-            if not name.startswith("budget=") and (not seeds or name.endswith(f"seed={min(seeds)}"))
+            index for index, setting in enumerate(settings) if setting.parameter != BUDGET and setting.seed == first
         ][::-1]  # a router's settings are in order of rising cost
         if kept:
-            names[router] = [list(settings)[index] for index in kept]
+            names[router] = [settings[index] for index in kept]
             correct, tokens = arrays[f"{router}.correct"][kept].astype(bool), arrays[f"{router}.tokens"][kept]
             found[router] = Outcomes(correct, tokens, *strong)
     return Validation(names, found)
@@ -114,32 +113,28 @@ def guarantee(
     return sorted(rows, key=lambda row: (row.setting is None, best(row)))
 
 
-def guaranteed_setting(path: Path, router: str, setting: str) -> str:
-    """The setting of a name: for guarantee=0.95, the one certified to reach 95 % of always-strong's accuracy.
+def guaranteed_setting(path: Path, router: str, setting: Setting) -> Setting:
+    """The setting of a promise: for guarantee=0.95, the one certified to reach 95 % of always-strong's accuracy.
 
-    Any other name is returned as it is.
+    Any other setting is returned as it is.
 
     Args:
         path: see `validation_path`.
         router: the router.
-        setting: the name.
+        setting: the promise.
 
     Raises:
         TrimError: if no setting is certified at the usual risk (the message gives the number of problems needed), or
             the router was not measured.
     """
-    if not setting.startswith(_NAME):
+    if setting.parameter != _NAME:
         return setting
-    try:
-        level = float(setting.removeprefix(_NAME))
-    except ValueError:
-        level = np.nan
-    if not 0 < level < 1:
-        raise TrimError(f"{setting}: must be a share of always-strong's accuracy in (0, 1), such as {_NAME}0.95")
+    if not 0 < setting.value < 1:
+        raise TrimError(f"{setting}: must be a share of always-strong's accuracy in (0, 1), such as {_NAME}=0.95")
     measured = read_validation(path)
     if router not in measured.outcomes:
         raise TrimError(f"{path}: no {router} there; it has: {', '.join(measured.outcomes)}")
-    (row,) = guarantee(measured, "accuracy", level, routers=[router])
+    (row,) = guarantee(measured, "accuracy", setting.value, routers=[router])
     if row.setting is None:
         raise TrimError(f"{router}: {without(row)}")
     return row.setting

@@ -20,6 +20,7 @@ from trim.problems import Problem, read_problems
 from trim.routers.always import STRONG, WEAK
 from trim.routers.base import Outcome, Router
 from trim.routers.fitted import read_fitted
+from trim.setting import Setting
 
 if TYPE_CHECKING:  # planned and thresholded routers do not depend on the training of networks
     from trim.rl.tree import Tree
@@ -101,7 +102,7 @@ def fit_router(
     return runner.params.router(router).fit(trial, runner.params.evaluation.budgets)
 
 
-def fitted_policies(params: Params, router: str, benchmark: str, fitted: Path | None) -> dict[str, Policy]:
+def fitted_policies(params: Params, router: str, benchmark: str, fitted: Path | None) -> dict[Setting, Policy]:
     """A router's policies on a benchmark; see `fitted_router`."""
     return fitted_router(params, router, benchmark, fitted).policies()
 
@@ -124,7 +125,7 @@ def fitted_router(params: Params, router: str, benchmark: str, fitted: Path | No
 
 def policies_for(
     runner: Runner, router: str, benchmark: str, fitted: Path | None, problems: Sequence[Problem]
-) -> dict[str, Policy]:
+) -> dict[Setting, Policy]:
     """As `fitted_policies`, for these problems; routers that are bounds (hindsight) also get the problems' outcomes."""
     found = runner.params.router_type(router)
     if not found.hindsight:

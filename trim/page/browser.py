@@ -16,7 +16,8 @@ from trim.ledger.units import UNIT_TITLES
 from trim.problems import Problem, read_problems
 from trim.problems.checks import is_right_step
 from trim.report.figures import ENDS
-from trim.report.tables import read_csv, titles
+from trim.report.tables import read_csv, titles, unseeded
+from trim.setting import Setting
 
 EPISODES = 36  # problems of each benchmark in the browser
 KINDS = ("only the strong model solves it", "the weak model solves it", "neither solves it")
@@ -25,7 +26,7 @@ KINDS = ("only the strong model solves it", "the weak model solves it", "neither
 def chart(results: Path, params: Params) -> dict[str, Any]:
     """Every operating point, its mean over seeds, with its cost in every unit; always-strong's is 1."""
     summary, (benchmarks, routers) = read_csv(results / "summary.csv"), titles(params)
-    summary["setting"] = summary["setting"].str.replace(r" seed=\d+", "", regex=True)
+    summary["setting"] = unseeded(summary["setting"])
     numbers = ["accuracy", "accuracy_low", "accuracy_high", *UNIT_TITLES]
     points = summary.groupby(["benchmark", "router", "setting"], sort=False)[numbers].mean().reset_index()
     rows = []
@@ -62,9 +63,8 @@ def episodes(results: Path, params: Params) -> dict[str, Any]:
         for name, path in paths.items():
             rows = points.loc[[name]]
             spent = rows["strong_fraction"].to_numpy()
-            setting = rows["setting"].iloc[
-                nearest_setting(rows["setting"].tolist(), spent, params.evaluation.headline_budget)
-            ]
+            settings = list(map(Setting.parse, rows["setting"]))
+            setting = settings[nearest_setting(settings, spent, params.evaluation.headline_budget)]
             steps = read_steps(path, setting)
             groups = dict(iter(steps[steps["problem"].isin(list(chosen))].groupby("problem", sort=False)))
             runs.append(
@@ -72,7 +72,7 @@ def episodes(results: Path, params: Params) -> dict[str, Any]:
                     "name": name,
                     "title": params.title(name),
                     "group": params.group(name),
-                    "setting": setting,
+                    "setting": str(setting),
                     "correct": [bool(groups[problem]["correct"].iloc[0]) for problem in chosen],
                     "steps": [_steps(groups[problem], problems[problem], texts) for problem in chosen],
                 }

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from trim.evaluation.results import read_scores
 from trim.experiment.params import Params
 from trim.files import replacing
-from trim.report.tables import at_budgets, read_csv, titles
+from trim.report.tables import at_budgets, read_csv, titles, unseeded
 
 # Okabe and Ito's palette, safe for colour-blind readers; beyond it, line styles differ.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -169,7 +169,7 @@ def curves(summary: pd.DataFrame, benchmarks: Mapping[str, str], routers: Mappin
 def _points(summary: pd.DataFrame, benchmark: str) -> pd.DataFrame:
     """A benchmark's rows of summary.csv, with `point`: the setting without its seed."""
     rows = summary[summary["benchmark"] == benchmark]
-    return rows.assign(point=rows["setting"].str.replace(r" seed=\d+", "", regex=True))
+    return rows.assign(point=unseeded(rows["setting"]))
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, routers: Mapping[str, str], bands: bool) -> None:

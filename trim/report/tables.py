@@ -18,12 +18,18 @@ from trim.files import write_text
 from trim.pomdp.model import StepModel
 from trim.pomdp.planner import Plan
 from trim.routers.fitted import read_numbers
+from trim.setting import BUDGET, Setting
 from trim.terminal import cell
 
 NOT_REACHED = "not reached"
 
 Column = Callable[[Path, str], dict[str, str]]
 """The cell of each router in a column, from the results and the name of a benchmark."""
+
+
+def unseeded(settings: pd.Series) -> pd.Series:
+    """The texts of settings without their seeds, so that the points of one setting are together."""
+    return settings.map(lambda text: str(Setting.parse(text).unseeded))
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -186,7 +192,7 @@ def _thresholds(results: Path, params: Params) -> pd.DataFrame:
                 row = summary[
                     (summary["benchmark"] == benchmark)
                     & (summary["router"] == name)
-                    & (summary["setting"].str.split().str[0] == f"budget={budget}")
+                    & (unseeded(summary["setting"]) == str(Setting(BUDGET, float(budget))))
                 ]
                 if len(row):
                     means = row[["strong_fraction", "accuracy", "accuracy_low", "accuracy_high"]].mean()

@@ -52,7 +52,7 @@ class Task:
         """Everything that decides the result, except the data."""
         names = list(feature_names(self.recurrent, self.conditioned, self.informed))
         schedule = {"costs": self.costs, "seeds": self.seeds, "repeats": self.repeats}
-        return schedule | {"version": VERSION, "features": names, "training": self.settings.model_dump()}
+        return schedule | {"features": names, "training": self.settings.model_dump()}
 
 
 def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = None, log: Log | None = None) -> Trained:
@@ -81,7 +81,7 @@ def train(task: Task, tree: Tree, validation: Tree, checkpoint: Path | None = No
     nothing = np.full((len(members), len(task.costs) if task.conditioned else 1), -np.inf)
     parameters = {name: p.detach().numpy().copy() for name, p in model.named_parameters()}
     state = Trained(parameters, nothing, nothing.copy(), nothing.copy())
-    identity = task.describe() | {"trees": [tree.identity.hex(), validation.identity.hex()]}
+    identity = task.describe() | {"version": VERSION, "trees": [tree.identity.hex(), validation.identity.hex()]}
     store = Checkpoint(checkpoint, identity, model, optimiser, streams, shuffles, state) if checkpoint else None
     if store:
         store.load()

@@ -7,6 +7,7 @@ import numpy as np
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Router
+from trim.setting import Setting
 
 
 class _OneModel(Policy):
@@ -30,9 +31,9 @@ class AlwaysWeak(Router):
     group = "reference"
     is_reference = True
 
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[Setting, Policy]:
         """One setting."""
-        return {"-": WEAK}
+        return {Setting(): WEAK}
 
 
 class AlwaysStrong(Router):
@@ -43,6 +44,6 @@ class AlwaysStrong(Router):
     group = "reference"
     is_reference = True
 
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[Setting, Policy]:
         """One setting."""
-        return {"-": STRONG}
+        return {Setting(): STRONG}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from pydantic import Field
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.always import STRONG
-from trim.routers.base import Aggregate, Router, Trial, aggregated, at_budgets, settings, thresholds
+from trim.routers.base import Aggregate, Sweep, SweepRouter, Trial, aggregated, threshold
 from trim.routers.base import Params as BaseParams
 from trim.routers.query import Shares
 
@@ -37,7 +37,7 @@ class _Cascade(Policy):
         return np.where(rejected, Action.RESTART, Action.ACCEPT)
 
 
-class AutoMix(Router):
+class AutoMix(SweepRouter):
     """A cascade with a meta-verifier on the confidence from verification.
 
     threshold: below it the strong model solves the problem again; one setting per share of the validation
@@ -73,29 +73,23 @@ class AutoMix(Router):
         shares: Shares = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
         costs: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Confidences on the validation split or gains over the confidence, and values by budget."""
-        found: dict[str, Any]
+    def prepare(self, trial: Trial) -> dict[str, Any]:
+        """Confidences on the validation split, or gains over the confidence."""
         if self.params.meta == "threshold":
-            values = sorted({0.0, 1.0, *self.params.shares})
-            found = {"confidence": self._confidence(trial, "validation")[0]}
-        else:
-            values, found = sorted(self.params.costs, reverse=True), self._gains(trial)
-        policies = self._policies(found, values)
-        return found | {"budgets": at_budgets(trial, values, policies, budgets)}
+            return {"confidence": self._confidence(trial, "validation")[0]}
+        return self._gains(trial)
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per share or cost, and one per fitted budget."""
+    def sweep(self) -> Sweep:
+        """The shares, or the costs."""
         if self.params.meta == "threshold":
-            values = settings("share", self.params.shares, self.fitted)
-        else:
-            values = settings("cost", self.params.costs, self.fitted, descending=True)
-        return dict(zip(values, self._policies(self.fitted, list(values.values())), strict=True))
+            return Sweep("share", self.params.shares, ends=(0, 1))
+        return Sweep("cost", self.params.costs, descending=True)
 
-    def _policies(self, found: dict[str, Any], values: Sequence[float]) -> list[Policy]:
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
         if self.params.meta == "threshold":
-            return [self._cascade(_below(t)) for t in thresholds(found["confidence"], np.asarray(values))]
-        return [self._cascade(_worth(found["gain"], cost * found["tokens"])) for cost in values]
+            return self._cascade(_below(threshold(self.fitted["confidence"], value)))
+        return self._cascade(_worth(self.fitted["gain"], value * self.fitted["tokens"]))
 
     @property
     def _aggregate(self) -> Aggregate:

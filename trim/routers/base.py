@@ -15,6 +15,7 @@ from trim.models.cost import ModelCost
 from trim.problems import Problem
 from trim.rng import digest, seeds, uniforms
 from trim.section import Section
+from trim.setting import BUDGET, Setting
 
 if TYPE_CHECKING:
     from trim.engine.episode import Episode
@@ -119,8 +120,8 @@ class Router(ABC):
             budgets: target shares of always-strong's tokens.
 
         Returns:
-            Values for JSON and arrays that the constructor takes as `fitted`; `budgets`, if there,
-            holds the parameter chosen for each budget, for the tables.
+            Values for JSON, arrays, and groups of arrays by name (mappings) that the constructor takes as `fitted`;
+            see `trim.routers.fitted`. `budgets`, if there, holds the parameter chosen for each budget.
         """
         return {}
 
@@ -130,7 +131,7 @@ class Router(ABC):
         return {}
 
     @abstractmethod
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[Setting, Policy]:
         """The operating points by setting, in order of rising cost."""
 
     def at_budget(self) -> Callable[[float], Policy] | None:
@@ -138,35 +139,80 @@ class Router(ABC):
         return None
 
 
-def at_budgets(
-    trial: Trial, values: Sequence[float], policies: Sequence[Policy], budgets: Sequence[float]
-) -> dict[str, float]:
-    """The parameter's value that spends each budget on the validation split, interpolated between policies.
+@dataclass(frozen=True)
+class Sweep:
+    """The values of the parameter that a router sweeps.
 
-    Args:
-        trial: runs the policies.
-        values: the parameter of each policy, cheapest policy first.
-        policies: see above.
-        budgets: shares of always-strong's tokens.
-    """
-    outcomes = trial({str(i): policy for i, policy in enumerate(policies)})
-    spent = np.maximum.accumulate([outcomes[str(i)].strong_fraction for i in range(len(policies))])
-    return {f"{budget:g}": float(np.interp(budget, spent, values)) for budget in sorted(budgets)}
-
-
-def settings(
-    parameter: str, values: Sequence[float], fitted: Mapping[str, Any], descending: bool = False
-) -> dict[str, float]:
-    """Values of a parameter by setting: those of the sweep, sorted, and those fitted for budgets.
-
-    Args:
-        parameter: the name of the parameter in the settings.
-        values: the values of the sweep.
-        fitted: the fitted parameters, with or without the `budgets` of `at_budgets`.
+    Attributes:
+        parameter: its name in the settings.
+        values: one operating point each, in any order.
         descending: True if a greater value spends less.
+        ends: more values to try when a value is fitted for a budget, such as those of always-weak and always-strong.
+        logarithmic: True if values are interpolated by their logarithms.
     """
-    sweep = {f"{parameter}={value:g}": value for value in sorted(values, reverse=descending)}
-    return sweep | {f"budget={budget}": value for budget, value in fitted.get("budgets", {}).items()}
+
+    parameter: str
+    values: Sequence[float]
+    descending: bool = False
+    ends: Sequence[float] = ()
+    logarithmic: bool = False
+
+    def rising(self, more: Sequence[float] = ()) -> list[float]:
+        """The values and `more`, each once, in order of rising cost."""
+        return sorted({*self.values, *more}, reverse=self.descending)
+
+    def settings(self, fitted: Mapping[str, Any]) -> dict[Setting, float]:
+        """The parameter by setting: the values in order of rising cost, then those fitted for the budgets."""
+        budgets = {Setting(BUDGET, float(budget)): value for budget, value in fitted.get("budgets", {}).items()}
+        return {Setting(self.parameter, value): value for value in self.rising()} | budgets
+
+    def at_budgets(self, trial: Trial, tried: Mapping[float, Policy], budgets: Sequence[float]) -> dict[str, float]:
+        """The value that spends each budget on the validation split, interpolated between those tried.
+
+        Args:
+            trial: runs the policies.
+            tried: policies by value, in order of rising cost.
+            budgets: shares of always-strong's tokens.
+        """
+        outcomes = trial({str(i): policy for i, policy in enumerate(tried.values())})
+        spent = [outcomes[str(i)].strong_fraction for i in range(len(tried))]
+        return {f"{budget:g}": self.spending(budget, spent, list(tried)) for budget in sorted(budgets)}
+
+    def spending(self, budget: float, spent: Sequence[float], values: Sequence[float]) -> float:
+        """The value that spends a budget, interpolated between values that spend these shares, in rising order."""
+        highest = np.maximum.accumulate(spent)
+        if self.logarithmic:
+            return float(np.exp(np.interp(budget, highest, np.log(values))))
+        return float(np.interp(budget, highest, values))
+
+
+class SweepRouter(Router):
+    """A router with one policy for each value of a parameter: it is its sweep and its policy.
+
+    With `needs_fitting` it also finds, for each budget, the value that spends it on the validation split.
+    """
+
+    @abstractmethod
+    def sweep(self) -> Sweep:
+        """The parameter and its values."""
+
+    @abstractmethod
+    def policy(self, value: float) -> Policy:
+        """The policy at a value of the parameter; `self.fitted` holds the result of `prepare`."""
+
+    def prepare(self, trial: Trial) -> dict[str, Any]:
+        """Fit all that the policies need beside the value; see `fit` for the result."""
+        return {}
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """The result of `prepare`, and the parameter's value for each budget; call it once, as it keeps the result."""
+        self.fitted, sweep = self.prepare(trial), self.sweep()
+        tried = {value: self.policy(value) for value in sweep.rising(sweep.ends)}
+        return self.fitted | {"budgets": sweep.at_budgets(trial, tried, budgets)}
+
+    def policies(self) -> dict[Setting, Policy]:
+        """One setting per value, and one per fitted budget."""
+        return {setting: self.policy(value) for setting, value in self.sweep().settings(self.fitted).items()}
 
 
 def coins(kind: bytes, seed: int | None, nodes: Sequence[bytes]) -> np.ndarray:
@@ -174,15 +220,9 @@ def coins(kind: bytes, seed: int | None, nodes: Sequence[bytes]) -> np.ndarray:
     return uniforms(seeds([digest(kind, str(seed).encode(), node) for node in nodes]), 0)
 
 
-def thresholds(values: np.ndarray, shares: np.ndarray) -> list[float]:
-    """Thresholds with these shares of the values below them; none at 0, all at 1.
-
-    Args:
-        values: shape (n,).
-        shares: shares in [0, 1], shape (k,).
-    """
-    found = np.quantile(values, shares)
-    return np.where(shares <= 0, -np.inf, np.where(shares >= 1, np.inf, found)).tolist()
+def threshold(values: np.ndarray, share: float) -> float:
+    """The threshold with this share of the values, shape (n,), below it: none at 0, all at 1."""
+    return -np.inf if share <= 0 else np.inf if share >= 1 else float(np.quantile(values, share))
 
 
 def aggregated(scores: np.ndarray, how: Aggregate) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets, settings, thresholds
+from trim.routers.base import Sweep, SweepRouter, Trial, threshold
 from trim.routers.query import Shares
 
 
@@ -34,7 +33,7 @@ def weak_entropies(trial: Trial) -> np.ndarray:
     return np.array([step.glimpse for episode in episodes for step in episode.steps])
 
 
-class GlimpRouter(Router):
+class GlimpRouter(SweepRouter):
     """One setting per share of the weak model's own steps, those of the highest entropy."""
 
     name = "glimprouter"
@@ -47,17 +46,14 @@ class GlimpRouter(Router):
 
         shares: Shares = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Entropies on the validation split, and shares by budget."""
-        found = {"entropies": np.quantile(weak_entropies(trial), np.linspace(0, 1, 1001))}
-        values = sorted({0.0, 1.0, *self.params.shares})
-        return found | {"budgets": at_budgets(trial, values, self._policies(found, values), budgets)}
+    def prepare(self, trial: Trial) -> dict[str, Any]:
+        """Quantiles of the entropies on the validation split."""
+        return {"entropies": np.quantile(weak_entropies(trial), np.linspace(0, 1, 1001))}
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per share, and one per fitted budget."""
-        shares = settings("share", self.params.shares, self.fitted)
-        return dict(zip(shares, self._policies(self.fitted, list(shares.values())), strict=True))
+    def sweep(self) -> Sweep:
+        """The shares of the steps."""
+        return Sweep("share", self.params.shares, ends=(0, 1))
 
-    @staticmethod
-    def _policies(found: dict[str, Any], shares: Sequence[float]) -> list[Policy]:
-        return [Glimpsing(t) for t in thresholds(found["entropies"], 1 - np.asarray(shares))]
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
+        return Glimpsing(threshold(self.fitted["entropies"], 1 - value))

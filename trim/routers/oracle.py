@@ -8,6 +8,7 @@ from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.problems.checks import first_error
 from trim.routers.base import Router
+from trim.setting import Setting
 
 
 class _Truth(Policy):
@@ -31,6 +32,6 @@ class Oracle(Router):
     is_reference = True
     needs_reference = True
 
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[Setting, Policy]:
         """One setting."""
-        return {"-": _Truth()}
+        return {Setting(): _Truth()}

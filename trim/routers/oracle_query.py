@@ -10,6 +10,7 @@ import numpy as np
 from trim.engine.policy import Policy
 from trim.routers.base import Router
 from trim.routers.query import Delegate
+from trim.setting import Setting
 
 if TYPE_CHECKING:
     from trim.engine.episode import Episode
@@ -31,11 +32,11 @@ class OracleQuery(Router):
         gained.sort(key=lambda episode: sum(step.tokens for step in episode.steps))
         return {"questions": [episode.problem.question for episode in gained]}
 
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[Setting, Policy]:
         """Shares of the questions."""
         place = {question: i for i, question in enumerate(self.fitted["questions"])}
 
         def scores(questions: Sequence[str]) -> np.ndarray:
             return -np.array([place.get(question, np.inf) for question in questions])
 
-        return {f"share={share:g}": Delegate(scores, -share * len(place)) for share in (0.25, 0.5, 0.75, 1)}
+        return {Setting("share", share): Delegate(scores, -share * len(place)) for share in (0.25, 0.5, 0.75, 1)}

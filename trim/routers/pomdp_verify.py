@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from functools import cached_property
 from typing import Any
 
@@ -126,32 +125,27 @@ class PomdpVerify(PricedRouter):
 
         prices: Prices = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2, 2.5)
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The model, the plans with their largest gap, and prices by budget, interpolated."""
+    def prepare(self, trial: Trial) -> dict[str, Any]:
+        """The model, and the plans of the sweep."""
         from trim.reading.calibrate import calibrate
 
         tree = trial.tree("train")
         tree.expand()
         model = calibrate(tree, trial.costs, self.params.currency)
-        first = plan(model, self.sweep())
-        policies = [_Planned(model, first, i) for i in range(len(first.prices))]
-        found = self.fit_budgets(trial, policies, budgets)
-        whole = first.joined(plan(model, list(found.values())))
-        parts = {"model": vars(model), "plan": vars(whole)}
-        arrays = {f"{part}.{name}": np.asarray(value) for part in parts for name, value in parts[part].items()}
-        return {"budgets": found, "largest_gap": float(whole.gap.max())} | arrays
+        return {"model": vars(model), "plan": vars(plan(model, self.sweep().rising()))}
+
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """The model, the plans with their largest gap, and prices by budget, interpolated."""
+        found = super().fit(trial, budgets)
+        model, first = self._planned
+        whole = first.joined(plan(model, list(found["budgets"].values())))
+        return found | {"largest_gap": float(whole.gap.max()), "plan": vars(whole)}
 
     @cached_property
-    def _found(self) -> tuple[PricedModel, PricedPlan]:
-        if "model.spared" not in self.fitted:
-            raise self.outdated()
-        model = PricedModel(**{f.name: self.fitted[f"model.{f.name}"] for f in fields(PricedModel)})
-        return model, PricedPlan(**{f.name: self.fitted[f"plan.{f.name}"] for f in fields(PricedPlan)})
+    def _planned(self) -> tuple[PricedModel, PricedPlan]:
+        return PricedModel(**self.fitted["model"]), PricedPlan(**self.fitted["plan"])
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per price, highest first, and one per fitted budget.
-
-        Raises:
-            TrimError: if it was fitted by an earlier version.
-        """
-        return {name: _Planned(*self._found, index) for index, name in enumerate(self.by_setting())}
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
+        model, whole = self._planned
+        return _Planned(model, whole, whole.prices.tolist().index(value))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
-from trim.engine.policy import Policy
-from trim.errors import TrimError
 from trim.reading import Currency
 from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets, settings
+from trim.routers.base import Sweep, SweepRouter
 
 Prices = tuple[Annotated[float, Field(gt=0)], ...]
 
 
-class PricedRouter(Router):
+class PricedRouter(SweepRouter):
     """Plans or learns for all prices at once, on whole solution trees of the train split."""
 
     needs_fitting = True
@@ -34,19 +30,6 @@ class PricedRouter(Router):
         prices: Prices = (0.1, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5)
         currency: Currency = "strong_tokens"
 
-    def sweep(self) -> list[float]:
-        """The prices of the operating points, highest first."""
-        return sorted(set(self.params.prices), reverse=True)
-
-    def fit_budgets(self, trial: Trial, policies: Sequence[Policy], budgets: Sequence[float]) -> dict[str, float]:
-        """The price that spends each budget on the validation split, interpolated between the policies of the sweep."""
-        chosen = at_budgets(trial, np.log(self.sweep()).tolist(), policies, budgets)
-        return {budget: float(np.exp(log)) for budget, log in chosen.items()}
-
-    def outdated(self) -> TrimError:
-        """The error for a fit by an earlier version."""
-        return TrimError(f"{self.title}: fitted by an earlier version; `snakemake --cores all` fits it again")
-
-    def by_setting(self) -> dict[str, float]:
-        """The price of each setting: those of the sweep, and those fitted for budgets."""
-        return settings("price", self.params.prices, self.fitted, descending=True)
+    def sweep(self) -> Sweep:
+        """The prices."""
+        return Sweep("price", self.params.prices, descending=True, logarithmic=True)

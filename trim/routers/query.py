@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from trim.engine.policy import Decisions, Policy
 from trim.models.embeddings import Embedding, embedder
 from trim.routers.always import STRONG, WEAK
 from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets, settings, thresholds
+from trim.routers.base import Sweep, SweepRouter, Trial, threshold
 
 Scores = Callable[[Sequence[str]], np.ndarray]
 Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
@@ -64,7 +65,7 @@ class Labels:
         return (1 + self.strong.astype(float) - self.weak) / 2
 
 
-class QueryRouter(Router):
+class QueryRouter(SweepRouter):
     """Learns on the train split which questions are worth the strong model; one setting per share handed over.
 
     Fitting also finds the share that spends each budget on the validation split; a share is
@@ -89,42 +90,38 @@ class QueryRouter(Router):
     def score(self, embeddings: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndarray:
         """The strong model's value on n questions, in any unit, shape (n,); embeddings have shape (n, d)."""
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Standardisation, learned arrays, scores of the validation problems, and shares by budget."""
+    def prepare(self, trial: Trial) -> dict[str, Any]:
+        """Standardisation, learned arrays, and scores of the validation problems."""
         weak, strong = (trial.episodes(end, "train") for end in (WEAK, STRONG))
         raw = embedder(self.params.embedding)([episode.problem.question for episode in weak])
         learned = {"mean": raw.mean(axis=0), "deviation": deviation(raw)}
         right = [np.array([episode.correct for episode in solved]) for solved in (weak, strong)]
         learned |= self.learn(Labels(_standardised(raw, learned), right[0], right[1], trial))
-        learned = {name: np.asarray(array, dtype=np.float32) for name, array in learned.items()}
-        scores = self._scores(learned)
-        validation = scores([problem.question for problem in trial.problems])
-        values = sorted({0.0, 1.0, *self.params.shares})
-        chosen = at_budgets(trial, values, _delegating(scores, validation, values), budgets)
-        return learned | {"validation": validation, "budgets": chosen}
+        self.fitted = {name: np.asarray(array, dtype=np.float32) for name, array in learned.items()}
+        return self.fitted | {"validation": self.scores([problem.question for problem in trial.problems])}
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per share, and one per fitted budget."""
-        shares = settings("share", self.params.shares, self.fitted)
-        made = _delegating(self._scores(self.fitted), self.fitted["validation"], list(shares.values()))
-        return dict(zip(shares, made, strict=True))
+    def sweep(self) -> Sweep:
+        """The shares of the problems."""
+        return Sweep("share", self.params.shares, ends=(0, 1))
 
-    def _scores(self, learned: Mapping[str, np.ndarray]) -> Scores:
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
+        return Delegate(self.scores, threshold(self.fitted["validation"], 1 - value))
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The strong model's value on questions, by the fitted arrays."""
         embed = embedder(self.params.embedding)
         known: dict[str, float] = {}  # the settings share the questions
 
         def scores(questions: Sequence[str]) -> np.ndarray:
             missing = [question for question in dict.fromkeys(questions) if question not in known]
             if missing:
-                values = self.score(_standardised(embed(missing), learned), learned)
+                values = self.score(_standardised(embed(missing), self.fitted), self.fitted)
                 known.update(zip(missing, values.tolist(), strict=True))
             return np.array([known[question] for question in questions])
 
         return scores
-
-
-def _delegating(scores: Scores, validation: np.ndarray, shares: Sequence[float]) -> list[Policy]:
-    return [Delegate(scores, t) for t in thresholds(validation, 1 - np.asarray(shares))]
 
 
 def _standardised(raw: np.ndarray, learned: Mapping[str, np.ndarray]) -> np.ndarray:

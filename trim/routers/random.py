@@ -10,7 +10,7 @@ from pydantic import Field
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, coins
+from trim.routers.base import Sweep, SweepRouter, coins
 from trim.section import Seed
 
 
@@ -26,7 +26,7 @@ class _Coin(Policy):
         return np.where(coins(b"random", self.seed, seen.nodes) < self.probability, Action.REWRITE, Action.ACCEPT)
 
 
-class Random(Router):
+class Random(SweepRouter):
     """Hands each step over with a fixed probability."""
 
     name = "random"
@@ -39,6 +39,10 @@ class Random(Router):
         probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
         seed: Seed = 0
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per probability."""
-        return {f"p={p:g}": _Coin(p, self.params.seed) for p in sorted(self.params.probabilities)}
+    def sweep(self) -> Sweep:
+        """The probabilities."""
+        return Sweep("p", self.params.probabilities)
+
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
+        return _Coin(value, self.params.seed)

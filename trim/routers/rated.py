@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy, Rater
 from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets, settings, thresholds
+from trim.routers.base import Sweep, SweepRouter, Trial, threshold
 from trim.routers.query import Shares
 
 
@@ -24,7 +23,7 @@ class _Rated(Policy):
         return np.where(seen.drafts[:, -1] < self._threshold, Action.REWRITE, Action.ACCEPT)
 
 
-class RatedRouter(Router):
+class RatedRouter(SweepRouter):
     """Hands over the steps whose rating is below a threshold; one setting per share of the weak model's own steps.
 
     A share is turned into a threshold by the ratings of the weak solutions of the validation split.
@@ -43,18 +42,16 @@ class RatedRouter(Router):
         """The rater of the steps."""
         raise NotImplementedError
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Ratings on the validation split, and shares by budget."""
+    def prepare(self, trial: Trial) -> dict[str, Any]:
+        """Quantiles of the ratings on the validation split."""
         accepting = trial.episodes(_Rated(self.rater, -np.inf), "validation")
         ratings = np.array([step.score for episode in accepting for step in episode.steps])
-        found = {"ratings": np.quantile(ratings, np.linspace(0, 1, 1001))}
-        values = sorted({0.0, 1.0, *self.params.shares})
-        return found | {"budgets": at_budgets(trial, values, self._policies(found, values), budgets)}
+        return {"ratings": np.quantile(ratings, np.linspace(0, 1, 1001))}
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per share, and one per fitted budget."""
-        shares = settings("share", self.params.shares, self.fitted)
-        return dict(zip(shares, self._policies(self.fitted, list(shares.values())), strict=True))
+    def sweep(self) -> Sweep:
+        """The shares of the steps."""
+        return Sweep("share", self.params.shares, ends=(0, 1))
 
-    def _policies(self, found: dict[str, Any], shares: Sequence[float]) -> list[Policy]:
-        return [_Rated(self.rater, t) for t in thresholds(found["ratings"], np.asarray(shares))]
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
+        return _Rated(self.rater, threshold(self.fitted["ratings"], value))

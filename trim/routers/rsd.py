@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +11,7 @@ from pydantic import Field
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets, coins, settings
+from trim.routers.base import Sweep, SweepRouter, coins
 from trim.section import Seed
 
 Acceptance = Literal["indicator", "linear", "clipped", "sigmoid"]
@@ -40,7 +40,7 @@ class _Accepting(Policy):
         )
 
 
-class RSD(Router):
+class RSD(SweepRouter):
     """Four forms of acceptance: a step at a threshold, the reward to a power, a ramp and a sigmoid.
 
     The step at a threshold is TRIM-Thr. The parameter is the threshold, the middle of the ramp or the
@@ -67,15 +67,10 @@ class RSD(Router):
         width: float = Field(0.1, gt=0)
         seed: Seed = 0
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Values by budget, interpolated between those of the sweep."""
-        values = sorted(set(self.params.values))
-        return {"budgets": at_budgets(trial, values, [self._policy(value) for value in values], budgets)}
+    def sweep(self) -> Sweep:
+        """The thresholds, middles or powers, by the name of the form."""
+        return Sweep(self.params.form, self.params.values)
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per value, and one per fitted budget."""
-        values = settings(self.params.form, self.params.values, self.fitted)
-        return {name: self._policy(value) for name, value in values.items()}
-
-    def _policy(self, value: float) -> Policy:
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
         return _Accepting(_acceptance(self.params.form, value, self.params.width), self.params.seed)

@@ -10,7 +10,7 @@ import numpy as np
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
 from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets, settings
+from trim.routers.base import Sweep, SweepRouter, Trial
 from trim.routers.glimprouter import weak_entropies
 
 _LEAST = 1e-3  # nats; smaller entropies are treated as equal
@@ -38,7 +38,7 @@ def unsure(fitted: dict[str, Any], entropies: np.ndarray) -> np.ndarray:
     return prior + (other - sure) * (_logs(entropies) - middle) / fitted["variance"]
 
 
-class Steer(Router):
+class Steer(SweepRouter):
     """Hands over, without a draft, the steps whose log-odds of the unsure component reach a threshold.
 
     The confidence is the logarithm of the entropy of the step's first token, one of the paper's choices. The mixture
@@ -59,20 +59,23 @@ class Steer(Router):
         """The mixture, and log-odds by budget."""
         from sklearn.mixture import GaussianMixture
 
-        entropies = weak_entropies(trial)
+        entropies, sweep = weak_entropies(trial), self.sweep()
         mixture = GaussianMixture(2, covariance_type="tied", random_state=0).fit(_logs(entropies)[:, None])
         order = np.argsort(mixture.means_[:, 0])
-        found = {
+        self.fitted = {
             "weights": mixture.weights_[order],
             "means": mixture.means_[order, 0],
             "variance": mixture.covariances_.ravel(),
         }
         # More settings between these, which hand over rising shares of the weak model's own steps.
-        spread = np.quantile(unsure(found, entropies), np.linspace(0, 1, 21))
-        tried = sorted({*self.params.odds, *spread.tolist(), spread[-1] + 1}, reverse=True)
-        return found | {"budgets": at_budgets(trial, tried, [_Mixture(found, odds) for odds in tried], budgets)}
+        spread = np.quantile(unsure(self.fitted, entropies), np.linspace(0, 1, 21)).tolist()
+        tried = {odds: self.policy(odds) for odds in sweep.rising([*spread, spread[-1] + 1])}
+        return self.fitted | {"budgets": sweep.at_budgets(trial, tried, budgets)}
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per log-odds, highest first, and one per fitted budget."""
-        values = settings("odds", self.params.odds, self.fitted, descending=True)
-        return {name: _Mixture(self.fitted, value) for name, value in values.items()}
+    def sweep(self) -> Sweep:
+        """The log-odds."""
+        return Sweep("odds", self.params.odds, descending=True)
+
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
+        return _Mixture(self.fitted, value)

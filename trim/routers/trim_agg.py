@@ -19,6 +19,7 @@ from trim.rl.hyperparameters import Hyperparameters
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Router, Trial
 from trim.section import Seed
+from trim.setting import Setting
 
 if TYPE_CHECKING:
     from trim.rl.networks import ActorCritic
@@ -32,8 +33,8 @@ _log = logging.getLogger(__name__)
 class Network(Policy):
     """One trained policy at one cost of a strong token; hands over the steps with a probability above 1/2."""
 
-    def __init__(self, model: ActorCritic, cost: float, seed: int, max_steps: int) -> None:
-        self._model, self._cost, self.seed, self._max_steps = model, cost, seed, max_steps
+    def __init__(self, model: ActorCritic, cost: float, max_steps: int) -> None:
+        self._model, self._cost, self._max_steps = model, cost, max_steps
         self.logprobs = model.informed
 
     def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
@@ -118,18 +119,17 @@ class TrimAgg(Router):
             if np.ptp(shares) == 0 and shares[0] in (0, 1):
                 what = "every step" if shares[0] else "no step"
                 _log.warning("%s, cost %s, seed %d: the best policy hands over %s", self.name, cost, seed, what)
-        arrays = {f"network.{name}": array for name, array in found.parameters.items()}
         numbers = {"max_steps": validation.max_steps, "validation": {k: v.tolist() for k, v in reached.items()}}
-        return task.describe() | numbers | arrays
+        return task.describe() | numbers | {"network": found.parameters}
 
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[Setting, Policy]:
         """One setting per cost and seed, most expensive tokens first.
 
         Raises:
-            TrimError: if the networks are of another version or feature set.
+            TrimError: if the networks have other features, or were trained otherwise.
         """
         return {
-            f"cost={cost:g} seed={seed}": Network(model, cost, seed, self.fitted["max_steps"])
+            Setting("cost", cost, seed): Network(model, cost, self.fitted["max_steps"])
             for cost, seed, model in reversed(self.networks())
             if cost is not None
         }
@@ -138,7 +138,7 @@ class TrimAgg(Router):
         """Cost (None for any), seed and network of each trained policy.
 
         Raises:
-            TrimError: if the networks are of another version or feature set, or trained otherwise.
+            TrimError: if the networks have other features, or were trained otherwise.
         """
         import torch
 
@@ -148,8 +148,7 @@ class TrimAgg(Router):
         for key, value in json.loads(json.dumps(task.describe())).items():
             if self.fitted.get(key) != value:
                 raise TrimError(f"{self.name}: {key} {self.fitted.get(key)} found, this is {value}; fit again")
-        arrays = {n.removeprefix("network."): a for n, a in self.fitted.items() if n.startswith("network.")}
-        made = []
+        arrays, made = self.fitted["network"], []
         for index, (cost, seed) in enumerate(task.members):
             model = ActorCritic(1, task.settings.hidden, task.recurrent, task.conditioned, task.informed).eval()
             model.load_state_dict({name: torch.from_numpy(a[index : index + 1]) for name, a in arrays.items()})

@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.policy import Policy
-from trim.routers.base import Trial
+from trim.routers.base import Sweep, Trial
 from trim.routers.trim_agg import Network, TrimAgg
+from trim.setting import Setting
 
 if TYPE_CHECKING:
     from trim.rl.training import Task
@@ -43,6 +44,10 @@ class TrimBudget(TrimAgg):
         own = {"recurrent": self.params.memory, "repeats": self.params.repeats}
         return replace(super().task(), conditioned=True, **own)
 
+    def sweep(self) -> Sweep:
+        """The costs."""
+        return Sweep("cost", self.params.costs, descending=True, logarithmic=True)
+
     def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
         """The result of `TrimAgg.fit`, and costs by budget, interpolated between the operating points."""
         found = super().fit(trial, budgets)
@@ -50,22 +55,20 @@ class TrimBudget(TrimAgg):
 
     def _cost_of(self, budget: float, validation: Mapping[str, Any]) -> float:
         """The cost that spends a budget on the validation split, interpolated between the operating points."""
-        costs, spent = sorted(self.params.costs), np.mean(validation["strong_fraction"], axis=0)
-        return float(np.exp(np.interp(budget, np.maximum.accumulate(spent[::-1]), np.log(costs[::-1]))))
+        spent = np.mean(validation["strong_fraction"], axis=0)[::-1]
+        return self.sweep().spending(budget, spent, self.sweep().rising())
 
     def at_budget(self) -> Callable[[float], Policy]:
         """See `Router.at_budget`; of the first seed."""
-        _, seed, model = self.networks()[0]
+        _, _, model = self.networks()[0]
         validation, max_steps = self.fitted["validation"], self.fitted["max_steps"]
-        return lambda budget: Network(model, self._cost_of(budget, validation), seed, max_steps)
+        return lambda budget: Network(model, self._cost_of(budget, validation), max_steps)
 
-    def policies(self) -> dict[str, Policy]:
+    def policies(self) -> dict[Setting, Policy]:
         """One setting per cost and seed, most expensive tokens first, and one per fitted budget and seed."""
-        costs = {f"cost={cost:g}": cost for cost in sorted(self.params.costs, reverse=True)}
-        costs |= {f"budget={budget}": cost for budget, cost in self.fitted.get("budgets", {}).items()}
         networks = self.networks()
         return {
-            f"{name} seed={seed}": Network(model, cost, seed, self.fitted["max_steps"])
-            for name, cost in costs.items()
+            replace(setting, seed=seed): Network(model, cost, self.fitted["max_steps"])
+            for setting, cost in self.sweep().settings(self.fitted).items()
             for _, seed, model in networks
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from trim.pomdp.model import Calibrated, StepModel
 from trim.pomdp.planner import Plan, plan
 from trim.pomdp.policy import planned
 from trim.routers.base import Params as BaseParams
-from trim.routers.base import Router, Trial, at_budgets
+from trim.routers.base import Sweep, SweepRouter, Trial
 
 
 def history(seen: Decisions) -> History:
@@ -40,7 +40,7 @@ class _Planned(Policy):
         return f"score {seen.scores[0, -1]:.3f}: belief {belief}"
 
 
-class TrimPomdp(Router):
+class TrimPomdp(SweepRouter):
     """One policy per cost of a strong token; a right solution is worth 100.
 
     Fitting plans, and finds for each token budget the cost that spends it on the validation split.
@@ -71,27 +71,30 @@ class TrimPomdp(Router):
         tracker: Literal["latest", "filter"] = "filter"
         restriction: float | None = Field(None, ge=0, le=1)
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The plan with its largest gap as a share of the reward, and costs by budget, interpolated."""
+    def prepare(self, trial: Trial) -> dict[str, Any]:
+        """The model, and the plans of the sweep."""
         model = trial.calibration(self.params.calibration)
         if self.params.observation == "score":
             model = model.on_scores()
-        costs = sorted(set(self.params.costs))
-        first = plan(model, costs)
-        most_expensive_first = [self._policy(first, i, model) for i in reversed(range(len(costs)))]
-        chosen = at_budgets(trial, costs[::-1], most_expensive_first, budgets)
-        whole = first.joined(plan(model, list(chosen.values())))
-        arrays = {f"model.{k}": v for k, v in model.arrays().items()} | {f"plan.{k}": v for k, v in vars(whole).items()}
-        return {"budgets": chosen, "largest_gap": float(whole.gap.max() / model.reward)} | arrays
+        return {"model": vars(model), "plan": vars(plan(model, sorted(self.params.costs)))}
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per cost, most expensive first, and one per fitted budget."""
-        model = StepModel(**{k: self.fitted[f"model.{k}"] for k in StepModel.__dataclass_fields__})
-        whole = Plan(**{k: self.fitted[f"plan.{k}"] for k in Plan.__dataclass_fields__})
-        costs = sorted(set(self.params.costs))
-        sweep = {f"cost={c:g}": self._policy(whole, i, model) for i, c in reversed(list(enumerate(costs)))}
-        budgets = enumerate(self.fitted["budgets"], start=len(costs))
-        return sweep | {f"budget={b}": self._policy(whole, i, model) for i, b in budgets}
+    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
+        """The plans with their largest gap as a share of the reward, and costs by budget, interpolated."""
+        found = super().fit(trial, budgets)
+        model, first = self._planned
+        whole = first.joined(plan(model, list(found["budgets"].values())))
+        return found | {"largest_gap": float(whole.gap.max() / model.reward), "plan": vars(whole)}
 
-    def _policy(self, whole: Plan, cost: int, model: StepModel) -> Policy:
-        return _Planned(whole, cost, model, self.params.tracker, self.params.restriction)
+    def sweep(self) -> Sweep:
+        """The costs."""
+        return Sweep("cost", self.params.costs, descending=True)
+
+    @cached_property
+    def _planned(self) -> tuple[StepModel, Plan]:
+        return StepModel(**self.fitted["model"]), Plan(**self.fitted["plan"])
+
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
+        model, whole = self._planned
+        index = whole.costs.tolist().index(value)
+        return _Planned(whole, index, model, self.params.tracker, self.params.restriction)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from trim.engine.actions import Action, Phase
 from trim.engine.policy import Decisions, Policy
-from trim.routers.base import Aggregate, Router, Trial, aggregated, at_budgets, settings
+from trim.routers.base import Aggregate, Sweep, SweepRouter, aggregated
 from trim.routers.base import Params as BaseParams
 
 
@@ -37,7 +36,7 @@ class _Threshold(Policy):
         return f"score {score:.3f} is {'below' if score < self.threshold else 'not below'} {self.threshold:.3g}"
 
 
-class TrimThr(Router):
+class TrimThr(SweepRouter):
     """The last step's score against a threshold: 0 never hands over, 1 always does.
 
     Fitting finds, for each token budget, the threshold that spends it on the validation split.
@@ -60,15 +59,10 @@ class TrimThr(Router):
         span: Annotated[int, Field(ge=1)] | None = 1
         aggregate: Aggregate = "last"
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """Thresholds by budget, interpolated between those of the sweep."""
-        values = sorted({0.0, 1.0, *self.params.thresholds})
-        return {"budgets": at_budgets(trial, values, [self._policy(t) for t in values], budgets)}
+    def sweep(self) -> Sweep:
+        """The thresholds."""
+        return Sweep("tau", self.params.thresholds, ends=(0, 1))
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per threshold, and one per fitted budget."""
-        values = settings("tau", self.params.thresholds, self.fitted)
-        return {name: self._policy(threshold) for name, threshold in values.items()}
-
-    def _policy(self, threshold: float) -> Policy:
-        return _Threshold(threshold, self.params.span, self.params.aggregate)
+    def policy(self, value: float) -> Policy:
+        """See `SweepRouter.policy`."""
+        return _Threshold(value, self.params.span, self.params.aggregate)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -62,8 +63,8 @@ class TrimVerify(PricedRouter):
         evidence: Annotated[tuple[Evidence, ...], Field(min_length=1)] = ("prm",)
         actions: tuple[ActionName, ...] = ("delegate", "accept", "verify", "rewrite")
 
-    def fit(self, trial: Trial, budgets: Sequence[float]) -> dict[str, Any]:
-        """The regressions, the set of actions of each price, its return on validation, and prices by budget."""
+    def prepare(self, trial: Trial) -> dict[str, Any]:
+        """The regressions, the set of actions of each price, and its return on validation."""
         from trim.reading.gains import fit_sets
         from trim.reading.situations import Situations
 
@@ -71,35 +72,24 @@ class TrimVerify(PricedRouter):
         for tree in trees.values():
             tree.expand()
         train, validation = (Situations(tree, trial.costs, params.currency, params.evidence) for tree in trees.values())
-        prices = self.sweep()
+        prices = self.sweep().rising()
         gains, chosen, returns = fit_sets(train, validation, prices, params.actions)
-        found = {
+        return {
             "gains": {name: fitted.texts for name, fitted in gains.items()},
             "chosen": dict(zip(map(str, prices), chosen, strict=True)),
             "validation": dict(zip(map(str, prices), returns.tolist(), strict=True)),
         }
-        return found | {"budgets": self.fit_budgets(trial, self._policies(found, prices), budgets)}
 
-    def policies(self) -> dict[str, Policy]:
-        """One setting per price, highest first, and one per fitted budget.
+    def policy(self, value: float) -> Policy:
+        """The policy at a price; between two prices of the sweep, its actions are those of the nearest."""
+        from trim.reading.gains import action_sets
 
-        Raises:
-            TrimError: if it was fitted by an earlier version.
-        """
-        if "chosen" not in self.fitted:
-            raise self.outdated()
-        prices = self.by_setting()
-        return dict(zip(prices, self._policies(self.fitted, list(prices.values())), strict=True))
+        chosen = {float(price): name for price, name in self.fitted["chosen"].items()}
+        name = chosen[min(chosen, key=lambda price: abs(np.log(price / value)))]
+        return _Verifying(self._gains[name], value, action_sets(self.params.actions)[name], self.params.evidence)
 
-    def _policies(self, fitted: Mapping[str, Any], prices: Sequence[float]) -> list[Policy]:
-        """A policy for each price; between two prices of the sweep, its actions are those of the nearest."""
-        from trim.reading.gains import Gains, action_sets
+    @cached_property
+    def _gains(self) -> dict[str, Gains]:
+        from trim.reading.gains import Gains
 
-        may = action_sets(self.params.actions)
-        gains = {name: Gains(texts) for name, texts in fitted["gains"].items()}
-        chosen = {float(price): name for price, name in fitted["chosen"].items()}
-        names = [chosen[min(chosen, key=lambda known: abs(np.log(known / price)))] for price in prices]
-        return [
-            _Verifying(gains[name], price, may[name], self.params.evidence)
-            for name, price in zip(names, prices, strict=True)
-        ]
+        return {name: Gains(texts) for name, texts in self.fitted["gains"].items()}

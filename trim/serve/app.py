@@ -364,7 +364,7 @@ def _summary(call: Call, bills: list[Bill], steps: list[dict[str, Any]]) -> dict
     point, account = call.head.point, call.account
     told = bills[0].told() if len(bills) == 1 else {"answers": [one.told() for one in bills]}
     budget = None if account.budget is None else {"wanted": account.budget, "share_so_far": account.share}
-    return {"router": point.router, "setting": point.setting, "steps": steps, **told, "budget": budget}
+    return {"router": point.router, "setting": str(point.setting), "steps": steps, **told, "budget": budget}
 
 
 def _headers(call: Call) -> dict[str, str]:
@@ -374,7 +374,7 @@ def _headers(call: Call) -> dict[str, str]:
         "x-trim-request-id": call.head.id,
         "x-trim-model": point.id,
         "x-trim-router": point.router,
-        "x-trim-setting": point.setting,
+        "x-trim-setting": str(point.setting),
     }
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trim.engine.policy import Policy
@@ -14,9 +13,11 @@ from trim.experiment.fitting import fitted_router
 from trim.experiment.params import Params
 from trim.files import read_sealed
 from trim.serve.errors import ApiError
+from trim.setting import BUDGET, Setting, first_seed
 from trim.solve import fitted_folder
 
 DEFAULT = "auto"  # the operator's choice
+_SHARES = frozenset(k / 1000 for k in range(1001))  # budgets for which a policy is made
 
 
 @dataclass(frozen=True)
@@ -24,25 +25,31 @@ class Point:
     """One operating point of a router.
 
     Attributes:
-        id: its name for clients, such as trim-thr@0.35.
         router: the router's name in the experiment.
-        setting: the setting's name there.
+        setting: its setting there, of any seed.
         policy: its policy.
+        parameter: the parameter that clients name by its value alone.
         reached: its results on the validation problems, None if not measured.
         at_budget: the router's policies for any budget, None if it has none between its settings.
     """
 
-    id: str
     router: str
-    setting: str
+    setting: Setting
     policy: Policy
+    parameter: str
     reached: Mapping[str, float] | None = None
     at_budget: Callable[[float], Policy] | None = None
 
     @property
+    def id(self) -> str:
+        """The name for clients, such as trim-thr@0.35."""
+        name = self.router.replace("_", "-")
+        return f"{name}@{self.setting.brief(self.parameter)}" if self.setting.parameter else name
+
+    @property
     def description(self) -> str:
         """One line."""
-        what = self.router if self.setting == "-" else f"{self.router} at {self.setting}"
+        what = self.router if not self.setting.parameter else f"{self.router} at {self.setting}"
         if not self.reached:
             return what
         accuracy, share = self.reached["accuracy"], self.reached["strong_fraction"]
@@ -55,7 +62,7 @@ class Points:
     Args:
         points: the points.
         default: the id of `auto`.
-        named: resolves a name such as guarantee=0.95 to a setting; see `trim.experiment.choosing`.
+        named: resolves a setting such as guarantee=0.95 to another; see `trim.experiment.choosing`.
 
     Raises:
         TrimError: if there is no point with that id.
@@ -65,7 +72,7 @@ class Points:
         self,
         points: Mapping[str, Point],
         default: str,
-        named: Callable[[str, str], str] = lambda router, setting: setting,
+        named: Callable[[str, Setting], Setting] = lambda router, setting: setting,
     ) -> None:
         self._named = named
         self._points, self._setting = dict(points), {(p.router, p.setting): p for p in points.values()}
@@ -78,17 +85,17 @@ class Points:
         """The points, in the experiment's order."""
         return iter(self._points.values())
 
-    def _between(self, router: str, setting: str) -> Point | None:
-        """The point of a budget between the fitted ones, if a router accepts any; made once."""
-        at_budget = next((p.at_budget for p in self if p.router == router and p.at_budget), None)
-        budget = _share(setting)
-        if at_budget is None or budget is None:
-            return None
-        named = f"budget={budget:g}"
-        if (router, named) not in self._setting:
-            id = f"{router.replace('_', '-')}@{budget:g}"
-            self._setting[router, named] = Point(id, router, named, at_budget(budget), None, at_budget)
-        return self._setting[router, named]
+    def _at(self, router: str, setting: Setting) -> Point | None:
+        """The point of a setting; that of a budget between the fitted ones, if a router accepts any, is made once.
+
+        Such a budget has at most three decimals, which limits the number of points.
+        """
+        first, budget = next((p for p in self if p.router == router), None), setting.value
+        known = (router, setting) in self._setting
+        if not known and first and first.at_budget and setting.parameter == BUDGET and budget in _SHARES:
+            point = replace(first, setting=setting, policy=first.at_budget(budget), reached=None)
+            self._setting[router, setting] = point
+        return self._setting.get((router, setting))
 
     def find(self, model: str) -> Point:
         """The point of a name: an id of the list, or ROUTER@SETTING with a setting as in `trim solve`.
@@ -100,27 +107,19 @@ class Points:
             return self.default
         if model in self._points:
             return self._points[model]
-        name, _, setting = model.partition("@")
+        name, _, text = model.partition("@")
         router = name.replace("-", "_")
+        setting = Setting.read(text, next((p.parameter for p in self if p.router == router), ""))
         try:
-            setting = self._named(router, setting).split(" ")[0]
+            point = setting and self._at(router, self._named(router, setting).unseeded)
         except TrimError as error:
             raise ApiError(404, str(error), "model_not_found", "model") from error
-        if (router, setting) in self._setting:
-            return self._setting[router, setting]
-        between = self._between(router, setting)
-        if between:
-            return between
-        known = [DEFAULT, *(p.id for p in self if p.router == router)] if setting else [DEFAULT, *self._points]
+        if point:
+            return point
+        known = [DEFAULT, *(p.id for p in self if p.router == router)] if text else [DEFAULT, *self._points]
         if len(known) == 1:
             known += self._points
         raise ApiError(404, f"model: no {model[:100]!r}; there are {', '.join(known)}", "model_not_found", "model")
-
-
-def _share(text: str) -> float | None:
-    """A share with at most three decimals, which limits their number; None if the text is not one."""
-    found = re.fullmatch(r"(?:budget=)?(0(?:\.\d{1,3})?|1(?:\.0{1,3})?)", text)
-    return float(found[1]) if found else None
 
 
 def operating_points(params: Params, benchmark: str, results: Path, served: Params) -> dict[str, Point]:
@@ -156,14 +155,13 @@ def operating_points(params: Params, benchmark: str, results: Path, served: Para
         if scored and params.as_run(router).models.prm != served.models.prm:
             continue
         reached = _reached(measured, params.source(router, benchmark), router)
-        own = "budget" if at_budget else next(iter(policies)).partition("=")[0]
-        seeds = [policy.seed for policy in policies.values() if policy.seed is not None]
-        first = {n: p for n, p in policies.items() if p.seed is None or p.seed == min(seeds)}
-        for name, policy in first.items():
-            setting = name.split(" ")[0]
-            at = "" if setting == "-" else f"@{setting.removeprefix(f'{own}=')}"
-            point = Point(router.replace("_", "-") + at, router, setting, policy, reached.get(name), at_budget)
-            found[point.id] = point
+        parameter = BUDGET if at_budget else next(iter(policies)).parameter
+        first = first_seed(policies)
+        for setting, policy in policies.items():
+            if setting.seed == first:
+                measured_as = reached.get(str(setting))
+                point = Point(router, setting.unseeded, policy, parameter, measured_as, at_budget)
+                found[point.id] = point
     return found
 
 

@@ -31,6 +31,7 @@ from trim.serve.points import Points, operating_points
 from trim.serve.service import Service
 from trim.serve.settings import KEY, Keys, Limits
 from trim.serve.store import ServerStore
+from trim.setting import Setting
 from trim.solve import fitted_folder, here
 
 _MOST_HEAD = 1 << 16  # bytes of a request outside its body
@@ -105,7 +106,7 @@ def make_api(options: Options) -> Api:
             "or choose another --router"
         )
 
-    def named(router: str, setting: str) -> str:
+    def named(router: str, setting: Setting) -> Setting:
         if router not in params.routers:
             return setting
         folder = fitted_folder(params, router, benchmark, options.results)

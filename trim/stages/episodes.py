@@ -14,6 +14,7 @@ from trim.experiment.runner import Runner
 from trim.ledger.calls import ROLES
 from trim.problems import Problem, read_problems
 from trim.progress import Tracker
+from trim.setting import Setting
 
 
 def make_episodes(
@@ -41,7 +42,7 @@ def write_run(
     split: str,
     router: str,
     problems: Sequence[Problem],
-    policies: Mapping[str, Policy],
+    policies: Mapping[Setting, Policy],
     out: Path,
     title: str | None = None,
 ) -> None:
@@ -54,7 +55,6 @@ def write_run(
         "router": router,
         "title": title or runner.params.title(router),
         "reference": title is not None or runner.params.router_type(router).is_reference,
-        "seeds": [policy.seed for policy in policies.values()],
         "models": {name: asdict(cost) for name, cost in runner.costs().items()},
     }
     write_episodes(out, episodes, list(policies), header)

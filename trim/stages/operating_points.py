@@ -46,8 +46,8 @@ def measure_points(
         correct, tokens = by_problem(runs, solved, list(policies.values()))
         shares = tokens.sum(axis=1) / strong[1].sum()
         reached[router] = {
-            name: {"accuracy": float(right.mean()), "strong_fraction": float(share)}
-            for name, right, share in zip(policies, correct, shares, strict=True)
+            str(setting): {"accuracy": float(right.mean()), "strong_fraction": float(share)}
+            for setting, right, share in zip(policies, correct, shares, strict=True)
         }
         arrays |= {f"{router}.correct": correct, f"{router}.tokens": tokens}
     write_arrays(out.with_suffix(".safetensors"), {name: a.astype(np.int32) for name, a in arrays.items()})

@@ -16,6 +16,7 @@ from trim.experiment.trees import whole_trees
 from trim.report.figures import ENDS, curves
 from trim.report.tables import at_budgets, format_interval, read_csv, titles
 from trim.rl.hyperparameters import CEILINGS
+from trim.setting import Setting
 from trim.stages.episodes import write_run
 from trim.studies.study import Job, Measurement, Study, read_measured
 
@@ -35,7 +36,7 @@ def _run(job: Job) -> None:
         "clairvoyant": [(cost, Clairvoyant(test, cost)) for cost in spread],
     }
     for name, priced in policies.items():
-        settings = {f"cost={cost:.4g}": policy for cost, policy in priced}
+        settings = {Setting("cost", float(f"{cost:.4g}")): policy for cost, policy in priced}
         path = job.out / f"{name}.parquet"
         write_run(runner, job.benchmark, "test", name, test.problems, settings, path, CEILINGS[name])
 

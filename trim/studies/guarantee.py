@@ -14,6 +14,7 @@ from trim.experiment.choosing import RISK, guarantee, read_validation, validatio
 from trim.experiment.params import Params
 from trim.report.figures import legend, panels, styles
 from trim.report.tables import titles
+from trim.setting import Setting
 from trim.studies.study import Measurement, Study, read_measured
 
 _LEVEL = 0.95  # of always-strong's accuracy
@@ -56,7 +57,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
         names = measured.settings[router]
         places = [test.settings.index(name) for name in names]
         outcomes = _outcomes(test, strong, places)
-        promise: dict[str, object] = {"router": router, "setting": row.setting or "", "needed": row.needed}
+        promise: dict[str, object] = {"router": router, "setting": str(row.setting or ""), "needed": row.needed}
         if row.setting:
             place = names.index(row.setting)
             promise["accuracy"] = outcomes.correct[place].mean() / outcomes.strong_correct.mean()
@@ -162,5 +163,5 @@ STUDY = Study(
     table=_table,
     figure=_figure,
     measurement=Measurement(benchmarks=lambda params: list(params.benchmarks), inputs=_measured_from, make=_measure),
-    columns={f"guarantee={_LEVEL:g}": _settings},
+    columns={str(Setting("guarantee", _LEVEL)): _settings},
 )

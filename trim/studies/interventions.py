@@ -131,7 +131,7 @@ def _measure(params: Params, benchmark: str, results: Path) -> dict[str, pd.Data
             continue
         judged = decisions(steps, problems, difficulty)
         table = rates(judged, result.problems, comparison.weights, comparison.interval)
-        tables.append(table.assign(benchmark=benchmark, router=path.stem, setting=setting))
+        tables.append(table.assign(benchmark=benchmark, router=path.stem, setting=str(setting)))
     return {"": pd.concat(tables)}
 
 

@@ -38,11 +38,7 @@ def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataF
     results = read_results(episodes)
     models = {variant: StepModel.load(calibrations / f"{variant}.json") for variant in CALIBRATIONS}
     bins = models[CALIBRATIONS[0]].observation.shape[2]
-    chosen = {
-        index: float(setting.removeprefix("tau="))
-        for index, setting in enumerate(results.settings)
-        if setting.startswith("tau=")
-    }
+    chosen = {index: setting.value for index, setting in enumerate(results.settings) if setting.parameter == "tau"}
     chosen = {index: tau for index, tau in chosen.items() if np.isclose(tau * bins, round(tau * bins))}
     if not chosen:
         raise TrimError(f"{episodes}: no threshold is a multiple of {1 / bins:g}; add one to trim_thr's")

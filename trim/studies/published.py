@@ -19,6 +19,7 @@ from trim.pomdp.predict import predict_thresholds
 from trim.pomdp.simulate import simulate
 from trim.report.figures import legend, styles
 from trim.report.tables import format_interval
+from trim.setting import Setting
 from trim.studies.study import Measurement, Study, read_measured
 
 # Observation, tracker of beliefs, restriction: see `trim.routers.trim_pomdp`.
@@ -50,12 +51,12 @@ def _measure(params: Params, benchmark: str, folder: Path) -> dict[str, pd.DataF
             decide = planned(plans[observation], index, models[observation], tracker, restriction)
             # Every variant is simulated in the model of pairs; a variant that observes scores alone ignores the rest.
             figures = *_run(params, model, decide, cost), plans["pair"].start[index, 1]
-            rows.append((name, f"cost={cost:g}", *figures))
+            rows.append((name, str(Setting("cost", cost)), *figures))
     nothing = (np.nan,) * 4
     thresholds = np.linspace(0, 1, 21)
     said = predict_thresholds(model, thresholds.tolist())
     for tau, accuracy, calls, _ in zip(thresholds, *said, strict=True):
-        rows.append(("TRIM-Thr, predicted", f"tau={tau:g}", accuracy, np.nan, np.nan, calls, *nothing))
+        rows.append(("TRIM-Thr, predicted", str(Setting("tau", tau)), accuracy, np.nan, np.nan, calls, *nothing))
     rows += [(*point, *nothing) for router in RELEASED for point in _released(params, router)]
     return {"": pd.DataFrame(rows, columns=list(COLUMNS))}
 
