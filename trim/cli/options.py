@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,11 @@ class Role(str, Enum):
 
     weak = "weak"
     strong = "strong"
+
+    @property
+    def role(self) -> Literal["weak", "strong"]:
+        """Its name."""
+        return "weak" if self is Role.weak else "strong"
 
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment's file.")]

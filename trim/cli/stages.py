@@ -108,7 +108,7 @@ def rollouts(
     from trim.stages.rollouts import make_rollouts
 
     with display(f"{model.value} rollouts") as tracker:
-        count = make_rollouts(load_params(params), problems, model.value, shard, out, journal, tracker)
+        count = make_rollouts(load_params(params), problems, model.role, shard, out, journal, tracker)
     print(f"{out}: {count} draws")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trim.experiment.params import Params
 from trim.experiment.runner import Runner
+from trim.ledger.calls import Role
 from trim.problems import SPLITS, Problem, read_problems
 from trim.progress import Tracker
 from trim.routers.always import AlwaysStrong, AlwaysWeak
@@ -18,7 +19,7 @@ def shard_of(problems: Sequence[Problem], shard: int, shards: int) -> list[Probl
 
 
 def make_rollouts(
-    params: Params, problems: Path, model: str, shard: int, out: Path, journal: Path, tracker: Tracker
+    params: Params, problems: Path, model: Role, shard: int, out: Path, journal: Path, tracker: Tracker
 ) -> int:
     """Solve one shard of every split with one model alone; returns the number of new draws.
 
