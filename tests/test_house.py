@@ -107,6 +107,29 @@ def test_no_key_of_the_experiment_is_in_two_files():
     assert set(base) & set(full) == {"routers", "studies"}
 
 
+def test_every_stage_is_a_command():
+    from typer.main import get_command
+
+    from trim import stages
+
+    known = [stage.name for stage in stages.registry()]
+    assert len(set(known)) == len(known)
+    for name in known:
+        command = get_command(app)
+        for part in name.split():
+            command = command.commands[part]
+        assert command.help
+
+
+def test_the_command_line_loads_no_large_package():
+    large = {"numpy", "pandas", "pyarrow", "pydantic", "scipy", "sklearn", "torch", "transformers"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, trim.cli; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert not large & set(loaded)
+
+
 def test_help_shows_peoples_commands_first():
     from typer.testing import CliRunner
 
