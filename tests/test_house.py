@@ -40,7 +40,7 @@ def rules() -> dict[str, set[Path]]:
     text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
     found = {}
     for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL):
-        modules = re.findall(r"code\(\s*\"(trim[\w.]+)\"", body)
+        modules = re.findall(r"(?:code|run_params)\(\s*\"(trim[\w.]+)\"", body)
         found[name] = {path for module in modules for path in sources(module)}
     return found
 
