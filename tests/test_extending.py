@@ -1,5 +1,6 @@
 """What is added is found by its file: each case adds one in a copy of the package, and sees it work."""
 
+import json
 import re
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def test_a_study_is_one_file(package):
     assert table[["count", "min", "max"]].to_numpy().tolist() == [[2, 0.25, 0.5], [1, 0.75, 0.75]]
     assert (package / "results/figures/ranges.png").stat().st_size
     assert "ranges" in run(package, "snakemake", "--dry-run", "--", "results/tables/ranges.md").stdout
+
+
+def test_a_stage_is_one_file(package):
+    example(package, "trim/stages/lengths.py")
+    assert "Write the mean length" in run(package, "trim", "--help").stdout
+    run(package, "trim", "problems", "--benchmark", "standard", "--out", "p.parquet", "--params", "params.yaml")
+    done = run(package, "trim", "lengths", "--problems", "p.parquet", "--out", "lengths.json")
+    assert done.stdout.startswith("lengths.json: ")
+    assert json.loads((package / "lengths.json").read_text())["mean"] > 5
 
 
 BACKEND = '''

@@ -40,7 +40,7 @@ def rules() -> dict[str, set[Path]]:
     text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
     found = {}
     for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", text, re.MULTILINE | re.DOTALL):
-        modules = re.findall(r"code\(\s*\"(trim[\w.]+)\"", body)
+        modules = re.findall(r"(?:code|run_params)\(\s*\"(trim[\w.]+)\"", body)
         found[name] = {path for module in modules for path in sources(module)}
     return found
 
@@ -105,6 +105,29 @@ def test_no_key_of_the_experiment_is_in_two_files():
     full = yaml.safe_load((ROOT / "workflow/experiments/full.yaml").read_text())
     assert not set(base["routers"]) & set(full["routers"])
     assert set(base) & set(full) == {"routers", "studies"}
+
+
+def test_every_stage_is_a_command():
+    from typer.main import get_command
+
+    from trim import stages
+
+    known = [stage.name for stage in stages.registry()]
+    assert len(set(known)) == len(known)
+    for name in known:
+        command = get_command(app)
+        for part in name.split():
+            command = command.commands[part]
+        assert command.help
+
+
+def test_the_command_line_loads_no_large_package():
+    large = {"numpy", "pandas", "pyarrow", "pydantic", "scipy", "sklearn", "torch", "transformers"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, trim.cli; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert not large & set(loaded)
 
 
 def test_help_shows_peoples_commands_first():

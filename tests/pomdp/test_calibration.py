@@ -13,13 +13,13 @@ from scipy.stats import norm
 
 from trim.errors import TrimError
 from trim.evaluation.published import published_model
+from trim.experiment.calibrating import _read_labelled
 from trim.files import write_sealed
 from trim.pomdp.calibration import Solution, agreement, calibrate, density, guess_error, hazard, observations
 from trim.pomdp.difficulty import Outcomes, fit_classes
 from trim.pomdp.model import StepModel
 from trim.pomdp.predict import predict_thresholds
 from trim.pomdp.simulate import simulate, threshold
-from trim.stages.calibrate import _read_labelled
 
 
 def sampled(model, n, seed, weak=True):

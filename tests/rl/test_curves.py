@@ -23,7 +23,7 @@ def trainings(tmp_path):
 
 
 def test_a_row_for_each_update_and_the_last_values(trainings, tmp_path):
-    make_curves(trainings, tmp_path)
+    make_curves(tmp_path, trainings)
     table = pd.read_csv(tmp_path / "curves.csv")
     assert table["router"].tolist() == ["one"] * 3 + ["two"] * 3
     assert table["update"].tolist() == [0, 1, 2] * 2
@@ -33,7 +33,7 @@ def test_a_row_for_each_update_and_the_last_values(trainings, tmp_path):
 
 
 def test_without_trainings_the_table_is_empty(tmp_path):
-    make_curves([], tmp_path)
+    make_curves(tmp_path)
     assert list(pd.read_csv(tmp_path / "curves.csv")) == ["benchmark", "router", "update", *COLUMNS]
     assert json.loads((tmp_path / "metrics.json").read_text()) == {}
 
@@ -41,4 +41,4 @@ def test_without_trainings_the_table_is_empty(tmp_path):
 def test_a_damaged_curve_is_named(trainings, tmp_path):
     (trainings[0] / "plots/metrics/kl/mean.tsv").write_text("nothing")
     with pytest.raises(TrimError, match=r"one/plots/metrics/kl/mean.tsv: no curve of a training"):
-        make_curves(trainings, tmp_path)
+        make_curves(tmp_path, trainings)

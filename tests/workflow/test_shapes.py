@@ -15,6 +15,7 @@ from trim.report.tables import write_tables
 from trim.stages.episodes import make_episodes
 from trim.stages.evaluate import make_evaluation
 from trim.stages.fit import make_fit
+from trim.stages.job import Job
 from trim.stages.manifest import make_manifest
 from trim.stages.operating_points import measure_points
 from trim.stages.problems import make_problems
@@ -49,26 +50,16 @@ def whole(tmp_path_factory, raw) -> Path:
     results = tmp_path_factory.mktemp("shapes")
     params = check(shaped(raw, tuple(ROUTERS), "random"))
     problems, journal = results / f"problems/{BENCHMARK}.parquet", results / ".journal/draws.sqlite"
+
+    def job(out: str) -> Job:
+        return Job(params, Tracker.silent(), problems, results / out, journal)
+
     make_problems(params, BENCHMARK, problems)
     for name in params.routers:
-        tracker = Tracker.silent()
         if params.router_type(name).needs_fitting:
-            make_fit(
-                params,
-                BENCHMARK,
-                name,
-                problems,
-                (),
-                None,
-                results / "routers" / BENCHMARK,
-                results / "x.parquet",
-                journal,
-                tracker,
-            )
-        out = results / f"episodes/{BENCHMARK}/{name}.parquet"
-        make_episodes(params, BENCHMARK, "test", name, problems, (), results / "routers", out, journal, tracker)
-    points = results / f"validation/{BENCHMARK}.json"
-    measure_points(params, BENCHMARK, problems, (), results / "routers", points, journal, Tracker.silent())
+            make_fit(BENCHMARK, name, job(f"routers/{BENCHMARK}"), results / "x.parquet")
+        make_episodes(BENCHMARK, name, job(f"episodes/{BENCHMARK}/{name}.parquet"), "test", results / "routers")
+    measure_points(BENCHMARK, job(f"validation/{BENCHMARK}.json"), results / "routers")
     return results
 
 

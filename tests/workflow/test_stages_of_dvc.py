@@ -50,9 +50,9 @@ def modules(stage: str) -> set[str]:
     """The modules whose code a stage's rules name."""
     found = set()
     for block in blocks(stage):
-        for function, pattern, name in re.findall(r"(\w*code)\(\s*(f?)\"([^\"]+)\"", block):
+        for function, pattern, name in re.findall(r"(\w*code|run_params)\(\s*(f?)\"([^\"]+)\"", block):
             found |= {f"trim.studies.{study}" for study in studies.names()} if pattern else {name}
-            found |= set(BACKENDS) if function == "model_code" else set()
+            found |= set(BACKENDS) if function != "code" else set()
         found |= set(verifiers.modules()) if "verifiers.modules()" in block else set()
         if "router_code" in block:
             found |= {router.__module__ for router in registry().values()}
@@ -87,6 +87,7 @@ def test_a_stage_depends_on_the_parameters_that_its_rules_read(stage):
     read = {
         key for keys in re.findall(r'SECTIONS((?:\["\w+"\])+)', text) for key in [".".join(re.findall(r"\w+", keys))]
     }
+    read |= {"generation", "models"} if "run_params(" in text else set()
     read |= set(Params.model_fields) if "LAYOUT.reported" in text else set()
     if "params.yaml" not in listed(stage, "params"):
         known = listed(stage, "params")

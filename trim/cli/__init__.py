@@ -19,11 +19,10 @@ from trim.cli.choose import choose
 from trim.cli.options import PIPELINE
 from trim.cli.pomdp import pomdp
 from trim.cli.pretrain import pretrain
-from trim.cli.prm import prm
 from trim.cli.reports import reports
 from trim.cli.serve import serve
 from trim.cli.solve import solve
-from trim.cli.stages import stages
+from trim.cli.stages import prm, stages
 from trim.cli.studies import studies
 from trim.errors import TrimError, printable
 

@@ -12,17 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from trim.cli.options import (
-    DEFAULT_PARAMS,
-    DEFAULT_RESULTS,
-    PIPELINE,
-    ParamsFile,
-    Results,
-    RunParams,
-    load_params,
-    load_run,
-)
+from trim.cli.options import DEFAULT_PARAMS, ParamsFile, Results, RunParams, load_params, load_run
 from trim.progress import display
+from trim.stages.stage import DEFAULT_RESULTS
 from trim.terminal import cell
 
 if TYPE_CHECKING:
@@ -106,22 +98,6 @@ def _show_selection(params: Params, results: Path) -> None:
     console = Console()
     console.print(table)
     console.print(f"{nothing} more choices would have gained nothing; differences are those shown 4 times out of 5")
-
-
-@audits.command(rich_help_panel=PIPELINE)
-def manifest(results: Results = DEFAULT_RESULTS) -> None:
-    """Write results/manifest.json, the digest of every result; with it `trim audit` detects changes."""
-    from trim.stages.manifest import make_manifest
-
-    print(f"{results / 'manifest.json'}: {make_manifest(results)} files")
-
-
-@audits.command(rich_help_panel=PIPELINE)
-def lock() -> None:
-    """Record the finished run in dvc.lock, as `dvc repro` would; the last job of a run does it."""
-    from trim.stages.lock import lock as make_lock
-
-    print(make_lock(Path()))
 
 
 @audits.command()

@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trim.cli.options import DEFAULT_RESULTS, FittedOn, OwnParams, Results
+from trim.cli.options import FittedOn, OwnParams, Results
 from trim.errors import TrimError
+from trim.stages.stage import DEFAULT_RESULTS
 from trim.terminal import cell
 
 

@@ -12,14 +12,6 @@ if TYPE_CHECKING:
     from trim.experiment.params import Params
 
 
-class Split(str, Enum):
-    """A split of a benchmark."""
-
-    train = "train"
-    validation = "validation"
-    test = "test"
-
-
 class Role(str, Enum):
     """A language model's role."""
 
@@ -47,20 +39,12 @@ OwnParams = Annotated[
 FittedOn = Annotated[
     str | None, typer.Option("--benchmark", help="Use the fits of this benchmark; by default the first.")
 ]
-Benchmark = Annotated[str, typer.Option(help="A benchmark of the experiment.")]
-Problems = Annotated[Path, typer.Option(help="Table made by `trim problems`.")]
-Layers = Annotated[list[Path] | None, typer.Argument(help="Tables of existing draws.")]
-Journal = Annotated[Path, typer.Option(help="SQLite journal; an interrupted run resumes from it.")]
-Fitted = Annotated[Path | None, typer.Option(help="Folder of fitted parameters, with a folder for each benchmark.")]
-Labelled = Annotated[Path | None, typer.Option(help="A file of labelled solutions in ProcessBench's form.")]
 Out = Annotated[Path, typer.Option(help="File to write.")]
-Shard = Annotated[int, typer.Option(min=0, help="Number of the shard, from 0.")]
 Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 # Panels of `trim --help`, below the commands for people.
 PIPELINE = "Stages of the pipeline, which Snakemake runs"
 STUDIES = "Studies, which Snakemake runs"
 DEFAULT_PARAMS = Path("params.yaml")
-DEFAULT_RESULTS = Path("results")
 
 
 def load_run(path: Path | None, results: Path) -> Params:

@@ -8,17 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trim.cli.options import (
-    DEFAULT_PARAMS,
-    DEFAULT_RESULTS,
-    PIPELINE,
-    ParamsFile,
-    Results,
-    RunParams,
-    load_params,
-    load_run,
-)
+from trim.cli.options import DEFAULT_PARAMS, PIPELINE, ParamsFile, Results, RunParams, load_params, load_run
 from trim.errors import TrimError, printable
+from trim.stages.stage import DEFAULT_RESULTS
 from trim.terminal import cell
 
 reports = typer.Typer()

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from trim.cli.options import DEFAULT_RESULTS, FittedOn, OwnParams, Results
+from trim.cli.options import FittedOn, OwnParams, Results
+from trim.stages.stage import DEFAULT_RESULTS
 
 
 def serve(

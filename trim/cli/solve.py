@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from trim.cli.options import DEFAULT_RESULTS, FittedOn, OwnParams, Results
+from trim.cli.options import FittedOn, OwnParams, Results
 from trim.errors import TrimError, printable
-from trim.files import read_text
+from trim.stages.stage import DEFAULT_RESULTS
 
 if TYPE_CHECKING:
     from trim.engine.episode import Episode, Step
@@ -60,6 +60,8 @@ def _questions(question: str | None, file: Path | None) -> list[str]:
         if not question.isprintable() and question != question.encode("utf-8", "replace").decode():
             raise TrimError("the question is not UTF-8; save it in a file as UTF-8, and use --file")
         return [question]
+    from trim.files import read_text
+
     silent = file is None and (sys.stdin is None or (question is None and sys.stdin.isatty()))
     try:
         text = "" if silent else read_text(file) if file else sys.stdin.read()

@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trim.engine.policy import Policy
-from trim.experiment.fitting import policies_for
-from trim.experiment.params import Params
-from trim.experiment.runner import Runner
-from trim.models.settings import RewardModel
-from trim.problems import read_problems
-from trim.progress import Tracker
+from trim.stages.job import Job
+from trim.stages.stage import Benchmark, Fitted, Split, Stage
+
+if TYPE_CHECKING:
+    from trim.engine.policy import Policy
+    from trim.models.settings import RewardModel
 
 
-def make_draws(
-    params: Params,
-    benchmark: str,
-    split: str,
-    problems: Path,
-    layers: Sequence[Path],
-    fitted: Path | None,
-    out: Path,
-    journal: Path,
-    tracker: Tracker,
-) -> int:
-    """Run all routers at once to make the draws they need; returns the number of new ones.
+def make_draws(benchmark: Benchmark, job: Job, split: Split, fitted: Fitted = None) -> str:
+    """Run all routers at once, so that shared draws are made once; writes the draws to OUT."""
+    from trim.experiment.fitting import policies_for
+    from trim.problems import read_problems
 
-    Args:
-        params: the experiment.
-        benchmark: the benchmark.
-        split: the split to run.
-        problems: the table of problems.
-        layers: draws made by earlier rules.
-        fitted: folder of fitted parameters, with a folder for each benchmark.
-        out: the new layer.
-        journal: database that keeps each batch of draws.
-        tracker: notified of every batch and round.
-    """
-    runner = Runner.open(params, layers, journal, tracker)
-    solved, together = read_problems(problems, split), dict[RewardModel, list[Policy]]()
-    for router in params.routers_on(benchmark):
+    runner, solved = job.runner(), read_problems(job.problems, split)
+    together: dict[RewardModel, list[Policy]] = {}
+    for router in job.params.routers_on(benchmark):
         found = policies_for(runner, router, benchmark, fitted, solved)
-        together.setdefault(params.as_run(router).models.prm, []).extend(found.values())
+        together.setdefault(job.params.as_run(router).models.prm, []).extend(found.values())
     for prm, policies in together.items():
         scoring = runner.with_reward_model(prm)
         scoring.run(solved, policies)
         scoring.prompt_tokens(solved, "prm")
-    return runner.draws.export(out)
+    return f"{job.out}: {runner.draws.export(job.out)} draws"
+
+
+STAGES = [Stage("draws", make_draws, order=12, progress="draws, {split}")]

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING, Annotated
 
 from trim.errors import TrimError
-from trim.evaluation.comparison import Comparison, comparisons, differences, headline, measures, ratios, summary, units
-from trim.evaluation.results import read_results
-from trim.experiment.params import Params, measure_settings
-from trim.files import write_json, write_text
-from trim.ledger.units import UNITS
+from trim.stages.stage import DEFAULT_RESULTS, Input, Results, Stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trim.evaluation.comparison import Comparison
+    from trim.experiment.params import Params
 
 
-def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cost: str | None = None) -> None:
-    """Write summary.csv, measures.csv, differences.csv, ratios.csv, units.csv and metrics.json into `results`.
+def make_evaluation(
+    params: Params,
+    episodes: Annotated[list[Path], Input("Files made by `trim episodes`.", positional=True)],
+    results: Results = DEFAULT_RESULTS,
+    cost: Annotated[str | None, Input("Unit of cost, in place of the experiment's.")] = None,
+) -> str:
+    """Compute every measure with its interval: the CSV files and metrics.json in the results.
 
-    Benchmarks and routers keep the experiment's order; differences are to each of its baselines.
+    Note:
+        Benchmarks and routers keep the experiment's order; differences are to each of its baselines.
 
     Raises:
         TrimError: for an unknown unit of cost or a damaged file.
     """
+    import pandas as pd
+
+    from trim.evaluation.comparison import comparisons, differences, headline, measures, ratios, summary, units
+    from trim.evaluation.results import read_results
+    from trim.experiment.params import measure_settings
+    from trim.files import write_json, write_text
+    from trim.ledger.units import UNITS
+
     if cost is not None and cost not in UNITS:
         raise TrimError(f"--cost {cost}: unknown unit; allowed: {', '.join(UNITS)}")
     benchmarks, routers = list(params.benchmarks), list(params.routers)
@@ -44,6 +59,7 @@ def make_evaluation(params: Params, episodes: Sequence[Path], results: Path, cos
     write("ratios.csv", lambda comparison: ratios(comparison, *_rivals(params, comparison)))
     write("units.csv", lambda comparison: units(comparison, params.evaluation.headline_budget))
     write_json(results / "metrics.json", headline(write("measures.csv", measures)))
+    return f"{results}: summary, measures, differences, ratios and units .csv, metrics.json"
 
 
 def _rivals(params: Params, comparison: Comparison) -> tuple[list[str], list[str]]:
@@ -51,3 +67,6 @@ def _rivals(params: Params, comparison: Comparison) -> tuple[list[str], list[str
     names = list(comparison.routers)
     trim = [name for name in names if params.group(name) == "trim"]
     return trim, [name for name in names if params.group(name) in ("query", "cascade") or name == "oracle_query"]
+
+
+STAGES = [Stage("evaluate", make_evaluation, order=15)]

@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from trim.errors import TrimError
-from trim.experiment.fitting import fit_router
-from trim.experiment.params import Params
-from trim.experiment.runner import Runner
-from trim.pomdp.model import StepModel
-from trim.progress import Tracker
-from trim.routers.fitted import write_fitted
-from trim.stages.calibrate import calibrations as calibrate
+from trim.stages.job import Job
+from trim.stages.stage import Benchmark, DrawsOut, Input, Labelled, Stage
+
+if TYPE_CHECKING:
+    from trim.pomdp.model import StepModel
 
 
 def make_fit(
-    params: Params,
-    benchmark: str,
-    router: str,
-    problems: Path,
-    layers: Sequence[Path],
-    calibrations: Path | None,
-    out: Path,
-    draws_out: Path,
-    journal: Path,
-    tracker: Tracker,
-    labelled: Path | None = None,
-) -> None:
-    """Fit a router on a benchmark.
+    benchmark: Benchmark,
+    router: Annotated[str, Input("The router to fit.")],
+    job: Job,
+    draws_out: DrawsOut,
+    calibrations: Annotated[Path | None, Input("Folder made by `trim calibrate`.")] = None,
+    solutions: Labelled = None,
+) -> str:
+    """Fit a router without networks: choose its settings on the validation split.
 
-    Writes ROUTER.json and ROUTER.safetensors into the folder `out`, and the draws made for it. For a planning router
-    with scores of its own a POMDP is calibrated on these, with `labelled` solutions if there are any.
+    Note:
+        For a planning router with scores of its own a POMDP is calibrated on these, with labelled solutions if there
+        are any.
     """
-    own = params.as_run(router)
-    runner = Runner.open(own, layers, journal, tracker)
+    from trim.experiment.calibrating import calibrations as calibrate
+    from trim.experiment.fitting import fit_router
+    from trim.pomdp.model import StepModel
+    from trim.routers.fitted import write_fitted
+
+    own = job.params.as_run(router)
+    runner = job.runner(own)
 
     def calibration(name: str) -> StepModel:
-        if own is not params:
-            return calibrate(runner, problems, labelled).models[name]
+        if own is not job.params:
+            return calibrate(runner, job.problems, solutions).models[name]
         if calibrations is None:
             raise TrimError(f"--calibrations is missing: {router} plans in a calibrated POMDP")
         return StepModel.load(calibrations / f"{name}.json")
 
-    fitted = fit_router(runner, router, problems, calibration)
+    fitted = fit_router(runner, router, job.problems, calibration)
     runner.draws.export(draws_out)
-    write_fitted(out, router, benchmark, fitted)
+    write_fitted(job.out, router, benchmark, fitted)
+    return f"{job.out}: fitted {router}"
+
+
+STAGES = [
+    Stage(
+        "fit",
+        make_fit,
+        order=9,
+        progress="fit {router}, {benchmark}",
+        out="Folder to write ROUTER.json and ROUTER.safetensors into.",
+    )
+]

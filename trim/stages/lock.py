@@ -10,18 +10,21 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trim.errors import TrimError
-from trim.files import write_text
 from trim.stages.environment import find
+from trim.stages.stage import Stage
 
 _PARAMS = "params.yaml"
 _WHOLE = [{_PARAMS: None}]
 
 
+def make_lock() -> str:
+    """Record the finished run in dvc.lock, as `dvc repro` would; the last job of a run does it."""
+    return lock(Path())
+
+
 def lock(root: Path) -> str:
-    """Record the results under `root` in dvc.lock, as `dvc repro` would; returns a report of one line.
+    """Record the results under `root` in dvc.lock; returns a report of one line.
 
     Does nothing without a DVC repository or DVC, or when DVC itself runs this. Times of files stay as they are, since
     Snakemake relies on them.
@@ -29,6 +32,8 @@ def lock(root: Path) -> str:
     Raises:
         TrimError: if DVC fails.
     """
+    import yaml
+
     if "DVC_STAGE" in os.environ:
         return "dvc.lock: left to the DVC stage that runs this"
     if not (root / ".dvc").is_dir() or not (root / ".git").exists() or not (root / "dvc.yaml").is_file():
@@ -55,6 +60,10 @@ def lock(root: Path) -> str:
 
 def _record_parameters(root: Path, stages: Mapping[str, Any]) -> None:
     """Replace the parameters that DVC took from params.yaml by those that ran, with an overlay or `--config`."""
+    import yaml
+
+    from trim.files import write_text
+
     path, ran = root / "dvc.lock", root / "results/params.yaml"
     if not path.is_file() or not ran.is_file():
         return
@@ -78,3 +87,6 @@ def _values(parameters: Any, keys: Sequence[str]) -> dict[str, Any]:
         if value is not None:
             values[key] = value
     return values
+
+
+STAGES = [Stage("lock", make_lock, order=17)]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trim.errors import TrimError
-from trim.experiment.strict_yaml import read_yaml
-from trim.files import file_digest, write_sealed
-from trim.provenance import digest_of_values
+from trim.stages.stage import DEFAULT_RESULTS, Results, Stage
 
 MANIFEST = "manifest.json"
 _PARAMS = "params.yaml"
@@ -15,15 +13,17 @@ _SERVING = "serving"  # the store of `trim serve`
 _CHANGES_NOTHING = ("shards", "replay", "pretrain")  # sections that no result depends on
 
 
-def make_manifest(results: Path) -> int:
-    """Write results/manifest.json; returns the number of files in it.
+def make_manifest(results: Results = DEFAULT_RESULTS) -> str:
+    """Write results/manifest.json, the digest of every result; with it `trim audit` detects changes.
 
     Raises:
         TrimError: if the results hold a pipe, a device or a link to nothing.
     """
+    from trim.files import file_digest, write_sealed
+
     digests = {name: file_digest(path) for name, path in result_files(results).items()}
     write_sealed(results / MANIFEST, {"files": digests, "params": params_digest(results)})
-    return len(digests)
+    return f"{results / MANIFEST}: {len(digests)} files"
 
 
 def result_files(results: Path) -> dict[str, Path]:
@@ -50,6 +50,9 @@ def params_digest(results: Path) -> str | None:
     Raises:
         TrimError: if it is not YAML, or holds no parameters.
     """
+    from trim.experiment.strict_yaml import read_yaml
+    from trim.provenance import digest_of_values
+
     path = results / _PARAMS
     if not path.is_file():
         return None
@@ -57,3 +60,6 @@ def params_digest(results: Path) -> str | None:
     if not isinstance(sections, dict):
         raise TrimError(f"{path}: holds no parameters; `snakemake --cores all` writes it again")
     return digest_of_values({name: sections[name] for name in sections.keys() - {*_CHANGES_NOTHING}})
+
+
+STAGES = [Stage("manifest", make_manifest, order=16)]

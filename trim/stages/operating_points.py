@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
-
-from trim.experiment.fitting import by_problem, fitted_policies
-from trim.experiment.params import Params
-from trim.experiment.runner import Runner
-from trim.files import write_arrays, write_sealed
-from trim.problems import read_problems
-from trim.progress import Tracker
-from trim.routers.always import STRONG
+from trim.stages.job import Job
+from trim.stages.stage import DEFAULT_RESULTS, Benchmark, Input, Stage
 
 
 def measure_points(
-    params: Params,
-    benchmark: str,
-    problems: Path,
-    layers: Sequence[Path],
-    fitted: Path,
-    out: Path,
-    journal: Path | None,
-    tracker: Tracker,
-) -> None:
-    """Run every setting of the routers fitted on a benchmark on its validation problems.
+    benchmark: Benchmark,
+    job: Job,
+    fitted: Annotated[Path, Input("Folder of fitted parameters.")] = DEFAULT_RESULTS / "routers",
+) -> str:
+    """Measure every setting of the fitted routers on the validation problems, for `trim serve`; writes OUT.
 
-    Writes accuracy and strong tokens over always-strong's, by router and setting, to OUT, and problem by problem into
-    the safetensors file beside it. Routers are fitted on these very problems, so the numbers guide a choice and are
-    no result.
+    Note:
+        OUT holds accuracy and strong tokens over always-strong's, by router and setting; the safetensors file beside it
+        the same by problem. Routers are fitted on these very problems, so the numbers guide a choice and are no result.
     """
-    runner = Runner.open(params, layers, journal, tracker)
-    solved = read_problems(problems, "validation")
+    import numpy as np
+
+    from trim.experiment.fitting import by_problem, fitted_policies
+    from trim.files import write_arrays, write_sealed
+    from trim.problems import read_problems
+    from trim.routers.always import STRONG
+
+    params, runner = job.params, job.runner()
+    solved = read_problems(job.problems, "validation")
     strong = by_problem(runner, solved, [STRONG])
     reached: dict[str, dict[str, dict[str, float]]] = {}
     arrays = dict(zip(("always_strong.correct", "always_strong.tokens"), strong, strict=True))
@@ -50,5 +45,9 @@ def measure_points(
             for setting, right, share in zip(policies, correct, shares, strict=True)
         }
         arrays |= {f"{router}.correct": correct, f"{router}.tokens": tokens}
-    write_arrays(out.with_suffix(".safetensors"), {name: a.astype(np.int32) for name, a in arrays.items()})
-    write_sealed(out, reached)
+    write_arrays(job.out.with_suffix(".safetensors"), {name: a.astype(np.int32) for name, a in arrays.items()})
+    write_sealed(job.out, reached)
+    return f"{job.out}: operating points on {benchmark}"
+
+
+STAGES = [Stage("operating-points", measure_points, order=14, progress="operating points, {benchmark}")]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from trim.experiment.params import Params
-from trim.experiment.runner import Runner
-from trim.ledger.calls import Role
-from trim.problems import SPLITS, Problem, read_problems
-from trim.progress import Tracker
-from trim.routers.always import AlwaysStrong, AlwaysWeak
+from trim.stages.job import Job
+from trim.stages.stage import Shard, Stage
+
+if TYPE_CHECKING:
+    from trim.problems import Problem
 
 
 def shard_of(problems: Sequence[Problem], shard: int, shards: int) -> list[Problem]:
@@ -18,19 +17,29 @@ def shard_of(problems: Sequence[Problem], shard: int, shards: int) -> list[Probl
     return list(problems[shard::shards])
 
 
-def make_rollouts(
-    params: Params, problems: Path, model: Role, shard: int, out: Path, journal: Path, tracker: Tracker
-) -> int:
-    """Solve one shard of every split with one model alone; returns the number of new draws.
+def make_rollouts(job: Job, model: Literal["weak", "strong"], shard: Shard = 0) -> str:
+    """Solve every problem with one model alone: OUT/SPLIT/MODEL.SHARD.parquet."""
+    from trim.problems import SPLITS, read_problems
+    from trim.routers.always import AlwaysStrong, AlwaysWeak
 
-    Writes OUT/SPLIT/MODEL.SHARD.parquet for each split.
-    """
     router = {"weak": AlwaysWeak, "strong": AlwaysStrong}[model]
     policies, count = list(router(None).policies().values()), 0
     for split in SPLITS:
-        runner = Runner.open(params, (), journal, tracker)
-        solved = shard_of(read_problems(problems, split), shard, params.shards)
+        runner = job.runner()
+        solved = shard_of(read_problems(job.problems, split), shard, job.params.shards)
         runner.run(solved, policies)
         runner.prompt_tokens(solved, model)
-        count += runner.draws.export(out / split / f"{model}.{shard}.parquet")
-    return count
+        count += runner.draws.export(job.out / split / f"{model}.{shard}.parquet")
+    return f"{job.out}: {count} draws"
+
+
+STAGES = [
+    Stage(
+        "rollouts",
+        make_rollouts,
+        order=4,
+        progress="{model} rollouts",
+        out="Folder to write SPLIT/MODEL.SHARD.parquet into.",
+        reads_draws=False,
+    )
+]

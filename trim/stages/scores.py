@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from trim.experiment.params import Params
-from trim.experiment.runner import Runner
-from trim.problems import SPLITS, read_problems
-from trim.progress import Tracker
-from trim.routers.always import AlwaysWeak
+from trim.stages.job import Job
 from trim.stages.rollouts import shard_of
+from trim.stages.stage import Shard, Stage
 
 
-def make_scores(
-    params: Params, problems: Path, shard: int, layers: Sequence[Path], out: Path, journal: Path, tracker: Tracker
-) -> int:
-    """Score every step of the weak model's rollouts in one shard; returns the number of new scores.
+def make_scores(job: Job, shard: Shard = 0) -> str:
+    """Score every step of the weak model's solutions: OUT/SPLIT.SHARD.parquet."""
+    from trim.problems import SPLITS, read_problems
+    from trim.routers.always import AlwaysWeak
 
-    Writes OUT/SPLIT.SHARD.parquet for each split.
-    """
     policies, count = list(AlwaysWeak(None).policies().values()), 0
     for split in SPLITS:
-        runner = Runner.open(params, layers, journal, tracker)
-        solved = shard_of(read_problems(problems, split), shard, params.shards)
+        runner = job.runner()
+        solved = shard_of(read_problems(job.problems, split), shard, job.params.shards)
         episodes = runner.run(solved, policies)
         runner.prompt_tokens(solved, "prm")
         runner.scorer.score([e.node for e in episodes], [len(e.steps) for e in episodes])
-        count += runner.draws.export(out / f"{split}.{shard}.parquet")
-    return count
+        count += runner.draws.export(job.out / f"{split}.{shard}.parquet")
+    return f"{job.out}: {count} scores"
+
+
+STAGES = [Stage("scores", make_scores, order=5, progress="scores", out="Folder to write SPLIT.SHARD.parquet into.")]

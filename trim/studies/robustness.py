@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from trim.evaluation.comparison import comparisons, differences, kept, measures
 from trim.evaluation.results import read_results
+from trim.experiment.calibrating import calibrations
 from trim.experiment.fitting import fit_router
 from trim.experiment.params import Params, measure_settings
 from trim.pomdp.model import StepModel
 from trim.problems import read_problems
 from trim.report.figures import legend, panels, styles
 from trim.report.tables import at_budgets, format_interval, headline_measure, titles
-from trim.stages.calibrate import calibrations
 from trim.stages.episodes import write_run
 from trim.studies.study import Job, Measurement, Study, read_measured
 

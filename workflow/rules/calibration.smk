@@ -14,15 +14,12 @@ rule calibrate:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.calibrate"),
-        identities=LAYOUT.identities,
+        **run_params("trim.stages.calibrate"),
         calibration=SECTIONS["calibration"],
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
         solutions=[f"--solutions={path}" for path in LAYOUT.labelled],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim calibrate --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        "trim calibrate --params results/params.yaml --benchmark {wildcards.benchmark:q}"
         " --problems {input.problems:q} {input.layers:q} {params.solutions:q} --out {params.out:q} --draws-out {output.draws:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-calibration.sqlite > {log:q} 2>&1"

@@ -94,6 +94,15 @@ def model_code(*modules):
     return code(*modules, *LAYOUT.backends())
 
 
+def run_params(*modules):
+    """The parameters that all rules with models share: the code, the models, and how these write."""
+    return {
+        "code": model_code(*modules),
+        "identities": LAYOUT.identities,
+        "generation": SECTIONS["generation"],
+    }
+
+
 def router_code(*routers):
     return code(*{EXPERIMENT.router_type(name).__module__ for name in routers})
 
@@ -113,6 +122,10 @@ STUDY_DRAWS = "results/studies/draws/{benchmark}/"
 
 def study_draws(name):
     return {} if EXPERIMENT.replay else {"draws": f"{STUDY_DRAWS}{name}.parquet"}
+
+
+def draws_out(w, output):
+    return [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
 
 
 def known_draws(w, name):

@@ -15,15 +15,12 @@ rule episodes:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.episodes"),
+        **run_params("trim.stages.episodes"),
         router_code=lambda w: router_code(w.router),
-        identities=LAYOUT.identities,
         router=lambda w: SECTIONS["routers"][w.router],
         models=SECTIONS["models"],
-        generation=SECTIONS["generation"],
     shell:
-        "trim episodes --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
+        "trim episodes --params results/params.yaml --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
         " --problems {input.problems:q} --split test {input.layers:q} {input.draws:q} --fitted results/routers"
         " --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-test-{wildcards.router:q}.sqlite > {log:q} 2>&1"
 
@@ -43,8 +40,7 @@ rule evaluate:
     benchmark:
         "benchmarks/evaluate.tsv"
     params:
-        experiment=PARAMS,
         code=code("trim.stages.evaluate"),
         reads=LAYOUT.reported,
     shell:
-        "trim evaluate --params {params.experiment:q} {input.episodes:q} > {log:q} 2>&1"
+        "trim evaluate --params results/params.yaml {input.episodes:q} > {log:q} 2>&1"

@@ -11,10 +11,9 @@ rule model:
     benchmark:
         "benchmarks/models/{role}.tsv"
     params:
-        experiment=PARAMS,
         code=code("trim.stages.download"),
         source=lambda w: (
             EXPERIMENT.encoders() if w.role == "encoders" else LAYOUT.source(w.role)
         ),
     shell:
-        "trim download --params {params.experiment:q} --model {wildcards.role:q} --out {output:q} > {log:q} 2>&1"
+        "trim download --params results/params.yaml --model {wildcards.role:q} --out {output:q} > {log:q} 2>&1"

@@ -14,14 +14,13 @@ rule pretrain_lm:
     benchmark:
         "benchmarks/pretrain/{model}.tsv"
     params:
-        experiment=PARAMS,
         code=code("trim.pretrain.cards"),
         training=lambda w: SECTIONS["pretrain"][w.model],
         shares=SECTIONS["pretrain"]["shares"],
         seed=SECTIONS["pretrain"]["seed"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim pretrain lm --params {params.experiment:q} --model {wildcards.model:q} --out {params.out:q} > {log:q} 2>&1"
+        "trim pretrain lm --params results/params.yaml --model {wildcards.model:q} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule pretrain_prm:
@@ -36,7 +35,6 @@ rule pretrain_prm:
         "benchmarks/pretrain/prm.tsv"
     threads: 2
     params:
-        experiment=PARAMS,
         code=code("trim.pretrain.cards"),
         training=SECTIONS["pretrain"]["prm"],
         shares=SECTIONS["pretrain"]["shares"],
@@ -45,7 +43,7 @@ rule pretrain_prm:
         strong=lambda w, input: Path(input.strong).parent,
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim pretrain prm --params {params.experiment:q} --weak {params.weak:q} --strong {params.strong:q}"
+        "trim pretrain prm --params results/params.yaml --weak {params.weak:q} --strong {params.strong:q}"
         " --out {params.out:q} > {log:q} 2>&1"
 
 
@@ -60,9 +58,8 @@ rule pretrain_cards:
         "benchmarks/pretrain/cards.tsv"
     threads: 2
     params:
-        experiment=PARAMS,
         code=code("trim.pretrain.cards"),
         probe=SECTIONS["pretrain"]["probe"],
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:
-        "trim pretrain cards --params {params.experiment:q} {params.out:q} > {log:q} 2>&1"
+        "trim pretrain cards --params results/params.yaml {params.out:q} > {log:q} 2>&1"

@@ -13,11 +13,10 @@ rule problems:
     benchmark:
         "benchmarks/problems/{benchmark}.tsv"
     params:
-        experiment=PARAMS,
         code=code("trim.stages.problems"),
         source=lambda w: SECTIONS["benchmarks"][w.benchmark],
     shell:
-        "trim problems --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --out {output:q} > {log:q} 2>&1"
+        "trim problems --params results/params.yaml --benchmark {wildcards.benchmark:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule labelled:

@@ -44,11 +44,10 @@ rule tables:
     benchmark:
         "benchmarks/tables.tsv"
     params:
-        experiment=PARAMS,
         code=code("trim.report.tables"),
         reads=LAYOUT.reported,
     shell:
-        "trim tables --params {params.experiment:q} > {log:q} 2>&1"
+        "trim tables --params results/params.yaml > {log:q} 2>&1"
 
 
 rule figures:
@@ -62,11 +61,10 @@ rule figures:
     benchmark:
         "benchmarks/figures.tsv"
     params:
-        experiment=PARAMS,
         code=code("trim.report.figures"),
         reads=LAYOUT.reported,
     shell:
-        "trim figures --params {params.experiment:q} > {log:q} 2>&1"
+        "trim figures --params results/params.yaml > {log:q} 2>&1"
 
 
 rule study:
@@ -88,11 +86,10 @@ rule study:
     benchmark:
         "benchmarks/study/{study}.tsv"
     params:
-        experiment=PARAMS,
         code=lambda w: code(f"trim.studies.{w.study}"),
         reads=LAYOUT.reported,
     shell:
-        "trim study {wildcards.study:q} --params {params.experiment:q} > {log:q} 2>&1"
+        "trim study {wildcards.study:q} --params results/params.yaml > {log:q} 2>&1"
 
 
 rule page:
@@ -110,14 +107,13 @@ rule page:
     benchmark:
         "benchmarks/page.tsv"
     params:
-        experiment=PARAMS,
         code=code(
             "trim.page.page",
             data=["page/page.html.jinja", "page/page.css", "page/page.js"],
         ),
         reads=LAYOUT.reported,
     shell:
-        "trim report --params {params.experiment:q} > {log:q} 2>&1"
+        "trim report --params results/params.yaml > {log:q} 2>&1"
 
 
 # The last of all: what every result is now. The finished run is locked at once, since a DVC experiment

@@ -17,14 +17,11 @@ rule reward_model:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.reward_model"),
-        identities=LAYOUT.identities,
+        **run_params("trim.stages.reward_model"),
         settings=lambda w: SECTIONS["reward_models"][w.reward_model],
-        generation=SECTIONS["generation"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim prm train {wildcards.reward_model:q} --params {params.experiment:q} --problems {input.problems:q}"
+        "trim prm train {wildcards.reward_model:q} --params results/params.yaml --problems {input.problems:q}"
         " {input.layers:q} --out {params.out:q}"
         " --journal results/.journal/reward_model-{wildcards.reward_model:q}.sqlite > {log:q} 2>&1"
 
@@ -48,12 +45,9 @@ rule evidence:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.reward_model"),
-        identities=LAYOUT.identities,
+        **run_params("trim.stages.reward_model"),
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
     shell:
-        "trim prm fuse {wildcards.scorer:q} --params {params.experiment:q} --problems {input.problems:q}"
+        "trim prm fuse {wildcards.scorer:q} --params results/params.yaml --problems {input.problems:q}"
         " {input.layers:q} {input.logprobs:q} --out {output:q}"
         " --journal results/.journal/evidence-{wildcards.scorer:q}.sqlite > {log:q} 2>&1"

@@ -16,13 +16,12 @@ rule rollouts:
         weak=lambda w: int(w.model == "weak"),
         strong=lambda w: int(w.model == "strong"),
     params:
-        experiment=PARAMS,
         code=model_code("trim.stages.rollouts"),
         generation=SECTIONS["generation"],
         settings=lambda w: LAYOUT.identities[w.model],
         shards=EXPERIMENT.shards,
         out=lambda w, output: Path(output[0]).parent.parent,
     shell:
-        "trim rollouts --params {params.experiment:q} --problems {input.problems:q} --model {wildcards.model:q}"
+        "trim rollouts --params results/params.yaml --problems {input.problems:q} --model {wildcards.model:q}"
         " --shard {wildcards.shard:q} --out {params.out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.model:q}-{wildcards.shard:q}.sqlite > {log:q} 2>&1"

@@ -20,13 +20,10 @@ rule trees:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.trees"),
-        identities=LAYOUT.identities,
+        **run_params("trim.stages.trees"),
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
     shell:
-        "trim trees --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q} {input.layers:q} --out {output:q}"
+        "trim trees --params results/params.yaml --problems {input.problems:q} --split {wildcards.split:q} {input.layers:q} --out {output:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.split:q}-trees.sqlite > {log:q} 2>&1"
 
 
@@ -48,12 +45,9 @@ rule logprobs:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.trees"),
-        identities=LAYOUT.identities,
-        generation=SECTIONS["generation"],
+        **run_params("trim.stages.trees"),
     shell:
-        "trim logprobs --params {params.experiment:q} --problems {input.problems:q} --split {wildcards.split:q}"
+        "trim logprobs --params results/params.yaml --problems {input.problems:q} --split {wildcards.split:q}"
         " {input.layers:q} {input.trees:q} --out {output:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.split:q}-logprobs.sqlite > {log:q} 2>&1"
 
@@ -87,13 +81,10 @@ rule fit:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.fit"),
+        **run_params("trim.stages.fit"),
         router_code=lambda w: router_code(w.router),
-        identities=LAYOUT.identities,
         router=lambda w: SECTIONS["routers"][w.router],
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
         budgets=SECTIONS["evaluation"]["budgets"],
         calibrations=lambda w, input: (
             [f"--calibrations=results/calibration/{w.benchmark}"]
@@ -105,11 +96,10 @@ rule fit:
         ],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim fit --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
+        "trim fit --params results/params.yaml --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
         " --problems {input.problems:q} {input.layers:q} {input.train:q} {input.explored:q} {params.calibrations:q} {params.solutions:q}"
         " --out {params.out:q} --draws-out {output.draws:q}"
-        " --journal results/.journal/{wildcards.benchmark:q}-fit-{wildcards.router:q}.sqlite"
-        " > {log:q} 2>&1"
+        " --journal results/.journal/{wildcards.benchmark:q}-fit-{wildcards.router:q}.sqlite > {log:q} 2>&1"
 
 
 # Fitting by training, on the train split; the state after each epoch is kept beside the journal.
@@ -139,20 +129,17 @@ rule train:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.train"),
+        **run_params("trim.stages.train"),
         router_code=lambda w: router_code(w.router),
-        identities=LAYOUT.identities,
         router=lambda w: SECTIONS["routers"][w.router],
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
         budgets=SECTIONS["evaluation"]["budgets"],
         prices=lambda w: (
             LAYOUT.prices if LAYOUT.needs(w.router, "train_logprobs") else ""
         ),
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim train --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
+        "trim train --params results/params.yaml --benchmark {wildcards.benchmark:q} --router {wildcards.router:q}"
         " --problems {input.problems:q} {input.layers:q} {input.logprobs:q} --out {params.out:q} --draws-out {output.draws:q}"
         " --curves {output.training:q} --journal results/.journal/{wildcards.benchmark:q}-train-{wildcards.router:q}.sqlite"
         " > {log:q} 2>&1"
@@ -200,13 +187,10 @@ rule operating_points:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.stages.operating_points"),
-        identities=LAYOUT.identities,
+        **run_params("trim.stages.operating_points"),
         routers=SECTIONS["routers"],
-        generation=SECTIONS["generation"],
     shell:
-        "trim operating-points --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        "trim operating-points --params results/params.yaml --benchmark {wildcards.benchmark:q}"
         " --problems {input.problems:q} {input.layers:q} {input.draws:q} --fitted results/routers --out {output.points:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-points.sqlite > {log:q} 2>&1"
 
@@ -227,11 +211,9 @@ rule test_inputs:
     output:
         touch("results/draws/{benchmark}/test.inputs"),
     params:
-        code=model_code("trim.stages.draws"),
-        identities=LAYOUT.identities,
+        **run_params("trim.stages.draws"),
         routers=SECTIONS["routers"],
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
 
 
 # Neither the code of single routers nor the time of what was fitted counts here: after an edit, `episodes` of that
@@ -250,9 +232,7 @@ rule draws:
         "benchmarks/draws/{benchmark}.tsv"
     resources:
         **LAYOUT.resources(),
-    params:
-        experiment=PARAMS,
     shell:
-        "trim draws --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        "trim draws --params results/params.yaml --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " --split test {input.layers:q} --fitted results/routers --out {output:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-test.sqlite > {log:q} 2>&1"

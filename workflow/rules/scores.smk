@@ -15,12 +15,11 @@ rule scores:
     resources:
         **LAYOUT.resources("prm"),
     params:
-        experiment=PARAMS,
         code=model_code("trim.stages.scores"),
         generation=SECTIONS["generation"],
         settings=LAYOUT.identities["prm"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim scores --params {params.experiment:q} --problems {input.problems:q} --shard {wildcards.shard:q}"
+        "trim scores --params results/params.yaml --problems {input.problems:q} --shard {wildcards.shard:q}"
         " {input.weak:q} --out {params.out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-scores-{wildcards.shard:q}.sqlite > {log:q} 2>&1"

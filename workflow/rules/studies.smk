@@ -37,18 +37,15 @@ rule robustness:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.studies.robustness"),
+        **run_params("trim.studies.robustness"),
         router_code=router_code(*ROBUST),
-        identities=LAYOUT.identities,
         routers=[SECTIONS["routers"][name] for name in ROBUST],
         budgets=SECTIONS["evaluation"]["budgets"],
         calibration=SECTIONS["calibration"],
-        generation=SECTIONS["generation"],
         solutions=[f"--solutions={path}" for path in LAYOUT.labelled],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim run-study robustness --case {wildcards.distortion:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        "trim run-study robustness --case {wildcards.distortion:q} --params results/params.yaml --benchmark {wildcards.benchmark:q}"
         " --problems {input.problems:q} {input.layers:q} {input.draws:q} {params.solutions:q} --out {params.out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-{wildcards.distortion:q}.sqlite > {log:q} 2>&1"
 
@@ -70,17 +67,13 @@ rule ceiling:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.studies.ceiling"),
-        identities=LAYOUT.identities,
+        **run_params("trim.studies.ceiling"),
         costs=SECTIONS["ceiling"]["costs"],
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "trim run-study ceiling --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " {input.layers:q} --out {params.out:q} --journal results/.journal/{wildcards.benchmark:q}-ceiling.sqlite"
-        " > {log:q} 2>&1"
+        "trim run-study ceiling --params results/params.yaml --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {input.layers:q} --out {params.out:q} --journal results/.journal/{wildcards.benchmark:q}-ceiling.sqlite > {log:q} 2>&1"
 
 
 # Routers as they were fitted on every other benchmark.
@@ -102,17 +95,12 @@ rule transfer:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.studies.transfer"),
+        **run_params("trim.studies.transfer"),
         router_code=router_code(*MOVED),
-        identities=LAYOUT.identities,
-        draws_out=lambda w, output: (
-            [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
-        ),
+        draws_out=draws_out,
         routers=[SECTIONS["routers"][name] for name in MOVED],
-        generation=SECTIONS["generation"],
     shell:
-        "trim run-study transfer --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        "trim run-study transfer --params results/params.yaml --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " {input.layers:q} {input.draws:q} {input.known:q} --fitted results/routers --out {output.episodes:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-transfer.sqlite > {log:q} 2>&1"
 
@@ -135,16 +123,11 @@ rule granularity:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.studies.granularity"),
-        identities=LAYOUT.identities,
-        draws_out=lambda w, output: (
-            [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
-        ),
-        generation=SECTIONS["generation"],
+        **run_params("trim.studies.granularity"),
+        draws_out=draws_out,
         thresholds=list(EXPERIMENT.granularity.thresholds),
     shell:
-        "trim run-study granularity --case {wildcards.step:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
+        "trim run-study granularity --case {wildcards.step:q} --params results/params.yaml --benchmark {wildcards.benchmark:q}"
         " --problems {input.problems:q} {input.layers:q} {input.draws:q} {input.known:q} --out {output.episodes:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-granularity-{wildcards.step:q}.sqlite > {log:q} 2>&1"
 
@@ -167,16 +150,11 @@ rule twin:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.studies.twin"),
-        identities=LAYOUT.identities,
+        **run_params("trim.studies.twin"),
         reads=LAYOUT.reported,
-        draws_out=lambda w, output: (
-            [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
-        ),
-        generation=SECTIONS["generation"],
+        draws_out=draws_out,
     shell:
-        "trim run-study twin --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        "trim run-study twin --params results/params.yaml --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " {input.layers:q} {input.draws:q} {input.known:q} --out {output.figures:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-twin.sqlite > {log:q} 2>&1"
 
@@ -200,16 +178,11 @@ rule stream:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.studies.stream"),
-        identities=LAYOUT.identities,
-        draws_out=lambda w, output: (
-            [] if EXPERIMENT.replay else [f"--draws-out={output.draws}"]
-        ),
-        generation=SECTIONS["generation"],
+        **run_params("trim.studies.stream"),
+        draws_out=draws_out,
         budgets=SECTIONS["evaluation"]["budgets"],
     shell:
-        "trim run-study stream --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        "trim run-study stream --params results/params.yaml --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
         " {input.layers:q} {input.draws:q} {input.known:q} --fitted results/routers --out {output.figures:q} {params.draws_out:q}"
         " --journal results/.journal/{wildcards.benchmark:q}-stream.sqlite > {log:q} 2>&1"
 
@@ -232,16 +205,12 @@ rule ladder:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.studies.ladder", *verifiers.modules()),
-        identities=LAYOUT.identities,
+        **run_params("trim.studies.ladder", *verifiers.modules()),
         reads=LAYOUT.reported,
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
     shell:
-        "trim run-study ladder --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " {input.layers:q} --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-ladder.sqlite"
-        " > {log:q} 2>&1"
+        "trim run-study ladder --params results/params.yaml --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {input.layers:q} --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-ladder.sqlite > {log:q} 2>&1"
 
 
 # What there is to gain by reading at a price.
@@ -260,16 +229,12 @@ rule verification:
     resources:
         **LAYOUT.resources(),
     params:
-        experiment=PARAMS,
-        code=model_code("trim.studies.verification"),
-        identities=LAYOUT.identities,
+        **run_params("trim.studies.verification"),
         reads=LAYOUT.reported,
         distortion=SECTIONS["models"]["prm"]["distortion"],
-        generation=SECTIONS["generation"],
     shell:
-        "trim run-study verification --params {params.experiment:q} --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
-        " {input.layers:q} --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-verification.sqlite"
-        " > {log:q} 2>&1"
+        "trim run-study verification --params results/params.yaml --benchmark {wildcards.benchmark:q} --problems {input.problems:q}"
+        " {input.layers:q} --out {output:q} --journal results/.journal/{wildcards.benchmark:q}-verification.sqlite > {log:q} 2>&1"
 
 
 for STUDY in STUDIES.values():
@@ -293,10 +258,8 @@ for STUDY in STUDIES.values():
         wildcard_constraints:
             benchmark="|".join(STUDY.measurement.benchmarks(EXPERIMENT)) or "-",
         params:
-            experiment=PARAMS,
             code=code(f"trim.studies.{STUDY.name}"),
             study=STUDY.name,
             reads=LAYOUT.reported,
         shell:
-            "trim measure-study {params.study:q} --params {params.experiment:q} --benchmark {wildcards.benchmark:q}"
-            " > {log:q} 2>&1"
+            "trim measure-study {params.study:q} --params results/params.yaml --benchmark {wildcards.benchmark:q} > {log:q} 2>&1"
