@@ -107,7 +107,7 @@ def test_what_was_chosen_and_what_it_would_have_gained_on_test(project):
     assert what == {"setting", "seed", "router", "smallest difference"}
     assert all(choice.gain >= -1e-9 for choice in found)
     fitted = {choice.of for choice in found if choice.what == "setting"}
-    assert {"TRIM-Thr", "TRIM-Verify", "GlimpRouter", "STEER", "First steps"} <= fitted
+    assert {"TRIM-Thr", "TRIM-Verify", "GlimpRouter", "STEER"} <= fitted
     shown = run(project, "trim", "audit", "--selection").stdout
     assert "MATH-500 (released)" in shown and "smallest difference" in shown
 
