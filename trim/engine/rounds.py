@@ -294,8 +294,8 @@ def goes_on(step: Draft, steps: int, max_steps: int, ends: Ends = "stop") -> boo
 
 def _score(turns: Sequence[Turn], scorer: StepScorer, rater: Rater) -> None:
     """Score each draft and, with a scorer that rereads, the earlier steps that have no score yet."""
-    _score_given([turn for turn in turns if turn.judged_only and rater == turn.policy.rater], scorer)
     unread = [_unread(turn.episode, rater) if scorer.rereads else 0 for turn in turns]
+    _score_given([turn for turn in turns if turn.judged_only and rater == turn.policy.rater], scorer)
     read = scorer.score([turn.drafted for turn in turns], [earlier + 1 for earlier in unread])
     for turn, earlier, scores in zip(turns, unread, read, strict=True):
         turn.scores[rater] = scores[-1].score
