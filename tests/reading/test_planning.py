@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions
+from trim.engine.policy import Observation
 from trim.pomdp import planner
 from trim.pomdp.model import StepModel
 from trim.problems import Problem
@@ -112,10 +112,10 @@ def simulate(model, policy, n, rng):
     columns = {name: np.zeros((n, 0)) for name in ("drafts", "seconds", "draft_tokens", "strong")}
     open_, right, spent, solved = np.ones(n, bool), np.ones(n, bool), np.zeros(n), np.zeros(n)
 
-    def seen(**last):
+    def observation(**last):
         tables = {k: np.column_stack([v, last[k]]) if k in last else v for k, v in columns.items()}
         drafts = tables["drafts"]
-        return Decisions(
+        return Observation(
             [Problem("p", "q", "1", "test")] * n, [()] * n, [b""] * n, drafts, np.ones(drafts.shape, int),
             np.full(n, np.nan), drafts, np.full(drafts.shape, np.nan), tables["seconds"], tables["draft_tokens"],
             columns["strong"].astype(bool), np.zeros((n, 0)),
@@ -129,14 +129,14 @@ def simulate(model, policy, n, rng):
     unread, none = np.zeros(n, int), np.full(n, np.nan)
     for step in range(steps):
         u = np.minimum(unread, model.delegate.shape[1] - 1)
-        delegated = policy.decide(Phase.START, seen()) == Action.DELEGATE
+        delegated = policy.decide(Phase.START, observation()) == Action.DELEGATE
         state = np.where(right & (rng.random(n) < model.p_weak), 0, np.where(right, 2, 1))
         first = observed(model.first, state)
         last = {"drafts": np.where(delegated, np.nan, first), "draft_tokens": ~delegated, "seconds": none}
-        action = np.where(delegated, Action.DELEGATE, policy.decide(Phase.DRAFTED, seen(**last)))
+        action = np.where(delegated, Action.DELEGATE, policy.decide(Phase.DRAFTED, observation(**last)))
         asked = action == Action.READ
         last["seconds"] = np.where(asked, observed(model.second, state), np.nan)
-        action = np.where(asked, policy.decide(Phase.READ, seen(**last)), action)
+        action = np.where(asked, policy.decide(Phase.READ, observation(**last)), action)
         again = action == Action.REWRITE
         cost = np.where(delegated, model.delegate[step, u], model.draft[step])
         cost = cost + np.where(asked, model.verify[step, u], 0)

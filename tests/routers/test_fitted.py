@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions
+from trim.engine.policy import Observation
 from trim.errors import TrimError
 from trim.evaluation.published import published_model
 from trim.files import read_sealed, write_sealed
@@ -77,8 +77,8 @@ def decisions(rng, n, t):
     problem = Problem("p", "q", "1", "test")
     tokens = rng.integers(1, 9, (n, t + 1))
     unknown = np.full_like(drafts, np.nan)
-    seen = [("s",)] * n, [b"n"] * n, scores, tokens, unknown[:, 0], drafts, unknown, unknown, tokens, strong
-    return Decisions([problem] * n, *seen, np.zeros((n, 0)))
+    observation = [("s",)] * n, [b"n"] * n, scores, tokens, unknown[:, 0], drafts, unknown, unknown, tokens, strong
+    return Observation([problem] * n, *observation, np.zeros((n, 0)))
 
 
 @given(step_models(bins=(4, 4)), st.integers(0, 999), st.sampled_from(["pair", "score"]))
@@ -90,24 +90,26 @@ def test_a_fitted_policy_survives_its_file_and_decides_by_its_belief(tmp_path_fa
     write_fitted(folder, "trim_pomdp", "standard", fitted)
     policies = TrimPomdp(params, read_fitted(folder, "trim_pomdp")).policies()
     assert list(map(str, policies)) == ["cost=20", "cost=5", "cost=1", "budget=0.1", "budget=0.3"]
-    seen = decisions(np.random.default_rng(seed), 30, 1)
+    observation = decisions(np.random.default_rng(seed), 30, 1)
     in_memory = TrimPomdp(params, fitted).policies()
     for setting, policy in policies.items():
-        expected = in_memory[setting].decide(Phase.DRAFTED, seen)
-        np.testing.assert_array_equal(policy.decide(Phase.DRAFTED, seen), expected)
+        expected = in_memory[setting].decide(Phase.DRAFTED, observation)
+        np.testing.assert_array_equal(policy.decide(Phase.DRAFTED, observation), expected)
     # By hand: what is regenerated gains more than it costs, as the plan values it.
     model = model.on_scores() if observation == "score" else model
-    belief = filtered(model, history(seen))
+    belief = filtered(model, history(observation))
     vectors = fitted["plan"]["vectors"][2, 1].T
     value = [(s.reshape(30, -1) @ vectors).max(axis=1) for s in (model.accept(belief), model.regenerate(belief))]
-    expected = value[1] - 20 * seen.tokens[:, -1] > value[0]
-    np.testing.assert_array_equal(policies[Setting("cost", 20)].decide(Phase.DRAFTED, seen) == Action.REWRITE, expected)
+    expected = value[1] - 20 * observation.tokens[:, -1] > value[0]
+    np.testing.assert_array_equal(
+        policies[Setting("cost", 20)].decide(Phase.DRAFTED, observation) == Action.REWRITE, expected
+    )
 
 
 def test_the_papers_restriction_only_ever_forbids():
 
     rng = np.random.default_rng(0)
-    seen = decisions(rng, 400, 2)
+    observation = decisions(rng, 400, 2)
     free, bound = (
         TrimPomdp(p, TrimPomdp(p).fit(Trial(published_model()), [0.1])).policies()[Setting("cost", 0.1)]
         for p in (
@@ -115,6 +117,6 @@ def test_the_papers_restriction_only_ever_forbids():
             for restriction in (None, 0.4)
         )
     )
-    free, bound = (policy.decide(Phase.DRAFTED, seen) == Action.REWRITE for policy in (free, bound))
+    free, bound = (policy.decide(Phase.DRAFTED, observation) == Action.REWRITE for policy in (free, bound))
     assert not (bound & ~free).any()
     assert (free & ~bound).any()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trim.engine.actions import Action, Phase
 from trim.engine.budget import BURST, Account, Capped
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.errors import TrimError
 from trim.problems import Problem
 from trim.problems.generated import generate
@@ -20,15 +20,15 @@ SECRETS = {"ALICE_KEY": "alice-secret-0123456789", "BOB_KEY": "bob-secret-012345
 
 
 class Greedy(Policy):
-    def decide(self, phase, seen):
-        return np.full(len(seen), Action.REWRITE)
+    def decide(self, phase, observation):
+        return np.full(len(observation), Action.REWRITE)
 
 
-def seen(tokens):
+def observation(tokens):
     one = np.full((1, 1), 0.5)
     lengths = np.full((1, 1), tokens)
     none = np.zeros((1, 0), dtype=bool)
-    return Decisions(
+    return Observation(
         [Problem("p", "q", "", "test")], [("s",)], [b"n"], one, lengths, one[:, 0], one, one, one, lengths, none, none
     )
 
@@ -38,7 +38,7 @@ def test_the_credit_is_never_passed(lengths, budget):
     account = Account("a", budget)
     for length in lengths:
         policy = Capped(Greedy(), account)
-        if policy.decide(Phase.DRAFTED, seen(length))[0] == Action.REWRITE:
+        if policy.decide(Phase.DRAFTED, observation(length))[0] == Action.REWRITE:
             account.strong += length
         policy.settle()
         account.whole += length
@@ -50,7 +50,7 @@ def test_the_credit_is_never_passed(lengths, budget):
 def test_what_is_under_way_counts():
     account = Account("a", 0.1)
     policies = [Capped(Greedy(), account) for _ in range(10)]
-    allowed = [policy.decide(Phase.DRAFTED, seen(40))[0] == Action.REWRITE for policy in policies]
+    allowed = [policy.decide(Phase.DRAFTED, observation(40))[0] == Action.REWRITE for policy in policies]
     assert sum(allowed) == int(0.1 * BURST * 80 // 40)
     assert allowed[0]
     assert not allowed[-1]

@@ -14,7 +14,7 @@ import numpy as np
 
 from trim.engine.actions import USUAL, Action, Phase
 from trim.engine.episode import Episode
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 
 HORIZON = 50.0  # requests over which a deviation is compensated
 BURST = 20.0  # requests whose budget may be spent in advance
@@ -100,33 +100,33 @@ class Capped(Policy):
         vars(self).update({name: getattr(policy, name) for name in Policy.__annotations__})
         self._policy, self._account, self.stopped = policy, account, False
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         """See `Policy.decide`; without credit for the strong model the weak one goes on."""
         if phase == Phase.START:
             self.stopped = False
-        wanted = self._policy.decide(phase, seen)
+        wanted = self._policy.decide(phase, observation)
         (action,) = wanted.tolist()
         if action == USUAL[phase]:
             return wanted
-        needed = self._needed(action, seen)
+        needed = self._needed(action, observation)
         if self._account.credit < needed:
             self.stopped = True
             return np.full_like(wanted, USUAL[phase])
         self._account.pending[id(self)] = needed
         return wanted
 
-    def explain(self, seen: Decisions) -> str:
+    def explain(self, observation: Observation) -> str:
         """See `Policy.explain`."""
-        return self._policy.explain(seen)
+        return self._policy.explain(observation)
 
     def settle(self) -> None:
         """Release the reservation of the allowed step, written or abandoned."""
         self._account.pending.pop(id(self), None)
 
-    def _needed(self, action: int, seen: Decisions) -> float:
+    def _needed(self, action: int, observation: Observation) -> float:
         """Tokens that the strong model will probably write: a verdict is one, a solution as long as the weak one's."""
         if action == Action.READ:
             return 1.0
         if action == Action.RESTART:
-            return float(seen.tokens.sum())
-        return float(seen.tokens.mean()) if seen.tokens.size else self._account.usual / 8
+            return float(observation.tokens.sum())
+        return float(observation.tokens.mean()) if observation.tokens.size else self._account.usual / 8

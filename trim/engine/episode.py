@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.engine.scorers import Verification
 from trim.engine.store import Node
 from trim.ledger.caches import Caches
@@ -160,7 +160,7 @@ class Turn:
         )
 
 
-def decisions(turns: Sequence[Turn]) -> Decisions:
+def observe(turns: Sequence[Turn]) -> Observation:
     """The observation passed to a policy, for turns at the same step, all with a draft or all without."""
     episodes, policy = [turn.episode for turn in turns], turns[0].policy
     drafted, steps = turns[0].draft is not None, len(episodes[0].steps)
@@ -180,7 +180,7 @@ def decisions(turns: Sequence[Turn]) -> Decisions:
 
     drafts, lengths = rated(policy.rater), [turn.draft.tokens if turn.draft else 0 for turn in turns]
     accepted = np.array([episode.scores for episode in episodes], dtype=float).reshape(len(turns), steps)
-    return Decisions(
+    return Observation(
         problems=[episode.problem for episode in episodes],
         steps=[(turn.drafted if drafted else turn.episode.node).prefix.steps for turn in turns],
         nodes=[episode.node.path[-1] for episode in episodes],

@@ -15,7 +15,7 @@ from trim.problems import Problem
 
 
 @dataclass(frozen=True)
-class Decisions:
+class Observation:
     """The observation passed to a policy, for n episodes at the same step t (from 0).
 
     Before a draft is written the arrays have t columns; when a draft is judged, t + 1, the
@@ -95,23 +95,25 @@ class Policy:
         super().__init_subclass__()
         if cls.decide is Policy.decide:
             raise TrimError(
-                f"{cls.__module__}: {cls.__name__}: a policy needs decide(phase, seen); see docs/extending.md"
+                f"{cls.__module__}: {cls.__name__}: a policy needs decide(phase, observation); see docs/extending.md"
             )
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         """The action for each of n episodes in the same phase, shape (n,); see `trim.engine.actions.NEXT`.
 
         By default the weak model solves every problem alone.
         """
-        return np.full(len(seen), USUAL[phase])
+        return np.full(len(observation), USUAL[phase])
 
-    def explain(self, seen: Decisions) -> str:
+    def explain(self, observation: Observation) -> str:
         """The reason for the verdict on a draft, in one line.
 
         Args:
-            seen: one episode, with its draft.
+            observation: one episode, with its draft.
         """
-        opinion = f", {seen.seconds[0, -1]:.3f} by {self.second}" if np.isfinite(seen.seconds[0, -1]) else ""
-        parts = [f"score {seen.drafts[0, -1]:.3f} by {self.rater}"] if self.rater else []
-        parts += [f"log-probability {seen.logprobs[0, -1]:.3f}"] if self.logprobs else []
+        opinion = (
+            f", {observation.seconds[0, -1]:.3f} by {self.second}" if np.isfinite(observation.seconds[0, -1]) else ""
+        )
+        parts = [f"score {observation.drafts[0, -1]:.3f} by {self.rater}"] if self.rater else []
+        parts += [f"log-probability {observation.logprobs[0, -1]:.3f}"] if self.logprobs else []
         return (", ".join(parts) or "decided without a score") + opinion

@@ -14,7 +14,7 @@ from itertools import count
 
 from trim.engine.actions import NEXT, STAGES, USUAL, Action, Phase, Stage
 from trim.engine.cached import CachedLM, CachedPRM
-from trim.engine.episode import Episode, Turn, decisions
+from trim.engine.episode import Episode, Turn, observe
 from trim.engine.policy import Policy
 from trim.engine.scorers import (
     GradeScorer,
@@ -197,7 +197,7 @@ class Rounds:
         for turn, action in decided + _decide(phase, [turn for turn in turns if turn.policy.judges]):
             if turn.judged_only and action != Action.READ:
                 turn.rejected |= action == Action.REWRITE
-                turn.reason = turn.policy.explain(decisions([turn]))
+                turn.reason = turn.policy.explain(observe([turn]))
                 considered.append(turn)
             elif not self._wait_after(phase, action, turn):
                 accepted.append(turn)
@@ -381,7 +381,7 @@ def _decide(phase: Phase, turns: Sequence[Turn]) -> list[tuple[Turn, Action]]:
     chosen: dict[int, Action] = {}
     for members in _by_policy(turns):
         policy = members[0].policy
-        actions = policy.decide(phase, decisions(members))
+        actions = policy.decide(phase, observe(members))
         for turn, action in zip(members, actions.tolist(), strict=True):
             if (phase, action) not in NEXT or (action == Action.READ and not policy.second):
                 raise TrimError(f"{type(policy).__name__}.decide: {action!r} is no action of the phase {phase.name}")

@@ -10,7 +10,7 @@ import numpy as np
 from trim.reading import Evidence
 
 if TYPE_CHECKING:
-    from trim.engine.policy import Decisions
+    from trim.engine.policy import Observation
 
 NO_EVIDENCE = 1.0  # above any log-probability, and equal to the best score
 
@@ -31,20 +31,20 @@ def observe(
 
 
 def observe_decisions(
-    seen: Decisions, evidence: Sequence[Evidence] = ("weak",)
+    observation: Observation, evidence: Sequence[Evidence] = ("weak",)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The observations in episodes: before the draft, of the draft, and of a verified one; see `Situations`."""
-    steps = seen.strong.shape[1]
-    asked = seen.strong | np.isfinite(seen.seconds[:, :steps])
+    steps = observation.strong.shape[1]
+    asked = observation.strong | np.isfinite(observation.seconds[:, :steps])
     known = np.where(asked, np.arange(1, steps + 1), 0).max(axis=1, initial=0)
     since = np.arange(steps) >= known[:, None]
-    unread = np.where(since, seen.tokens[:, :steps], 0).sum(axis=1)
-    signals = np.stack([seen.drafts if kind == "prm" else seen.logprobs for kind in evidence], axis=-1)
+    unread = np.where(since, observation.tokens[:, :steps], 0).sum(axis=1)
+    signals = np.stack([observation.drafts if kind == "prm" else observation.logprobs for kind in evidence], axis=-1)
     standing = np.where(since[..., None] & np.isfinite(signals[:, :steps]), signals[:, :steps], NO_EVIDENCE)
     least = standing.min(axis=1, initial=NO_EVIDENCE)
-    length = np.array([len(problem.question) for problem in seen.problems])
-    before = observe(np.full(len(seen), steps), length, known, unread, least)
+    length = np.array([len(problem.question) for problem in observation.problems])
+    before = observe(np.full(len(observation), steps), length, known, unread, least)
     if signals.shape[1] == steps:
         return before, before, before
-    draft = np.column_stack([before, signals[:, -1], seen.draft_tokens[:, -1]])
-    return before, draft, np.column_stack([draft, seen.seconds[:, -1]])
+    draft = np.column_stack([before, signals[:, -1], observation.draft_tokens[:, -1]])
+    return before, draft, np.column_stack([draft, observation.seconds[:, -1]])

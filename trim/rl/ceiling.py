@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.rl.environment import features
 from trim.rl.features import decision_features
 from trim.rl.tree import ACCEPT, FINISHED, REWRITE, Tree
@@ -28,11 +28,11 @@ class Clairvoyant(Policy):
         chosen = np.argmax(q_values(tree, cost), axis=1)
         self._chosen = dict(zip(tree.hashes(), (chosen == REWRITE).tolist(), strict=True))
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         """See `Policy.decide`."""
         if phase != Phase.DRAFTED:
-            return super().decide(phase, seen)
-        return np.where([self._chosen[node] for node in seen.nodes], Action.REWRITE, Action.ACCEPT)
+            return super().decide(phase, observation)
+        return np.where([self._chosen[node] for node in observation.nodes], Action.REWRITE, Action.ACCEPT)
 
 
 class Fitted(Policy):
@@ -46,7 +46,7 @@ class Fitted(Policy):
 
     def __init__(self, tree: Tree, validation: Tree, cost: float) -> None:
         self._max_steps, highest = tree.max_steps, -np.inf
-        seen, held_out = (features(t, np.arange(len(t))) for t in (tree, validation))
+        explored, held_out = (features(t, np.arange(len(t))) for t in (tree, validation))
         chosen = tree.score < 0.5
         for _ in range(_ITERATIONS):
             both = q_values(tree, cost, chosen)
@@ -54,18 +54,18 @@ class Fitted(Policy):
             model = HistGradientBoostingRegressor(
                 learning_rate=0.15, max_iter=60, max_leaf_nodes=15, min_samples_leaf=200, random_state=0
             )
-            model.fit(seen, both[:, REWRITE] - both[:, ACCEPT], sample_weight=visited)
-            chosen = model.predict(seen) > 0
+            model.fit(explored, both[:, REWRITE] - both[:, ACCEPT], sample_weight=visited)
+            chosen = model.predict(explored) > 0
             greedy = model.predict(held_out) > 0
             value = value_of(q_values(validation, cost, greedy), greedy)[validation.roots].mean()
             if value > highest:
                 highest, self._model = value, model
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         """See `Policy.decide`."""
         if phase != Phase.DRAFTED:
-            return super().decide(phase, seen)
-        gain = self._model.predict(decision_features(seen, self._max_steps)[:, -1])
+            return super().decide(phase, observation)
+        gain = self._model.predict(decision_features(observation, self._max_steps)[:, -1])
         return np.where(gain > 0, Action.REWRITE, Action.ACCEPT)
 
 

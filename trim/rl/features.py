@@ -9,7 +9,7 @@ import numpy as np
 from trim.models.fusion import log_surprise
 
 if TYPE_CHECKING:
-    from trim.engine.policy import Decisions
+    from trim.engine.policy import Observation
 
 TOKEN_SCALE = 300.0
 # Of the current step (paper, TRIM-Agg), and by the weak model's log-probability; of the step before it (TRIM-Seq); and
@@ -45,8 +45,8 @@ def condition(cost: np.ndarray) -> np.ndarray:
     return np.log10(100 * cost)
 
 
-def decision_features(seen: Decisions, max_steps: int, *others: np.ndarray) -> np.ndarray:
+def decision_features(observation: Observation, max_steps: int, *others: np.ndarray) -> np.ndarray:
     """Features of every step of n solutions whose drafts are judged, shape (n, t + 1, 5 and others)."""
-    position = np.broadcast_to(np.arange(seen.drafts.shape[1]) / max_steps, seen.drafts.shape)
-    least, product = np.minimum.accumulate(seen.before, axis=1), seen.before.cumprod(axis=1)
-    return stack_features(least, product, seen.drafts, seen.draft_tokens, position, *others)
+    position = np.broadcast_to(np.arange(observation.drafts.shape[1]) / max_steps, observation.drafts.shape)
+    least, product = np.minimum.accumulate(observation.before, axis=1), observation.before.cumprod(axis=1)
+    return stack_features(least, product, observation.drafts, observation.draft_tokens, position, *others)

@@ -126,7 +126,7 @@ class Tree:
         return (self.child[:, ACCEPT] == self.child[:, REWRITE]) & (self.child[:, REWRITE] >= 0)
 
     def hashes(self) -> list[bytes]:
-        """Hashes of the accepted prefixes of the points; see `Decisions.nodes`."""
+        """Hashes of the accepted prefixes of the points; see `Observation.nodes`."""
         return [node.path[-1] for node in self._nodes]
 
     def prompt_tokens(self) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.routers.base import Router
 from trim.setting import Setting
 
@@ -16,8 +16,8 @@ class _OneModel(Policy):
     def __init__(self, strong: bool) -> None:
         self.strong = strong
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
-        return np.full(len(seen), Action.DELEGATE if self.strong else Action.DRAFT)
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
+        return np.full(len(observation), Action.DELEGATE if self.strong else Action.DRAFT)
 
 
 WEAK, STRONG = _OneModel(strong=False), _OneModel(strong=True)

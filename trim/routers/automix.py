@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.routers.always import STRONG
 from trim.routers.base import Aggregate, Sweep, SweepRouter, Trial, aggregated, threshold
 from trim.routers.base import Params as BaseParams
@@ -30,10 +30,10 @@ class _Cascade(Policy):
     ) -> None:
         self.verifier, self.samples, self._aggregate, self._rejects = verifier, samples, aggregate, rejects
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         if phase != Phase.ENDED:
-            return super().decide(phase, seen)
-        rejected = self._rejects(aggregated(seen.ratings, self._aggregate))
+            return super().decide(phase, observation)
+        rejected = self._rejects(aggregated(observation.ratings, self._aggregate))
         return np.where(rejected, Action.RESTART, Action.ACCEPT)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Sweep, SweepRouter, Trial, threshold
 from trim.routers.query import Shares
@@ -22,9 +22,9 @@ class Glimpsing(Policy):
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         """See `Policy.decide`."""
-        return np.where(seen.glimpses > self._threshold, Action.DELEGATE, Action.DRAFT)
+        return np.where(observation.glimpses > self._threshold, Action.DELEGATE, Action.DRAFT)
 
 
 def weak_entropies(trial: Trial) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.problems.checks import first_error
 from trim.routers.base import Router
 from trim.setting import Setting
@@ -14,12 +14,12 @@ from trim.setting import Setting
 class _Truth(Policy):
     rater = None
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         if phase != Phase.DRAFTED:
-            return super().decide(phase, seen)
+            return super().decide(phase, observation)
         # After an error nothing can be gained, so only the first one is handed over.
-        last = len(seen.steps[0]) - 1
-        wrong = [first_error(p, s) == last for p, s in zip(seen.problems, seen.steps, strict=True)]
+        last = len(observation.steps[0]) - 1
+        wrong = [first_error(p, s) == last for p, s in zip(observation.problems, observation.steps, strict=True)]
         return np.where(wrong, Action.REWRITE, Action.ACCEPT)
 
 

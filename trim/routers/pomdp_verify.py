@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.pomdp.model import S0
 from trim.reading.planning import PricedModel, PricedPlan, plan, to_bins
 from trim.routers.base import Trial
@@ -22,54 +22,54 @@ class _Planned(Policy):
     def __init__(self, model: PricedModel, whole: PricedPlan, price: int) -> None:
         self._model, self._plan, self._index, self._price = model, whole, price, whole.prices[price]
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         if phase == Phase.START:
-            return np.where(self._delegates(seen), Action.DELEGATE, Action.DRAFT)
-        states, unread = self._drafted(seen)
+            return np.where(self._delegates(observation), Action.DELEGATE, Action.DRAFT)
+        states, unread = self._drafted(observation)
         if phase == Phase.DRAFTED:
-            best = self._ways(states[:, None], self._step(seen), unread)[..., 0].argmax(axis=0)
+            best = self._ways(states[:, None], self._step(observation), unread)[..., 0].argmax(axis=0)
             return np.array([Action.ACCEPT, Action.READ, Action.REWRITE])[best]
-        states = states * self._seen(seen.seconds[:, -1], "second")
-        return np.where(self._read(states, self._step(seen))[1], Action.REWRITE, Action.ACCEPT)
+        states = states * self._seen(observation.seconds[:, -1], "second")
+        return np.where(self._read(states, self._step(observation))[1], Action.REWRITE, Action.ACCEPT)
 
-    def _delegates(self, seen: Decisions) -> np.ndarray:
+    def _delegates(self, observation: Observation) -> np.ndarray:
         model = self._model
-        right, unread = self._standing(seen)
-        step = self._step(seen)
+        right, unread = self._standing(observation)
+        step = self._step(observation)
         states = model.drafted(right)[:, None] * model.first.T
         drafted = self._ways(states, step, unread).max(axis=0).sum(axis=-1) - self._price * model.draft[step]
-        written = self._worth(step, np.zeros_like(unread), right * model.p_strong, np.ones(len(seen)))
+        written = self._worth(step, np.zeros_like(unread), right * model.p_strong, np.ones(len(observation)))
         return written - self._cost("delegate", step, unread) > drafted
 
-    def explain(self, seen: Decisions) -> str:
-        states = self._drafted(seen)[0][0]
+    def explain(self, observation: Observation) -> str:
+        states = self._drafted(observation)[0][0]
         right, lost, wrong = states / states.sum()
         belief = f"all right {right:.3f}, this step wrong {wrong:.3f}, an earlier one {lost:.3f}"
-        return f"{super().explain(seen)}: belief before it was read {belief}"
+        return f"{super().explain(observation)}: belief before it was read {belief}"
 
-    def _step(self, seen: Decisions) -> int:
-        return min(seen.strong.shape[1], len(self._model.hazard) - 1)
+    def _step(self, observation: Observation) -> int:
+        return min(observation.strong.shape[1], len(self._model.hazard) - 1)
 
-    def _drafted(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
+    def _drafted(self, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the states given the draft's score, shape (n, 3), and the number of unread steps."""
-        right, unread = self._standing(seen)
-        return self._scored(seen, -1, right), unread
+        right, unread = self._standing(observation)
+        return self._scored(observation, -1, right), unread
 
-    def _scored(self, seen: Decisions, step: int, right: np.ndarray) -> np.ndarray:
+    def _scored(self, observation: Observation, step: int, right: np.ndarray) -> np.ndarray:
         """Weights of the states of a step's draft; `right`: P(the steps before are right)."""
-        return self._model.drafted(right) * self._seen(seen.drafts[:, step], "first")
+        return self._model.drafted(right) * self._seen(observation.drafts[:, step], "first")
 
-    def _standing(self, seen: Decisions) -> tuple[np.ndarray, np.ndarray]:
+    def _standing(self, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
         """Probability that the steps so far are right, and the number that the strong model has not read."""
-        model, steps = self._model, seen.strong.shape[1]
-        right, unread = np.ones(len(seen)), np.zeros(len(seen), dtype=np.int64)
+        model, steps = self._model, observation.strong.shape[1]
+        right, unread = np.ones(len(observation)), np.zeros(len(observation), dtype=np.int64)
         for step in range(steps):
-            strong, drafted = seen.strong[:, step], seen.draft_tokens[:, step] > 0
-            states = self._scored(seen, step, right) * self._seen(seen.seconds[:, step], "second")
+            strong, drafted = observation.strong[:, step], observation.draft_tokens[:, step] > 0
+            states = self._scored(observation, step, right) * self._seen(observation.seconds[:, step], "second")
             states = states / states.sum(axis=1, keepdims=True)
             judged = np.where(strong, model.rewritten(states), states[:, S0])
             right = np.where(drafted, judged, right * model.p_strong)
-            unread = np.where(strong | np.isfinite(seen.seconds[:, step]), 0, unread + 1)
+            unread = np.where(strong | np.isfinite(observation.seconds[:, step]), 0, unread + 1)
         return right, unread
 
     def _seen(self, values: np.ndarray, which: str) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.models.embeddings import Embedding, embedder
 from trim.routers.always import STRONG, WEAK
 from trim.routers.base import Params as BaseParams
@@ -35,12 +35,12 @@ class Delegate(Policy):
     def __init__(self, scores: Scores, threshold: float) -> None:
         self._scores, self._threshold = scores, threshold
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         """See `Policy.decide`."""
-        if seen.strong.shape[1]:
-            chosen = seen.strong[:, -1]
+        if observation.strong.shape[1]:
+            chosen = observation.strong[:, -1]
         else:
-            chosen = self._scores([problem.question for problem in seen.problems]) > self._threshold
+            chosen = self._scores([problem.question for problem in observation.problems]) > self._threshold
         return np.where(chosen, Action.DELEGATE, Action.DRAFT)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Sweep, SweepRouter, coins
 from trim.section import Seed
@@ -20,10 +20,12 @@ class _Coin(Policy):
     def __init__(self, probability: float, seed: int) -> None:
         self.probability, self.seed = probability, seed
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         if phase != Phase.DRAFTED:
-            return super().decide(phase, seen)
-        return np.where(coins(b"random", self.seed, seen.nodes) < self.probability, Action.REWRITE, Action.ACCEPT)
+            return super().decide(phase, observation)
+        return np.where(
+            coins(b"random", self.seed, observation.nodes) < self.probability, Action.REWRITE, Action.ACCEPT
+        )
 
 
 class Random(SweepRouter):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy, Rater
+from trim.engine.policy import Observation, Policy, Rater
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Sweep, SweepRouter, Trial, threshold
 from trim.routers.query import Shares
@@ -17,10 +17,10 @@ class _Rated(Policy):
     def __init__(self, rater: Rater, threshold: float) -> None:
         self.rater, self._threshold = rater, threshold
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         if phase != Phase.DRAFTED:
-            return super().decide(phase, seen)
-        return np.where(seen.drafts[:, -1] < self._threshold, Action.REWRITE, Action.ACCEPT)
+            return super().decide(phase, observation)
+        return np.where(observation.drafts[:, -1] < self._threshold, Action.REWRITE, Action.ACCEPT)
 
 
 class RatedRouter(SweepRouter):

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Sweep, SweepRouter, coins
 from trim.section import Seed
@@ -32,11 +32,13 @@ class _Accepting(Policy):
     def __init__(self, chance: Callable[[np.ndarray], np.ndarray], seed: int) -> None:
         self._chance, self._seed = chance, seed
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         if phase != Phase.DRAFTED:
-            return super().decide(phase, seen)
+            return super().decide(phase, observation)
         return np.where(
-            coins(b"rsd", self._seed, seen.nodes) >= self._chance(seen.scores[:, -1]), Action.REWRITE, Action.ACCEPT
+            coins(b"rsd", self._seed, observation.nodes) >= self._chance(observation.scores[:, -1]),
+            Action.REWRITE,
+            Action.ACCEPT,
         )
 
 

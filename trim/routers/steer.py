@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.routers.base import Params as BaseParams
 from trim.routers.base import Sweep, SweepRouter, Trial
 from trim.routers.glimprouter import weak_entropies
@@ -27,8 +27,8 @@ class _Mixture(Policy):
     def __init__(self, fitted: dict[str, Any], threshold: float) -> None:
         self._fitted, self._threshold = fitted, threshold
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
-        return np.where(unsure(self._fitted, seen.glimpses) >= self._threshold, Action.DELEGATE, Action.DRAFT)
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
+        return np.where(unsure(self._fitted, observation.glimpses) >= self._threshold, Action.DELEGATE, Action.DRAFT)
 
 
 def unsure(fitted: dict[str, Any], entropies: np.ndarray) -> np.ndarray:

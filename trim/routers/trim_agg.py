@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.errors import TrimError
 from trim.reading import Evidence
 from trim.rl.features import condition, decision_features, surprise
@@ -37,27 +37,29 @@ class Network(Policy):
         self._model, self._cost, self._max_steps = model, cost, max_steps
         self.logprobs = model.informed
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         """See `Policy.decide`."""
         if phase != Phase.DRAFTED:
-            return super().decide(phase, seen)
-        return np.where(self._logits(seen) > 0, Action.REWRITE, Action.ACCEPT)
+            return super().decide(phase, observation)
+        return np.where(self._logits(observation) > 0, Action.REWRITE, Action.ACCEPT)
 
-    def explain(self, seen: Decisions) -> str:
+    def explain(self, observation: Observation) -> str:
         """See `Policy.explain`."""
-        rewrite = 1 / (1 + np.exp(-self._logits(seen)[0]))
-        return f"{super().explain(seen)}: rewritten with probability {rewrite:.3f} at a price of {self._cost:.3g}"
+        rewrite = 1 / (1 + np.exp(-self._logits(observation)[0]))
+        return (
+            f"{super().explain(observation)}: rewritten with probability {rewrite:.3f} at a price of {self._cost:.3g}"
+        )
 
-    def _logits(self, seen: Decisions) -> np.ndarray:
+    def _logits(self, observation: Observation) -> np.ndarray:
         import torch
 
-        others = [surprise(seen.logprobs)] if self._model.informed else []
+        others = [surprise(observation.logprobs)] if self._model.informed else []
         if self._model.recurrent:
-            first = np.zeros((len(seen), 1), dtype=bool)
-            others += [seen.before, np.concatenate([first, seen.strong], axis=1)]
+            first = np.zeros((len(observation), 1), dtype=bool)
+            others += [observation.before, np.concatenate([first, observation.strong], axis=1)]
         if self._model.conditioned:
-            others += [np.full(seen.drafts.shape, condition(np.array(self._cost)))]
-        features = torch.from_numpy(decision_features(seen, self._max_steps, *others))
+            others += [np.full(observation.drafts.shape, condition(np.array(self._cost)))]
+        features = torch.from_numpy(decision_features(observation, self._max_steps, *others))
         with torch.no_grad():
             return self._model.last(features.transpose(0, 1)[:, None])[0].numpy()
 

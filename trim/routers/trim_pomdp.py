@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.pomdp.beliefs import TRACKERS, History
 from trim.pomdp.model import Calibrated, StepModel
 from trim.pomdp.planner import Plan, plan
@@ -19,9 +19,9 @@ from trim.routers.base import Params as BaseParams
 from trim.routers.base import Sweep, SweepRouter, Trial
 
 
-def history(seen: Decisions) -> History:
+def history(observation: Observation) -> History:
     """The POMDP's observations of n episodes."""
-    return History(np.minimum.accumulate(seen.before, axis=1), seen.drafts, seen.strong)
+    return History(np.minimum.accumulate(observation.before, axis=1), observation.drafts, observation.strong)
 
 
 class _Planned(Policy):
@@ -29,15 +29,15 @@ class _Planned(Policy):
         self._rewrites = planned(plan, cost, model, tracker, restriction)
         self._track = partial(TRACKERS[tracker], model)
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         if phase != Phase.DRAFTED:
-            return super().decide(phase, seen)
-        return np.where(self._rewrites(history(seen), seen.tokens[:, -1]), Action.REWRITE, Action.ACCEPT)
+            return super().decide(phase, observation)
+        return np.where(self._rewrites(history(observation), observation.tokens[:, -1]), Action.REWRITE, Action.ACCEPT)
 
-    def explain(self, seen: Decisions) -> str:
-        right, lost, wrong = self._track(history(seen))[0].sum(axis=0)
+    def explain(self, observation: Observation) -> str:
+        right, lost, wrong = self._track(history(observation))[0].sum(axis=0)
         belief = f"all right {right:.3f}, this step wrong {wrong:.3f}, an earlier one {lost:.3f}"
-        return f"score {seen.scores[0, -1]:.3f}: belief {belief}"
+        return f"score {observation.scores[0, -1]:.3f}: belief {belief}"
 
 
 class TrimPomdp(SweepRouter):

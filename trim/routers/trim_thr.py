@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.routers.base import Aggregate, Sweep, SweepRouter, aggregated
 from trim.routers.base import Params as BaseParams
 
@@ -17,22 +17,22 @@ class _Threshold(Policy):
     def __init__(self, threshold: float, span: int | None, aggregate: Aggregate) -> None:
         self.threshold, self._span, self._aggregate = threshold, span, aggregate
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         if phase == Phase.START:
-            return np.where(self._intervenes(seen), Action.DELEGATE, Action.DRAFT)
-        rejected = (self.threshold >= 1) | (aggregated(seen.scores, self._aggregate) < self.threshold)
+            return np.where(self._intervenes(observation), Action.DELEGATE, Action.DRAFT)
+        rejected = (self.threshold >= 1) | (aggregated(observation.scores, self._aggregate) < self.threshold)
         return np.where(rejected, Action.REWRITE, Action.ACCEPT)
 
-    def _intervenes(self, seen: Decisions) -> np.ndarray:
+    def _intervenes(self, observation: Observation) -> np.ndarray:
         """True where the strong model goes on after an earlier rewrite, shape (n,)."""
         if self._span is None:
-            return np.any(seen.strong, axis=1)
+            return np.any(observation.strong, axis=1)
         # An intervention begins with a rewritten draft; its later steps have none.
-        started = seen.strong & (seen.draft_tokens > 0)
+        started = observation.strong & (observation.draft_tokens > 0)
         return np.any(started[:, max(0, started.shape[1] - self._span + 1) :], axis=1)
 
-    def explain(self, seen: Decisions) -> str:
-        (score,) = aggregated(seen.scores, self._aggregate)
+    def explain(self, observation: Observation) -> str:
+        (score,) = aggregated(observation.scores, self._aggregate)
         return f"score {score:.3f} is {'below' if score < self.threshold else 'not below'} {self.threshold:.3g}"
 
 

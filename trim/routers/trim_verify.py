@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from trim.engine.actions import Action, Phase
-from trim.engine.policy import Decisions, Policy
+from trim.engine.policy import Observation, Policy
 from trim.reading import ActionName, Evidence
 from trim.routers.base import Trial
 from trim.routers.priced import PricedRouter
@@ -26,10 +26,10 @@ class _Verifying(Policy):
         self._gains, self._price, self._actions, self._evidence = gains, price, actions, evidence
         self.rater, self.logprobs = "prm" if "prm" in evidence else None, "weak" in evidence
 
-    def decide(self, phase: Phase, seen: Decisions) -> np.ndarray:
+    def decide(self, phase: Phase, observation: Observation) -> np.ndarray:
         from trim.reading.observations import observe_decisions
 
-        before, draft, opinion = observe_decisions(seen, self._evidence)
+        before, draft, opinion = observe_decisions(observation, self._evidence)
         if phase == Phase.START:
             delegated = self._gains.delegate(before, self._price, self._actions)
             return np.where(delegated, Action.DELEGATE, Action.DRAFT)
