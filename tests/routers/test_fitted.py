@@ -90,19 +90,19 @@ def test_a_fitted_policy_survives_its_file_and_decides_by_its_belief(tmp_path_fa
     write_fitted(folder, "trim_pomdp", "standard", fitted)
     policies = TrimPomdp(params, read_fitted(folder, "trim_pomdp")).policies()
     assert list(map(str, policies)) == ["cost=20", "cost=5", "cost=1", "budget=0.1", "budget=0.3"]
-    observation = decisions(np.random.default_rng(seed), 30, 1)
+    batch = decisions(np.random.default_rng(seed), 30, 1)
     in_memory = TrimPomdp(params, fitted).policies()
     for setting, policy in policies.items():
-        expected = in_memory[setting].decide(Phase.DRAFTED, observation)
-        np.testing.assert_array_equal(policy.decide(Phase.DRAFTED, observation), expected)
+        expected = in_memory[setting].decide(Phase.DRAFTED, batch)
+        np.testing.assert_array_equal(policy.decide(Phase.DRAFTED, batch), expected)
     # By hand: what is regenerated gains more than it costs, as the plan values it.
     model = model.on_scores() if observation == "score" else model
-    belief = filtered(model, history(observation))
+    belief = filtered(model, history(batch))
     vectors = fitted["plan"]["vectors"][2, 1].T
     value = [(s.reshape(30, -1) @ vectors).max(axis=1) for s in (model.accept(belief), model.regenerate(belief))]
-    expected = value[1] - 20 * observation.tokens[:, -1] > value[0]
+    expected = value[1] - 20 * batch.tokens[:, -1] > value[0]
     np.testing.assert_array_equal(
-        policies[Setting("cost", 20)].decide(Phase.DRAFTED, observation) == Action.REWRITE, expected
+        policies[Setting("cost", 20)].decide(Phase.DRAFTED, batch) == Action.REWRITE, expected
     )
 
 
