@@ -46,10 +46,11 @@ attack: install ## hostile and damaged input, and what becomes of it: the table 
 	python bench/attack.py
 
 lint: install ## ruff, snakefmt, snakemake --lint, and the contract on imports
-	ruff check trim snakemake_logger_plugin_trim tests bench docs
-	ruff format --check trim snakemake_logger_plugin_trim tests bench docs
-	snakefmt --check Snakefile workflow
+	ruff check trim snakemake_logger_plugin_trim tools tests bench docs
+	ruff format --check trim snakemake_logger_plugin_trim tools tests bench docs
+	snakefmt --check Snakefile workflow tools
 	snakemake --lint
+	snakemake --snakefile tools/pretrain/Snakefile --lint
 	lint-imports --no-logo
 
 types: install ## static types
@@ -59,7 +60,7 @@ bench: install ## measure speed and memory against their limits
 	python bench/run.py
 
 pretrain: install ## train the embedded models again, and put them into the package
-	snakemake --cores all --configfile workflow/experiments/pretrain.yaml -- pretrain
+	snakemake --snakefile tools/pretrain/Snakefile --cores all
 	for model in weak strong prm; do \
 	  mkdir -p trim/models/embedded/$$model && cp results/pretrain/$$model/* trim/models/embedded/$$model/; done
 

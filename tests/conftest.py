@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from fakes.scripted import Scripted
 from fakes.served import served  # noqa: F401 - a fixture
 from hypothesis import settings
@@ -32,10 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def raw() -> dict:
-    """The shipped experiment with all routers and studies, and how the embedded models are made."""
-    overlays = ROOT / "workflow/experiments"
-    pretrain = yaml.safe_load((overlays / "pretrain.yaml").read_text())
-    return compose_experiment(overlays, "full", ROOT / "params.yaml") | pretrain
+    """The shipped experiment with all routers and studies."""
+    return compose_experiment(ROOT / "workflow/experiments", "full", ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from conftest import ROOT
 
-FILES = ("Snakefile", "snakemake_logger_plugin_trim", "workflow", "dvc.yaml", ".dvcignore")
+FILES = ("Snakefile", "snakemake_logger_plugin_trim", "tools", "workflow", "dvc.yaml", ".dvcignore")
 BIN = str(Path(sys.executable).parent)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import cache
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def _imports(module: str) -> frozenset[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    own = {name for name in found if name.split(".")[0] == _ROOT.name and _exists(name)}
+    packages = {_ROOT.name, module.split(".")[0]}
+    own = {name for name in found if name.split(".")[0] in packages and _exists(name)}
     return frozenset(own - _NOT_FOLLOWED)
 
 
@@ -50,7 +52,7 @@ def _exists(module: str) -> bool:
 
 
 def sources(*modules: str) -> list[Path]:
-    """The files of `modules` and of their imports in this package, in order.
+    """The files of `modules` and of their imports in this package and their own, in order.
 
     Type-only imports do not count, nor do the modules that read parameters.
 
@@ -77,7 +79,7 @@ def digest_of(*modules: str, data: Sequence[str] = ()) -> str:
     state = hashlib.sha256()
     for path in [*sources(*modules), *(_ROOT / name for name in data)]:
         content = path.read_bytes()
-        state.update(f"{path.relative_to(_ROOT)} {len(content)} ".encode() + content)
+        state.update(f"{relpath(path, _ROOT)} {len(content)} ".encode() + content)
     return state.hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
+from tools.pretrain.train import measure_language_model, measure_reward_model
 from trim.errors import TrimError
 from trim.models.backends.transformers import TransformersLM, TransformersPRM
 from trim.models.base import MOST_PROBABLE, Prefix
@@ -15,7 +16,6 @@ from trim.models.prefix_cache import PrefixCache
 from trim.models.prompt import Prompt
 from trim.models.sampler import sample
 from trim.models.settings import Sampling
-from trim.pretrain.train import measure_language_model, measure_reward_model
 from trim.problems.generated import generate
 from trim.rng import digest, seeds, uniforms
 from trim.steps import INSTRUCTION, PLAIN, PRM_TAG, SEPARATOR, ChatFormat, join

@@ -7,6 +7,7 @@ import pytest
 import torch
 from fakes.scripted import Scripted
 
+from tools.pretrain.train import solve
 from trim.engine.cached import CachedLM, CachedPRM
 from trim.engine.store import Draws
 from trim.errors import TrimError
@@ -16,7 +17,6 @@ from trim.models.files import resolve
 from trim.models.prm import Qwen2ForProcessRewardModel
 from trim.models.settings import Sampling
 from trim.models.weights import check_folder
-from trim.pretrain.train import solve
 from trim.problems import Problem
 from trim.problems.checks import first_error
 from trim.problems.generated import generate

@@ -686,16 +686,14 @@ def test_an_experiment_in_a_folder_of_its_own_makes_only_what_it_changes(project
     assert read == stages["episodes"]["outs"][0]["md5"]
 
 
-def test_pretraining_at_smoke_size(project, raw):
-    small = yaml.safe_load((project / "params.yaml").read_text())
-    small["pretrain"]["probe"] = 10
+def test_pretraining_at_smoke_size(project):
+    small = yaml.safe_load((project / "tools/pretrain/settings.yaml").read_text()) | {"probe": 10}
     for role in ("weak", "strong"):
-        small["pretrain"][role] |= {"hidden": 32, "heads": 1, "layers": 1, "intermediate": 32, "updates": 3}
-    small["pretrain"]["prm"] |= {"weak_problems": 20, "strong_problems": 10, "updates": [2, 1]}
-    small["generation"]["sampling"]["max_step_tokens"] = 40
-    path = project / "smoke.yaml"
-    path.write_text(yaml.safe_dump(small))
-    run(project, "snakemake", "--cores", "2", "--quiet", "all", "--configfile", "smoke.yaml", "--", "pretrain")
+        small[role] |= {"hidden": 32, "heads": 1, "layers": 1, "intermediate": 32, "updates": 3}
+    small["prm"] |= {"weak_problems": 20, "strong_problems": 10, "updates": [2, 1]}
+    (project / "smoke.yaml").write_text(yaml.safe_dump(small))
+    options = ("--snakefile", "tools/pretrain/Snakefile", "--config", "settings=smoke.yaml")
+    run(project, "snakemake", "--cores", "2", "--quiet", "all", *options)
     for model in ("weak", "strong", "prm"):
         folder = project / "results/pretrain" / model
         assert (folder / "model.safetensors").stat().st_size

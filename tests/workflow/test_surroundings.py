@@ -186,17 +186,18 @@ def test_no_text_of_an_experiment_reaches_the_shell(project, tmp_path, raw):
     params["generation"]["instruction"] = HOSTILE
     params["models"]["prm"]["path"] = HOSTILE
     params["routers"]["trim_pomdp"] = {"costs": [1, 4], "title": HOSTILE}
-    params["pretrain"]["out"] = f"results/{HOSTILE}"
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     run(folder, "snakemake", "--cores", "2", "--quiet", "all", "--", "results/scores/mine/test.0.parquet")
     # These solutions are too much alike to calibrate on; that they are read is what counts.
     run(folder, "snakemake", "--cores", "2", "--", "results/calibration/mine/single.json", check=False)
     assert "trim: calibration: the scores of S0 are constant" in (folder / "logs/calibrate/mine.log").read_text()
-    run(folder, "snakemake", "-n", "--", "pretrain")
+    settings = yaml.safe_load((folder / "tools/pretrain/settings.yaml").read_text())
+    (folder / "hostile.yaml").write_text(yaml.safe_dump(settings | {"out": f"results/{HOSTILE}"}))
+    options = ("--snakefile", "tools/pretrain/Snakefile", "--config", "settings=hostile.yaml")
+    shown = run(folder, "snakemake", "-n", "-p", *options).stdout
     assert not list(folder.rglob("PWNED"))
-    shown = run(folder, "snakemake", "-n", "-p", "--", "pretrain").stdout
-    (command,) = {line.partition("Shell command: ")[2] for line in shown.splitlines() if "trim pretrain cards" in line}
-    echo = "trim() { printf '%s\\n' \"$@\"; }; " + command.partition(" > logs/")[0]
+    (command,) = {line.partition("Shell command: ")[2] for line in shown.splitlines() if "tools.pretrain cards" in line}
+    echo = "python() { printf '%s\\n' \"$@\"; }; " + command.partition(" > logs/")[0]
     listed = subprocess.run(["bash", "-c", echo], cwd=tmp_path, capture_output=True, text=True)
     assert f"results/{HOSTILE}" in listed.stdout.splitlines()
     assert not list(tmp_path.rglob("PWNED"))

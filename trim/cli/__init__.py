@@ -18,7 +18,6 @@ from trim.cli.audit import audits
 from trim.cli.choose import choose
 from trim.cli.options import PIPELINE
 from trim.cli.pomdp import pomdp
-from trim.cli.pretrain import pretrain
 from trim.cli.reports import reports
 from trim.cli.serve import serve
 from trim.cli.solve import solve
@@ -47,7 +46,6 @@ for part in (stages, studies, reports, audits):
     app.add_typer(part)
 app.add_typer(pomdp, name="pomdp")
 app.add_typer(prm, name="prm", rich_help_panel=PIPELINE)
-app.add_typer(pretrain, name="pretrain", rich_help_panel=PIPELINE)
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ def experiment(
     from trim.files import write_text
 
     found = compose_experiment(folder, name, out)
-    whole = check(found, name).model_dump(mode="json", exclude={"pretrain", "replay"})
+    whole = check(found, name).model_dump(mode="json", exclude={"replay"})
     found = {section: found.get(section, value) for section, value in whole.items()}  # DVC asks for every section
     write_text(out, f"# Made by `trim experiment {name}`.\n" + yaml.safe_dump(found, sort_keys=False))
     print(f"{out}: {name}; `trim plan` estimates its needs, `git checkout {out}` restores the previous one")

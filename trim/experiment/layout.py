@@ -17,7 +17,7 @@ from trim.provenance import digest_of_values
 
 _EXPLORER = "trim_thr"
 # Sections and keys that change no number of a report.
-_UNREPORTED = ("shards", "replay", "pretrain")
+_UNREPORTED = ("shards", "replay")
 
 
 class Layout:

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from trim.evaluation.bootstrap import MeasureSettings
-from trim.experiment.sections import Ceiling, Granularity, Pretrain, Robustness, Simulation, Transfer
+from trim.experiment.sections import Ceiling, Granularity, Robustness, Simulation, Transfer
 from trim.models.settings import Models, RewardModel, Sampling
 from trim.problems.catalogue import PUBLISHED
-from trim.problems.generated import FAMILIES
 from trim.problems.problem import PARTS
 from trim.reward_models.hyperparameters import TrainedRewardModel
 from trim.routers import Router, registry
@@ -236,7 +235,6 @@ class Params(Section):
         evaluation: the measurements.
         studies: the studies to make, by name; by default all that the experiment allows.
         simulation, robustness, ceiling, transfer, granularity: sections of the studies.
-        pretrain: the training of the embedded models.
         replay: forbids the use of models: every draw must exist already.
     """
 
@@ -255,15 +253,7 @@ class Params(Section):
     ceiling: Ceiling = Ceiling()
     transfer: Transfer = Transfer()
     granularity: Granularity = Granularity()
-    pretrain: Pretrain | None = None
     replay: bool = False
-
-    @model_validator(mode="after")
-    def _shares_are_families(self) -> Params:
-        unknown = set(self.pretrain.shares if self.pretrain else ()) - set(FAMILIES)
-        if unknown:
-            raise ValueError(f"pretrain.shares: {sorted(unknown)} found, allowed {sorted(FAMILIES)}")
-        return self
 
     def router(self, name: str, fitted: Mapping[str, Any] | None = None) -> Router:
         """The router of that name, with its parameters."""

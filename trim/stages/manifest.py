@@ -10,7 +10,7 @@ from trim.stages.stage import DEFAULT_RESULTS, Results, Stage
 MANIFEST = "manifest.json"
 _PARAMS = "params.yaml"
 _SERVING = "serving"  # the store of `trim serve`
-_CHANGES_NOTHING = ("shards", "replay", "pretrain")  # sections that no result depends on
+_CHANGES_NOTHING = ("shards", "replay")  # sections that no result depends on
 
 
 def make_manifest(results: Results = DEFAULT_RESULTS) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trim.errors import TrimError
+from tools.pretrain.settings import Pretrain
+from tools.pretrain.train import measure_language_model, measure_reward_model, train_language_model, train_reward_model
 from trim.experiment.params import Params
-from trim.experiment.sections import Pretrain
 from trim.files import write_text
-from trim.pretrain.train import measure_language_model, measure_reward_model, train_language_model, train_reward_model
 from trim.problems.generated import FAMILIES, generate
 from trim.progress import Tracker
 
@@ -22,22 +21,16 @@ def _held_out(params: Params) -> set[str]:
     return questions
 
 
-def _settings(params: Params) -> Pretrain:
-    if params.pretrain is None:
-        raise TrimError("pretrain: missing in this experiment; take params.yaml as it is shipped")
-    return params.pretrain
-
-
-def make_language_model(params: Params, model: str, out: Path, tracker: Tracker) -> None:
-    """Train the weak or the strong model."""
-    pretrain = _settings(params)
+def make_language_model(pretrain: Pretrain, params: Params, model: str, out: Path, tracker: Tracker) -> None:
+    """Train the weak or the strong model; no question of the experiment is trained on."""
     training = pretrain.weak if model == "weak" else pretrain.strong
     train_language_model(training, pretrain, _held_out(params), out, tracker.advanced)
 
 
-def make_reward_model(params: Params, weak: Path, strong: Path, out: Path, tracker: Tracker) -> None:
-    """Train the reward model on both language models' solutions."""
-    pretrain = _settings(params)
+def make_reward_model(
+    pretrain: Pretrain, params: Params, weak: Path, strong: Path, out: Path, tracker: Tracker
+) -> None:
+    """Train the reward model on both language models' solutions; no question of the experiment is trained on."""
     train_reward_model(pretrain.prm, pretrain, _held_out(params), weak, strong, out, tracker.advanced)
 
 
@@ -77,9 +70,9 @@ Measured on {probe} validation problems of each family, sampled at temperature 0
 """
 
 
-def make_cards(params: Params, folder: Path) -> list[Path]:
+def make_cards(pretrain: Pretrain, folder: Path) -> list[Path]:
     """Measure the models in `folder` on validation problems and write their README.md."""
-    pretrain, paths = _settings(params), []
+    paths = []
     probes = {f: generate(f, {"validation": pretrain.probe}, 0) for f in FAMILIES}
     shares = ", ".join(f"{name} {share:g}" for name, share in pretrain.shares.items())
     for name in ("weak", "strong", "prm"):

@@ -12,16 +12,16 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from tools.pretrain.settings import Pretrain, RewardTraining, Training
+from tools.pretrain.tokenizer import build
 from trim.engine.cached import CachedLM
 from trim.engine.judge import AnswerJudge
 from trim.engine.loop import run
 from trim.engine.store import Draws
-from trim.experiment.sections import Pretrain, RewardTraining, Training
 from trim.models.backends.transformers import TransformersLM, TransformersPRM
 from trim.models.base import Prefix
 from trim.models.prm import Qwen2ForProcessRewardModel
 from trim.models.settings import Sampling
-from trim.pretrain.tokenizer import build
 from trim.problems import Problem
 from trim.problems.checks import first_error, follows, result
 from trim.problems.generated import training_stream

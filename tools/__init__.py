@@ -1,0 +1,1 @@
+"""Programs for maintainers, run from the top of the repository; the wheel has none of them."""
